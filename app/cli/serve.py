@@ -1,0 +1,64 @@
+"""`serve`: the mirror itself."""
+
+import socket
+
+import click
+
+from app.cli.logs import configure
+from app.cli.options import configured
+from app.main import create_app, open_store
+from app.serve.server import listen, run
+from app.settings import Configuration
+from app.store.folder import file_system
+from app.store.store import Store
+
+
+@click.command(name="serve")
+@click.option("--host", help="Address to listen at [default: 127.0.0.1].")
+@click.option("--port", type=int, help="Port to listen at; 0 takes a free one [default: 8080].")
+@click.option("--offline", is_flag=True, default=None, help="Serve only what is there; no packet leaves.")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option("--access-log", is_flag=True, help="One line per request.")
+@configured
+def command(configuration: Configuration, log_level: str, access_log: bool) -> None:
+    """Run the mirror: fetch archives from their origins once, keep them, serve them.
+
+    Works without any option. Stop it with Ctrl-C.
+    """
+    configure(log_level, access_log=access_log)
+    settings = configuration.settings
+    store = open_store(configuration)
+    try:
+        lock = store.lock()
+        listening = listen(settings.host, settings.port)
+        url = url_of(listening)
+        app = create_app(configuration, store, listening.getsockname()[1])
+
+        def ready() -> None:
+            lock.announce(url)
+            _greet(configuration, store, url)
+
+        run(app, settings, listening, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: None)
+    finally:
+        store.close()
+
+
+def url_of(listening: socket.socket) -> str:
+    """A URL at which programs on this machine reach the server."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _greet(configuration: Configuration, store: Store, url: str) -> None:
+    settings = configuration.settings
+    mode = " (offline)" if settings.offline else ""
+    click.echo(f"dataset-mirror listens at {url}{mode}")
+    root = store.folder.root
+    click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
+    example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)
+    example = example or next(iter(configuration.origins.catalog), None)
+    if example:
+        click.echo(f"Try:   curl -fO {url}/{example.archive}")
+    for path in configuration.origins.ambiguities():
+        click.echo(f"Note:  more than one origin lists {path}; it is served under its host's name only.")

@@ -1,0 +1,156 @@
+"""Everything that can go wrong, as one tree. Each error says what happened and what to do next.
+
+MirrorError
+├── UsageError                 the command or a setting is wrong (exit code 2)
+├── BadRequest          400    the target or a field of the request cannot be understood
+├── NotAllowed          403    no origin lists this host or path
+├── Forbidden           403    this client may not do this
+├── NoSuchPage          404    a path of the mirror itself that does not exist
+├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
+├── MethodNotAllowed    405
+├── FillFailed          502    the origin answered, but not with a whole and right archive
+│   ├── DigestMismatch         its bytes are not what the catalog expects
+│   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
+│   └── Superseded             the origin's archive changed while it was being sent
+├── OriginBusy          503    the origin asks to come back later than we may wait
+├── OriginUnreachable   504    no upstream could be reached, or none answered in time
+├── Offline             504    the mirror is offline and does not have the archive
+├── StoreFull           507    no room for the archive
+├── Loop                508    the request has been through this mirror already
+├── Stopping            503    the mirror is being stopped
+└── DataFolderError            the data folder cannot be used (exit code 1)
+
+Statuses and fields of problem documents: RFC 9457.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class MirrorError(Exception):
+    """An error with words for a person: `detail` (what happened, to what) and `mend` (what to do next)."""
+
+    status: int = 500
+    title: ClassVar[str] = "Internal error"
+    problem: ClassVar[str] = "about:blank"
+
+    def __init__(self, detail: str, mend: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.mend = mend
+        self.headers = dict(headers or {})
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.detail} {self.mend}".strip()
+
+
+class UsageError(MirrorError):
+    """A wrong setting or argument; commands print it in one sentence and exit with 2."""
+
+    status = 400
+    title = "Wrong usage"
+
+
+class BadRequest(MirrorError):
+    status = 400
+    title = "The request cannot be understood"
+    problem = "bad-request"
+
+
+class NotAllowed(MirrorError):
+    status = 403
+    title = "No origin lists this URL"
+    problem = "not-listed"
+
+
+class Forbidden(MirrorError):
+    status = 403
+    title = "Not for this client"
+    problem = "forbidden"
+
+
+class NoSuchPage(MirrorError):
+    status = 404
+    title = "No such page"
+    problem = "no-such-page"
+
+
+class OriginSaysNo(MirrorError):
+    """The origin's own refusal; its status is passed on, its body (≤ 2 KiB) is quoted."""
+
+    title = "The origin refuses"
+    problem = "origin-refuses"
+
+    def __init__(self, status: int, detail: str, mend: str = "", **facts: object) -> None:
+        super().__init__(detail, mend)
+        self.facts = facts
+        self.status = status
+
+
+class MethodNotAllowed(MirrorError):
+    status = 405
+    title = "Method not allowed"
+    problem = "method-not-allowed"
+
+
+class FillFailed(MirrorError):
+    status = 502
+    title = "The origin did not give a whole and right archive"
+    problem = "fill-failed"
+
+
+class DigestMismatch(FillFailed):
+    title = "The origin's bytes have another digest than the catalog expects"
+    problem = "digest-mismatch"
+
+
+class NotAnArchive(FillFailed):
+    title = "The origin's answer is not the archive"
+    problem = "not-an-archive"
+
+
+class Superseded(FillFailed):
+    title = "The archive changed at its origin while it was being sent"
+    problem = "superseded"
+
+
+class OriginBusy(MirrorError):
+    status = 503
+    title = "The origin asks to come back later"
+    problem = "origin-busy"
+
+
+class OriginUnreachable(MirrorError):
+    status = 504
+    title = "The origin cannot be reached"
+    problem = "origin-unreachable"
+
+
+class Offline(MirrorError):
+    status = 504
+    title = "The mirror is offline and does not have this archive"
+    problem = "offline"
+
+
+class StoreFull(MirrorError):
+    status = 507
+    title = "No room for this archive"
+    problem = "store-full"
+
+
+class Loop(MirrorError):
+    status = 508
+    title = "The request has been through this mirror already"
+    problem = "loop"
+
+
+class Stopping(MirrorError):
+    status = 503
+    title = "The mirror is being stopped"
+    problem = "stopping"
+
+
+class DataFolderError(MirrorError):
+    title = "The data folder cannot be used"
+    problem = "data-folder"

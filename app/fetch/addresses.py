@@ -1,0 +1,91 @@
+"""Addresses are checked where the connection is made.
+
+Resolving first and putting the IP address into the URL would be unsafe: the connection pool is keyed by what the URL names,
+and would reuse a connection that was verified for one host name for another one at the same address.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Any
+
+import httpcore
+import httpx
+
+from app.errors import NotAllowed
+
+# Python calls these global, yet they lead to IPv4 addresses of anybody's choice.
+_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("2002::/16"))
+
+
+def is_global(address: str) -> bool:
+    """Whether an IP address is one of the public internet, after unwrapping IPv4-mapped ones."""
+    parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
+    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
+        parsed = parsed.ipv4_mapped
+    if isinstance(parsed, IPv6Address) and any(parsed in network for network in _TRANSLATED):
+        return False
+    return parsed.is_global and not parsed.is_multicast
+
+
+class CheckedBackend(httpcore.AsyncNetworkBackend):
+    """Resolves a name, checks *all* its addresses, and connects to a checked one."""
+
+    def __init__(self, may_be_private: Callable[[str], bool]) -> None:
+        self._may_be_private = may_be_private
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to `host`; httpcore.ConnectError if none can be made, NotAllowed if an address is not global."""
+        try:
+            async with asyncio.timeout(timeout):
+                addresses = await self._resolve(host, port)
+        except TimeoutError:
+            raise httpcore.ConnectTimeout(f"the name {host} was not resolved in time") from None
+        failure: httpcore.NetworkError | httpcore.TimeoutException = httpcore.ConnectError(f"{host} has no address")
+        for address in addresses:
+            try:
+                return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
+                failure = error
+        raise failure
+
+    async def _resolve(self, host: str, port: int) -> list[str]:
+        try:
+            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(f"the name {host} cannot be resolved ({error.strerror})") from None
+        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+        refused = [address for address in addresses if not is_global(address)]
+        if refused and not self._may_be_private(host):
+            raise NotAllowed(
+                f"{host} resolves to {refused[0]}, which is not an address of the public internet.",
+                f'If that is right, write allow_private = true into the [[origins]] block of "{host}" in mirror.toml.',
+            )
+        return addresses
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
+
+class CheckedTransport(httpx.AsyncHTTPTransport):
+    """httpx' transport over checked connections. It replaces the pool, for which httpx has no argument."""
+
+    def __init__(self, context: ssl.SSLContext, may_be_private: Callable[[str], bool]) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=None,
+            max_keepalive_connections=64,
+            keepalive_expiry=30,
+            network_backend=CheckedBackend(may_be_private),
+        )

@@ -1,0 +1,82 @@
+"""After a break in the middle: going on at the missing bytes if they are provably the same archive, else starting over."""
+
+import asyncio
+import re
+
+from app.errors import FillFailed
+from app.fetch.edition import Edition
+from app.fetch.retry import Backoff, retry_after
+from app.fetch.upstream import Broken, Reply, Upstream
+from app.origins.identity import ArchiveId
+from app.origins.model import Origin
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+class StartOver(Exception):
+    """The origin has other bytes now, or cannot prove that they are the same: never splice. `reply` is its new 200, if any."""
+
+    def __init__(self, why: str, reply: Reply | None) -> None:
+        super().__init__(why)
+        self.reply = reply
+
+
+async def resumed(
+    upstream: Upstream, origin: Origin, archive: ArchiveId, edition: Edition, backoff: Backoff, cause: Broken
+) -> tuple[Reply, int]:
+    """A body that goes on, and the offset at which it begins. StartOver; FillFailed, with its story, if the budget is spent."""
+    story = [str(cause)]
+    asked: float | None = None
+    while (wait := backoff.next_wait(asked)) is not None:
+        await asyncio.sleep(wait)
+        try:
+            reply = await upstream.ask(origin, archive, _going_on(edition))
+        except Broken as error:
+            story.append(str(error))
+            asked = None
+            continue
+        outcome = await _taken(reply, edition)
+        if not isinstance(outcome, str):
+            return reply, outcome
+        story.append(outcome)
+        asked = retry_after(reply.field("retry-after"))
+    there = edition.partial.prefix
+    total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
+    raise FillFailed(
+        f"{origin.url_of(archive)} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(story)}.",
+        "Ask again; if it keeps failing, give another upstream in `upstreams`.",
+    )
+
+
+def _going_on(edition: Edition) -> dict[str, str]:
+    strong = edition.validators.strong
+    if strong is None or edition.length is None or edition.partial.prefix == 0:
+        return {}  # nothing would prove that the rest belongs to what is there
+    return {"range": f"bytes={edition.partial.prefix}-", "if-range": strong}
+
+
+async def _taken(reply: Reply, edition: Edition) -> int | str:
+    """The offset at which this answer goes on; a sentence if it is to be asked again; StartOver."""
+    if reply.status == 206:
+        start = _same_archive(reply, edition)
+        if start is None:
+            await reply.close()
+            raise StartOver("its range does not fit what is there", None)
+        return start
+    if reply.status == 200:
+        same_tag = edition.validators.strong is not None and reply.validators.strong == edition.validators.strong
+        if same_tag and reply.length == edition.length and reply.encoding is None:
+            return 0
+        raise StartOver("the origin sends it from the beginning, and does not prove that it is the same", reply)
+    await reply.close()
+    if reply.status == 416:
+        raise StartOver("it is shorter now", None)
+    return f"{reply.place} answered {reply.status}"
+
+
+def _same_archive(reply: Reply, edition: Edition) -> int | None:
+    match = _CONTENT_RANGE.fullmatch(reply.field("content-range") or "")
+    if match is None or int(match[3]) != edition.length or int(match[1]) != edition.partial.prefix:
+        return None
+    tag = reply.validators.strong_etag
+    return int(match[1]) if tag in (None, edition.validators.strong_etag) else None

@@ -1,0 +1,41 @@
+"""When a failing upstream is asked again."""
+
+import random
+import time
+from email.utils import parsedate_to_datetime
+
+LONGEST_WAIT = 30.0
+"""Seconds of Retry-After that are honoured; longer ones become a 503."""
+
+
+class Backoff:
+    """A budget of attempts without progress: waits of 0.5 s, doubling, with jitter."""
+
+    def __init__(self, attempts: int, seconds: float = float("inf")) -> None:
+        self._attempts, self._seconds = attempts, seconds
+        self.progress()
+
+    def progress(self) -> None:
+        """Something arrived: the budget is whole again."""
+        self.failures = 0
+        self._began = time.monotonic()
+
+    def next_wait(self, asked: float | None = None) -> float | None:
+        """Seconds to wait after one more failure (`asked` by the upstream, if it did); None if the budget is spent."""
+        self.failures += 1
+        if self.failures >= self._attempts or time.monotonic() - self._began > self._seconds:
+            return None
+        own = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
+        return own if asked is None else asked
+
+
+def retry_after(field: str | None) -> float | None:
+    """Seconds that a Retry-After field asks to wait (RFC 9110 10.2.3); None if there is none or it cannot be read."""
+    if not field:
+        return None
+    if field.strip().isdecimal():
+        return float(field)
+    try:
+        return max(0.0, parsedate_to_datetime(field).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -1,0 +1,191 @@
+"""The way to the origins: which URL is really asked, redirects under the origin's rules, errors in our words."""
+
+import secrets
+import ssl
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+import httpcore
+import httpx
+import truststore
+
+from app.errors import FillFailed, NotAllowed
+from app.fetch.addresses import CheckedTransport
+from app.origins.identity import ArchiveId, normalise_authority
+from app.origins.model import Origin
+from app.origins.table import Origins
+from app.rules.conditions import Validators, date_is_strong
+from app.settings import Settings
+
+MAX_HOPS = 5
+CONNECT_TIMEOUT = 5.0
+"""Seconds; three tries before the first byte then stay within 15."""
+
+
+class Broken(Exception):
+    """The upstream could not be reached, fell silent or broke off; worth another try. The text says which."""
+
+    def __init__(self, what: str, *, reached: bool) -> None:
+        super().__init__(what)
+        self.reached = reached
+        """Whether an upstream answered at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The head of an upstream's answer, and its body still to come. Must be closed."""
+
+    response: httpx.Response
+    place: str
+    """Scheme and authority that really answered."""
+
+    @property
+    def status(self) -> int:
+        return self.response.status_code
+
+    def field(self, name: str) -> str | None:
+        value: str | None = self.response.headers.get(name)
+        return value
+
+    @property
+    def fields(self) -> list[tuple[str, str]]:
+        return self.response.headers.multi_items()
+
+    @property
+    def length(self) -> int | None:
+        """Content-Length in bytes; None if the body is chunked or ends by close."""
+        value = self.field("content-length")
+        return int(value) if value and value.isdecimal() and not self.field("transfer-encoding") else None
+
+    @property
+    def ends_by_close(self) -> bool:
+        """Whether nothing but the end of the connection marks the end of the body (RFC 9112 6.3)."""
+        return self.length is None and "chunked" not in (self.field("transfer-encoding") or "").lower()
+
+    @property
+    def encoding(self) -> str | None:
+        """Content-Encoding in lower case, unless it is none."""
+        value = (self.field("content-encoding") or "identity").strip().lower()
+        return None if value == "identity" else value
+
+    @property
+    def validators(self) -> Validators:
+        modified = self.field("last-modified")
+        return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
+
+    async def bytes(self) -> AsyncGenerator[bytes, None]:
+        """The body as it is on the wire. Broken if it stops before its end."""
+        try:
+            async for chunk in self.response.aiter_raw():
+                yield chunk
+        except httpx.HTTPError as error:
+            raise Broken(_said(error, self.place), reached=True) from error
+
+    async def close(self) -> None:
+        await self.response.aclose()
+
+
+class Upstream:
+    """Asks upstreams for archives. No field of a client ever goes with it."""
+
+    def __init__(self, settings: Settings, origins: Origins) -> None:
+        self.via = f"dataset-mirror-{secrets.token_hex(8)}"
+        """Our name in Via; coming back to us it means a loop."""
+        self._settings = settings
+        self._fields = {
+            "user-agent": f"dataset-mirror/{version('dataset-mirror')}",
+            "accept": "*/*",
+            "accept-encoding": "identity",
+            "via": f"1.1 {self.via}",
+        }
+        self._client = _client(settings, origins)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ask(self, origin: Origin, archive: ArchiveId, fields: Mapping[str, str] | None = None, *, method: str = "GET") -> Reply:
+        """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed."""
+        url = origin.url_of(archive)
+        really = self._mapped(url)
+        for _ in range(MAX_HOPS + 1):
+            reply = await self._send(method, really, fields or {})
+            location = reply.field("location")
+            if reply.status not in (301, 302, 303, 307, 308) or location is None:
+                return reply
+            await reply.close()
+            url, really = self._redirected(origin, url, really, location)
+        raise FillFailed(f"{origin.url_of(archive)} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
+
+    async def _send(self, method: str, url: str, fields: Mapping[str, str]) -> Reply:
+        request = self._client.build_request(method, url, headers={**self._fields, **fields})
+        try:
+            response = await self._client.send(request, stream=True)
+        except httpx.HTTPError as error:
+            reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout)
+            raise Broken(_said(error, _place(url)), reached=reached) from error
+        except httpx.InvalidURL as error:
+            raise FillFailed(f"{url} is not a URL that can be asked for: {error}.", "Check the URL.") from error
+        return Reply(response, _place(url))
+
+    def _mapped(self, url: str) -> str:
+        """The URL to really ask: the first upstream of its host in `upstreams`, else itself."""
+        parts = urlsplit(url)
+        bases = self._settings.upstreams.get(parts.netloc)
+        if not bases:
+            return url
+        return bases[0].replace("{host}", parts.netloc) + url.removeprefix(f"{parts.scheme}://{parts.netloc}")
+
+    def _redirected(self, origin: Origin, url: str, really: str, location: str) -> tuple[str, str]:
+        """Where a redirect leads, as the origin would say it and as we really ask; NotAllowed if the origin may not go there."""
+        if _place(location) == _place(really) != _place(url):  # an upstream that names itself
+            return url, location
+        target = str(httpx.URL(url).join(location))
+        parts = urlsplit(target)
+        if parts.scheme not in ("http", "https") or (urlsplit(url).scheme == "https" and parts.scheme == "http"):
+            raise NotAllowed(f"{url} redirects to {_place(target)}, away from https.", "That is never followed.")
+        authority = normalise_authority(parts.netloc, parts.scheme)
+        if authority not in (origin.authority, *origin.redirects_to):
+            raise NotAllowed(
+                f"{url} redirects to the host {authority}, which its origin does not list.",
+                f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',
+            )
+        return target, self._mapped(target)
+
+
+def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
+    named = {urlsplit(base.replace("{host}", host)).hostname for host, bases in settings.upstreams.items() for base in bases}
+    private = {urlsplit(origin.url).hostname for origin in origins if origin.allow_private}
+    context = _tls(settings)
+    direct = CheckedTransport(context, lambda host: host in named | private)
+    mounts: dict[str, httpx.AsyncBaseTransport | None] = {}
+    if settings.upstream_proxy:
+        # Behind a proxy addresses cannot be checked, for it resolves the names: the list of hosts is the guard.
+        mounts["all://"] = httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=settings.upstream_proxy)
+        mounts |= {f"all://*{host.lstrip('*.')}": direct for host in settings.no_proxy}
+    timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
+    return httpx.AsyncClient(transport=direct, mounts=mounts, timeout=timeout, trust_env=False, follow_redirects=False)
+
+
+def _tls(settings: Settings) -> ssl.SSLContext:
+    if settings.ca_file:
+        return ssl.create_default_context(cafile=settings.ca_file)
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _place(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _said(error: httpx.HTTPError, place: str) -> str:
+    if isinstance(error, httpx.ReadTimeout):
+        return f"{place} was silent for too long"
+    if isinstance(error, httpx.ConnectTimeout):
+        return f"{place} did not accept a connection in time"
+    if isinstance(error, httpx.ConnectError):
+        return f"{place} cannot be reached ({error or 'no connection'})"
+    if isinstance(error.__cause__, httpcore.RemoteProtocolError) or isinstance(error, httpx.RemoteProtocolError):
+        return f"{place} broke off ({error})"
+    return f"{place} broke off ({error or type(error).__name__})"

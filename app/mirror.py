@@ -1,0 +1,196 @@
+"""The heart: resolve → look up → have it? serve it. Missing? join the fill, or start one."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from app.errors import MirrorError, Offline
+from app.fetch.edition import Edition
+from app.fetch.fill import Fill, Job
+from app.fetch.flights import Flights
+from app.fetch.opening import PASSED_ON, judge
+from app.fetch.shared import Limits, Shared, Traffic
+from app.fetch.upstream import Broken, Reply, Upstream
+from app.origins.identity import ArchiveId
+from app.settings import Configuration
+from app.store.record import Record
+from app.store.store import Store
+from app.store.usage import Usage
+
+log = logging.getLogger("dataset_mirror")
+
+FLUSH_SECONDS = 5.0
+HEAD_REFUSED = (403, 405, 501)
+"""Answers to HEAD that only mean that GET has to be used, as signed S3 URLs give."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An archive that is there, its blob opened; whoever gets it closes `file`."""
+
+    record: Record
+    file: BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far the fetching of one archive is; sizes in bytes, `total` None while unknown."""
+
+    url: str
+    state: Literal["waiting", "fetching", "present", "fetched", "failed"]
+    received: int = 0
+    total: int | None = None
+    error: MirrorError | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("present", "fetched", "failed")
+
+
+class Mirror:
+    """Everything that a running mirror does, without HTTP servers and without FastAPI."""
+
+    def __init__(self, configuration: Configuration, store: Store) -> None:
+        self.settings, self.origins = configuration.settings, configuration.origins
+        self.store = store
+        self.began = time.time()
+        self.upstream = Upstream(self.settings, self.origins)
+        self.traffic = Traffic()
+        executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
+        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic)
+        self.flights = Flights(self._shared)
+        self.usage = Usage(store, self.traffic)
+        self._flushing: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        self._flushing = asyncio.create_task(self._flush_for_ever())
+
+    async def stop(self) -> None:
+        """Ends fills, and writes down what was counted."""
+        await self.flights.stop()
+        if self._flushing:
+            self._flushing.cancel()
+        await self.upstream.close()
+        await self.usage.flush()
+        self._shared.executor.shutdown(wait=False)
+
+    async def _flush_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(FLUSH_SECONDS)
+            try:
+                await self.usage.flush()
+            except Exception:  # counting must never end the mirror; the counts stay and are tried again
+                log.exception("The counts of hits could not be written.")
+
+    # One archive
+
+    def find(self, archive: ArchiveId) -> Hit | Fill:
+        """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404."""
+        return self.hit(archive) or self._fill(archive)
+
+    def hit(self, archive: ArchiveId) -> Hit | None:
+        """The archive's bytes if they are there."""
+        record = self.store.find(archive)
+        return self.opened(record) if record else None
+
+    def opened(self, record: Record) -> Hit | None:
+        """The blob of a record, opened; None, said in the log, if it has gone."""
+        try:
+            return Hit(record, self.store.blobs.open(record.sha256))
+        except FileNotFoundError:
+            log.warning("The blob of %s has gone from the data folder; it is fetched again.", record.url)
+            return None
+
+    def _fill(self, archive: ArchiveId) -> Fill:
+        origin = self.origins.of(archive)
+        if self.settings.offline:
+            raise Offline(f"The mirror is offline and does not have {origin.url_of(archive)}.", "Fetch it while it is online.")
+        return self.flights.join(Job(archive, origin, self.origins.expected(archive)))
+
+    async def head(self, archive: ArchiveId) -> Record | Edition | Reply:
+        """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.
+
+        Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
+        """
+        origin = self.origins.of(archive)
+        if self.settings.offline or self.flights.get(archive):
+            return await self._fill(archive).opened()
+        try:
+            reply = await self.upstream.ask(origin, archive, method="HEAD")
+        except Broken:
+            return await self._fill(archive).opened()  # which retries, and has the right error in the end
+        await reply.close()
+        if reply.status == 200:
+            return reply
+        if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
+            await judge(reply, origin.url_of(archive))
+        return await self._fill(archive).opened()
+
+    # Many archives
+
+    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2) -> AsyncIterator[Progress]:
+        """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once."""
+        waiting = {}
+        for archive in archives:
+            started = self._started(archive)
+            if isinstance(started, Fill):
+                waiting[archive] = started
+            else:
+                yield started
+        while waiting:
+            for archive, fill in list(waiting.items()):
+                progress = _progress(fill)
+                if progress.over:
+                    del waiting[archive]
+                if progress.state != "waiting":
+                    yield progress
+            if waiting:
+                await _any_over(waiting.values(), every)
+
+    def _started(self, archive: ArchiveId) -> Fill | Progress:
+        url = f"https://{archive}"
+        try:
+            url = self.origins.of(archive).url_of(archive)
+            found = self.find(archive)
+        except MirrorError as error:
+            return Progress(url, "failed", error=error)
+        if isinstance(found, Fill):
+            return found
+        found.file.close()
+        return Progress(url, "present", found.record.size, found.record.size)
+
+
+def _progress(fill: Fill) -> Progress:
+    url = fill.job.url
+    if fill.record:
+        return Progress(url, "fetched", fill.record.size, fill.record.size)
+    if fill.error:
+        return Progress(url, "failed", fill.received, fill.total, fill.error)
+    return Progress(url, "fetching" if fill.running else "waiting", fill.received, fill.total)
+
+
+async def _any_over(fills: Iterable[Fill], seconds: float) -> None:
+    """Waits until one of the fills ended, at most so long."""
+    ends = [asyncio.create_task(fill.ended()) for fill in fills if fill.running]
+    if not ends:
+        await asyncio.sleep(seconds)
+        return
+    await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
+
+
+@asynccontextmanager
+async def running(configuration: Configuration, store: Store) -> AsyncIterator[Mirror]:
+    """A mirror from start to stop."""
+    mirror = Mirror(configuration, store)
+    await mirror.start()
+    try:
+        yield mirror
+    finally:
+        await mirror.stop()

@@ -1,0 +1,125 @@
+"""Origins and catalog entries, as presets and mirror.toml write them."""
+
+from collections.abc import Iterable
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from app.errors import BadRequest
+from app.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _hex(length: int) -> AfterValidator:
+    def check(values: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(value.lower() for value in values)
+        if not all(len(value) == length and set(value) <= set("0123456789abcdef") for value in lowered):
+            raise ValueError(f"a digest here has {length} hexadecimal digits")
+        return lowered
+
+    return AfterValidator(check)
+
+
+def _plain_url(url: str) -> str:
+    try:
+        parse_url(url)
+    except BadRequest as error:
+        raise ValueError(str(error)) from None
+    return url
+
+
+def _plain_path(path: str) -> str:
+    try:
+        return normalise_path(path.encode())
+    except BadRequest as error:
+        raise ValueError(str(error)) from None
+
+
+Url = Annotated[str, AfterValidator(_plain_url)]
+Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
+Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
+
+
+class Origin(BaseModel):
+    """An upstream server that clients name in URLs, the paths that may be mirrored, and how it is treated."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Url
+    paths: tuple[Annotated[str, AfterValidator(_plain_path)], ...] = ()
+    """Ending in `/`: a prefix; else one exact path."""
+    redirects_to: tuple[str, ...] = ()
+    """Hosts (`host` or `host:port`) that this origin may redirect to."""
+    connections: int = Field(default=4, ge=1, le=64)
+    """Most connections to this origin at once."""
+    allow_private: bool = False
+    """Whether its address may be private, loopback or otherwise not global."""
+
+    @model_validator(mode="after")
+    def _only_scheme_and_host(self) -> Self:
+        if urlsplit(self.url).path not in ("", "/") or urlsplit(self.url).query:
+            raise ValueError("an origin's url is scheme and host only; what may be mirrored there goes into paths")
+        return self
+
+    @property
+    def scheme(self) -> str:
+        return urlsplit(self.url).scheme
+
+    @property
+    def authority(self) -> str:
+        return normalise_authority(urlsplit(self.url).netloc, self.scheme)
+
+    def lists(self, path: str) -> bool:
+        """Whether the normalised `path` may be mirrored."""
+        return any(path.startswith(listed) if listed.endswith("/") else path == listed for listed in self.paths)
+
+    def extended_by(self, other: "Origin") -> "Origin":
+        """This origin with `other`'s paths and redirect hosts added, and the other keys that it sets replaced."""
+        changes = {name: getattr(other, name) for name in other.model_fields_set}
+        changes["paths"] = _united(self.paths, other.paths)
+        changes["redirects_to"] = _united(self.redirects_to, other.redirects_to)
+        return self.model_copy(update=changes)
+
+    def url_of(self, archive: ArchiveId) -> str:
+        """The URL that a client without a mirror would ask for."""
+        return f"{self.scheme}://{archive}"
+
+
+class CatalogEntry(BaseModel):
+    """An archive that we know: its name, digests (any one matches), size in bytes, and where Keras keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: Url
+    name: str = ""
+    sha256: Sha256s = ()
+    md5: Md5s = ()
+    size: int | None = Field(default=None, ge=0)
+    keras_home: tuple[str, ...] = ()
+    """Paths below KERAS_HOME, the newest layout first."""
+    note: str = ""
+
+    @property
+    def archive(self) -> ArchiveId:
+        return parse_url(self.url)
+
+    @property
+    def has_digest(self) -> bool:
+        return bool(self.sha256 or self.md5)
+
+
+class Preset(BaseModel):
+    """A TOML file of origins and archives."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    origins: tuple[Origin, ...] = ()
+    archives: tuple[CatalogEntry, ...] = ()
+
+
+def _united(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*first, *second]))

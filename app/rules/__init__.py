@@ -1,0 +1,1 @@
+"""What RFCs decide, sans-IO: pure functions, each with its section."""

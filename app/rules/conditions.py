@@ -1,0 +1,122 @@
+"""Conditional requests and ranges: which status and which bytes a request gets (RFC 9110 13 and 14)."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+_RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*", re.ASCII | re.IGNORECASE)
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What identifies these bytes at this URL: entity tag and date of the last modification, as header fields carry them."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+    date_is_strong: bool = False
+    """Whether `last_modified` is a strong validator (RFC 9110 8.8.2.2)."""
+
+    @property
+    def strong_etag(self) -> str | None:
+        return self.etag if self.etag and not self.etag.startswith("W/") else None
+
+    @property
+    def strong(self) -> str | None:
+        """What may stand in If-Range: a strong entity tag, else a strong date, else nothing."""
+        return self.strong_etag or (self.last_modified if self.date_is_strong else None)
+
+
+NO_VALIDATORS = Validators()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The answer's status and its bytes [start, end); `end` is None while the length is unknown."""
+
+    status: int
+    start: int = 0
+    end: int | None = None
+
+
+def date_is_strong(last_modified: str | None, date: str | None) -> bool:
+    """Whether Last-Modified lies at least 60 s before the Date of the same answer (RFC 9110 8.8.2.2)."""
+    modified, sent = _date(last_modified), _date(date)
+    return bool(modified and sent and (sent - modified).total_seconds() >= 60)
+
+
+def select(fields: Mapping[str, str], validators: Validators, size: int | None) -> Selection:
+    """What a GET or HEAD with these (lower-case) `fields` gets of a representation of `size` bytes (RFC 9110 13.2.2).
+
+    Several ranges give the whole, as RFC 9110 14.2 allows; so does any Range while the size is unknown.
+    """
+    refused = _precondition(fields, validators)
+    if refused:
+        return Selection(refused)
+    wanted = _wanted_range(fields.get("range"), size)
+    if wanted is None or not _if_range_holds(fields.get("if-range"), validators):
+        return Selection(200, 0, size)
+    return wanted
+
+
+def _precondition(fields: Mapping[str, str], validators: Validators) -> int | None:
+    if "if-match" in fields:
+        if not _matches(fields["if-match"], validators.strong_etag, weak=False):
+            return 412
+    elif "if-unmodified-since" in fields and _modified_since(fields["if-unmodified-since"], validators.last_modified):
+        return 412
+    if "if-none-match" in fields:
+        return 304 if _matches(fields["if-none-match"], validators.etag, weak=True) else None
+    if "if-modified-since" in fields and _modified_since(fields["if-modified-since"], validators.last_modified) is False:
+        return 304
+    return None
+
+
+def _matches(field: str, etag: str | None, *, weak: bool) -> bool:
+    """Whether a list of entity tags, or `*`, matches (RFC 9110 8.8.3.2)."""
+    if field.strip() == "*":
+        return True
+    if etag is None:
+        return False
+    given = _TAG.findall(field)
+    return etag.removeprefix("W/") in (tag.removeprefix("W/") for tag in given) if weak else etag in given
+
+
+def _modified_since(field: str, last_modified: str | None) -> bool | None:
+    since, modified = _date(field), _date(last_modified)
+    return modified > since if since and modified else None
+
+
+def _if_range_holds(field: str | None, validators: Validators) -> bool:
+    """Strong comparison only (RFC 9110 13.1.5)."""
+    if field is None:
+        return True
+    field = field.strip()
+    if field.startswith(('"', "W/")):
+        return field == validators.strong_etag
+    return validators.date_is_strong and field == validators.last_modified
+
+
+def _wanted_range(field: str | None, size: int | None) -> Selection | None:
+    """The single range of a Range field; None if it is to be ignored (RFC 9110 14.1.2)."""
+    match = _RANGE.fullmatch(field.strip()) if field else None
+    if match is None or size is None or match[1] == match[2] == "":
+        return None
+    if max(len(match[1]), len(match[2])) > 19:
+        return Selection(416) if match[1] else None
+    if not match[1]:
+        suffix = int(match[2])
+        return Selection(206, max(0, size - suffix), size) if suffix and size else Selection(416)
+    start, last = int(match[1]), int(match[2]) if match[2] else size - 1
+    if match[2] and last < start:
+        return None
+    return Selection(206, start, min(last + 1, size)) if start < size else Selection(416)
+
+
+def _date(field: str | None) -> datetime | None:
+    try:
+        return parsedate_to_datetime(field) if field else None
+    except ValueError:
+        return None

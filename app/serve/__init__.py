@@ -1,0 +1,1 @@
+"""How bytes go out: the gateway before FastAPI, heads and bodies, the uvicorn protocol."""

@@ -1,0 +1,47 @@
+"""ASGI's types, and a request as the gateway sees it."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from app.origins.routing import Target
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+RawFields = list[tuple[bytes, bytes]]
+
+EXTENSION = "dataset_mirror"
+"""Key in the scope's `extensions`, set by our protocol: the authority of an absolute-form target, and that bodies are armed."""
+
+
+class ClientGone(OSError):
+    """The client has left; nobody is to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Method, target and (lower-case) fields; fields that came several times are joined by commas (RFC 9110 5.3)."""
+
+    method: str
+    target: Target
+    fields: dict[str, str]
+    http_version: str
+    peer: str | None
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        fields: dict[str, str] = {}
+        hosts: list[str] = []
+        for raw_name, raw_value in scope["headers"]:
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            if name == "host":
+                hosts.append(value.strip())
+        ours = (scope.get("extensions") or {}).get(EXTENSION) or {}
+        path = scope.get("raw_path") or scope["path"].encode()
+        target = Target(path.partition(b"?")[0], scope["query_string"], ours.get("authority"), tuple(hosts))
+        client = scope.get("client")
+        return cls(scope["method"], target, fields, scope.get("http_version", "1.1"), client[0] if client else None)

@@ -1,0 +1,174 @@
+"""The ASGI gateway in front of FastAPI: it answers for archives; pages and API are FastAPI's."""
+
+import asyncio
+import logging
+
+from app.errors import Loop, MethodNotAllowed, MirrorError, Superseded
+from app.fetch.fill import Fill
+from app.fetch.upstream import Reply
+from app.mirror import Hit, Mirror
+from app.origins.identity import ArchiveId
+from app.origins.routing import find_archive
+from app.rules.conditions import Selection, select
+from app.serve.access import check_may_change
+from app.serve.asgi import EXTENSION, App, ClientGone, RawFields, Receive, Request, Scope, Send
+from app.serve.body import Body
+from app.serve.head import Representation, archive_head, problem
+from app.store.record import Record
+
+log = logging.getLogger("dataset_mirror.serve")
+
+
+class Gateway:
+    """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
+
+    def __init__(self, mirror: Mirror, pages: App, own_port: int) -> None:
+        self._mirror, self._pages, self._own_port = mirror, pages, own_port
+        self._warned = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._pages(scope, receive, send)
+        self._warn_if_unarmed(scope)
+        answer = _Answer(self._mirror, Request.of(scope), receive, send)
+        try:
+            archive = self._route(answer.request)
+            if archive is None:
+                if scope["path"].startswith("/api/"):
+                    check_may_change(answer.request, self._mirror.settings.token)
+                return await self._pages(scope, receive, send)
+            await answer.archive(archive)
+        except ClientGone:
+            log.debug("The client left.")
+        except MirrorError as error:
+            await answer.problem(error)
+
+    def _route(self, request: Request) -> ArchiveId | None:
+        if self._mirror.upstream.via in request.fields.get("via", ""):
+            raise Loop("This request comes from this very mirror.", "An upstream leads back here: check `upstreams`.")
+        archive = find_archive(request.target, self._mirror.origins, self._own_port)
+        if archive is not None and request.method not in ("GET", "HEAD"):
+            raise MethodNotAllowed(f"{request.method} is not for archives.", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
+        return archive
+
+    def _warn_if_unarmed(self, scope: Scope) -> None:
+        if not self._warned and EXTENSION not in (scope.get("extensions") or {}):
+            self._warned = True
+            log.warning(
+                "Running under a server that cannot reset connections: a client without a length check may take a cut "
+                "download for a whole one. Start it with: dataset-mirror serve"
+            )
+
+
+class _Answer:
+    """One request for an archive, and how far its answer is."""
+
+    def __init__(self, mirror: Mirror, request: Request, receive: Receive, send: Send) -> None:
+        self.request = request
+        self._mirror, self._receive, self._send = mirror, receive, send
+        self._started = False
+        self._body = Body(send, self._served)
+
+    def _served(self, count: int) -> None:
+        self._mirror.traffic.served += count
+
+    async def problem(self, error: MirrorError) -> None:
+        """A problem document; once bytes have left, the connection is broken instead."""
+        if self._started:
+            raise error
+        status, fields, body = problem(error)
+        await self._start(status, fields)
+        await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
+
+    async def archive(self, archive: ArchiveId) -> None:
+        if self.request.method == "HEAD":
+            return await self._head(archive)
+        found = self._mirror.find(archive)
+        if isinstance(found, Hit):
+            self._mirror.traffic.hits += 1
+            self._mirror.usage.note(archive)
+            return await self._whole(found, "hit")
+        self._mirror.traffic.misses += 1
+        await self._while_connected(found)
+
+    async def _head(self, archive: ArchiveId) -> None:
+        hit = self._mirror.hit(archive)
+        if hit:
+            hit.file.close()
+            return await self._headers_of(Representation.of_record(hit.record), "hit")
+        found = await self._mirror.head(archive)
+        if isinstance(found, Record):
+            what = Representation.of_record(found)
+        elif isinstance(found, Reply):
+            what = Representation.of_reply(found)
+        else:
+            what = Representation.of_edition(found, self._mirror.origins.expected(archive))
+        await self._headers_of(what, "fwd=miss")
+
+    async def _headers_of(self, what: Representation, status: str) -> None:
+        """Range means nothing for HEAD (RFC 9110 14.2)."""
+        conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
+        await self._empty(what, select(conditions, what.validators, what.size), status)
+
+    async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
+        await self._start(*archive_head(what, selection, *status))
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _whole(self, hit: Hit, *status: str) -> None:
+        """From a finished blob."""
+        with hit.file as file:
+            what = Representation.of_record(hit.record)
+            selection = select(self.request.fields, what.validators, what.size)
+            if selection.status not in (200, 206):
+                return await self._empty(what, selection, *status)
+            await self._start(*archive_head(what, selection, *status))
+            await self._body.finished(file, selection.start, selection.end or 0)
+
+    async def _while_connected(self, fill: Fill) -> None:
+        """Follows a fill until the answer ends or the client leaves; the fill goes on either way."""
+        following = asyncio.create_task(self._follow(fill))
+        gone = asyncio.create_task(self._disconnect())
+        fill.readers += 1
+        try:
+            await asyncio.wait([following, gone], return_when=asyncio.FIRST_COMPLETED)
+            if not following.done():
+                raise ClientGone
+            following.result()
+        finally:
+            fill.readers -= 1
+            following.cancel()
+            gone.cancel()
+            await asyncio.wait([following, gone])
+
+    async def _disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _follow(self, fill: Fill) -> None:
+        status = ("fwd=miss", "collapsed" if fill.readers > 1 else "stored")
+        while True:
+            edition = await fill.opened()
+            if isinstance(edition, Record):
+                hit = self._mirror.opened(edition)
+                return await self._whole(hit, *status) if hit else await self.archive(edition.archive)
+            expected = fill.job.expected
+            what = Representation.of_edition(edition, expected)
+            selection = select(self.request.fields, what.validators, what.size)
+            if selection.status not in (200, 206):
+                return await self._empty(what, selection, *status)
+            # A part without a known digest leaves as it comes: it is what the origin itself would have sent.
+            hold = selection.status == 200 or edition.validators.strong is None or bool(expected and expected.has_digest)
+            try:
+                # No status line before a byte may leave: what fails until then is a clean error.
+                await fill.readable(edition, selection.start, selection.end, hold=hold)
+            except Superseded:
+                continue
+            if fill.record:
+                continue  # finished meanwhile: now its digest is known too
+            with edition.partial.duplicate() as file:
+                await self._start(*archive_head(what, selection, *status))
+                return await self._body.growing(fill, edition, file, selection.start, selection.end, hold=hold)
+
+    async def _start(self, status: int, fields: RawFields) -> None:
+        self._started = True
+        await self._send({"type": "http.response.start", "status": status, "headers": fields})

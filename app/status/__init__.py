@@ -1,0 +1,1 @@
+"""What people see: models, routes and pages about the mirror itself."""

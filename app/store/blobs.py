@@ -1,0 +1,54 @@
+"""Immutable bytes, named by their SHA-256: `blobs/sha256/ab/abcdef…`. Equal bytes are kept once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+
+class Blobs:
+    """The folder of blobs. It knows names and bytes only; who needs a blob is the index's knowledge."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "sha256"
+        self._folder.mkdir(parents=True, exist_ok=True)
+
+    def path(self, sha256: str) -> Path:
+        """Where the blob of that digest (64 hex digits, lower case) is, or would be."""
+        return self._folder / sha256[:2] / sha256
+
+    def has(self, sha256: str) -> bool:
+        return self.path(sha256).is_file()
+
+    def open(self, sha256: str) -> BinaryIO:
+        """The blob, unbuffered, for reading; FileNotFoundError if it is not there. The caller closes it."""
+        return self.path(sha256).open("rb", buffering=0)
+
+    def put(self, partial: Path, sha256: str) -> None:
+        """Makes the whole, fsynced file `partial` the blob of that digest, durably; it is consumed. Idempotent.
+
+        It is renamed even onto a blob that exists: were it left out, a removal just under way could take the last copy.
+        """
+        target = self.path(sha256)
+        target.parent.mkdir(exist_ok=True)
+        partial.rename(target)
+        _sync_folder(target.parent)
+        _sync_folder(self._folder)
+
+    def remove(self, sha256: str) -> None:
+        """Unlinks the blob; readers that have it open go on. Nothing happens if it is not there."""
+        self.path(sha256).unlink(missing_ok=True)
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        """Digest and size in bytes of every blob, in no order."""
+        for folder in os.scandir(self._folder):
+            for entry in os.scandir(folder.path):
+                yield entry.name, entry.stat().st_size
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

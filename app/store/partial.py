@@ -1,0 +1,55 @@
+"""The file of a fill while it grows. Written at any offset, read by offset; never seeks, since a reader may be sending it."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from app.store.intervals import Intervals
+
+
+class PartialFile:
+    """A growing file and the set of byte intervals that are in it.
+
+    Only `pread` and `pwrite` are used: asyncio seeks a file that it sends, so a shared position would be wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.have = Intervals()
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Puts `data` at `offset`. Raises OSError (ENOSPC) with nothing recorded of what did not get there."""
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._fd, view, offset)
+            self.have.add(offset, offset + written)
+            view, offset = view[written:], offset + written
+
+    def read(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes at `offset`, as far as the file goes."""
+        return os.pread(self._fd, count, offset)
+
+    @property
+    def prefix(self) -> int:
+        """Bytes that are there without a gap from the beginning."""
+        return self.have.end_of(0)
+
+    def duplicate(self) -> BinaryIO:
+        """The same file for a reader that may outlive the fill; the caller closes it. Read it by offset only."""
+        return os.fdopen(os.dup(self._fd), "rb", buffering=0)
+
+    def sync(self) -> None:
+        """Makes the bytes durable; blocks."""
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        """Closes the writer's descriptor; readers have their own."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def discard(self) -> None:
+        """Closes and removes the file."""
+        self.close()
+        self.path.unlink(missing_ok=True)

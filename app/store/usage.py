@@ -1,0 +1,53 @@
+"""Hits and totals, gathered in memory and written in batches: a request never waits for a write."""
+
+import time
+from typing import Protocol
+
+from app.origins.identity import ArchiveId
+from app.store.store import Store
+
+
+class Counted(Protocol):
+    """Running totals of a process."""
+
+    hits: int
+    misses: int
+    served: int
+    fetched: int
+
+
+_TOTALS = ("hits", "misses", "served", "fetched")
+
+
+class Usage:
+    """What was asked for since the last flush."""
+
+    def __init__(self, store: Store, traffic: Counted) -> None:
+        self._store, self._traffic = store, traffic
+        self._hits: dict[ArchiveId, tuple[int, float]] = {}
+        self._written = dict.fromkeys(_TOTALS, 0)
+
+    def note(self, archive: ArchiveId) -> None:
+        """Somebody asked for the archive, and gets it."""
+        self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+
+    async def flush(self) -> None:
+        """Writes what was noted. If that fails it is kept, for the next time."""
+        now = {name: getattr(self._traffic, name) for name in _TOTALS}
+        if not self._hits and now == self._written:
+            return
+        hits, self._hits = self._hits, {}
+        try:
+            await self._store.in_worker(lambda: self._write(hits, now))
+        except BaseException:
+            for archive, (count, at) in hits.items():
+                more, later = self._hits.get(archive, (0, at))
+                self._hits[archive] = (count + more, later)
+            raise
+        self._written = now
+
+    def _write(self, hits: dict[ArchiveId, tuple[int, float]], now: dict[str, int]) -> None:
+        with self._store.index.transaction() as writing:
+            writing.use(hits)
+            for name, value in now.items():
+                writing.count(name, value - self._written[name])
