@@ -3,6 +3,7 @@
 A wrong value is one sentence: where it stands, its key, its value, and what would be right.
 """
 
+import json
 import os
 import re
 import tomllib
@@ -62,7 +63,7 @@ class Settings(BaseSettings):
         (), description="more origins", examples=[[{"url": "https://data.example.org", "paths": ["/sets/"]}]]
     )
     archives: tuple[CatalogEntry, ...] = Field(
-        (), description="digests that override the presets'", examples=[[{"url": "https://data.example.org/a.zip", "sha256": "ab12…"}]]
+        (), description="digests that override the presets'", examples=[[{"url": "https://data.example.org/a.zip", "sha256": "ab12" * 16}]]
     )
     idle_timeout: float = Field(30, gt=0, description="seconds of silence after which an upstream is given up", examples=[30])
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
@@ -155,7 +156,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
         first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else "?"
     where = next((place for place, layer in layers if key in layer), "{key}")
-    place = where.format(key=key, KEY=key.upper())
+    place = where.replace("{key}", key).replace("{KEY}", key.upper())
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
@@ -165,14 +166,18 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
 
 
 def _example(key: str, *, as_json: bool = False) -> str:
-    import json
-
     field = Settings.model_fields.get(key)
     example = field.examples[0] if field and field.examples else "…"
-    text = json.dumps(example, ensure_ascii=False)
-    if as_json or not isinstance(example, dict):
-        return text
-    return "{ " + ", ".join(f"{json.dumps(name)} = {json.dumps(value)}" for name, value in example.items()) + " }"
+    return json.dumps(example, ensure_ascii=False) if as_json else _as_toml(example)
+
+
+def _as_toml(value: object) -> str:
+    """The value as mirror.toml has it: TOML writes strings, numbers and lists as JSON does, but tables in its own way."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_as_toml(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_as_toml(inner) for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _did_you_mean(key: str) -> str:

@@ -11,6 +11,7 @@ MAX_TARGET = 8 * 1024
 
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_NOT_OF_A_PATH = frozenset(b"?#")
 _AUTHORITY = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -39,11 +40,17 @@ class ArchiveId:
 
 def parse_url(url: str) -> ArchiveId:
     """The archive that `url` names (scheme optional); BadRequest if it names none."""
-    parts = urlsplit(url if "://" in url else f"https://{url}")
+    if any(ord(character) < 0x20 for character in url):  # urlsplit would drop them, and another archive would be meant
+        raise BadRequest(f"{url!r} has a control character.", "Check the URL.")
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        raw_path, raw_query = parts.path.encode(), parts.query.encode()
+    except ValueError:
+        raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
-    return ArchiveId(authority, normalise_path(parts.path.encode()), check_query(parts.query.encode()))
+    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query))
 
 
 def normalise_authority(authority: str, scheme: str = "https") -> str:
@@ -65,15 +72,15 @@ def normalise_path(raw: bytes) -> str:
         raise BadRequest(f"The path is longer than {MAX_TARGET} bytes.", "Check the URL.")
     path = _ESCAPE.sub(_normal_escape, raw or b"/")
     _refuse_tricks(path)
-    return "".join(chr(byte) if 0x20 < byte < 0x7F else f"%{byte:02X}" for byte in path)
+    return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in _NOT_OF_A_PATH else f"%{byte:02X}" for byte in path)
 
 
 def check_query(raw: bytes) -> str:
     """The query as it is, if it is printable ASCII of a sane length; else BadRequest."""
     if len(raw) > MAX_TARGET:
         raise BadRequest(f"The query is longer than {MAX_TARGET} bytes.", "Check the URL.")
-    if not all(0x20 < byte < 0x7F for byte in raw):
-        raise BadRequest("The query has a control byte, a space or a byte that is not ASCII.", "Percent-encode it.")
+    if not all(0x20 < byte < 0x7F and byte != 0x23 for byte in raw):
+        raise BadRequest("The query has a control byte, a space, a # or a byte that is not ASCII.", "Percent-encode it.")
     return raw.decode("ascii")
 
 

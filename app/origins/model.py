@@ -33,6 +33,8 @@ def _plain_url(url: str) -> str:
 
 
 def _plain_path(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError("a path begins with a slash")
     try:
         return normalise_path(path.encode())
     except BadRequest as error:

@@ -48,7 +48,7 @@ def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId |
         return _listed(ArchiveId(named, path, query), origins)
     first, _, rest = path[1:].partition("/")
     if origins.get(first.lower()):
-        return _listed(ArchiveId(first.lower(), "/" + rest, query), origins)
+        return _listed(ArchiveId(first.lower(), normalise_path(f"/{rest}".encode()), query), origins)
     if path in PAGES or path.startswith(PAGE_PREFIXES):
         return None
     return _bare(path, query, origins)
@@ -89,7 +89,7 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     if len(listing) == 1:
         return ArchiveId(listing[0].authority, path, query)
     if listing:
-        urls = [f"/{origin.authority}{path}" for origin in listing]
+        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in listing]
         raise NoSuchPage(f"More than one origin lists {path}.", f"Ask for one of: {', '.join(urls)}", choices=urls)
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:

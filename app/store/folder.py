@@ -27,21 +27,21 @@ class DataFolder:
     def prepare(self) -> None:
         """Creates what is missing. DataFolderError if it cannot be written, or has another layout: nothing is ever wiped."""
         try:
-            self.partial.mkdir(parents=True, exist_ok=True)
+            self.root.mkdir(parents=True, exist_ok=True)
             if not self._fingerprint.exists():
                 fresh = self._fingerprint.with_suffix(f".{os.getpid()}")
                 fresh.write_text(json.dumps({"program": "dataset-mirror", "layout": LAYOUT}) + "\n")
                 fresh.replace(self._fingerprint)
-            known = json.loads(self._fingerprint.read_text())
+            layout = _layout(self._fingerprint.read_bytes())
+            if layout == LAYOUT:
+                self.partial.mkdir(exist_ok=True)
         except OSError as error:
             raise DataFolderError(
                 f"The data folder {self.root} cannot be used: {error.strerror}.", "Give one that you may write: --data DIR."
             ) from None
-        except ValueError:
-            known = {}
-        if known.get("layout") != LAYOUT:
+        if layout != LAYOUT:
             raise DataFolderError(
-                f"The data folder {self.root} has layout {known.get('layout', 'unknown')}; this program knows {LAYOUT}.",
+                f"The data folder {self.root} has layout {layout}; this program knows {LAYOUT}.",
                 "Use the version of dataset-mirror that made it, or another folder: --data DIR.",
             )
 
@@ -54,6 +54,14 @@ class DataFolder:
                 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.',
             )
         return configured or f"sqlite:///{self.index.absolute()}"
+
+
+def _layout(fingerprint: bytes) -> object:
+    try:
+        known = json.loads(fingerprint)
+    except ValueError:
+        known = None
+    return known.get("layout", "unknown") if isinstance(known, dict) else "unknown"
 
 
 def file_system(path: Path) -> str:

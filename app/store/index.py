@@ -34,6 +34,9 @@ class Index:
             with self._engine.connect() as connection:
                 _prepare(connection, url)
             self._reader = self._engine.connect()
+        except DataFolderError:
+            self._engine.dispose()
+            raise
         except DatabaseError as error:
             self._engine.dispose()
             raise DataFolderError(
@@ -66,7 +69,7 @@ class Index:
             try:
                 yield Writing(connection)
             except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
+                connection.connection.rollback()  # not the statement: a full disk has rolled back already, and it would fail
                 raise
             connection.exec_driver_sql("COMMIT")
 

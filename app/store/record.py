@@ -1,12 +1,16 @@
 """What the index knows of an archive, and its form as a line of `archives.ndjson` and of a bundle."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+from app.errors import BadRequest
 from app.origins.identity import ArchiveId, parse_url
 from app.rules.conditions import NO_VALIDATORS, Validators
 from app.rules.fields import Fields
+
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 DigestSource = Literal["catalog", "computed"]
 """Where the digest is known from: it matched the catalog's, or it was computed from what the origin sent."""
@@ -62,9 +66,11 @@ class Record:
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """The record of a line; ValueError (which includes BadRequest's facts) if it is not one."""
+        """The record of a line; ValueError if it is not one, or if its digest or size cannot be."""
         try:
             known: dict[str, Any] = json.loads(line)
+            if not (_SHA256.fullmatch(known["sha256"]) and type(known["size"]) is int and known["size"] >= 0):
+                raise ValueError("not a line of the journal: its digest or size cannot be")
             return cls(
                 archive=parse_url(known["url"]),
                 scheme=known["url"].partition(":")[0],
@@ -77,7 +83,7 @@ class Record:
                 fetched=known["fetched"],
                 checked=known.get("checked", 0.0),
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, BadRequest) as error:
             raise ValueError(f"not a line of the journal: {error!r}") from None
 
 

@@ -81,9 +81,12 @@ class Store:
         current = self.index.find(record.archive)
         if current is None:
             raise DataFolderError(f"{record.url} was stored but is not in the index.", "Report this as a bug.")
-        if not self.tree.link(record.archive, self.blobs.path(current.sha256)):
-            log.debug("tree/ cannot hold a name for %s", record.url)
+        self._link(current)
         return current
+
+    def _link(self, current: Record) -> None:
+        if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
+            log.debug("tree/ cannot hold a name for %s", current.url)
 
     def _recover(self) -> None:
         """After a kill: completes the publication that was under way, and reclaims the leftovers of fills."""
@@ -92,5 +95,7 @@ class Store:
             with self.index.transaction() as writing:
                 writing.publish(last, used=time.time())
             log.info("Completed the publication of %s that was cut off.", last.url)
+        if last and (current := self.index.find(last.archive)):
+            self._link(current)
         shutil.rmtree(self.folder.partial)
         self.folder.partial.mkdir()

@@ -25,7 +25,11 @@ class Tree:
             fresh = place.with_name(f".{os.getpid()}-{hashlib.sha256(place.name.encode()).hexdigest()[:16]}")
             fresh.unlink(missing_ok=True)
             fresh.symlink_to(os.path.relpath(blob, place.parent))
-            fresh.replace(place)
+            try:
+                fresh.replace(place)
+            except OSError:
+                fresh.unlink()
+                return False
         except OSError:
             return False
         return True

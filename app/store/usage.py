@@ -1,5 +1,6 @@
 """Hits and totals, gathered in memory and written in batches: a request never waits for a write."""
 
+import asyncio
 import time
 from typing import Protocol
 
@@ -26,13 +27,24 @@ class Usage:
         self._store, self._traffic = store, traffic
         self._hits: dict[ArchiveId, tuple[int, float]] = {}
         self._written = dict.fromkeys(_TOTALS, 0)
+        self._flushing = asyncio.Lock()
 
     def note(self, archive: ArchiveId) -> None:
         """Somebody asked for the archive, and gets it."""
         self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
 
     async def flush(self) -> None:
-        """Writes what was noted. If that fails it is kept, for the next time."""
+        """Writes what was noted. If that fails it is kept, for the next time; being cancelled does not stop it half-way.
+
+        The worker would go on with a write that was cancelled here, and a second flush would count the same again.
+        """
+        await asyncio.shield(asyncio.create_task(self._flush()))
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            await self._flush_now()
+
+    async def _flush_now(self) -> None:
         now = {name: getattr(self._traffic, name) for name in _TOTALS}
         if not self._hits and now == self._written:
             return

@@ -30,4 +30,5 @@ def read_preset(name: str, folder: Path) -> Preset:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"The preset {name} has a wrong value at {where}: {first['msg']}.", "Mend that line.") from None
+        what = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"The preset {name} has a wrong value at {where}: {what}.", "Mend that line.") from None

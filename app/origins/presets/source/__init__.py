@@ -1,0 +1,1 @@
+"""What the shipped presets are made from; not part of the installed package."""

@@ -1,0 +1,65 @@
+"""The parts that end-to-end tests are made of: an origin, and mirrors of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.origin import Origin
+from tests.serving import Mirror, folders, mirroring
+
+StartMirror = Callable[..., Mirror]
+
+
+@pytest.fixture(scope="module")
+def shared_origin() -> Iterator[Origin]:
+    """An origin for all tests of a module."""
+    with Origin() as running:
+        yield running
+
+
+@pytest.fixture
+def origin() -> Iterator[Origin]:
+    """An origin for one test, which may stop it."""
+    with Origin() as running:
+        yield running
+
+
+def _starter(origin: Origin, parent: Path) -> Iterator[StartMirror]:
+    names = folders(parent)
+    with ExitStack() as ends:
+
+        def start(**settings: object) -> Mirror:
+            return ends.enter_context(mirroring(origin, next(names), **settings))
+
+        yield start
+
+
+@pytest.fixture
+def start_mirror(origin: Origin, tmp_path: Path) -> Iterator[StartMirror]:
+    """Starts mirrors of `origin`; the arguments are settings."""
+    yield from _starter(origin, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def start_shared_mirror(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartMirror]:
+    """Starts mirrors of `shared_origin` for all tests of a module; the arguments are settings."""
+    yield from _starter(shared_origin, tmp_path_factory.mktemp("mirrors"))
+
+
+@pytest.fixture
+def mirror(start_mirror: StartMirror) -> Mirror:
+    """A mirror of `origin` for one test, which may stop it."""
+    return start_mirror()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Adds to a failure what the mirrors logged."""
+    report = yield
+    if report.failed:
+        report.sections += [(f"log of the mirror at {mirror.url}", mirror.log) for mirror in Mirror.running]
+    return report

@@ -1,0 +1,84 @@
+"""Reading presets: those that ship with the mirror, and files of one's own."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import UsageError
+from app.origins.presets import read_preset, shipped
+
+OWN = """
+[[origins]]
+url = "https://data.example.org"
+paths = ["/sets/"]
+
+[[archives]]
+url = "https://data.example.org/sets/é.zip"
+name = "lab/e"
+"""
+
+
+def test_shipped_presets_are_read_by_name(tmp_path: Path) -> None:
+    """Each shipped preset can be read by its name alone, wherever the configuration is."""
+    assert shipped() == ["keras", "keras-legacy"]
+    for name in shipped():
+        preset = read_preset(name, tmp_path)
+        assert preset.origins
+        assert preset.archives
+
+
+@pytest.mark.parametrize("name", ["lab.toml", "./lab.toml", "presets/lab", "../lab.toml"])
+def test_an_own_preset_is_read_by_its_path(name: str, tmp_path: Path) -> None:
+    """A path is taken relative to the configuration's folder; it ends in .toml or has a slash."""
+    folder = tmp_path / "folder"
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(OWN, encoding="utf-8")
+    preset = read_preset(name, folder)
+    assert [origin.authority for origin in preset.origins] == ["data.example.org"]
+    assert [entry.archive.path for entry in preset.archives] == ["/sets/%C3%A9.zip"]
+
+
+def test_an_own_preset_is_read_by_its_absolute_path(tmp_path: Path) -> None:
+    """An absolute path does not depend on the configuration's folder."""
+    (tmp_path / "lab.toml").write_text(OWN, encoding="utf-8")
+    assert read_preset(str(tmp_path / "lab.toml"), tmp_path / "elsewhere").origins
+
+
+def test_an_own_file_never_hides_a_shipped_preset(tmp_path: Path) -> None:
+    """A bare name is a shipped preset, even beside a file of that name."""
+    (tmp_path / "keras").write_text(OWN, encoding="utf-8")
+    assert read_preset("keras", tmp_path) != read_preset("./keras", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"[[origins]\n", "is not valid TOML: .*line 1", id="not TOML"),
+        pytest.param(b"\xff\xfe", "cannot be read: .*utf-8", id="not text"),
+        pytest.param(b"[[origins]]\nurl = 'https://a.example.org/x'\n", r"wrong value at origins\.0: .*scheme and host only", id="origin"),
+        pytest.param(b"[[archives]]\nurl = 'https://a.org/b'\nsha256 = 'ab'\n", r"wrong value at archives\.0\.sha256: .*64", id="digest"),
+        pytest.param(b"[settings]\nport = 1\n", "wrong value at settings: ", id="unknown table"),
+    ],
+)
+def test_a_wrong_preset_is_refused_in_one_sentence(content: bytes, message: str, tmp_path: Path) -> None:
+    """The error names the preset, the place in it, and what is wrong, on one line."""
+    (tmp_path / "lab.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=f"^The preset lab.toml .*{message}") as caught:
+        read_preset("lab.toml", tmp_path)
+    assert "\n" not in str(caught.value)
+    assert caught.value.mend
+
+
+def test_a_preset_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A path without a file says which path was tried."""
+    with pytest.raises(UsageError, match=r"cannot be read: .*No such file") as caught:
+        read_preset("lab.toml", tmp_path)
+    assert str(tmp_path / "lab.toml") in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["keros", "", "keras.py"])
+def test_an_unknown_name_lists_the_shipped_presets(name: str, tmp_path: Path) -> None:
+    """A name that does not ship is refused with the names that do."""
+    with pytest.raises(UsageError, match="There is no preset") as caught:
+        read_preset(name, tmp_path)
+    assert "keras, keras-legacy" in caught.value.mend

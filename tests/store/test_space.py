@@ -1,0 +1,103 @@
+"""Room on the disk, accounted before it is used."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import StoreFull
+from app.store.space import Space
+
+FREE = 1000
+
+
+class Disk(Space):
+    """A disk with FREE bytes; how many are really free changes while tests run."""
+
+    @property
+    def free(self) -> int:
+        return FREE
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Disk:
+    return Disk(tmp_path, min_free=100)
+
+
+def test_what_is_free_is_what_the_system_says(tmp_path: Path) -> None:
+    """The real disk has some bytes free, and a real reservation of a few of them succeeds."""
+    space = Space(tmp_path, min_free=0)
+    assert space.free > 0
+    space.reserve(1, "a").release()
+
+
+def test_more_than_the_disk_has_is_refused(tmp_path: Path) -> None:
+    """No real disk has room for 2^62 bytes."""
+    with pytest.raises(StoreFull):
+        Space(tmp_path, min_free=0).reserve(2**62, "a")
+
+
+@pytest.mark.parametrize(("size", "fits"), [(0, True), (900, True), (901, False), (1000, False)])
+def test_min_free_stays_free(disk: Disk, size: int, fits: bool) -> None:
+    """All but `min_free` bytes can be reserved, to the byte."""
+    if fits:
+        assert disk.reserve(size, "a").left == size
+    else:
+        with pytest.raises(StoreFull):
+            disk.reserve(size, "a")
+
+
+def test_promises_count(disk: Disk) -> None:
+    """What other downloads will still write cannot be promised again."""
+    disk.reserve(600, "a")
+    disk.reserve(300, "b")
+    with pytest.raises(StoreFull):
+        disk.reserve(1, "c")
+
+
+def test_a_refusal_gives_the_figures(disk: Disk) -> None:
+    """The 507 says what is needed, free, promised and to stay free, and what to do."""
+    disk.reserve(600, "a")
+    with pytest.raises(StoreFull) as caught:
+        disk.reserve(1_234, "https://data.example.org/b.zip")
+    assert str(caught.value) == (
+        "https://data.example.org/b.zip needs 1,234 bytes more; the disk has 1,000 free, 600 are promised to other downloads, "
+        "and 100 are to stay free (min_free). Make room on that disk, or lower min_free."
+    )
+    assert (caught.value.status, caught.value.facts) == (507, {"needed": 1_234, "free": FREE})
+
+
+def test_a_refused_reservation_holds_nothing(disk: Disk) -> None:
+    """After a refusal there is as much room as before it."""
+    with pytest.raises(StoreFull):
+        disk.reserve(901, "a")
+    disk.reserve(900, "b")
+
+
+def test_a_released_reservation_makes_room(disk: Disk) -> None:
+    """Released bytes can be reserved again; releasing twice gives them back once."""
+    first = disk.reserve(900, "a")
+    first.release()
+    first.release()
+    disk.reserve(900, "b")
+    with pytest.raises(StoreFull):
+        disk.reserve(1, "c")
+
+
+def test_written_bytes_are_no_longer_promised(disk: Disk) -> None:
+    """What is on the disk is counted by the system, so it is taken off the promise; never below zero."""
+    reservation = disk.reserve(500, "a")
+    reservation.written(200)
+    assert reservation.left == 300
+    disk.reserve(600, "b")
+    reservation.written(9999)
+    assert reservation.left == 0
+
+
+def test_a_reservation_grows_while_there_is_room(disk: Disk) -> None:
+    """A fill of unknown length reserves in steps; a step that does not fit leaves the ones before it."""
+    reservation = disk.reserve(400, "a")
+    reservation.grow(500)
+    assert reservation.left == 900
+    with pytest.raises(StoreFull, match=r"^a needs 1 bytes more"):
+        reservation.grow(1)
+    assert reservation.left == 900

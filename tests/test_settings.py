@@ -1,0 +1,380 @@
+"""Settings: which layer wins, and what a wrong value is answered with."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from app.errors import UsageError
+from app.origins.identity import parse_url
+from app.settings import CONFIG_VARIABLE, ENV_PREFIX, Configuration, Settings, load
+
+FIELDS = sorted(Settings.model_fields)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder, where mirror.toml is; nothing of the outer environment comes in."""
+    for name in os.environ:
+        if name.upper().startswith(ENV_PREFIX):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("DATASET_MIRROR_DATA", str(tmp_path))
+    return tmp_path
+
+
+def write(folder: Path, text: str) -> None:
+    (folder / "mirror.toml").write_text(text, encoding="utf-8")
+
+
+def refusal(config: Path | None = None, /, **flags: object) -> UsageError:
+    """The error of loading; it is one line, and says what to do."""
+    with pytest.raises(UsageError) as caught:
+        load(config, flags)
+    assert "\n" not in str(caught.value)
+    assert caught.value.mend
+    return caught.value
+
+
+# Layers
+
+
+def test_defaults(folder: Path) -> None:
+    """Without a file, variables and flags there are sane settings: this machine only, and the preset of Keras."""
+    settings = load().settings
+    assert (settings.data, settings.host, settings.port, settings.offline) == (folder, "127.0.0.1", 8080, False)
+    assert (settings.presets, settings.upstreams, settings.token, settings.min_free) == (("keras",), {}, None, 10**9)
+
+
+@pytest.mark.parametrize(
+    ("file", "variable", "flag", "port"),
+    [
+        pytest.param(None, None, None, 8080, id="default"),
+        pytest.param(1, None, None, 1, id="file"),
+        pytest.param(None, 2, None, 2, id="environment"),
+        pytest.param(None, None, 3, 3, id="flag"),
+        pytest.param(1, 2, None, 2, id="environment over file"),
+        pytest.param(1, None, 3, 3, id="flag over file"),
+        pytest.param(None, 2, 3, 3, id="flag over environment"),
+        pytest.param(1, 2, 3, 3, id="all of them"),
+        pytest.param(1, 2, 0, 0, id="a flag that is zero is given"),
+    ],
+)
+def test_the_last_layer_wins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, file: int | None, variable: int | None, flag: int | None, port: int
+) -> None:
+    """mirror.toml, then the environment, then flags: the last one that says something wins."""
+    if file is not None:
+        write(folder, f"port = {file}")
+    if variable is not None:
+        monkeypatch.setenv("DATASET_MIRROR_PORT", str(variable))
+    assert load(flags={"port": flag}).settings.port == port
+
+
+def test_layers_do_not_mix_inside_a_setting(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list or a table of a later layer replaces an earlier one's, and the other settings of that layer stay."""
+    write(folder, 'presets = ["keras-legacy"]\nport = 5\n[upstreams]\n"a.org" = "http://file"')
+    monkeypatch.setenv("DATASET_MIRROR_UPSTREAMS", '{"b.org": ["http://environment"]}')
+    settings = load().settings
+    assert (settings.presets, settings.port, settings.upstreams) == (("keras-legacy",), 5, {"b.org": ("http://environment",)})
+
+
+def test_the_data_folder_of_a_flag_has_the_file(folder: Path) -> None:
+    """mirror.toml is looked for in the data folder, wherever flag or variable say that it is."""
+    other = folder / "other"
+    other.mkdir()
+    write(folder, "port = 1")
+    write(other, "port = 2")
+    assert load().file == folder / "mirror.toml"
+    assert load().settings.port == 1
+    assert load(flags={"data": str(other)}).settings.port == 2
+
+
+def test_config_names_another_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--config` goes before DATASET_MIRROR_CONFIG, which goes before the data folder's file."""
+    write(folder, "port = 1")
+    (folder / "b.toml").write_text("port = 2", encoding="utf-8")
+    (folder / "c.toml").write_text("port = 3", encoding="utf-8")
+    monkeypatch.setenv(CONFIG_VARIABLE, str(folder / "b.toml"))
+    assert load().settings.port == 2
+    assert load(folder / "c.toml").settings.port == 3
+
+
+def test_a_relative_config_is_known_by_its_full_path(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the configuration came from can be told after a change of folder too."""
+    (folder / "b.toml").write_text("port = 2", encoding="utf-8")
+    monkeypatch.chdir(folder)
+    assert load(Path("b.toml")).file == folder / "b.toml"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        pytest.param("OFFLINE", "true", True, id="yes or no"),
+        pytest.param("MIN_FREE", "10GB", 10**10, id="a size with its unit"),
+        pytest.param("IDLE_TIMEOUT", "2.5", 2.5, id="a number"),
+        pytest.param("PRESETS", '["keras", "keras-legacy"]', ("keras", "keras-legacy"), id="a list as JSON"),
+        pytest.param("PRESETS", "[]", (), id="an empty list"),
+        pytest.param("UPSTREAMS", '{"a.org": "http://b/"}', {"a.org": ("http://b",)}, id="a table as JSON"),
+        pytest.param("NO_PROXY", '["a.lab", "b.lab"]', ("a.lab", "b.lab"), id="hosts"),
+        pytest.param("PUBLIC_URL", "http://mirror.lab/", "http://mirror.lab", id="a URL"),
+        pytest.param("TOKEN", "12345678", "12345678", id="digits are a text here"),
+    ],
+)
+def test_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: object) -> None:
+    """A variable has its setting's value as text, lists and tables as JSON."""
+    monkeypatch.setenv(ENV_PREFIX + name, value)
+    assert getattr(load().settings, name.lower()) == expected
+
+
+def test_tables_of_the_file_are_origins_and_archives(folder: Path) -> None:
+    """[[origins]] extend the presets, [[archives]] override their digests."""
+    url = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+    write(
+        folder,
+        f"""
+        [[origins]]
+        url = "https://data.example.org"
+        paths = ["/sets/"]
+        [[archives]]
+        url = "{url}"
+        sha256 = "{"A" * 64}"
+        """,
+    )
+    origins = load().origins
+    assert origins.get("storage.googleapis.com") is not None
+    assert origins.of(parse_url("https://data.example.org/sets/a")).authority == "data.example.org"
+    expected = origins.expected(parse_url(url))
+    assert expected is not None
+    assert (expected.name, expected.sha256) == ("keras/mnist", ("a" * 64,))
+
+
+def test_presets_are_found_beside_the_file(folder: Path) -> None:
+    """A preset's path is relative to the file that names it."""
+    (folder / "lab.toml").write_text('[[origins]]\nurl = "https://lab.example.org"\npaths = ["/"]', encoding="utf-8")
+    (folder / "etc").mkdir()
+    (folder / "etc" / "b.toml").write_text('presets = ["../lab.toml"]', encoding="utf-8")
+    assert [origin.authority for origin in load(folder / "etc" / "b.toml").origins] == ["lab.example.org"]
+
+
+def test_settings_do_not_change() -> None:
+    """Settings are frozen: a reload makes new ones."""
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(load().settings, FIELDS[0], None)
+
+
+def test_the_token_is_not_shown() -> None:
+    """Settings can be logged: the token is not in their text."""
+    assert "secret-token" not in repr(load(flags={"token": "secret-token"}).settings)
+
+
+# Wrong values
+
+WRONG: dict[str, tuple[str, object, str]] = {
+    "a text for a number": ("port", "eighty", "valid integer"),
+    "a port that is none": ("port", 65536, "less than or equal to 65535"),
+    "a negative port": ("port", -1, "greater than or equal to 0"),
+    "a list for a number": ("port", [80], "valid integer"),
+    "an empty host": ("host", "", "at least 1 character"),
+    "neither yes nor no": ("offline", "maybe", "valid boolean"),
+    "no URL": ("public_url", "mirror.lab", "begins with http:// or https://"),
+    "half an address": ("public_url", "http://[::1", "Invalid IPv6 URL"),
+    "a proxy of another scheme": ("upstream_proxy", "socks5://proxy", "begins with http:// or https://"),
+    "no time at all": ("idle_timeout", 0, "greater than 0"),
+    "negative time": ("grace", -1, "greater than or equal to 0"),
+    "no size": ("min_free", "much", "could not parse value and unit"),
+    "no downloads": ("max_fills", 0, "greater than or equal to 1"),
+    "a short token": ("token", "short", "at least 8 characters"),
+    "another database": ("database", "postgresql://db", "sqlite:///"),
+    "one preset as a text": ("presets", "keras", "valid tuple"),
+    "upstreams without hosts": ("upstreams", ["http://a"], "valid dictionary"),
+}
+INSIDE: dict[str, tuple[str, str, str]] = {
+    "an upstream of another scheme": ('[upstreams]\n"a.org" = ["ftp://b"]', "upstreams.a.org.0 = 'ftp://b'", "begins with http"),
+    "no upstream": ('[upstreams]\n"a.org" = []', "upstreams.a.org = []", "at least 1 item"),
+    "an origin with a path": ('[[origins]]\nurl = "https://a.org/b"', "origins.0 = {'url'", "scheme and host only"),
+    "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path = '/'", "Extra inputs"),
+    "an origin without url": ("[[origins]]\npaths = []", "origins.0.url", "Field required"),
+    "a short digest": ('[[archives]]\nurl = "https://a.org/b"\nsha256 = "ab"', "archives.0.sha256 = 'ab'", "64 hexadecimal digits"),
+    "the second of two": ('[[archives]]\nurl = "https://a.org/b"\n[[archives]]\nurl = 5', "archives.1.url = 5", "valid string"),
+}
+
+
+def as_toml(key: str, value: object) -> str:
+    return f"{key} = {json.dumps(value)}"
+
+
+@pytest.mark.parametrize(("key", "value", "right"), WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("layer", ["file", "environment", "flags"])
+def test_a_wrong_value_is_one_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, layer: str, key: str, value: object, right: str
+) -> None:
+    """Wherever a wrong value stands, the error names that place, the key, the value, and what would be right."""
+    flags: dict[str, object] = {}
+    if layer == "file":
+        write(folder, as_toml(key, value))
+        place = f"In {folder}/mirror.toml: {key} = "
+    elif layer == "environment":
+        text = value if isinstance(value, str) and key != "presets" else json.dumps(value)
+        monkeypatch.setenv(ENV_PREFIX + key.upper(), text)
+        place = f"In the environment: {ENV_PREFIX}{key.upper()} = "
+    else:
+        flags = {key: value}
+        place = f"In the command line: --{key} = "
+    error = refusal(**flags)
+    assert error.detail.startswith(place)
+    assert ("(hidden)" if key == "token" else str(value)) in error.detail
+    assert right in error.detail
+    assert error.mend.startswith(f"Right would be, for example: {key} = ")
+
+
+@pytest.mark.parametrize(("text", "place", "right"), INSIDE.values(), ids=INSIDE)
+def test_a_wrong_value_inside_a_table_is_one_sentence(folder: Path, text: str, place: str, right: str) -> None:
+    """Inside lists and tables the error has the whole way to the value."""
+    write(folder, text)
+    error = refusal()
+    assert error.detail.startswith(f"In {folder}/mirror.toml: {place}")
+    assert right in error.detail
+
+
+def test_the_layer_that_won_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the file is right and a variable is wrong, the variable is to blame."""
+    write(folder, "port = 1")
+    monkeypatch.setenv("DATASET_MIRROR_PORT", "x")
+    assert refusal().detail.startswith("In the environment: DATASET_MIRROR_PORT = 'x'")
+
+
+def test_a_wrong_value_that_is_overridden_does_not_matter(folder: Path) -> None:
+    """A flag helps where the file is wrong."""
+    write(folder, 'port = "x"')
+    assert load(flags={"port": 5}).settings.port == 5
+
+
+def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a wrong token is printed."""
+    monkeypatch.setenv("DATASET_MIRROR_TOKEN", "hushhus")
+    assert "hushhus" not in str(refusal())
+
+
+def test_a_file_with_braces_in_its_path_can_be_named(folder: Path) -> None:
+    """A path is printed as it is, whatever characters it has."""
+    config = folder / "{lab} {key}.toml"
+    config.write_text('port = "x"', encoding="utf-8")
+    assert "{lab}" in refusal(config).detail
+
+
+@pytest.mark.parametrize("variable", ["PRESETS", "UPSTREAMS", "ORIGINS", "ARCHIVES", "NO_PROXY"])
+def test_a_variable_that_is_not_json(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """A list or table that is no JSON is answered with the variable, its value, and a line that works."""
+    monkeypatch.setenv(ENV_PREFIX + variable, "a,b")
+    error = refusal()
+    assert error.detail == f"In the environment: {ENV_PREFIX}{variable}='a,b' is not valid JSON."
+    name, _, value = error.mend.removeprefix("Right would be: ").removesuffix(".").partition("=")
+    monkeypatch.setenv(name, value.strip("'"))
+    assert getattr(load().settings, variable.lower())
+
+
+# Unknown names
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        pytest.param("prot", "Did you mean port?", id="typing error"),
+        pytest.param("ofline", "Did you mean offline?", id="a letter missing"),
+        pytest.param("upstream", "Did you mean upstreams?", id="singular"),
+        pytest.param("qqqq", "Settings are: data, host, port", id="nothing near"),
+    ],
+)
+def test_an_unknown_key_gets_a_hint(folder: Path, monkeypatch: pytest.MonkeyPatch, key: str, hint: str) -> None:
+    """A name that no setting has is refused in each layer, with the setting that was probably meant."""
+    write(folder, f"{key} = 1")
+    error = refusal()
+    assert error.detail == f"In {folder}/mirror.toml: {key}: there is no such setting."
+    assert error.mend.startswith(hint)
+    write(folder, "")
+    error = refusal(**{key: 1})
+    assert error.detail == f"In the command line: --{key}: there is no such setting."
+    assert error.mend.startswith(hint)
+    monkeypatch.setenv(ENV_PREFIX + key.upper(), "1")
+    error = refusal()
+    assert error.detail == f"The environment has {ENV_PREFIX}{key.upper()}, but there is no such setting."
+    assert error.mend.startswith(hint)
+
+
+# Files that cannot be read
+
+
+def test_a_config_that_is_not_there_is_refused(folder: Path) -> None:
+    """A file that was named has to exist; the data folder's own need not."""
+    assert refusal(folder / "no.toml").detail == f"The configuration file {folder / 'no.toml'} does not exist."
+    assert isinstance(load(), Configuration)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        pytest.param(b"port =\n", "is not valid TOML: .*line 1", id="not TOML"),
+        pytest.param(b"port = 1\nport = 2\n", "is not valid TOML: .*line 2", id="a key twice"),
+        pytest.param(b"# \xff\n", "cannot be read: .*utf-8", id="not text"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_refused(folder: Path, content: bytes, what: str) -> None:
+    """The error names the file and the line."""
+    (folder / "mirror.toml").write_bytes(content)
+    with pytest.raises(UsageError, match=f"{folder}/mirror.toml {what}"):
+        load()
+    refusal()
+
+
+def test_a_folder_in_the_files_place_is_refused(folder: Path) -> None:
+    """What is no file is an error in one sentence."""
+    (folder / "mirror.toml").mkdir()
+    assert "cannot be read" in refusal().detail
+
+
+# What every setting has
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_setting_is_described(key: str) -> None:
+    """A setting has a description of one line and an example."""
+    field = Settings.model_fields[key]
+    assert field.description
+    assert "\n" not in field.description
+    assert field.examples
+
+
+def wrong_value(key: str) -> Any:
+    """A value of a type that no setting can have: even a path or a text is no list of lists."""
+    return [[["x"]]] if key not in ("presets", "origins", "archives", "no_proxy") else {"x": 1}
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_the_example_in_an_error_is_right(folder: Path, key: str) -> None:
+    """What an error proposes is a line that can be put into mirror.toml as it is, and is the setting's example."""
+    error = refusal(**{key: wrong_value(key)}) if key != "data" else refusal_of_data(folder)
+    line = error.mend.removeprefix("Right would be, for example: ").removesuffix(".")
+    proposed = tomllib.loads(line)
+    assert proposed == {key: Settings.model_fields[key].examples[0]}  # type: ignore[index]
+    config = folder / "proposed.toml"
+    config.write_text(line, encoding="utf-8")
+    assert key in load(config).settings.model_fields_set
+
+
+def refusal_of_data(folder: Path) -> UsageError:
+    """`data` says where the file is looked for, so it can only be wrong in a file that is named."""
+    os.environ.pop("DATASET_MIRROR_DATA")
+    config = folder / "wrong.toml"
+    config.write_text("data = 5", encoding="utf-8")
+    return refusal(config)
+
+
+@pytest.mark.parametrize("key", FIELDS)
+def test_every_example_is_valid(key: str) -> None:
+    """Each example of each setting is accepted."""
+    for example in Settings.model_fields[key].examples or ():
+        assert key in Settings.model_validate({key: example}).model_fields_set
