@@ -75,9 +75,9 @@ class Origin(BaseModel):
     def authority(self) -> str:
         return normalise_authority(urlsplit(self.url).netloc, self.scheme)
 
-    def lists(self, path: str) -> bool:
-        """Whether the normalised `path` may be mirrored."""
-        return any(path.startswith(listed) if listed.endswith("/") else path == listed for listed in self.paths)
+    def lists(self, path: str, *, but: str | None = None) -> bool:
+        """Whether the normalised `path` may be mirrored; `but` is an entry of `paths` that does not count."""
+        return any(path.startswith(listed) if listed.endswith("/") else path == listed for listed in self.paths if listed != but)
 
     def extended_by(self, other: "Origin") -> "Origin":
         """This origin with `other`'s paths and redirect hosts added, and the other keys that it sets replaced."""

@@ -86,11 +86,13 @@ def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:
 
 def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     listing = origins.listing(path)
-    if len(listing) == 1:
-        return ArchiveId(listing[0].authority, path, query)
+    # An origin that lists `/` would catch every path; those have no bare form.
+    narrow = [origin for origin in listing if origin.lists(path, but="/")]
+    if len(narrow) == 1:
+        return ArchiveId(narrow[0].authority, path, query)
     if listing:
-        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in listing]
-        raise NoSuchPage(f"More than one origin lists {path}.", f"Ask for one of: {', '.join(urls)}", choices=urls)
+        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in narrow or listing]
+        raise NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)

@@ -42,7 +42,10 @@ class Selection:
 
 
 def date_is_strong(last_modified: str | None, date: str | None) -> bool:
-    """Whether Last-Modified lies at least 60 s before the Date of the same answer (RFC 9110 8.8.2.2)."""
+    """Whether Last-Modified lies at least 60 s before the Date of the same answer.
+
+    RFC 9110 8.8.2.2 is content with one second; 60 s, as RFC 7232 2.2.2 asked, leave room for clocks that disagree.
+    """
     modified, sent = _date(last_modified), _date(date)
     return bool(modified and sent and (sent - modified).total_seconds() >= 60)
 

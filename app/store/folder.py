@@ -3,11 +3,15 @@
 import fcntl
 import json
 import os
+import time
 from pathlib import Path
+
+from sqlalchemy import URL
 
 from app.errors import DataFolderError
 
 LAYOUT = 1
+_ATTEMPTS, _PAUSE = 20, 0.05
 _NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
 
 
@@ -29,6 +33,7 @@ class DataFolder:
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._fingerprint.exists():
+                self._refuse_foreign()
                 fresh = self._fingerprint.with_suffix(f".{os.getpid()}")
                 fresh.write_text(json.dumps({"program": "dataset-mirror", "layout": LAYOUT}) + "\n")
                 fresh.replace(self._fingerprint)
@@ -45,7 +50,16 @@ class DataFolder:
                 "Use the version of dataset-mirror that made it, or another folder: --data DIR.",
             )
 
-    def index_url(self, configured: str | None) -> str:
+    def _refuse_foreign(self) -> None:
+        """A folder without a fingerprint is somebody else's if it has our names: `partial/` would be cleaned at the start."""
+        ours = (self.blobs, self.partial, self.tree, self.journal, self.index)
+        foreign = [path.name for path in ours if path.exists()]
+        if foreign:
+            raise DataFolderError(
+                f"The folder {self.root} has {', '.join(foreign)}, but was not made by dataset-mirror.", "Give another one: --data DIR."
+            )
+
+    def index_url(self, configured: str | None) -> str | URL:
         """The index' database URL. DataFolderError if it would lie on a network file system, where SQLite's WAL does not work."""
         kind = file_system(self.root)
         if configured is None and kind in _NETWORK_FILE_SYSTEMS:
@@ -53,7 +67,7 @@ class DataFolder:
                 f"The data folder {self.root} is on {kind}, where the index' database cannot work.",
                 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.',
             )
-        return configured or f"sqlite:///{self.index.absolute()}"
+        return configured or URL.create("sqlite", database=str(self.index.absolute()))
 
 
 def _layout(fingerprint: bytes) -> object:
@@ -82,17 +96,27 @@ class FillLock:
     def __init__(self, path: Path) -> None:
         """Takes the lock. DataFolderError, naming the holder, if another process has it."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not self._taken():
             holder = _read(self._fd)
             os.close(self._fd)
             where = f" at {holder['url']}" if holder.get("url") else ""
             raise DataFolderError(
                 f"The data folder {path.parent} is in use by process {holder.get('pid', 'unknown')}{where}.",
                 "Stop that one, or give another folder: --data DIR.",
-            ) from None
+            )
         self.announce(None)
+
+    def _taken(self) -> bool:
+        for _ in range(_ATTEMPTS):
+            try:
+                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if _read(self._fd):
+                    return False
+                time.sleep(_PAUSE)  # a holder without a name only looks (`server_of`), or is about to write its name
+            else:
+                return True
+        return False
 
     def announce(self, url: str | None) -> None:
         """Writes who holds the lock and, for a server, the URL at which other commands can ask it."""

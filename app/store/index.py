@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, bindparam, create_engine, event, func, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, bindparam, create_engine, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -27,7 +27,7 @@ _FIND = select(archives).where(archives.c.key == bindparam("key"))
 class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | URL) -> None:
         """Opens or creates the database. DataFolderError if it is damaged or of another schema."""
         self._engine = _engine(url)
         try:
@@ -124,7 +124,7 @@ class Writing:
             self._connection.execute(add.on_conflict_do_update(["name"], set_={"value": counters.c.value + more}))
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str | URL) -> Engine:
     # Explicit BEGIN and COMMIT: the driver's own begin late, and a reader would keep an old snapshot.
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=QueuePool, connect_args={"check_same_thread": False, "timeout": 30})
 
@@ -136,13 +136,15 @@ def _engine(url: str) -> Engine:
     return engine
 
 
-def _prepare(connection: Connection, url: str) -> None:
+def _prepare(connection: Connection, url: str | URL) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if version not in (0, VERSION):
         raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
     if version == 0:
         metadata.create_all(connection)
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    connection.exec_driver_sql("COMMIT")
 
 
 def _values(record: Record) -> dict[str, Any]:
