@@ -21,12 +21,15 @@ def open_store(configuration: Configuration) -> Store:
     return Store(settings.data, min_free=settings.min_free, database=settings.database)
 
 
-def create_app(configuration: Configuration, store: Store | None = None, port: int | None = None) -> App:
-    """The ASGI app, listening at `port` (default: the settings'). Without `store` it opens its own, and takes its lock."""
-    if store is None:
-        store = open_store(configuration)
-        store.lock()
-    mirror = Mirror(configuration, store)
+def open_mirror(configuration: Configuration) -> Mirror:
+    """A mirror, not started yet, with a store of its own whose lock it has."""
+    store = open_store(configuration)
+    store.lock()
+    return Mirror(configuration, store)
+
+
+def create_app(mirror: Mirror, port: int) -> App:
+    """The ASGI app, listening at `port`; it starts and stops the mirror."""
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
@@ -36,10 +39,11 @@ def create_app(configuration: Configuration, store: Store | None = None, port: i
         finally:
             await mirror.stop()
 
-    return Gateway(mirror, pages(mirror, lifespan), port or configuration.settings.port)
+    return Gateway(mirror, pages(mirror, lifespan), port)
 
 
 def __getattr__(name: str) -> App:
     if name == "app":  # made only when a server asks for it
-        return create_app(load())
+        configuration = load()
+        return create_app(open_mirror(configuration), configuration.settings.port)
     raise AttributeError(name)

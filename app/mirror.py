@@ -56,6 +56,7 @@ class Mirror:
     """Everything that a running mirror does, without HTTP servers and without FastAPI."""
 
     def __init__(self, configuration: Configuration, store: Store) -> None:
+        self._configuration = configuration
         self.settings, self.origins = configuration.settings, configuration.origins
         self.store = store
         self.began = time.time()
@@ -66,6 +67,17 @@ class Mirror:
         self.flights = Flights(self._shared)
         self.usage = Usage(store, self.traffic)
         self._flushing: asyncio.Task[None] | None = None
+
+    def reload(self) -> None:
+        """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.
+
+        Data folder, database, address and `max_fills` stay as they are until the next start.
+        """
+        self._configuration = self._configuration.again()
+        self.settings, self.origins = self._configuration.settings, self._configuration.origins
+        self.store.space.min_free = self.settings.min_free
+        self.upstream.configure(self.settings, self.origins)
+        log.info("Took up the configuration of %s.", self._configuration.file)
 
     async def start(self) -> None:
         self._flushing = asyncio.create_task(self._flush_for_ever())

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,9 +93,11 @@ class Settings(BaseSettings):
 class Configuration:
     """Settings together with the origins that they and their presets describe, and the file they came from."""
 
-    def __init__(self, settings: Settings, file: Path) -> None:
+    def __init__(self, settings: Settings, file: Path, again: "Callable[[], Configuration]") -> None:
         self.settings = settings
         self.file = file
+        self.again = again
+        """Reads everything once more; UsageError if it is wrong now."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
 
 
@@ -109,7 +111,7 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
     layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
     written = _read_file(file, must_exist=config is not None)
     settings = _validated({**written, **environment, **given}, [*layers, (f"{file}: {{key}}", written)])
-    return Configuration(settings, file.absolute())
+    return Configuration(settings, file.absolute(), lambda: load(config, flags))
 
 
 def _data_folder(flags: Mapping[str, object], environment: Mapping[str, object]) -> Path:

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = {"serve": "serve", "fetch": "fetch", "demo": "demo"}
+COMMANDS = {"serve": "serve", "fetch": "fetch", "add": "add", "demo": "demo"}
 """Verb → module; each is imported only when it is used, so that every command starts fast."""
 
 
@@ -42,10 +42,10 @@ def main(args: list[str] | None = None) -> None:
     """The console script. Every error is a sentence on standard error, never a traceback."""
     if sys.platform == "win32":
         sys.exit("dataset-mirror needs Linux or macOS; on Windows it runs inside WSL or Docker.")
-    from app.errors import MirrorError, UsageError
+    from app.errors import BadRequest, MirrorError, UsageError
 
     try:
         sys.exit(_group.main(args, prog_name="dataset-mirror", standalone_mode=True))
     except MirrorError as error:
         click.echo(f"dataset-mirror: {error}", err=True)
-        sys.exit(2 if isinstance(error, UsageError) else 1)
+        sys.exit(2 if isinstance(error, (UsageError, BadRequest)) else 1)

@@ -1,16 +1,21 @@
 """`serve`: the mirror itself."""
 
+import logging
 import socket
 
 import click
 
 from app.cli.logs import configure
 from app.cli.options import configured
+from app.errors import UsageError
 from app.main import create_app, open_store
+from app.mirror import Mirror
 from app.serve.server import listen, run
 from app.settings import Configuration
 from app.store.folder import file_system
 from app.store.store import Store
+
+log = logging.getLogger("dataset_mirror")
 
 
 @click.command(name="serve")
@@ -32,15 +37,24 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
         lock = store.lock()
         listening = listen(settings.host, settings.port)
         url = url_of(listening)
-        app = create_app(configuration, store, listening.getsockname()[1])
+        mirror = Mirror(configuration, store)
+        app = create_app(mirror, listening.getsockname()[1])
 
         def ready() -> None:
             lock.announce(url)
             _greet(configuration, store, url)
 
-        run(app, settings, listening, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: None)
+        run(app, settings, listening, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
+
+
+def _reload(mirror: Mirror) -> None:
+    """On SIGHUP; a wrong setting must not end what runs well."""
+    try:
+        mirror.reload()
+    except UsageError as error:
+        log.error("The configuration stays as it was: %s", error)
 
 
 def url_of(listening: socket.socket) -> str:

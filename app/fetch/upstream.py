@@ -101,9 +101,17 @@ class Upstream:
             "via": f"1.1 {self.via}",
         }
         self._client = _client(settings, origins)
+        self._former: list[httpx.AsyncClient] = []
+
+    def configure(self, settings: Settings, origins: Origins) -> None:
+        """Takes up another configuration; what is under way goes on over the connections that it has."""
+        self._settings = settings
+        self._former.append(self._client)
+        self._client = _client(settings, origins)
 
     async def close(self) -> None:
-        await self._client.aclose()
+        for client in (*self._former, self._client):
+            await client.aclose()
 
     async def ask(self, origin: Origin, archive: ArchiveId, fields: Mapping[str, str] | None = None, *, method: str = "GET") -> Reply:
         """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed."""

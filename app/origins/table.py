@@ -76,11 +76,17 @@ class Origins:
         return sorted(path for path, origins in paths.items() if len(origins) > 1)
 
 
+def path_to_list(archive: ArchiveId) -> str:
+    """What to write into `paths` for an archive: its folder; the archive alone if that would be the whole host."""
+    folder = archive.path.rsplit("/", 1)[0] + "/"
+    return archive.path if folder == "/" else folder
+
+
 def not_listed(archive: ArchiveId, origin: Origin | None) -> NotAllowed:
     """The refusal for an archive that no origin lists, with the command and the lines that allow it."""
     scheme = origin.scheme if origin else "https"
     url = f"{scheme}://{archive}"
-    folder = archive.path.rsplit("/", 1)[0] + "/"
+    folder = path_to_list(archive)
     what = f"The origin {archive.authority} does not list {archive.path}." if origin else f"No origin is named {archive.authority}."
     mend = (
         f"To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "

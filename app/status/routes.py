@@ -67,6 +67,12 @@ def _api(mirror: Mirror) -> APIRouter:
         archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
         return StreamingResponse(_lines(mirror.fetch(archives)), media_type="application/x-ndjson")
 
+    @router.post("/reload")
+    async def reload() -> Health:
+        """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
+        mirror.reload()
+        return Health(status="reloaded")
+
     return router
 
 

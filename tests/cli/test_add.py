@@ -1,0 +1,95 @@
+"""`add`, beside a live server and without one."""
+
+import os
+import signal
+import subprocess
+import tomllib
+from pathlib import Path
+
+from tests.conftest import StartMirror
+from tests.origin import Origin, body
+from tests.serving import PROGRAM, Mirror, environment
+
+URL = "https://more.example.org/sets/a.bin"
+
+
+def add(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs `dataset-mirror add`."""
+    command = [PROGRAM, "add", "--data", str(data), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(data.parent, {}), timeout=30)
+
+
+def wait_until_logged(mirror: Mirror, words: str, times: int = 1) -> None:
+    """Reads the log until the words are there; the mirror's `/healthz` is the clock."""
+    for _ in range(2000):
+        if mirror.log.count(words) >= times:
+            return
+        mirror.get("/healthz")
+    raise TimeoutError(mirror.log)
+
+
+def test_the_403_becomes_a_200(origin: Origin, start_mirror: StartMirror) -> None:
+    """The command that a 403 names makes the same URL work on the live server."""
+    origin.add("/sets/a.bin", body(100_000))
+    mirror = start_mirror(upstreams={"more.example.org": [origin.url]}, origins=[])
+    refused = mirror.get("/more.example.org/sets/a.bin")
+    assert refused.status == 403
+    assert refused.problem["command"] == f"dataset-mirror add '{URL}'"
+    # The setting from the environment would hide the file's.
+    mirror.stop()
+    mirror = Mirror(mirror.data, upstreams={"more.example.org": [origin.url]}).start()
+    try:
+        done = add(mirror.data, URL)
+        assert done.returncode == 0, done.stderr
+        assert mirror.get("/more.example.org/sets/a.bin").body == body(100_000)
+    finally:
+        mirror.close()
+
+
+def test_comments_and_other_blocks_stay(tmp_path: Path) -> None:
+    """What stands in mirror.toml stays; the path joins the block of its origin."""
+    data = tmp_path / "data"
+    data.mkdir()
+    file = data / "mirror.toml"
+    file.write_text('# why\nmax_fills = 3 # few\n[[origins]]\nurl = "https://more.example.org"\npaths = ["/other/"]\n')
+    assert add(data, URL).returncode == 0
+    text = file.read_text()
+    assert "# why" in text
+    assert "# few" in text
+    assert tomllib.loads(text)["origins"] == [{"url": "https://more.example.org", "paths": ["/other/", "/sets/"]}]
+
+
+def test_what_is_listed_is_not_added_again(tmp_path: Path) -> None:
+    """An archive that may be mirrored already changes nothing."""
+    data = tmp_path / "data"
+    assert add(data, "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz").returncode == 0
+    assert not (data / "mirror.toml").exists()
+
+
+def test_a_file_at_the_top_does_not_allow_its_whole_host(tmp_path: Path) -> None:
+    """An archive without a folder is listed alone."""
+    assert add(tmp_path, "https://more.example.org/a.bin").returncode == 0
+    assert tomllib.loads((tmp_path / "mirror.toml").read_text())["origins"][0]["paths"] == ["/a.bin"]
+
+
+def test_a_wrong_url_is_wrong_usage(tmp_path: Path) -> None:
+    """What is no URL is said in a sentence, and nothing is written."""
+    done = add(tmp_path, "ftp://more.example.org/a.bin")
+    assert (done.returncode, (tmp_path / "mirror.toml").exists()) == (2, False)
+    assert "Traceback" not in done.stderr
+    assert "http" in done.stderr
+
+
+def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_path: Path) -> None:
+    """SIGHUP takes up mirror.toml; a wrong one changes nothing, and the log says why."""
+    origin.add("/sets/a.bin", body(100_000))
+    with Mirror(tmp_path / "data", upstreams={"more.example.org": [origin.url]}) as mirror:
+        file = mirror.data / "mirror.toml"
+        file.write_text('[[origins]]\nurl = "https://more.example.org"\npaths = ["/sets/"]\n')
+        os.kill(mirror.pid, signal.SIGHUP)
+        wait_until_logged(mirror, "Took up the configuration")
+        assert mirror.get("/more.example.org/sets/a.bin").status == 200
+        file.write_text("max_fills = 'many'")
+        os.kill(mirror.pid, signal.SIGHUP)
+        wait_until_logged(mirror, "The configuration stays as it was")
+        assert mirror.get("/more.example.org/sets/a.bin").status == 200
