@@ -9,21 +9,15 @@ from app.serve.asgi import App
 from app.serve.gateway import Gateway
 from app.settings import Configuration, load
 from app.status.routes import pages
-from app.store.store import Store
+from app.store.store import open_store
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 
-def open_store(configuration: Configuration) -> Store:
-    """The data folder that the settings name; DataFolderError if it cannot be used."""
-    settings = configuration.settings
-    return Store(settings.data, min_free=settings.min_free, database=settings.database)
-
-
 def open_mirror(configuration: Configuration) -> Mirror:
     """A mirror, not started yet, with a store of its own whose lock it has."""
-    store = open_store(configuration)
+    store = open_store(configuration.settings)
     store.lock()
     return Mirror(configuration, store)
 

@@ -12,11 +12,11 @@ from app.cli import live
 from app.cli.logs import configure
 from app.cli.options import configured
 from app.errors import MirrorError
-from app.main import open_store
 from app.mirror import Progress, running
 from app.origins.identity import ArchiveId
 from app.settings import Configuration
 from app.store.folder import DataFolder, server_of
+from app.store.store import open_store
 
 
 @click.command(name="fetch")
@@ -61,7 +61,7 @@ def _parsed(lines: Iterator[str]) -> Iterator[Progress]:
 
 
 async def _fetch_here(configuration: Configuration, archives: list[ArchiveId], view: "_View") -> int:
-    store = open_store(configuration)
+    store = open_store(configuration.settings)
     try:
         store.lock()
         async with running(configuration, store) as mirror:

@@ -8,12 +8,12 @@ import click
 from app.cli.logs import configure
 from app.cli.options import configured
 from app.errors import UsageError
-from app.main import create_app, open_store
+from app.main import create_app
 from app.mirror import Mirror
 from app.serve.server import listen, run
 from app.settings import Configuration
 from app.store.folder import file_system
-from app.store.store import Store
+from app.store.store import Store, open_store
 
 log = logging.getLogger("dataset_mirror")
 
@@ -32,7 +32,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
     """
     configure(log_level, access_log=access_log)
     settings = configuration.settings
-    store = open_store(configuration)
+    store = open_store(configuration.settings)
     try:
         lock = store.lock()
         listening = listen(settings.host, settings.port)

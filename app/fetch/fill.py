@@ -158,7 +158,11 @@ class Fill:
         raise FillFailed(f"{self.job.url} changed at its origin again and again while it was being fetched.", "Try later.")
 
     async def _edition_from(self, reply: Reply) -> Record:
-        edition = self._begin(reply)
+        try:
+            edition = self._begin(reply)
+        except MirrorError:
+            await reply.close()
+            raise
         hasher = Hasher(edition.partial, self._shared.executor, md5=bool(self.job.expected and self.job.expected.md5))
         hashing = asyncio.create_task(hasher.follow(self.grown, lambda: self._ended))
         try:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from app.errors import DataFolderError
 from app.origins.identity import ArchiveId
+from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.folder import DataFolder, FillLock
 from app.store.index import Index
@@ -23,6 +24,11 @@ from app.store.tree import Tree
 
 log = logging.getLogger("dataset_mirror.store")
 T = TypeVar("T")
+
+
+def open_store(settings: Settings) -> "Store":
+    """The store in the data folder that the settings name; DataFolderError if it cannot be used."""
+    return Store(settings.data, min_free=settings.min_free, database=settings.database)
 
 
 class Store:
