@@ -115,10 +115,13 @@ class _Lines:
         self._ended += 1
         if progress.error:
             self._failed += 1
-            click.echo(f"failed   {progress.url}: {progress.error}", err=True)
+            self._say(f"failed   {progress.url}: {progress.error}", err=True)
         else:
             self._bytes += progress.received
-            click.echo(f"{progress.state:8} {progress.url} ({progress.received:,} bytes)")
+            self._say(f"{progress.state:8} {progress.url} ({progress.received:,} bytes)")
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        click.echo(line, err=err)
 
 
 class _Bars(_Lines):
@@ -141,6 +144,10 @@ class _Bars(_Lines):
     def __exit__(self, *_: object) -> None:
         self._bars.stop()
         super().__exit__()
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        """Above the bars, which are drawn again below it."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, progress: Progress) -> None:
         name = progress.url.rsplit("/", 1)[-1]
