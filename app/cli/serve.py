@@ -68,6 +68,8 @@ def _greet(configuration: Configuration, store: Store, url: str) -> None:
     settings = configuration.settings
     mode = " (offline)" if settings.offline else ""
     click.echo(f"dataset-mirror listens at {url}{mode}")
+    if settings.public_url:
+        click.echo(f"Clients reach it at {settings.public_url}")
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
     example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)

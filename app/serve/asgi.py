@@ -28,7 +28,6 @@ class Request:
     method: str
     target: Target
     fields: dict[str, str]
-    http_version: str
     peer: str | None
 
     @classmethod
@@ -44,4 +43,4 @@ class Request:
         path = scope.get("raw_path") or scope["path"].encode()
         target = Target(path.partition(b"?")[0], scope["query_string"], ours.get("authority"), tuple(hosts))
         client = scope.get("client")
-        return cls(scope["method"], target, fields, scope.get("http_version", "1.1"), client[0] if client else None)
+        return cls(scope["method"], target, fields, client[0] if client else None)
