@@ -34,6 +34,8 @@ class MirrorProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
     half_closed = False
+    running: RequestResponseCycle | None = None
+    """The request that is being answered; uvicorn's `cycle` is the latest to come, which may still wait in line."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -55,7 +57,15 @@ class MirrorProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:
         cycle.__class__ = ArmedCycle
+        self.running = cycle
         super()._start_asgi_task(cycle, app)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """uvicorn tells only the latest request that its client left, and the one before it would go on for nobody."""
+        if self.running is not None and not self.running.response_complete:
+            self.running.disconnected = True
+            self.running.message_event.set()
+        super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """A client that only closed its sending side still gets its answer."""

@@ -1,0 +1,148 @@
+"""`fetch`, run as a person runs it: alone, and beside a live server."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.origin import Origin, body
+from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+
+GOOGLE = "storage.googleapis.com"
+KERAS = "/tensorflow/tf-keras-datasets/"
+BOSTON = KERAS + "boston_housing.npz"
+FILES = Path(__file__).parents[1] / "data" / "origin" / GOOGLE
+
+
+@pytest.fixture
+def keras(origin: Origin) -> Origin:
+    """The origin, with genuine archives of Keras and one of its own."""
+    for file in (FILES / KERAS.strip("/")).iterdir():
+        origin.add(KERAS + file.name, file)
+    origin.add("/sets/own.bin", body(100_000))
+    return origin
+
+
+def fetch(origin: Origin, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`dataset-mirror fetch` into this data folder, with the origin for every host."""
+    settings: dict[str, Any] = {
+        "data": str(data),
+        "origins": [{"url": URL, "paths": ["/sets/"]}],
+        "upstreams": {host: [origin.url] for host in (HOST, GOOGLE)},
+    }
+    known = environment(data.parent, settings)
+    command = [PROGRAM, "fetch", *arguments]
+    return subprocess.run(command, cwd=data.parent, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def kept(data: Path, archive: str) -> bytes:
+    """The bytes of an archive, by its place in the tree."""
+    return (data / "tree" / archive.lstrip("/")).read_bytes()
+
+
+def test_by_name(keras: Origin, tmp_path: Path) -> None:
+    """A name of the catalog is fetched into the data folder, with one GET, and said to be there."""
+    done = fetch(keras, tmp_path / "data", "keras/boston_housing")
+    assert (done.returncode, done.stderr) == (0, "")
+    size = (FILES / BOSTON.lstrip("/")).stat().st_size
+    assert done.stdout.splitlines() == [
+        f"fetched  https://{GOOGLE}{BOSTON} ({size:,} bytes)",
+        f"1 of 1 archives are there ({size:,} bytes).",
+    ]
+    assert kept(tmp_path / "data", GOOGLE + BOSTON) == (FILES / BOSTON.lstrip("/")).read_bytes()
+    assert len(keras.gets(BOSTON)) == 1
+
+
+def test_by_glob(keras: Origin, tmp_path: Path) -> None:
+    """A glob means every archive whose name matches, and no other."""
+    done = fetch(keras, tmp_path / "data", "keras/boston*")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(tmp_path / "data", GOOGLE + BOSTON)
+    assert {request.target for request in keras.requests} == {BOSTON}
+
+
+def test_by_url(keras: Origin, tmp_path: Path) -> None:
+    """A URL of a listed origin is fetched, whether the catalog knows it or not."""
+    done = fetch(keras, tmp_path / "data", f"{URL}/sets/own.bin", f"https://{GOOGLE}{BOSTON}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert kept(tmp_path / "data", f"{HOST}/sets/own.bin") == body(100_000)
+    assert done.stdout.splitlines()[-1].startswith("2 of 2 archives are there ")
+
+
+def test_the_same_twice_in_one_command(keras: Origin, tmp_path: Path) -> None:
+    """An archive that is named in two ways is fetched once."""
+    done = fetch(keras, tmp_path / "data", "keras/boston_housing", "keras/boston*", f"https://{GOOGLE}{BOSTON}")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1].startswith("1 of 1 archives are there ")
+    assert len(keras.gets(BOSTON)) == 1
+
+
+def test_a_second_run(keras: Origin, tmp_path: Path) -> None:
+    """What is there already is said to be present, and the origin is asked nothing."""
+    assert fetch(keras, tmp_path / "data", "keras/boston_housing").returncode == 0
+    keras.clear()
+    done = fetch(keras, tmp_path / "data", "keras/boston_housing")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"present  https://{GOOGLE}{BOSTON} ")
+    assert (keras.requests, keras.connections) == ([], 0)
+
+
+def test_beside_a_live_server(keras: Origin, mirror: Mirror) -> None:
+    """Beside a live server it asks that one, which then has the archive; the origin sees one GET for all."""
+    done = fetch(keras, mirror.data, "keras/boston_housing")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"fetched  https://{GOOGLE}{BOSTON} ")
+    answer = mirror.get(f"/{GOOGLE}{BOSTON}")
+    assert (answer.status, answer.body) == (200, (FILES / BOSTON.lstrip("/")).read_bytes())
+    assert fetch(keras, mirror.data, "keras/boston_housing").stdout.startswith("present  ")
+    assert len(keras.gets(BOSTON)) == 1
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])
+def test_one_that_fails(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None:
+    """A 404 of the origin is said on standard error and ends with 1; the other archives arrive all the same."""
+    data = mirror.data if live else tmp_path / "alone"
+    done = fetch(keras, data, f"{URL}/sets/none.bin", f"{URL}/sets/own.bin")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"failed   {URL}/sets/none.bin: ")
+    assert "404" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert f"fetched  {URL}/sets/own.bin (100,000 bytes)" in done.stdout
+    assert done.stdout.splitlines()[-1] == "1 of 2 archives are there (100,000 bytes), 1 failed."
+    assert kept(data, f"{HOST}/sets/own.bin") == body(100_000)
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])
+def test_json(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None:
+    """With --json every line is an object, and the last one of each archive says how it ended, and why."""
+    done = fetch(keras, mirror.data if live else tmp_path / "alone", "--json", f"{URL}/sets/none.bin", f"{URL}/sets/own.bin")
+    assert (done.returncode, done.stderr) == (1, "")
+    lines: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
+    last = {line["url"]: line for line in lines}
+    own, none = last[f"{URL}/sets/own.bin"], last[f"{URL}/sets/none.bin"]
+    assert own == {"url": f"{URL}/sets/own.bin", "state": "fetched", "received": 100_000, "total": 100_000}
+    assert none["state"] == "failed"
+    assert "404" in none["detail"]
+    assert none["mend"]
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])
+def test_a_wrong_name(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None:
+    """A name that is not in the catalog ends with 2 and the nearest name; nothing is fetched."""
+    done = fetch(keras, mirror.data if live else tmp_path / "alone", "keras/boston_huosing")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(
+        "dataset-mirror: The catalog has no archive named 'keras/boston_huosing'. Did you mean keras/boston_housing"
+    )
+    assert keras.requests == []
+
+
+def test_a_url_that_no_origin_lists(keras: Origin, tmp_path: Path) -> None:
+    """A URL outside of the listed origins is refused in one line, without a packet."""
+    done = fetch(keras, tmp_path / "data", "https://elsewhere.example/a.zip")
+    assert done.returncode == 1
+    assert done.stderr.startswith("dataset-mirror: No origin is named elsewhere.example.")
+    assert done.stderr.count("\n") == 1
+    assert keras.connections == 0

@@ -1,0 +1,286 @@
+"""A connection that breaks goes on where it stopped, or starts over: what arrives is one right archive, never a splice."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from app.errors import FillFailed, MirrorError, OriginBusy
+from app.fetch.fill import Fill
+from app.fetch.retry import Backoff, retry_after
+from app.mirror import Mirror as Heart
+from app.mirror import running
+from app.origins.identity import ArchiveId
+from app.settings import load
+from app.store.store import Store
+from tests.conftest import StartMirror
+from tests.origin import Origin, body
+from tests.serving import HOST, PATIENCE, URL, Mirror
+
+SIZE, CUT = 3_000_000, 1_000_000
+OLD, NEW = body(SIZE), body(SIZE, seed=1)
+PATH = "/sets/a.bin"
+BROKEN = (ConnectionError, http.client.IncompleteRead)
+
+
+@contextmanager
+def asking(mirror: Mirror) -> Iterator[http.client.HTTPResponse]:
+    """A client of PATH that reads when it likes."""
+    with closing(http.client.HTTPConnection("127.0.0.1", mirror.port, timeout=PATIENCE)) as connection:
+        connection.request("GET", f"/{HOST}{PATH}")
+        with connection.getresponse() as response:
+            yield response
+
+
+def interrupt(origin: Origin) -> None:
+    """Breaks all of the origin's connections."""
+    origin.stop()
+    origin.start()
+
+
+def resumes(origin: Origin) -> list[tuple[str | None, str | None]]:
+    """Range and If-Range of each GET."""
+    return [(request.range, request.header("if-range")) for request in origin.gets(PATH)]
+
+
+# ---- Going on
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "reset_after"])
+def test_broken_connection_goes_on_at_the_missing_bytes(origin: Origin, mirror: Mirror, fault: str) -> None:
+    """After a break only the missing bytes are asked for, under the validator of those that came, and the archive is right."""
+    origin.add(PATH, OLD, **{fault: CUT}, times=1)
+    assert mirror.archive(PATH).body == OLD
+    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", '"v1"')]
+    assert origin.bytes_sent_for(PATH) == SIZE
+
+
+def test_progress_renews_the_budget(origin: Origin, mirror: Mirror) -> None:
+    """Any number of breaks is survived as long as each connection brings something."""
+    origin.add(PATH, OLD, cut_after=SIZE // 8)
+    assert mirror.archive(PATH).body == OLD
+    assert len(origin.gets(PATH)) == 8
+
+
+def test_silent_connection_is_given_up(origin: Origin, start_mirror: StartMirror) -> None:
+    """After idle_timeout seconds of silence the fill goes on over another connection."""
+    origin.add(PATH, OLD, stall_after=CUT, times=1)
+    assert start_mirror(idle_timeout=0.5).archive(PATH).body == OLD
+    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", '"v1"')]
+
+
+def test_strong_date_serves_as_validator(origin: Origin, mirror: Mirror) -> None:
+    """Without an entity tag, a Last-Modified of long ago proves that the rest belongs to what came."""
+    date = "Mon, 01 Jan 2024 00:00:00 GMT"
+    origin.add(PATH, OLD, etag=None, last_modified=date, cut_after=CUT, times=1)
+    assert mirror.archive(PATH).body == OLD
+    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", date)]
+
+
+def test_whole_answer_under_the_same_validator_goes_on(origin: Origin, mirror: Mirror) -> None:
+    """An origin without ranges sends it all again; the reader in mid-body gets all right bytes."""
+    origin.add(PATH, OLD, ranges=False, cut_after=CUT, times=1)
+    with asking(mirror) as response:
+        beginning = response.read(CUT // 2)
+        assert beginning + response.read() == OLD
+    assert len(origin.gets(PATH)) == 2
+
+
+# ---- Starting over
+
+
+@pytest.mark.parametrize("etag", ['"v2"', None, 'W/"v1"'])
+def test_changed_archive_starts_over(origin: Origin, mirror: Mirror, etag: str | None) -> None:
+    """If the archive changes in the middle, the client that had bytes is broken, and the next one gets the new bytes entirely."""
+    origin.add(PATH, OLD, stall_after=CUT)
+    with asking(mirror) as response:
+        beginning = response.read(CUT)
+        origin.change(PATH, body=NEW, etag=etag, stall_after=None)
+        interrupt(origin)
+        with pytest.raises(BROKEN):
+            response.read()
+    assert beginning == OLD[:CUT]
+    assert mirror.archive(PATH).body == NEW
+    assert len(mirror.blobs) == 1
+
+
+def test_reader_without_bytes_takes_the_new_archive(origin: Origin, mirror: Mirror) -> None:
+    """A client that has got nothing yet is not troubled by a new start: it gets the new bytes."""
+    bodies = itertools.chain([OLD], itertools.repeat(NEW))
+    origin.add(PATH, lambda _: next(bodies), etag=None, cut_after=50_000, times=1)
+    assert mirror.archive(PATH).body == NEW
+    assert resumes(origin) == [(None, None), (None, None)]
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"v1"'])
+def test_without_strong_validator_it_starts_over(origin: Origin, mirror: Mirror, etag: str | None) -> None:
+    """Where nothing proves that the rest belongs to what came, no range is asked for: all bytes come again."""
+    origin.add(PATH, OLD, etag=etag, cut_after=CUT, times=1)
+    with pytest.raises(BROKEN):
+        mirror.archive(PATH)
+    assert mirror.archive(PATH).body == OLD
+    assert set(resumes(origin)) == {(None, None)}
+
+
+def test_same_validator_with_other_bytes_is_no_proof(origin: Origin, mirror: Mirror) -> None:
+    """Bytes that come again are compared: an origin that keeps its tag for other bytes breaks the client, and is asked anew."""
+    bodies = itertools.chain([OLD], itertools.repeat(NEW))
+    origin.add(PATH, lambda _: next(bodies), ranges=False, cut_after=CUT, times=1)
+    with pytest.raises(BROKEN):
+        mirror.archive(PATH)
+    assert mirror.archive(PATH).body == NEW
+
+
+def test_range_of_another_length_starts_over(origin: Origin, mirror: Mirror) -> None:
+    """A 206 whose total differs is never spliced, even under the same tag."""
+    longer = NEW + b"more"
+    bodies = itertools.chain([OLD], itertools.repeat(longer))
+    origin.add(PATH, lambda _: next(bodies), cut_after=CUT, times=1)
+    with pytest.raises(BROKEN):
+        mirror.archive(PATH)
+    assert mirror.archive(PATH).body == longer
+
+
+def test_archive_that_became_shorter_starts_over(origin: Origin, mirror: Mirror) -> None:
+    """A 416 to the missing bytes means that the archive is another one now."""
+    bodies = itertools.chain([OLD], itertools.repeat(NEW[: CUT // 2]))
+    origin.add(PATH, lambda _: next(bodies), cut_after=CUT, times=1)
+    with pytest.raises(BROKEN):
+        mirror.archive(PATH)
+    assert mirror.archive(PATH).body == NEW[: CUT // 2]
+
+
+# ---- Giving up, in-process so that waits take no time
+
+
+@asynccontextmanager
+async def filling(origin: Origin, data: Path, **settings: object) -> AsyncIterator[Fill]:
+    """The fill of PATH by a mirror in this process."""
+    known: dict[str, object] = {"data": data, "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
+    with closing(Store(data)) as store:
+        async with running(load(flags=known | settings), store) as heart:
+            yield found(heart)
+
+
+def found(heart: Heart) -> Fill:
+    fill = heart.find(ArchiveId(HOST, PATH))
+    assert isinstance(fill, Fill)
+    return fill
+
+
+async def failure(fill: Fill) -> MirrorError:
+    async with asyncio.timeout(PATIENCE):
+        await fill.ended()
+    assert fill.error is not None
+    return fill.error
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries take no time."""
+    monkeypatch.setattr("app.fetch.retry.random.uniform", lambda *_: 0.0)
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_five_attempts_without_progress_fail_with_the_story(origin: Origin, tmp_path: Path) -> None:
+    """A fill that five attempts in a row do not bring forward fails, and tells how far it came and what happened each time."""
+    origin.add(PATH, OLD, stall_after=CUT)
+    async with filling(origin, tmp_path) as fill:
+        await asyncio.to_thread(origin.wait_for, lambda: origin.bytes_sent >= CUT)
+        while fill.received < CUT:
+            await fill.grown()
+        origin.refuse = True
+        await asyncio.to_thread(interrupt, origin)
+        error = await failure(fill)
+    assert isinstance(error, FillFailed)
+    assert f"after {CUT:,} of {SIZE:,} bytes" in error.detail
+    assert error.detail.count("; then ") == 4
+    assert list((tmp_path / "partial").iterdir()) == []
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_the_same_bytes_again_are_no_progress(origin: Origin, tmp_path: Path) -> None:
+    """An origin without ranges that always breaks at the same place is given up after five attempts."""
+    origin.add(PATH, OLD, ranges=False, cut_after=CUT)
+    async with filling(origin, tmp_path) as fill:
+        error = await failure(fill)
+    assert isinstance(error, FillFailed)
+    assert len(origin.gets(PATH)) == 5
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_archive_that_always_changes_is_given_up(origin: Origin, tmp_path: Path) -> None:
+    """An origin whose tag changes with every answer, and which breaks every time, does not keep a fill for ever."""
+    origin.add(PATH, OLD, etag_per_connection=True, cut_after=CUT)
+    async with filling(origin, tmp_path) as fill:
+        error = await failure(fill)
+    assert isinstance(error, FillFailed)
+    assert "again and again" in error.detail
+
+
+@pytest.mark.usefixtures("no_waits")
+async def test_long_retry_after_in_the_middle_is_not_waited_for(origin: Origin, tmp_path: Path) -> None:
+    """An origin that asks to wait an hour in the middle fails the fill with 503 and its Retry-After."""
+    origin.add(PATH, OLD, stall_after=CUT)
+    async with filling(origin, tmp_path) as fill:
+        await asyncio.to_thread(origin.wait_for, lambda: origin.bytes_sent >= CUT)
+        origin.change(PATH, stall_after=None, status=503, retry_after=3600)
+        await asyncio.to_thread(interrupt, origin)
+        error = await failure(fill)
+    assert isinstance(error, OriginBusy)
+    assert error.headers == {"Retry-After": "3600"}
+
+
+# ---- Backoff
+
+
+def test_waits_double_from_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five attempts without progress have four waits between them, of 0.5 s and doubling; then the budget is spent."""
+    monkeypatch.setattr("app.fetch.retry.random.uniform", lambda *_: 1.0)
+    backoff = Backoff(attempts=5)
+    assert [backoff.next_wait() for _ in range(5)] == [0.5, 1.0, 2.0, 4.0, None]
+
+
+def test_waits_have_jitter() -> None:
+    """Waits differ by up to a quarter, so that many fills do not ask at the same moment."""
+    waits = [Backoff(attempts=2).next_wait() for _ in range(100)]
+    assert all(wait is not None and 0.375 <= wait <= 0.625 for wait in waits)
+    assert len(set(waits)) > 1
+
+
+def test_progress_makes_the_budget_whole() -> None:
+    """After progress all attempts are there again."""
+    backoff = Backoff(attempts=2)
+    assert backoff.next_wait() is not None
+    assert backoff.next_wait() is None
+    backoff.progress()
+    assert backoff.next_wait() is not None
+
+
+def test_time_is_a_budget_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No attempt is made after the seconds of the budget."""
+    now = [100.0]
+    monkeypatch.setattr("app.fetch.retry.time.monotonic", lambda: now[0])
+    backoff = Backoff(attempts=9, seconds=15)
+    assert backoff.next_wait() is not None
+    now[0] += 15.1
+    assert backoff.next_wait() is None
+
+
+def test_asked_wait_replaces_the_own() -> None:
+    """What the upstream asks to wait is waited exactly."""
+    assert Backoff(attempts=2).next_wait(7.0) == 7.0
+
+
+@pytest.mark.parametrize(
+    ("field", "seconds"), [(None, None), ("", None), ("12", 12.0), ("soon", None), ("-1", None), ("Mon, 01 Jan 2024 00:00:00 GMT", 0.0)]
+)
+def test_retry_after_is_read(field: str | None, seconds: float | None) -> None:
+    """Retry-After is a number of seconds or a date, past dates mean now, and anything else is ignored."""
+    assert retry_after(field) == seconds

@@ -1,0 +1,152 @@
+"""README.md says nothing that does not work: each of its commands is run, its configuration loaded, its Python compiled."""
+
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from app.settings import load
+from tests.origin import Origin
+from tests.serving import PROGRAM, Mirror, environment
+
+ROOT = Path(__file__).parents[1]
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+SHELL = [text.strip() for kind, text in BLOCKS if kind == "sh"]
+PYTHON = [text for kind, text in BLOCKS if kind == "python"]
+TOML = [text for kind, text in BLOCKS if kind == "toml"]
+
+SERVE = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/dataset-mirror serve"
+TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest"
+CURL = "curl -fO http://127.0.0.1:8080/storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz"
+FETCH = ".venv/bin/dataset-mirror fetch keras/mnist 'keras/reuters*'"
+BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
+FILE = ROOT / "tests" / "data" / "origin" / "storage.googleapis.com" / BOSTON.lstrip("/")
+NO_INDEX = ("No matching distribution found", "Could not find a version", "Connection", "connection", "Temporary failure", "timed out")
+"""What pip says where no package can be had."""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of this checkout as it is: tracked files and new ones, without what is ignored."""
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    listed = subprocess.run([git, "ls-files", "-zco", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    copy = tmp_path / "checkout"
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    return copy
+
+
+def outside() -> dict[str, str]:
+    """This environment, pip's settings and proxies included, without settings of a mirror and without this virtualenv."""
+    ours = ("DATASET_MIRROR_", "VIRTUAL_ENV", "PYTHON")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+
+
+def skip_without_index(status: int, said: str) -> None:
+    """Skips if pip failed since it has no packages to install, and for no other reason."""
+    if status and any(sign in said for sign in NO_INDEX):
+        pytest.skip(f"pip cannot install here: {said[-300:]}")
+
+
+def test_every_command_is_known() -> None:
+    """README has these commands, one line each, and no other: a new one needs a test here."""
+    assert SHELL == [SERVE, TEST, CURL, FETCH]
+
+
+def test_run_it(checkout: Path, tmp_path: Path) -> None:
+    """The first command installs the program from a clean checkout and serves; Ctrl-C ends it with 0."""
+    known = outside() | {"DATASET_MIRROR_PORT": "0", "DATASET_MIRROR_DATA": str(tmp_path / "data")}
+    with (
+        (tmp_path / "errors").open("w") as errors,
+        subprocess.Popen(
+            ["sh", "-c", SERVE], cwd=checkout, env=known, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+        ) as shell,
+    ):
+        assert shell.stdout is not None
+        try:
+            first = next((line for line in shell.stdout if "listens at http://127.0.0.1:" in line), None)
+            if first:
+                os.killpg(shell.pid, signal.SIGINT)  # as a terminal does
+            status = shell.wait(30)
+        finally:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGKILL)
+    said = (tmp_path / "errors").read_text()
+    if first is None:
+        skip_without_index(status, said)
+    assert first, said
+    assert "Traceback" not in said
+    assert status in (0, -signal.SIGINT), said  # a shell that waits for its last command dies of its own SIGINT
+    assert (tmp_path / "data" / "layout.json").exists()
+
+
+def test_test_it(checkout: Path) -> None:
+    """The second command installs what the tests need; pytest then finds them, and only here they are not run within themselves."""
+    install, _, pytest_itself = TEST.rpartition(" && ")
+    done = subprocess.run(["sh", "-c", install], cwd=checkout, env=outside(), capture_output=True, text=True, timeout=300, check=False)
+    skip_without_index(done.returncode, done.stderr)
+    assert done.returncode == 0, done.stderr
+    found = subprocess.run(
+        [*shlex.split(pytest_itself), "--collect-only", "-q", "tests/test_habits.py"],
+        cwd=checkout,
+        env=outside(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+    assert "test_habits.py" in found.stdout
+
+
+def test_point_a_client_at_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
+    """The curl line downloads the archive from a running mirror."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    origin.add(BOSTON, FILE)
+    command = shlex.split(CURL.replace("http://127.0.0.1:8080", mirror.url))
+    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path, {}), capture_output=True, timeout=20, check=True)
+    assert (tmp_path / FILE.name).read_bytes() == FILE.read_bytes()
+
+
+def test_fill_it_ahead_of_time(origin: Origin, tmp_path: Path) -> None:
+    """The fetch line asks the origin for each archive that its name and its glob mean, and ends with 1 as the origin has none."""
+    program, *arguments = shlex.split(FETCH)
+    assert program == ".venv/bin/dataset-mirror"
+    upstreams = {"storage.googleapis.com": [origin.url]}
+    known = environment(tmp_path, {"data": str(tmp_path / "data"), "upstreams": upstreams})
+    done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=20, check=False)
+    asked = {request.target.rsplit("/", 1)[-1] for request in origin.requests}
+    assert asked == {"mnist.npz", "reuters.npz", "reuters_word_index.json"}
+    assert done.returncode == 1
+    assert done.stderr.count("404") >= len(asked)
+
+
+def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of mirror.toml is valid, and what it says is in force."""
+    for name in [name for name in os.environ if name.startswith("DATASET_MIRROR_")]:
+        monkeypatch.delenv(name)
+    (written,) = TOML
+    (tmp_path / "mirror.toml").write_text(written, encoding="utf-8")
+    configuration = load(tmp_path / "mirror.toml")
+    assert configuration.settings.min_free == 10_000_000_000
+    assert configuration.settings.idle_timeout == 30
+    (archive,) = configuration.origins.select("https://data.example.org/sets/a.zip")
+    expected = configuration.origins.expected(archive)
+    assert expected is not None
+    assert expected.sha256
+
+
+@pytest.mark.parametrize("source", PYTHON)
+def test_python(source: str) -> None:
+    """A block of Python compiles."""
+    compile(source, "README.md", "exec")
