@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from app.errors import MirrorError, Offline
+from app.fetch.checks import Checks
 from app.fetch.edition import Edition
 from app.fetch.fill import Fill, Job
 from app.fetch.flights import Flights
@@ -17,6 +18,7 @@ from app.fetch.opening import PASSED_ON, judge
 from app.fetch.shared import Limits, Shared, Traffic
 from app.fetch.upstream import Broken, Reply, Upstream
 from app.origins.identity import ArchiveId
+from app.rules.freshness import Freshness
 from app.settings import Configuration
 from app.store.record import Record
 from app.store.store import Store
@@ -65,6 +67,7 @@ class Mirror:
         executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
         self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic)
         self.flights = Flights(self._shared)
+        self._checks = Checks(self.flights)
         self.usage = Usage(store, self.traffic)
         self._flushing: asyncio.Task[None] | None = None
 
@@ -109,6 +112,15 @@ class Mirror:
         """The archive's bytes if they are there."""
         record = self.store.find(archive)
         return self.opened(record) if record else None
+
+    def freshness(self, record: Record) -> Freshness:
+        """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
+        origin = self.origins.of(record.archive)
+        expected = self.origins.expected(record.archive)
+        found = self._checks.of(record, origin, expected)
+        if found.is_stale and not self.settings.offline:
+            self._checks.begin(record, origin, expected)
+        return found
 
     def opened(self, record: Record) -> Hit | None:
         """The blob of a record, opened; None, said in the log, if it has gone."""

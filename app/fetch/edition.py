@@ -15,7 +15,13 @@ class Edition:
     """The bytes of one representation as they arrive. If the origin's archive changes under us, another edition begins."""
 
     def __init__(
-        self, length: int | None, validators: Validators, fields: list[tuple[str, str]], partial: PartialFile, room: Reservation
+        self,
+        length: int | None,
+        validators: Validators,
+        fields: list[tuple[str, str]],
+        partial: PartialFile,
+        room: Reservation,
+        upstream: str = "",
     ) -> None:
         self.length = length
         """Bytes; None while it is not known."""
@@ -23,6 +29,8 @@ class Edition:
         self.fields: Fields = kept(fields)
         self.partial = partial
         self.room = room
+        self.upstream = upstream
+        """Scheme and authority of the upstream whose head this is; validators are its own."""
         self.abandoned = False
         """The origin began anew with other bytes: nobody may go on with these."""
         self.complete = False

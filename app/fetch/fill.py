@@ -9,7 +9,7 @@ import errno
 import logging
 import time
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.errors import FillFailed, MirrorError, NotAnArchive, Stopping, StoreFull, Superseded
 from app.fetch.digests import Digests, Hasher
@@ -23,6 +23,7 @@ from app.fetch.upstream import Broken, Reply
 from app.origins.identity import ArchiveId
 from app.origins.model import CatalogEntry, Origin
 from app.rules.content import LOOK, encoding_is_the_file, page_instead, wrong_magic
+from app.rules.freshness import conditions
 from app.store.partial import PartialFile
 from app.store.record import Record
 
@@ -43,6 +44,8 @@ class Job:
     archive: ArchiveId
     origin: Origin
     expected: CatalogEntry | None
+    known: Record | None = None
+    """What is there already, if this only checks whether the origin still has the same."""
 
     @property
     def url(self) -> str:
@@ -146,8 +149,11 @@ class Fill:
             self._wake()
 
     async def _fetched(self) -> Record:
-        upstream = self._shared.upstream
-        reply = await first_reply(upstream, self.job.origin, self.job.archive)
+        upstream, known = self._shared.upstream, self.job.known
+        reply = await first_reply(upstream, self.job.origin, self.job.archive, conditions(known.validators) if known else None)
+        if known and (reply.status == 304 or self.job.origin.on_change == "keep"):
+            await reply.close()
+            return await self._confirmed(known, changed=reply.status != 304)
         for _ in range(MOST_EDITIONS):
             try:
                 return await self._edition_from(reply)
@@ -156,6 +162,13 @@ class Fill:
                 reply = again.reply or await first_reply(upstream, self.job.origin, self.job.archive)
         await reply.close()
         raise FillFailed(f"{self.job.url} changed at its origin again and again while it was being fetched.", "Try later.")
+
+    async def _confirmed(self, known: Record, *, changed: bool) -> Record:
+        """What is there stays, and is not checked again for a while."""
+        if changed:
+            log.warning("%s changed at its origin; its first bytes are kept (on_change).", self.job.url)
+        confirmed = replace(known, checked=time.time())
+        return await self._shared.store.in_worker(lambda: self._shared.store.refresh(confirmed))
 
     async def _edition_from(self, reply: Reply) -> Record:
         try:
@@ -188,7 +201,7 @@ class Fill:
         room = self._shared.store.space.reserve(length or ROOM_STEP, job.url)
         self._abandon()
         self._ended, self._woken_at = False, 0
-        self._receiving = Edition(length, reply.validators, reply.fields, self._shared.store.new_partial(), room)
+        self._receiving = Edition(length, reply.validators, reply.fields, self._shared.store.new_partial(), room, reply.upstream)
         return self._receiving
 
     def _abandon(self) -> None:
@@ -209,7 +222,10 @@ class Fill:
             except Broken as cause:
                 if edition.partial.prefix > offset:
                     backoff.progress()
-                reply, offset = await resumed(self._shared.upstream, self.job.origin, self.job.archive, edition, backoff, cause)
+                self._shared.upstream.healths.failed(edition.upstream, str(cause))
+                known = self.job.expected is not None and self.job.expected.has_digest
+                way = (self._shared.upstream, self.job.origin, self.job.archive)
+                reply, offset = await resumed(*way, edition, backoff, cause, known_digest=known)
 
     async def _copy(self, reply: Reply, edition: Edition, offset: int) -> None:
         """Writes a body to `offset` and on. Bytes that are there already are compared: StartOver if they differ."""

@@ -62,14 +62,20 @@ class Flights:
             await asyncio.wait(self._tasks)
 
     async def _fly(self, fill: Fill) -> None:
-        log.info("Fetching %s.", fill.job.url)
+        log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
         await fill.run()
         del self._fills[fill.job.archive]
         self._report(fill)
 
     def _report(self, fill: Fill) -> None:
         seconds = max(time.time() - fill.began, 1e-3)
+        known = fill.job.known
+        if fill.record and known and known.sha256 == fill.record.sha256:
+            log.info("Checked %s: its origin still has the same.", fill.job.url)
+            return
         if fill.record:
+            if known:
+                log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
             size = fill.record.size
             log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
             return

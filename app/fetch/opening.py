@@ -1,6 +1,7 @@
 """Before the first byte: asking until the origin answers with the archive, or saying why it does not."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from app.errors import FillFailed, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
@@ -25,12 +26,14 @@ class _Again:
     asked: float | None = None
 
 
-async def first_reply(upstream: Upstream, origin: Origin, archive: ArchiveId) -> Reply:
-    """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get."""
-    url = origin.url_of(archive)
+async def first_reply(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None) -> Reply:
+    """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
+
+    With `conditions` (If-None-Match …) it may be a 304 as well.
+    """
     backoff, accepted = Backoff(TRIES, SECONDS), 0
     while True:
-        outcome = await _once(upstream, origin, archive, url)
+        outcome = await _once(upstream, origin, archive, conditions or {})
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome.error, NotAnArchive):
@@ -43,12 +46,13 @@ async def first_reply(upstream: Upstream, origin: Origin, archive: ArchiveId) ->
         await asyncio.sleep(wait)
 
 
-async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, url: str) -> Reply | _Again:
+async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str]) -> Reply | _Again:
+    url = origin.url_of(archive)
     try:
-        reply = await upstream.ask(origin, archive)
+        reply = await upstream.ask(origin, archive, lambda _: conditions)
     except Broken as error:
         return _Again(_unreachable(url, error))
-    if reply.status == 200:
+    if reply.status == 200 or (reply.status == 304 and conditions):
         return reply
     try:
         return await judge(reply, url)

@@ -22,50 +22,60 @@ class StartOver(Exception):
 
 
 async def resumed(
-    upstream: Upstream, origin: Origin, archive: ArchiveId, edition: Edition, backoff: Backoff, cause: Broken
+    upstream: Upstream, origin: Origin, archive: ArchiveId, edition: Edition, backoff: Backoff, cause: Broken, *, known_digest: bool
 ) -> tuple[Reply, int]:
-    """A body that goes on, and the offset at which it begins. StartOver; FillFailed, with its story, if the budget is spent."""
-    story = [str(cause)]
+    """A body that goes on, and the offset at which it begins. StartOver; FillFailed, with its story, if the budget is spent.
+
+    Another upstream may go on where one broke: under an equal strong validator, or, if the catalog has a digest
+    (`known_digest`), under any: its bytes are proven at the end, and nobody gets the end before.
+    """
+
+    def fields(place: str) -> dict[str, str]:
+        return _going_on(edition, place, known_digest=known_digest)
+
+    backoff.story.append(str(cause))
     asked: float | None = None
     while (wait := backoff.next_wait(asked)) is not None:
         await asyncio.sleep(wait)
         try:
-            reply = await upstream.ask(origin, archive, _going_on(edition))
+            reply = await upstream.ask(origin, archive, fields, first="" if backoff.failures > 1 else edition.upstream)
         except Broken as error:
-            story.append(str(error))
+            backoff.story.append(str(error))
             asked = None
             continue
-        outcome = await _taken(reply, edition)
+        outcome = await _taken(reply, edition, known_digest=known_digest and reply.upstream != edition.upstream)
         if not isinstance(outcome, str):
             return reply, outcome
-        story.append(outcome)
+        backoff.story.append(outcome)
         asked = retry_after(reply.field("retry-after"))
     there = edition.partial.prefix
     total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
     raise FillFailed(
-        f"{origin.url_of(archive)} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(story)}.",
+        f"{origin.url_of(archive)} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(backoff.story)}.",
         "Ask again; if it keeps failing, give another upstream in `upstreams`.",
     )
 
 
-def _going_on(edition: Edition) -> dict[str, str]:
+def _going_on(edition: Edition, place: str, *, known_digest: bool) -> dict[str, str]:
     strong = edition.validators.strong
+    if known_digest and place != edition.upstream and edition.length is not None and edition.partial.prefix > 0:
+        return {"range": f"bytes={edition.partial.prefix}-"}
     if strong is None or edition.length is None or edition.partial.prefix == 0:
         return {}  # nothing would prove that the rest belongs to what is there
     return {"range": f"bytes={edition.partial.prefix}-", "if-range": strong}
 
 
-async def _taken(reply: Reply, edition: Edition) -> int | str:
+async def _taken(reply: Reply, edition: Edition, *, known_digest: bool) -> int | str:
     """The offset at which this answer goes on; a sentence if it is to be asked again; StartOver."""
     if reply.status == 206:
-        start = _same_archive(reply, edition)
+        start = _same_archive(reply, edition, known_digest=known_digest)
         if start is None:
             await reply.close()
             raise StartOver("its range does not fit what is there", None)
         return start
     if reply.status == 200:
         same_tag = edition.validators.strong is not None and reply.validators.strong == edition.validators.strong
-        if same_tag and reply.length == edition.length and reply.encoding is None:
+        if (same_tag or known_digest) and reply.length == edition.length and reply.encoding is None:
             return 0
         raise StartOver("the origin sends it from the beginning, and does not prove that it is the same", reply)
     await reply.close()
@@ -74,9 +84,9 @@ async def _taken(reply: Reply, edition: Edition) -> int | str:
     return f"{reply.place} answered {reply.status}"
 
 
-def _same_archive(reply: Reply, edition: Edition) -> int | None:
+def _same_archive(reply: Reply, edition: Edition, *, known_digest: bool) -> int | None:
     match = _CONTENT_RANGE.fullmatch(reply.field("content-range") or "")
     if match is None or int(match[3]) != edition.length or int(match[1]) != edition.partial.prefix:
         return None
     tag = reply.validators.strong_etag
-    return int(match[1]) if tag in (None, edition.validators.strong_etag) else None
+    return int(match[1]) if known_digest or tag in (None, edition.validators.strong_etag) else None

@@ -18,6 +18,8 @@ class Backoff:
     def progress(self) -> None:
         """Something arrived: the budget is whole again."""
         self.failures = 0
+        self.story: list[str] = []
+        """What went wrong since then, for the last error."""
         self._began = time.monotonic()
 
     def next_wait(self, asked: float | None = None) -> float | None:

@@ -2,8 +2,8 @@
 
 import secrets
 import ssl
-from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import truststore
 
 from app.errors import FillFailed, NotAllowed
 from app.fetch.addresses import CheckedTransport
+from app.fetch.health import Healths
 from app.origins.identity import ArchiveId, normalise_authority
 from app.origins.model import Origin
 from app.origins.table import Origins
@@ -22,6 +23,14 @@ from app.settings import Settings
 MAX_HOPS = 5
 CONNECT_TIMEOUT = 5.0
 """Seconds; three tries before the first byte then stay within 15."""
+
+
+FieldsFor = Callable[[str], Mapping[str, str]]
+"""Request fields for the upstream at that place: validators are an upstream's own."""
+
+
+def _no_fields(_: str) -> Mapping[str, str]:
+    return {}
 
 
 class Broken(Exception):
@@ -40,6 +49,8 @@ class Reply:
     response: httpx.Response
     place: str
     """Scheme and authority that really answered."""
+    upstream: str = ""
+    """Scheme and authority of the upstream that was asked first; the same, unless it redirected."""
 
     @property
     def status(self) -> int:
@@ -52,6 +63,11 @@ class Reply:
     @property
     def fields(self) -> list[tuple[str, str]]:
         return self.response.headers.multi_items()
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether it is a failure that may pass: the same question may get an answer later."""
+        return self.status == 429 or self.status >= 500
 
     @property
     def length(self) -> int | None:
@@ -102,6 +118,7 @@ class Upstream:
         }
         self._client = _client(settings, origins)
         self._former: list[httpx.AsyncClient] = []
+        self.healths = Healths()
 
     def configure(self, settings: Settings, origins: Origins) -> None:
         """Takes up another configuration; what is under way goes on over the connections that it has."""
@@ -113,12 +130,55 @@ class Upstream:
         for client in (*self._former, self._client):
             await client.aclose()
 
-    async def ask(self, origin: Origin, archive: ArchiveId, fields: Mapping[str, str] | None = None, *, method: str = "GET") -> Reply:
-        """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed."""
+    async def ask(
+        self, origin: Origin, archive: ArchiveId, fields: FieldsFor = _no_fields, *, method: str = "GET", first: str = ""
+    ) -> Reply:
+        """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed.
+
+        Its upstreams are asked in order, the one at `first` before all, those that failed lately last; the next one is asked
+        when one fails, or does not have the archive. If all do, a passing failure counts more than a refusal: who failed may
+        have it.
+        """
+        refused: Reply | None = None
+        broken: Broken | None = None
+        for base in self._in_order(origin.url_of(archive), first):
+            try:
+                reply = await self._through(base, origin, archive, fields, method)
+            except Broken as error:
+                broken = error
+                continue
+            if reply.status < 400 or reply.status == 416:
+                await _close(refused)
+                return reply
+            if refused is not None and refused.is_passing and not reply.is_passing:
+                refused, reply = reply, refused
+            await _close(refused)
+            refused = reply
+        if broken and (refused is None or not refused.is_passing):
+            await _close(refused)
+            raise broken
+        assert refused is not None
+        return refused
+
+    async def _through(self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str) -> Reply:
+        """One upstream's answer after redirects; its health is noted."""
+        place = _place(base)
+        try:
+            reply = await self._after_redirects(base, origin, archive, fields(place), method)
+        except Broken as error:
+            self.healths.failed(place, str(error))
+            raise
+        if reply.is_passing:
+            self.healths.failed(place, f"it answered {reply.status}")
+        else:
+            self.healths.succeeded(place)
+        return replace(reply, upstream=place)
+
+    async def _after_redirects(self, base: str, origin: Origin, archive: ArchiveId, fields: Mapping[str, str], method: str) -> Reply:
         url = origin.url_of(archive)
-        really = self._mapped(url)
+        really = base + archive.target
         for _ in range(MAX_HOPS + 1):
-            reply = await self._send(method, really, fields or {})
+            reply = await self._send(method, really, fields)
             location = reply.field("location")
             if reply.status not in (301, 302, 303, 307, 308) or location is None:
                 return reply
@@ -137,13 +197,16 @@ class Upstream:
             raise FillFailed(f"{url} is not a URL that can be asked for: {error}.", "Check the URL.") from error
         return Reply(response, _place(url))
 
-    def _mapped(self, url: str) -> str:
-        """The URL to really ask: the first upstream of its host in `upstreams`, else itself."""
+    def _in_order(self, url: str, first: str = "") -> list[str]:
+        """The bases to fetch from instead of the URL's scheme and host, in the operator's order, resting ones last."""
         parts = urlsplit(url)
-        bases = self._settings.upstreams.get(parts.netloc)
-        if not bases:
-            return url
-        return bases[0].replace("{host}", parts.netloc) + url.removeprefix(f"{parts.scheme}://{parts.netloc}")
+        bases = self._settings.upstreams.get(parts.netloc) or (_place(url),)
+        filled = [base.replace("{host}", parts.netloc) for base in bases]
+        return sorted(filled, key=lambda base: (_place(base) != first, self.healths.resting(_place(base))))
+
+    def _mapped(self, url: str) -> str:
+        """The URL to really ask for the target of a redirect."""
+        return self._in_order(url)[0] + url.removeprefix(_place(url))
 
     def _redirected(self, origin: Origin, url: str, really: str, location: str) -> tuple[str, str]:
         """Where a redirect leads, as the origin would say it and as we really ask; NotAllowed if the origin may not go there."""
@@ -182,6 +245,11 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+async def _close(reply: Reply | None) -> None:
+    if reply is not None:
+        await reply.close()
+
+
 def _place(url: str) -> str:
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
@@ -193,7 +261,7 @@ def _said(error: httpx.HTTPError, place: str) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         return f"{place} did not accept a connection in time"
     if isinstance(error, httpx.ConnectError):
-        return f"{place} cannot be reached ({error or 'no connection'})"
+        return f"{place} cannot be reached ({str(error) or 'no connection'})"
     if isinstance(error.__cause__, httpcore.RemoteProtocolError) or isinstance(error, httpx.RemoteProtocolError):
         return f"{place} broke off ({error})"
-    return f"{place} broke off ({error or type(error).__name__})"
+    return f"{place} broke off ({str(error) or 'the connection was reset'})"

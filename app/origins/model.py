@@ -1,7 +1,8 @@
 """Origins and catalog entries, as presets and mirror.toml write them."""
 
+import re
 from collections.abc import Iterable
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -41,6 +42,19 @@ def _plain_path(path: str) -> str:
         raise ValueError(str(error)) from None
 
 
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+def _seconds(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip(), re.ASCII)
+    if match is None:
+        raise ValueError('a duration is a number with a unit, such as "90s", "5m", "12h" or "1d"')
+    return float(match[1]) * _UNITS[match[2]]
+
+
+Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
 Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
@@ -58,6 +72,10 @@ class Origin(BaseModel):
     """Hosts (`host` or `host:port`) that this origin may redirect to."""
     connections: int = Field(default=4, ge=1, le=64)
     """Most connections to this origin at once."""
+    freshness: Seconds = 86400.0
+    """Age at which an archive without a catalog digest is checked at its origin, in the background; also "1s", "5m", "1d"."""
+    on_change: Literal["update", "keep"] = "update"
+    """When the origin has other bytes: the next request gets them, or the first ones are kept for ever."""
     allow_private: bool = False
     """Whether its address may be private, loopback or otherwise not global."""
 

@@ -87,7 +87,7 @@ class _Answer:
         if isinstance(found, Hit):
             self._mirror.traffic.hits += 1
             self._mirror.usage.note(archive)
-            return await self._whole(found, "hit")
+            return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
         self._mirror.traffic.misses += 1
         await self._while_connected(found)
 
@@ -95,7 +95,7 @@ class _Answer:
         hit = self._mirror.hit(archive)
         if hit:
             hit.file.close()
-            return await self._headers_of(Representation.of_record(hit.record), "hit")
+            return await self._headers_of(Representation.of_record(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
         found = await self._mirror.head(archive)
         if isinstance(found, Record):
             what = Representation.of_record(found)
@@ -105,10 +105,10 @@ class _Answer:
             what = Representation.of_edition(found, self._mirror.origins.expected(archive))
         await self._headers_of(what, "fwd=miss")
 
-    async def _headers_of(self, what: Representation, status: str) -> None:
+    async def _headers_of(self, what: Representation, *status: str) -> None:
         """Range means nothing for HEAD (RFC 9110 14.2)."""
         conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what, select(conditions, what.validators, what.size), status)
+        await self._empty(what, select(conditions, what.validators, what.size), *status)
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._start(*archive_head(what, selection, *status))

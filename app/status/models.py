@@ -30,6 +30,16 @@ class FailureStatus(BaseModel):
     mend: str
 
 
+class UpstreamStatus(BaseModel):
+    """How one upstream has been doing."""
+
+    place: str = Field(description="scheme and authority", examples=["https://storage.googleapis.com"])
+    failures: int = Field(description="in a row; 0 if its last answer was well", examples=[0])
+    resting: bool = Field(description="whether it is left alone for a while, so that others are asked first", examples=[False])
+    last_error: str | None = None
+    failed_at: Time | None = None
+
+
 class Status(BaseModel):
     """The mirror in one look."""
 
@@ -40,6 +50,7 @@ class Status(BaseModel):
     archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
     fills: list[FillStatus]
     failures: list[FailureStatus] = Field(description="the latest first")
+    upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
     hits: int = Field(description="requests answered from the store", examples=[2210])
     misses: int = Field(description="requests that had to wait for an origin", examples=[14])
     bytes_served: Bytes

@@ -14,7 +14,7 @@ from app.errors import BadRequest, MirrorError, NoSuchPage
 from app.mirror import Mirror, Progress
 from app.origins.identity import ArchiveId, parse_url
 from app.serve.head import problem
-from app.status.models import FailureStatus, FetchProgress, FetchRequest, FillStatus, Health, ProblemFacts, Status
+from app.status.models import FailureStatus, FetchProgress, FetchRequest, FillStatus, Health, ProblemFacts, Status, UpstreamStatus
 
 
 def pages(mirror: Mirror, lifespan: Lifespan[FastAPI]) -> FastAPI:
@@ -106,12 +106,22 @@ async def status_of(mirror: Mirror) -> Status:
         archive_bytes=totals.get("archive_bytes", 0),
         fills=fills,
         failures=failures,
+        upstreams=_upstreams(mirror),
         hits=totals.get("hits", 0),
         misses=totals.get("misses", 0),
         bytes_served=totals.get("served", 0),
         bytes_fetched=totals.get("fetched", 0),
         bytes_saved=max(0, totals.get("served", 0) - totals.get("fetched", 0)),
     )
+
+
+def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
+    return [
+        UpstreamStatus(
+            place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
+        )
+        for place, health in mirror.upstream.healths.by_place.items()
+    ]
 
 
 def checksum_line(mirror: Mirror, archive: ArchiveId) -> str:

@@ -107,6 +107,12 @@ class Writing:
         query = select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256).limit(1)
         return _record(self._connection.execute(query).mappings().one())
 
+    def refresh(self, record: Record) -> None:
+        """The origin confirmed these bytes at `record.checked`."""
+        for table in (archives, versions):
+            same = (table.c.key == str(record.archive)) & (table.c.sha256 == record.sha256)
+            self._connection.execute(update(table).where(same).values(checked=record.checked))
+
     def use(self, hits: Mapping[ArchiveId, tuple[int, float]]) -> None:
         """Adds hits and sets the time of the last use, for many archives at once."""
         if hits:

@@ -90,6 +90,12 @@ class Store:
         self._link(current)
         return current
 
+    def refresh(self, record: Record) -> Record:
+        """The origin confirmed these bytes at `record.checked`. Blocks."""
+        with self.index.transaction() as writing:
+            writing.refresh(record)
+        return record
+
     def _link(self, current: Record) -> None:
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
             log.debug("tree/ cannot hold a name for %s", current.url)

@@ -198,7 +198,7 @@ def test_the_refusal_of_an_unlisted_path_keeps_the_origins_scheme() -> None:
     origins = Origins([], [Origin(url="http://old.example.org:8000", paths=("/a/",))])
     with pytest.raises(NotAllowed, match=r"^The origin old\.example\.org:8000 does not list /b\.zip\.") as caught:
         origins.of(ArchiveId("old.example.org:8000", "/b.zip"))
-    assert caught.value.facts["configuration"] == ["[[origins]]", 'url = "http://old.example.org:8000"', 'paths = ["/"]']
+    assert caught.value.facts["configuration"] == ["[[origins]]", 'url = "http://old.example.org:8000"', 'paths = ["/b.zip"]']
 
 
 def test_the_lines_of_a_refusal_do_allow_the_archive() -> None:

@@ -1,0 +1,44 @@
+"""Which upstreams fail: those are left alone for a while, and asked again then."""
+
+import time
+from dataclasses import dataclass
+
+REST, LONGEST_REST = 30.0, 300.0
+"""Seconds that a failing upstream is left alone: doubled with each failure in a row, up to the longest."""
+
+
+@dataclass(slots=True)
+class Health:
+    """How one upstream (scheme and authority) has been doing."""
+
+    failures: int = 0
+    """In a row."""
+    last_error: str | None = None
+    failed_at: float | None = None
+    """Seconds since the epoch."""
+    until: float = 0.0
+    """When it is asked again (monotonic)."""
+
+    @property
+    def resting(self) -> bool:
+        return time.monotonic() < self.until
+
+
+class Healths:
+    """All upstreams that were ever asked."""
+
+    def __init__(self) -> None:
+        self.by_place: dict[str, Health] = {}
+
+    def failed(self, place: str, why: str) -> None:
+        health = self.by_place.setdefault(place, Health())
+        health.failures += 1
+        health.last_error, health.failed_at = why, time.time()
+        health.until = time.monotonic() + min(REST * 2 ** (health.failures - 1), LONGEST_REST)
+
+    def succeeded(self, place: str) -> None:
+        health = self.by_place.setdefault(place, Health())
+        health.failures, health.until = 0, 0.0
+
+    def resting(self, place: str) -> bool:
+        return place in self.by_place and self.by_place[place].resting
