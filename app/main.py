@@ -37,7 +37,8 @@ def create_app(mirror: Mirror, port: int) -> App:
 
 
 def __getattr__(name: str) -> App:
-    if name == "app":  # made only when a server asks for it
+    if name == "app":  # made only when a server asks for it, and kept: uvicorn asks twice
         configuration = load()
-        return create_app(open_mirror(configuration), configuration.settings.port)
+        made = globals()["app"] = create_app(open_mirror(configuration), configuration.settings.port)
+        return made
     raise AttributeError(name)

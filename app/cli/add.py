@@ -12,7 +12,6 @@ from app.errors import UsageError
 from app.origins.identity import ArchiveId, parse_url
 from app.origins.table import path_to_list
 from app.settings import Configuration, load
-from app.store.folder import DataFolder, server_of
 
 
 @click.command(name="add")
@@ -63,7 +62,7 @@ def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
 
 
 def _tell(configuration: Configuration) -> None:
-    url = server_of(DataFolder(configuration.settings.data.absolute()))
+    url = live.found(configuration.settings)
     if url is None:
         return
     with live.server(url, configuration.settings) as client:

@@ -15,7 +15,6 @@ from app.errors import MirrorError
 from app.mirror import Progress, running
 from app.origins.identity import ArchiveId
 from app.settings import Configuration
-from app.store.folder import DataFolder, server_of
 from app.store.store import open_store
 
 
@@ -32,7 +31,7 @@ def command(configuration: Configuration, wanted: tuple[str, ...], as_json: bool
     configure("error")
     archives = list(dict.fromkeys(archive for name in wanted for archive in configuration.origins.select(name)))
     view: _View = _Json() if as_json else (_Bars(len(archives)) if sys.stderr.isatty() else _Lines(len(archives)))
-    url = server_of(DataFolder(configuration.settings.data.absolute()))
+    url = live.found(configuration.settings)
     with view:
         if url:
             failed = _fetch_by_server(url, configuration, wanted, view)

@@ -6,13 +6,23 @@ from contextlib import contextmanager
 
 import httpx
 
-from app.errors import MirrorError, OriginUnreachable
+from app.errors import DataFolderError, MirrorError, OriginUnreachable
 from app.serve.access import GUARD_FIELD
 from app.settings import Settings
+from app.store.folder import DataFolder, server_of
 
 
 class ServerSaysNo(MirrorError):
     """The live server's problem document, as it said it."""
+
+
+def found(settings: Settings) -> str | None:
+    """The URL of the live server of the settings' data folder, or None. DataFolderError if the folder cannot be looked into."""
+    root = settings.data.absolute()
+    try:
+        return server_of(DataFolder(root))
+    except OSError as error:
+        raise DataFolderError(f"The data folder {root} cannot be used: {error.strerror}.", "Give another one: --data DIR.") from None
 
 
 @contextmanager

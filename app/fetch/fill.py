@@ -216,11 +216,12 @@ class Fill:
         """Receives to the end, resuming after each break. StartOver if the origin's bytes are others now."""
         backoff, offset = Backoff(attempts=5), 0
         while True:
+            before = edition.partial.prefix
             try:
                 await self._copy(reply, edition, offset)
                 return
             except Broken as cause:
-                if edition.partial.prefix > offset:
+                if edition.partial.prefix > before:  # the same bytes again are no progress
                     backoff.progress()
                 self._shared.upstream.healths.failed(edition.upstream, str(cause))
                 known = self.job.expected is not None and self.job.expected.has_digest

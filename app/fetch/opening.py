@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.errors import FillFailed, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
+from app.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
 from app.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from app.fetch.upstream import Broken, Reply, Upstream
 from app.origins.identity import ArchiveId
@@ -65,6 +65,8 @@ async def judge(reply: Reply, url: str) -> _Again:
     status = reply.status
     if status in PASSED_ON:
         raise OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), origin_said=await _quoted(reply))
+    if status == 508:
+        raise Loop(f"The upstream of {url} says that requests go round in a circle.", "An upstream leads back here: check `upstreams`.")
     if status == 202:
         return _Again(NotAnArchive(f"The origin keeps answering 202 (not ready yet) for {url}.", "Ask again in a few minutes."))
     asked = retry_after(reply.field("retry-after"))

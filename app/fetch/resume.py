@@ -3,9 +3,9 @@
 import asyncio
 import re
 
-from app.errors import FillFailed
+from app.errors import FillFailed, OriginBusy
 from app.fetch.edition import Edition
-from app.fetch.retry import Backoff, retry_after
+from app.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from app.fetch.upstream import Broken, Reply, Upstream
 from app.origins.identity import ArchiveId
 from app.origins.model import Origin
@@ -24,7 +24,7 @@ class StartOver(Exception):
 async def resumed(
     upstream: Upstream, origin: Origin, archive: ArchiveId, edition: Edition, backoff: Backoff, cause: Broken, *, known_digest: bool
 ) -> tuple[Reply, int]:
-    """A body that goes on, and the offset at which it begins. StartOver; FillFailed, with its story, if the budget is spent.
+    """A body that goes on, and the offset at which it begins. StartOver; OriginBusy; FillFailed, with its story, if the budget is spent.
 
     Another upstream may go on where one broke: under an equal strong validator, or, if the catalog has a digest
     (`known_digest`), under any: its bytes are proven at the end, and nobody gets the end before.
@@ -48,6 +48,12 @@ async def resumed(
             return reply, outcome
         backoff.story.append(outcome)
         asked = retry_after(reply.field("retry-after"))
+        if asked is not None and asked > LONGEST_WAIT:
+            raise OriginBusy(
+                f"{origin.url_of(archive)} broke off, and the origin asks to wait {asked:.0f} s: {'; then '.join(backoff.story)}.",
+                "Ask again then.",
+                headers={"Retry-After": f"{asked:.0f}"},
+            )
     there = edition.partial.prefix
     total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
     raise FillFailed(

@@ -158,15 +158,6 @@ async def test_unreachable_origin_is_a_504(origin: Origin) -> None:
     assert "upstreams" in error.mend
 
 
-@pytest.mark.usefixtures("no_waits")
-async def test_origin_that_breaks_off_before_its_head_is_a_502(origin: Origin) -> None:
-    """An origin that is there but closes without an answer gives 502 after three tries."""
-    origin.refuse = True
-    error = await refusal(origin)
-    assert (type(error), error.status) == (FillFailed, 502)
-    assert origin.connections == 3
-
-
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirect_to_listed_host_is_followed(origin: Origin, status: int) -> None:
     """A redirect to a host that the origin lists is followed, by whichever status."""

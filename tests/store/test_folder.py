@@ -112,7 +112,7 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
 
 def test_the_index_is_in_the_folder_unless_configured(folder: DataFolder) -> None:
     """The database's URL is absolute; another one can be configured."""
-    assert folder.index_url(None) == f"sqlite:///{folder.root / 'index.db'}"
+    assert str(folder.index_url(None)) == f"sqlite:///{folder.root / 'index.db'}"
     assert folder.index_url("sqlite:////var/lib/index.db") == "sqlite:////var/lib/index.db"
 
 
