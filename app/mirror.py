@@ -148,11 +148,13 @@ class Mirror:
             reply = await self.upstream.ask(origin, archive, method="HEAD")
         except Broken:
             return await self._fill(archive).opened()  # which retries, and has the right error in the end
-        await reply.close()
-        if reply.status == 200:
-            return reply
-        if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-            await judge(reply, origin.url_of(archive))
+        try:
+            if reply.status == 200:
+                return reply
+            if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
+                await judge(reply, origin.url_of(archive))
+        finally:
+            await reply.close()
         return await self._fill(archive).opened()
 
     # Many archives

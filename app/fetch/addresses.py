@@ -16,8 +16,10 @@ import httpx
 
 from app.errors import NotAllowed
 
-# Python calls these global, yet they lead to IPv4 addresses of anybody's choice.
-_TRANSLATED = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("2002::/16"))
+_UNICAST = IPv6Network("2000::/3")
+"""All that is public of IPv6 (RFC 4291 2.4). Python calls NAT64, IPv4-compatible, translated and site-local addresses global, too."""
+_TRANSLATED = IPv6Network("2002::/16")
+"""6to4, inside of it, leads to IPv4 addresses of anybody's choice."""
 
 
 def is_global(address: str) -> bool:
@@ -25,7 +27,7 @@ def is_global(address: str) -> bool:
     parsed: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
         parsed = parsed.ipv4_mapped
-    if isinstance(parsed, IPv6Address) and any(parsed in network for network in _TRANSLATED):
+    if isinstance(parsed, IPv6Address) and (parsed not in _UNICAST or parsed in _TRANSLATED):
         return False
     return parsed.is_global and not parsed.is_multicast
 

@@ -179,10 +179,10 @@ class Fill:
         hasher = Hasher(edition.partial, self._shared.executor, md5=bool(self.job.expected and self.job.expected.md5))
         hashing = asyncio.create_task(hasher.follow(self.grown, lambda: self._ended))
         try:
-            await self._receive(edition, reply)
+            last = await self._receive(edition, reply)
             self._ended = True
             self._wake()
-            return await self._settle(edition, reply, await hashing)
+            return await self._settle(edition, reply.encoding, await hashing, proven=edition.length is not None or not last.ends_by_close)
         finally:
             hashing.cancel()
             await asyncio.wait([hashing])
@@ -212,14 +212,14 @@ class Fill:
         self.edition, self._receiving = None, None
         self._wake()
 
-    async def _receive(self, edition: Edition, reply: Reply) -> None:
-        """Receives to the end, resuming after each break. StartOver if the origin's bytes are others now."""
+    async def _receive(self, edition: Edition, reply: Reply) -> Reply:
+        """Receives to the end, resuming after each break; the answer with the end. StartOver if the origin's bytes are others now."""
         backoff, offset = Backoff(attempts=5), 0
         while True:
             before = edition.partial.prefix
             try:
                 await self._copy(reply, edition, offset)
-                return
+                return reply
             except Broken as cause:
                 if edition.partial.prefix > before:  # the same bytes again are no progress
                     backoff.progress()
@@ -258,24 +258,28 @@ class Fill:
 
     def _open(self, edition: Edition, encoding: str | None) -> bool:
         """Lets readers follow, if the first bytes may be the archive. An encoded body stays private until it is decoded."""
-        name, beginning = self.job.archive.name, edition.partial.read(0, LOOK)
-        trusted = self.job.expected is not None and self.job.expected.has_digest
-        if encoding and not encoding_is_the_file(name, beginning):
+        beginning = edition.partial.read(0, LOOK)
+        if encoding and not encoding_is_the_file(self.job.archive.name, beginning):
             return True
-        if not beginning:
-            raise NotAnArchive(f"{self.job.url} is empty at its origin.", "Try later, or tell the origin's owner.")
-        if not trusted and (contradiction := wrong_magic(name, beginning)) is not None:
-            raise NotAnArchive(f"{self.job.url} cannot be what it is called: {contradiction}.", "Look at it with curl.")
+        self._judge(beginning)
         self.edition = edition
         self._wake()
         return True
 
-    async def _settle(self, edition: Edition, reply: Reply, digests: Digests) -> Record:
-        """Verifies the whole and publishes it."""
+    def _judge(self, beginning: bytes) -> None:
+        """NotAnArchive if an archive of this name cannot begin like this."""
+        trusted = self.job.expected is not None and self.job.expected.has_digest
+        if not beginning:
+            raise NotAnArchive(f"{self.job.url} is empty at its origin.", "Try later, or tell the origin's owner.")
+        if not trusted and (contradiction := wrong_magic(self.job.archive.name, beginning)) is not None:
+            raise NotAnArchive(f"{self.job.url} cannot be what it is called: {contradiction}.", "Look at it with curl.")
+
+    async def _settle(self, edition: Edition, encoding: str | None, digests: Digests, *, proven: bool) -> Record:
+        """Verifies the whole and publishes it. `proven`: the framing of what came last showed its end."""
         partial = edition.partial
-        if reply.encoding and edition is not self.edition:
-            partial, digests = await self._without_encoding(partial, reply.encoding, digests)
-        source = verdict(self.job.url, self.job.expected, digests, partial.prefix, proven=not reply.ends_by_close)
+        if encoding and edition is not self.edition:
+            partial, digests = await self._without_encoding(partial, encoding, digests)
+        source = verdict(self.job.url, self.job.expected, digests, partial.prefix, proven=proven)
         record = Record(
             archive=self.job.archive,
             scheme=self.job.origin.scheme,
@@ -296,12 +300,15 @@ class Fill:
         return published
 
     async def _without_encoding(self, wire: PartialFile, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
-        """The wire bytes if they are what the catalog expects, else what they decode to."""
-        if self.job.expected and digests.sha256 in self.job.expected.sha256:
+        """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""
+        expected = self.job.expected
+        if expected and (digests.sha256 in expected.sha256 or digests.md5 in expected.md5):
             return wire, digests
         plain = self._shared.store.new_partial()
         try:
-            return plain, await asyncio.to_thread(decoded, self.job.url, wire, plain, encoding)
+            digests = await asyncio.to_thread(decoded, self.job.url, wire, plain, encoding)
+            self._judge(plain.read(0, LOOK))
+            return plain, digests
         except BaseException:
             plain.discard()
             raise

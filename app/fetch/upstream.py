@@ -4,6 +4,7 @@ import secrets
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ import httpcore
 import httpx
 import truststore
 
-from app.errors import FillFailed, NotAllowed
+from app.errors import BadRequest, FillFailed, NotAllowed
 from app.fetch.addresses import CheckedTransport
 from app.fetch.health import Healths
 from app.origins.identity import ArchiveId, normalise_authority
@@ -187,8 +188,8 @@ class Upstream:
         raise FillFailed(f"{origin.url_of(archive)} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
 
     async def _send(self, method: str, url: str, fields: Mapping[str, str]) -> Reply:
-        request = self._client.build_request(method, url, headers={**self._fields, **fields})
         try:
+            request = self._client.build_request(method, url, headers={**self._fields, **fields})
             response = await self._client.send(request, stream=True)
         except httpx.HTTPError as error:
             reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout)
@@ -210,13 +211,16 @@ class Upstream:
 
     def _redirected(self, origin: Origin, url: str, really: str, location: str) -> tuple[str, str]:
         """Where a redirect leads, as the origin would say it and as we really ask; NotAllowed if the origin may not go there."""
-        if _place(location) == _place(really) != _place(url):  # an upstream that names itself
+        if location.startswith(f"{_place(really)}/") and _place(really) != _place(url):  # an upstream that names itself
             return url, location
-        target = str(httpx.URL(url).join(location))
+        target = _joined(url, location)
         parts = urlsplit(target)
         if parts.scheme not in ("http", "https") or (urlsplit(url).scheme == "https" and parts.scheme == "http"):
             raise NotAllowed(f"{url} redirects to {_place(target)}, away from https.", "That is never followed.")
-        authority = normalise_authority(parts.netloc, parts.scheme)
+        try:
+            authority = normalise_authority(parts.netloc, parts.scheme)
+        except BadRequest as error:  # it is the origin's fault, not the client's
+            raise FillFailed(f"{url} redirects to a place that is not followed: {error.detail}", "Look at it with curl -v.") from None
         if authority not in (origin.authority, *origin.redirects_to):
             raise NotAllowed(
                 f"{url} redirects to the host {authority}, which its origin does not list.",
@@ -236,13 +240,24 @@ def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
         mounts["all://"] = httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=settings.upstream_proxy)
         mounts |= {f"all://*{host.lstrip('*.')}": direct for host in settings.no_proxy}
     timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
-    return httpx.AsyncClient(transport=direct, mounts=mounts, timeout=timeout, trust_env=False, follow_redirects=False)
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # else one archive's cookies would go with the next one
+    return httpx.AsyncClient(transport=direct, mounts=mounts, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
     if settings.ca_file:
         return ssl.create_default_context(cafile=settings.ca_file)
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _joined(url: str, location: str) -> str:
+    """The target of a redirect; FillFailed if it is no URL."""
+    try:
+        target = str(httpx.URL(url).join(location))
+        urlsplit(target)
+    except (httpx.InvalidURL, ValueError):
+        raise FillFailed(f"{url} redirects to {location[:200]!r}, which is not a URL.", "Look at it with curl -v.") from None
+    return target
 
 
 async def _close(reply: Reply | None) -> None:

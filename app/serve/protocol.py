@@ -11,11 +11,11 @@ What is used of uvicorn's insides, each with a test in tests/serve/test_protocol
 
 import asyncio
 import logging
+import re
 import socket
 import struct
 from typing import TYPE_CHECKING, Any
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.errors import MirrorError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("dataset_mirror.serve")
 
+_END_OF_AUTHORITY = re.compile(rb"[/?#]")
 _RESET = struct.pack("ii", 1, 0)
 _NORMAL = struct.pack("ii", 0, 0)
 
@@ -49,10 +50,10 @@ class MirrorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if not self.url.startswith(b"/"):
-            # uvicorn drops the authority of an absolute-form target, which wins over Host (RFC 9112 3.2.2).
-            parsed = httptools.parse_url(self.url)
-            authority = (parsed.host or b"").decode("latin-1") + (f":{parsed.port}" if parsed.port else "")
-            self.scope["extensions"] = {EXTENSION: {"authority": authority}}
+            # uvicorn drops the authority of an absolute-form target, which wins over Host (RFC 9112 3.2.2). It is taken raw:
+            # httptools would drop userinfo, which is to be refused, and the brackets of an IPv6 address.
+            authority = _END_OF_AUTHORITY.split(self.url.partition(b"://")[2], maxsplit=1)[0]
+            self.scope["extensions"] = {EXTENSION: {"authority": authority.decode("latin-1")}}
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: "ASGI3Application") -> None:

@@ -20,6 +20,7 @@ from tests.serving import HOST, PATIENCE, URL, Mirror, mirroring
 SIZE = 3_000_000
 DATA = body(SIZE)
 SMALL = body(40_000)
+PACKED = gzip.compress(SMALL, mtime=0)
 HELD = 64 * 1024
 RATE = 3_000_000
 BROKEN = (ConnectionError, http.client.IncompleteRead)
@@ -29,6 +30,7 @@ CATALOG: list[dict[str, object]] = [
     {"url": f"{URL}/sets/size.bin", "size": SIZE + 1},
     {"url": f"{URL}/sets/md5.bin", "md5": hashlib.md5(SMALL).hexdigest()},
     {"url": f"{URL}/sets/md5-wrong.bin", "md5": "ab12" * 8},
+    {"url": f"{URL}/sets/md5-encoded.bin", "md5": hashlib.md5(PACKED).hexdigest()},
 ]
 
 
@@ -159,6 +161,20 @@ def test_end_by_close_alone_proves_nothing(shared: Mirror, shared_origin: Origin
         shared.archive("/sets/close-large.bin")
 
 
+def test_proof_of_the_end_is_that_of_the_last_answer(shared: Mirror, shared_origin: Origin) -> None:
+    """A chunked body that breaks and comes again up to a close is not taken for whole: that close proves nothing."""
+    path, cut = "/sets/chunked-then-close.bin", SIZE // 2
+    shared_origin.add(path, DATA, chunked=True, stall_after=cut)
+    with asking(shared, path) as response:
+        response.read(1)
+        shared_origin.wait_for(lambda: shared_origin.bytes_sent_for(path) >= cut)
+        shared_origin.add(path, DATA, close_delimited=True, cut_after=SIZE - 1000)
+        with pytest.raises(BROKEN):
+            response.read()
+    shared_origin.add(path, DATA)
+    assert shared.archive(path).body == DATA
+
+
 # ---- Content-Encoding
 
 
@@ -189,6 +205,19 @@ def test_what_cannot_be_decoded_is_a_502(shared: Mirror, shared_origin: Origin, 
     """A cut or unknown encoding gives 502."""
     shared_origin.add("/sets/undecodable.bin", data, content_encoding=encoding)
     assert shared.archive("/sets/undecodable.bin").problem["status"] == 502
+
+
+@pytest.mark.parametrize(("name", "data"), [("encoded-empty.bin", b""), ("encoded.npz", SMALL), ("encoded-page.h5", b"<!DOCTYPE html>")])
+def test_decoded_bytes_are_judged(shared: Mirror, shared_origin: Origin, name: str, data: bytes) -> None:
+    """What an encoded body decodes to must look like the archive, as any other body must: else 502."""
+    shared_origin.add(f"/sets/{name}", data, gzip="encode")
+    assert shared.archive(f"/sets/{name}").problem["type"] == "urn:dataset-mirror:not-an-archive"
+
+
+def test_encoded_bytes_that_the_catalog_expects_are_kept(shared: Mirror, shared_origin: Origin) -> None:
+    """An encoded body whose own MD5 is the catalog's is the archive: it is not decoded."""
+    shared_origin.add("/sets/md5-encoded.bin", PACKED, content_encoding="gzip")
+    assert shared.archive("/sets/md5-encoded.bin").body == PACKED
 
 
 # ---- What is no archive

@@ -140,6 +140,15 @@ def test_refusal_is_passed_on_and_quoted(shared: Mirror, shared_origin: Origin, 
     assert len(said) <= 2048
 
 
+@pytest.mark.parametrize("status", [401, 404, 410, 412, 451])
+def test_refusal_of_a_head_is_passed_on(shared: Mirror, shared_origin: Origin, status: int) -> None:
+    """HEAD of what the origin refuses has the origin's status too, and starts no download."""
+    path = f"/sets/refused-head-{status}.bin"
+    shared_origin.add(path, DATA, status=status)
+    assert shared.head(path).status == status
+    assert shared_origin.gets(path) == []
+
+
 @pytest.mark.parametrize("status", [401, 403, 451])
 def test_refusal_is_not_remembered(shared: Mirror, shared_origin: Origin, status: int) -> None:
     """A refusal that may end is asked for again by the next request."""
@@ -190,6 +199,17 @@ async def test_redirect_away_from_https_is_refused(origin: Origin, target: str) 
     origin.add("/sets/b.bin", DATA)
     assert isinstance(await refusal(origin), NotAllowed)
     assert not origin.gets("/sets/b.bin")
+
+
+@pytest.mark.parametrize(
+    "target", [f"https://user:secret@{HOST}/b.bin", "https://[bad/b.bin", "https://a b/b.bin", f"https://{HOST}:999999/b.bin"]
+)
+async def test_redirect_to_no_place_is_a_502(origin: Origin, target: str) -> None:
+    """A redirect to what is no URL, or carries a password, is the origin's fault, not the client's: 502, and nothing is asked."""
+    origin.add(PATH, b"", redirect=target)
+    error = await refusal(origin)
+    assert (type(error), error.status) == (FillFailed, 502)
+    assert len(origin.requests) == 1
 
 
 async def test_redirect_loop_is_a_502(origin: Origin) -> None:

@@ -40,6 +40,14 @@ def test_only_fields_of_our_own_go_upstream(shared: Mirror, shared_origin: Origi
     assert (request.header("via") or "").startswith("1.1 dataset-mirror-")
 
 
+def test_cookies_of_an_origin_stay_there(shared: Mirror, shared_origin: Origin) -> None:
+    """A cookie that comes with one archive does not go with the request for the next."""
+    for name in ("first", "second"):
+        shared_origin.add(f"/sets/cookie-{name}.bin", DATA, headers={"Set-Cookie": "id=1; Path=/"})
+        shared.archive(f"/sets/cookie-{name}.bin")
+    assert shared_origin.gets("/sets/cookie-second.bin")[0].header("cookie") is None
+
+
 def test_our_own_via_is_a_loop(shared: Mirror, shared_origin: Origin) -> None:
     """A request that has been through this mirror already gets 508."""
     shared_origin.add("/sets/via.bin", DATA)

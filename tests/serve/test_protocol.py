@@ -320,6 +320,20 @@ def test_an_absolute_target_of_another_server(wire: Wire) -> None:
     assert wire.answer()[0] == 403
 
 
+@pytest.mark.parametrize("user", ["user@", "user:secret@"])
+def test_an_absolute_target_with_a_password(wire: Wire, user: str) -> None:
+    """A user name or password in an absolute-form target is a 400: it must not be dropped unseen."""
+    wire.send(raw_request(f"http://{user}{HOST}{SMALL}"))
+    assert wire.answer()[0] == 400
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "mirror.lab"])
+def test_an_absolute_target_of_the_mirror_itself(shared: Mirror, wire: Wire, host: str) -> None:
+    """An absolute-form target with the mirror's own port is a page of the mirror, over IPv6 too."""
+    wire.send(raw_request(f"http://{host}:{shared.port}/healthz"))
+    assert wire.answer()[0] == 200
+
+
 def test_an_absolute_target_does_not_stay(wire: Wire) -> None:
     """The authority of one request is forgotten with the next one on the connection."""
     wire.send(raw_request(f"{URL}{SMALL}") + raw_request(SMALL, host=HOST) + request(OTHER) + raw_request("/healthz"))
