@@ -2,20 +2,27 @@
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
+from anyio.lowlevel import checkpoint
+
 from app.errors import MirrorError, Offline
 from app.fetch.checks import Checks
+from app.fetch.confirm import HEAD_REFUSED
 from app.fetch.edition import Edition
 from app.fetch.fill import Fill, Job
 from app.fetch.flights import Flights
 from app.fetch.opening import PASSED_ON, judge
-from app.fetch.shared import Limits, Shared, Traffic
+from app.fetch.room import Room
+from app.fetch.shared import Limits, Shared
+from app.fetch.traffic import Traffic
 from app.fetch.upstream import Broken, Reply, Upstream
 from app.origins.identity import ArchiveId
 from app.rules.freshness import Freshness
@@ -27,8 +34,6 @@ from app.store.usage import Usage
 log = logging.getLogger("dataset_mirror")
 
 FLUSH_SECONDS = 5.0
-HEAD_REFUSED = (403, 405, 501)
-"""Answers to HEAD that only mean that GET has to be used, as signed S3 URLs give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,14 @@ class Mirror:
         self.began = time.time()
         self.upstream = Upstream(self.settings, self.origins)
         self.traffic = Traffic()
+        self.reading: Counter[str] = Counter()
+        """Answers under way, by the digest of the blob that they send."""
+        self.usage = Usage(store, self.traffic)
+        self.room = Room(store, self.upstream, self.origins, self._busy, self.usage.flush)
         executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
-        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic)
+        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.room)
         self.flights = Flights(self._shared)
         self._checks = Checks(self.flights)
-        self.usage = Usage(store, self.traffic)
         self._flushing: asyncio.Task[None] | None = None
 
     def reload(self) -> None:
@@ -78,11 +86,13 @@ class Mirror:
         """
         self._configuration = self._configuration.again()
         self.settings, self.origins = self._configuration.settings, self._configuration.origins
-        self.store.space.min_free = self.settings.min_free
+        self.store.space.min_free, self.store.space.max_size = self.settings.min_free, self.settings.max_size
+        self.room.origins = self.origins
         self.upstream.configure(self.settings, self.origins)
         log.info("Took up the configuration of %s.", self._configuration.file)
 
     async def start(self) -> None:
+        await checkpoint()  # what httpx runs on loads its parts at the first use: that is not to cost the first client
         self._flushing = asyncio.create_task(self._flush_for_ever())
 
     async def stop(self) -> None:
@@ -117,10 +127,23 @@ class Mirror:
         """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
         origin = self.origins.of(record.archive)
         expected = self.origins.expected(record.archive)
-        found = self._checks.of(record, origin, expected)
+        found = self._checks.of(record, origin.freshness, expected)
         if found.is_stale and not self.settings.offline:
             self._checks.begin(record, origin, expected)
         return found
+
+    def ttl(self, record: Record) -> float | None:
+        """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
+        origin = self.origins.get(record.archive.authority)
+        lifetime = origin.freshness if origin else math.inf
+        found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
+        return None if found.ttl == math.inf else found.ttl
+
+    def refusal(self, archive: ArchiveId) -> MirrorError | None:
+        """Why an archive that is not stored would not be fetched now, if so."""
+        if self.settings.offline:
+            return self._offline(archive)
+        return self.flights.absence(archive)
 
     def opened(self, record: Record) -> Hit | None:
         """The blob of a record, opened; None, said in the log, if it has gone."""
@@ -130,11 +153,28 @@ class Mirror:
             log.warning("The blob of %s has gone from the data folder; it is fetched again.", record.url)
             return None
 
+    @contextmanager
+    def read(self, hit: Hit) -> Iterator[BinaryIO]:
+        """The blob of a hit, for one answer; nobody makes room of it meanwhile."""
+        self.reading[hit.record.sha256] += 1
+        try:
+            with hit.file as file:
+                yield file
+        finally:
+            self.reading[hit.record.sha256] -= 1
+
+    def _busy(self, record: Record) -> bool:
+        return self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
+
     def _fill(self, archive: ArchiveId) -> Fill:
         origin = self.origins.of(archive)
         if self.settings.offline:
-            raise Offline(f"The mirror is offline and does not have {origin.url_of(archive)}.", "Fetch it while it is online.")
+            raise self._offline(archive)
         return self.flights.join(Job(archive, origin, self.origins.expected(archive)))
+
+    def _offline(self, archive: ArchiveId) -> Offline:
+        url = self.origins.of(archive).url_of(archive)
+        return Offline(f"The mirror is offline and does not have {url}.", "Fetch it while it is online.")
 
     async def head(self, archive: ArchiveId) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.
@@ -152,18 +192,21 @@ class Mirror:
             if reply.status == 200:
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-                await judge(reply, origin.url_of(archive))
+                await judge(reply, origin.url_of(archive), quoted=not origin.headers)
         finally:
             await reply.close()
         return await self._fill(archive).opened()
 
     # Many archives
 
-    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2) -> AsyncIterator[Progress]:
-        """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once."""
+    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, anew: bool = False) -> AsyncIterator[Progress]:
+        """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once.
+
+        `anew`: what is there is fetched once more.
+        """
         waiting = {}
         for archive in archives:
-            started = self._started(archive)
+            started = self._started(archive, anew=anew)
             if isinstance(started, Fill):
                 waiting[archive] = started
             else:
@@ -178,11 +221,11 @@ class Mirror:
             if waiting:
                 await _any_over(waiting.values(), every)
 
-    def _started(self, archive: ArchiveId) -> Fill | Progress:
+    def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"
         try:
             url = self.origins.of(archive).url_of(archive)
-            found = self.find(archive)
+            found = self._fill(archive) if anew else self.find(archive)
         except MirrorError as error:
             return Progress(url, "failed", error=error)
         if isinstance(found, Fill):

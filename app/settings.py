@@ -18,13 +18,16 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, Validatio
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from app.errors import UsageError
+from app.origins.credentials import HIDDEN, without_secrets
 from app.origins.model import CatalogEntry, Origin
+from app.origins.networks import Networks
 from app.origins.presets import read_preset
 from app.origins.table import Origins
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
 FILE_NAME = "mirror.toml"
+_ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
 
 
 def _base_url(url: str) -> str:
@@ -75,9 +78,18 @@ class Settings(BaseSettings):
     ca_file: Path | None = Field(
         None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]
     )
+    max_size: ByteSize | None = Field(
+        None, ge=0, description="bytes that all archives may take together; those used longest ago make room", examples=["500GB"]
+    )
     min_free: ByteSize = Field(ByteSize(1_000_000_000), ge=0, description="bytes of the disk to leave free", examples=["1GB"])
+    memory_cache: ByteSize = Field(
+        ByteSize(64 * 1024 * 1024), ge=0, description="bytes of memory for small archives that are asked for often", examples=["64MiB"]
+    )
     max_fills: int = Field(16, ge=1, le=1000, description="downloads at once", examples=[16])
     token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
+    forwarded_allow_ips: Networks = Field(
+        (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
+    )
     database: str | None = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
@@ -132,10 +144,9 @@ def _environment() -> dict[str, Any]:
         key = match[1] if match else "?"
         variable = ENV_PREFIX + key.upper()
         value = os.environ.get(variable, "")
+        shown = HIDDEN if key == "origins" and "{" in value else repr(value)
         example = _example(key, as_json=True)
-        raise UsageError(
-            f"In the environment: {variable}={value!r} is not valid JSON.", f"Right would be: {variable}='{example}'."
-        ) from None
+        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"Right would be: {variable}='{example}'.") from None
 
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -162,9 +173,19 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
-    shown = "(hidden)" if key == "token" else repr(first["input"])[:120]
+    if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
+        raise UsageError(f"In {place}{inside}: there is no such key.", f"Right would be, for example: {key} = {_example(key)}.")
+    shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
     raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"Right would be, for example: {key} = {_example(key)}.")
+
+
+def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
+    """A wrong value in an error; never a secret."""
+    if key == "token" or "headers" in way:
+        return HIDDEN
+    shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
+    return repr(shown)[:120]
 
 
 def _example(key: str, *, as_json: bool = False) -> str:

@@ -161,6 +161,11 @@ class Mirror:
         """HEAD of an archive of the test's origin."""
         return self.get(f"/{HOST}{path}", "HEAD")
 
+    def api(self, path: str, **asked: object) -> Answer:
+        """POST of a JSON object below /api/, as a command on this machine does it."""
+        fields = {"X-Dataset-Mirror": "1", "Content-Type": "application/json"}
+        return self.get(f"/api/{path}", "POST", fields, json.dumps(asked).encode())
+
     @property
     def status(self) -> dict[str, Any]:
         """What GET /status says."""

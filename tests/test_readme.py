@@ -25,6 +25,13 @@ TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/
 CURL = "curl -fO http://127.0.0.1:8080/storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz"
 ADD = ".venv/bin/dataset-mirror add https://data.example.org/sets/a.zip"
 FETCH = ".venv/bin/dataset-mirror fetch keras/mnist 'keras/reuters*'"
+DOCKER = "docker compose up -d"
+UPKEEP = """.venv/bin/dataset-mirror status --watch
+.venv/bin/dataset-mirror ls --sort size --reverse
+.venv/bin/dataset-mirror explain https://data.example.org/sets/a.zip
+.venv/bin/dataset-mirror verify 'keras/*'
+.venv/bin/dataset-mirror rm keras/boston_housing
+.venv/bin/dataset-mirror gc --dry-run"""
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
 FILE = ROOT / "tests" / "data" / "origin" / "storage.googleapis.com" / BOSTON.lstrip("/")
 NO_INDEX = ("No matching distribution found", "Could not find a version", "Connection", "connection", "Temporary failure", "timed out")
@@ -60,7 +67,7 @@ def skip_without_index(status: int, said: str) -> None:
 
 def test_every_command_is_known() -> None:
     """README has these commands, one line each, and no other: a new one needs a test here."""
-    assert SHELL == [SERVE, TEST, CURL, ADD, FETCH]
+    assert SHELL == [SERVE, TEST, DOCKER, CURL, ADD, FETCH, UPKEEP]
 
 
 def test_run_it(checkout: Path, tmp_path: Path) -> None:
@@ -131,6 +138,32 @@ def test_fill_it_ahead_of_time(origin: Origin, tmp_path: Path) -> None:
     assert asked == {"mnist.npz", "reuters.npz", "reuters_word_index.json"}
     assert done.returncode == 1
     assert done.stderr.count("404") >= len(asked)
+
+
+def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
+    """Each command of the upkeep works beside a running mirror, and says what it is to say."""
+    origin.add(BOSTON, FILE)
+    assert mirror.get(f"/storage.googleapis.com{BOSTON}").status == 200
+    known = environment(tmp_path, {"data": str(mirror.data)})
+    said = {}
+    for line in UPKEEP.splitlines():
+        program, *arguments = shlex.split(line)
+        assert program == ".venv/bin/dataset-mirror"
+        with subprocess.Popen(
+            [PROGRAM, *arguments], env=known, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            if "--watch" in arguments:
+                assert process.stdout is not None
+                said["watch"] = process.stdout.readline()
+                process.send_signal(signal.SIGINT)
+            said[arguments[0]] = process.communicate("y\n", timeout=20)[0]
+        assert process.returncode == 0, said
+    assert mirror.url in said["watch"]
+    assert "boston_housing.npz" in said["ls"]
+    assert said["explain"].startswith("MISS")
+    assert "1 of 1 archives are good" in said["verify"]
+    assert "Removed 1 archive" in said["rm"]
+    assert "nothing to remove" in said["gc"]
 
 
 def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -196,7 +196,7 @@ INSIDE: dict[str, tuple[str, str, str]] = {
     "an upstream of another scheme": ('[upstreams]\n"a.org" = ["ftp://b"]', "upstreams.a.org.0 = 'ftp://b'", "begins with http"),
     "no upstream": ('[upstreams]\n"a.org" = []', "upstreams.a.org = []", "at least 1 item"),
     "an origin with a path": ('[[origins]]\nurl = "https://a.org/b"', "origins.0 = {'url'", "scheme and host only"),
-    "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path = '/'", "Extra inputs"),
+    "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path: ", "there is no such key"),
     "an origin without url": ("[[origins]]\npaths = []", "origins.0.url", "Field required"),
     "a short digest": ('[[archives]]\nurl = "https://a.org/b"\nsha256 = "ab"', "archives.0.sha256 = 'ab'", "64 hexadecimal digits"),
     "the second of two": ('[[archives]]\nurl = "https://a.org/b"\n[[archives]]\nurl = 5', "archives.1.url = 5", "valid string"),

@@ -1,12 +1,13 @@
 """Talking to the live server of a data folder."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 
-from app.errors import DataFolderError, MirrorError, OriginUnreachable
+from app.errors import DataFolderError, MirrorError, OriginUnreachable, UsageError
 from app.serve.access import GUARD_FIELD
 from app.settings import Settings
 from app.store.folder import DataFolder, server_of
@@ -38,6 +39,28 @@ def server(url: str, settings: Settings) -> Iterator[httpx.Client]:
         raise OriginUnreachable(f"The server at {url} does not answer: {error}.", "Look at its log.") from None
 
 
+def lines(url: str, settings: Settings, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    """What the server at `url` answers to a POST, line by line, each an object of JSON. Raises its problems as errors."""
+    with server(url, settings) as client, client.stream("POST", path, json=asked) as response:
+        check(response)
+        for line in response.iter_lines():
+            yield json.loads(line)
+
+
+def ask(url: str, settings: Settings, path: str, asked: Mapping[str, object] | None = None) -> Any:
+    """What the server at `url` answers to a GET, or to a POST of `asked`. Raises its problems as errors."""
+    with server(url, settings) as client:
+        response = client.get(path) if asked is None else client.post(path, json=asked)
+        check(response)
+        return response.json()
+
+
+def error_of(known: Mapping[str, Any]) -> MirrorError | None:
+    """The error that a line tells of, if it does."""
+    said = known.get("error")
+    return MirrorError(said["detail"], said["mend"]) if said else None
+
+
 def check(response: httpx.Response) -> None:
     """Raises the problem that a response is, if it is one."""
     if response.is_success:
@@ -46,4 +69,5 @@ def check(response: httpx.Response) -> None:
         problem = json.loads(response.read())
     except ValueError:
         problem = {"detail": f"The server answered {response.status_code}."}
-    raise ServerSaysNo(str(problem.get("detail", "")), str(problem.get("mend", "")))
+    kind = UsageError if response.status_code == 400 else ServerSaysNo
+    raise kind(str(problem.get("detail", "")), str(problem.get("mend", "")))

@@ -19,14 +19,16 @@ class Checks:
         self._flights = flights
         self._begun: dict[ArchiveId, float] = {}
 
-    def of(self, record: Record, origin: Origin, expected: CatalogEntry | None) -> Freshness:
-        """How fresh a stored archive is."""
+    def of(self, record: Record, lifetime: float, expected: CatalogEntry | None) -> Freshness:
+        """How fresh a stored archive is whose checks hold for `lifetime` seconds."""
         wanted = (*expected.sha256, *expected.md5) if expected else ()
         had = [digest for digest in (record.sha256, record.md5) if digest]
-        return freshness(time.time(), record.checked, origin.freshness, digests=had, expected=wanted)
+        return freshness(time.time(), record.checked, lifetime, digests=had, expected=wanted)
 
     def begin(self, record: Record, origin: Origin, expected: CatalogEntry | None) -> None:
         """Checks an archive, unless that was begun a short while ago: a dead origin must not be asked at every hit."""
+        if self._flights.get(record.archive):
+            return  # one is under way, or just ending: noted as begun now, it would seem to have failed
         now = time.monotonic()
         if now - self._begun.get(record.archive, -RETRY_SECONDS) < RETRY_SECONDS and not self._succeeded_since(record):
             return

@@ -35,6 +35,8 @@ class Edition:
         """The origin began anew with other bytes: nobody may go on with these."""
         self.complete = False
         """Whole, verified and published: the held-back end may go."""
+        self.stays = False
+        """The next run of the mirror goes on with the file: see `keeping.py`."""
 
     def write(self, offset: int, data: bytes) -> None:
         """Adds bytes; OSError if the disk is full."""
@@ -54,6 +56,11 @@ class Edition:
     def partial_end(self) -> int:
         return self.length if self.length is not None else self.partial.prefix
 
+    @property
+    def next_offset(self) -> int:
+        """Where an answer has to begin that goes on with it: at the first byte that is missing, or the last of all if none is."""
+        return self.partial.prefix if self.length is None else min(self.partial.prefix, self.length - 1)
+
     def as_served(self, expected: CatalogEntry | None) -> Validators:
         """The validators that clients may be told during the fill: the origin's strong tag, the catalog's digest, or no tag."""
         etag = self.validators.strong_etag
@@ -62,6 +69,9 @@ class Edition:
         return Validators(etag, self.validators.last_modified, self.validators.date_is_strong)
 
     def drop(self) -> None:
-        """Frees the file and the room; readers that have a descriptor of their own may go on."""
+        """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""
         self.room.release()
-        self.partial.discard()
+        if self.stays:
+            self.partial.close()
+        else:
+            self.partial.discard()

@@ -10,11 +10,16 @@ import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from app.errors import FillFailed, MirrorError, NotAnArchive, Stopping, StoreFull, Superseded
+from app.fetch.connections import Connections
+from app.fetch.continuing import first_or_next
 from app.fetch.digests import Digests, Hasher
-from app.fetch.edition import Edition
+from app.fetch.edition import HOLD, Edition
+from app.fetch.keeping import keeping
 from app.fetch.opening import first_reply
+from app.fetch.pace import Pace
 from app.fetch.resume import StartOver, resumed
 from app.fetch.retry import Backoff
 from app.fetch.settling import decoded, verdict
@@ -51,6 +56,11 @@ class Job:
     def url(self) -> str:
         return self.origin.url_of(self.archive)
 
+    @property
+    def private(self) -> bool:
+        """Whether it is fetched with the operator's credentials."""
+        return bool(self.origin.headers)
+
 
 class Fill:
     """The download of one archive, and what its readers wait for."""
@@ -61,6 +71,7 @@ class Fill:
         self.running = False
         """Whether it has its place among the fills; before, it waits in line."""
         self.readers = 0
+        self.pace = Pace()
         self.edition: Edition | None = None
         """What readers may follow; None until the first bytes were judged."""
         self.record: Record | None = None
@@ -68,6 +79,7 @@ class Fill:
         self.error: MirrorError | None = None
         self._shared = shared
         self._receiving: Edition | None = None
+        self._connections: Connections | None = None
         self._ended = False
         self._grown = asyncio.Event()
         self._woken_at = 0
@@ -88,6 +100,11 @@ class Fill:
     def total(self) -> int | None:
         """Bytes of the whole archive, as soon as the upstream told."""
         return self._receiving.length if self._receiving else None
+
+    @property
+    def file(self) -> Path | None:
+        """Where its bytes are while it runs."""
+        return self._receiving.partial.path if self._receiving else None
 
     async def opened(self) -> Edition | Record:
         """What the origin sends, once its beginning looks right; the published record if that is earlier. Raises its error."""
@@ -114,6 +131,8 @@ class Fill:
                 raise Superseded(f"{self.job.url} changed at its origin while it was being sent.", "Ask again.")
             if (limit := edition.limit(offset, end, hold=hold)) > offset:
                 return limit
+            if self._connections and edition is self._receiving and end is not None:
+                self._connections.want(offset, end - HOLD if hold else end)
             await self.grown()
 
     async def grown(self) -> None:
@@ -149,16 +168,21 @@ class Fill:
             self._wake()
 
     async def _fetched(self) -> Record:
-        upstream, known = self._shared.upstream, self.job.known
-        reply = await first_reply(upstream, self.job.origin, self.job.archive, conditions(known.validators) if known else None)
+        upstream, known, left = self._shared.upstream, self.job.known, None
+        if known:
+            reply = await first_reply(upstream, self.job.origin, self.job.archive, conditions(known.validators))
+        else:
+            reply, left = await first_or_next(self._shared, self.job.origin, self.job.archive, self.job.expected)
         if known and (reply.status == 304 or self.job.origin.on_change == "keep"):
             await reply.close()
             return await self._confirmed(known, changed=reply.status != 304)
-        for _ in range(MOST_EDITIONS):
+        for attempt in range(MOST_EDITIONS):
             try:
-                return await self._edition_from(reply)
+                # Servers that disagree about its validator must not make it start over for ever: then it has one connection.
+                return await self._edition_from(reply, left, pieces=attempt == 0)
             except StartOver as again:
                 log.info("Starting over with %s: %s.", self.job.url, again)
+                left = None
                 reply = again.reply or await first_reply(upstream, self.job.origin, self.job.archive)
         await reply.close()
         raise FillFailed(f"{self.job.url} changed at its origin again and again while it was being fetched.", "Try later.")
@@ -170,24 +194,33 @@ class Fill:
         confirmed = replace(known, checked=time.time())
         return await self._shared.store.in_worker(lambda: self._shared.store.refresh(confirmed))
 
-    async def _edition_from(self, reply: Reply) -> Record:
+    async def _edition_from(self, reply: Reply, left: Edition | None, *, pieces: bool) -> Record:
         try:
-            edition = self._begin(reply)
+            edition = self._go_on(left) if left else await self._begin(reply)
         except MirrorError:
             await reply.close()
             raise
         hasher = Hasher(edition.partial, self._shared.executor, md5=bool(self.job.expected and self.job.expected.md5))
         hashing = asyncio.create_task(hasher.follow(self.grown, lambda: self._ended))
+        way = (self._shared, self.job.origin, self.job.archive)
+        connections = self._connections = Connections(*way, edition, lambda *bytes_at: self._arrived(edition, *bytes_at), pieces=pieces)
         try:
-            last = await self._receive(edition, reply)
-            self._ended = True
-            self._wake()
-            return await self._settle(edition, reply.encoding, await hashing, proven=edition.length is not None or not last.ends_by_close)
+            possible = self.job.known is None and not reply.encoding  # a check asks for the whole again
+            async with keeping(edition, self.job.url, self.job.archive, private=self.job.private, possible=possible) as kept:
+                last = await self._receive(edition, reply, connections)
+                self._ended = True
+                self._wake()
+                if kept:
+                    await kept.whole()
+                proven = edition.length is not None or not last.ends_by_close
+                return await self._settle(edition, reply.encoding, await hashing, proven=proven)
         finally:
+            self._connections = None
+            await connections.close()
             hashing.cancel()
             await asyncio.wait([hashing])
 
-    def _begin(self, reply: Reply) -> Edition:
+    async def _begin(self, reply: Reply) -> Edition:
         job, expected = self.job, self.job.expected
         if (page := page_instead(job.archive.name, reply.field("content-type"))) is not None:
             raise NotAnArchive(f"{job.url} cannot be mirrored now: {page}.", "Look at it with a browser; it may ask for a login.")
@@ -198,11 +231,18 @@ class Fill:
             )
         if length == 0:
             raise NotAnArchive(f"{job.url} is empty at its origin.", "Try later, or tell the origin's owner.")
-        room = self._shared.store.space.reserve(length or ROOM_STEP, job.url)
+        room = await self._shared.room.reserve(length or ROOM_STEP, job.url)
         self._abandon()
         self._ended, self._woken_at = False, 0
         self._receiving = Edition(length, reply.validators, reply.fields, self._shared.store.new_partial(), room, reply.upstream)
         return self._receiving
+
+    def _go_on(self, left: Edition) -> Edition:
+        """What a former run left is taken up, and readers may follow what is there."""
+        self._receiving = left
+        if left.partial.prefix >= LOOK:
+            self._open(left, None)
+        return left
 
     def _abandon(self) -> None:
         """Readers of the former edition are told; those that have sent nothing yet take the new one."""
@@ -212,47 +252,63 @@ class Fill:
         self.edition, self._receiving = None, None
         self._wake()
 
-    async def _receive(self, edition: Edition, reply: Reply) -> Reply:
+    async def _receive(self, edition: Edition, reply: Reply, connections: Connections) -> Reply:
         """Receives to the end, resuming after each break; the answer with the end. StartOver if the origin's bytes are others now."""
-        backoff, offset = Backoff(attempts=5), 0
+        backoff, offset = Backoff(attempts=5), edition.next_offset if reply.status == 206 else 0
         while True:
-            before = edition.partial.prefix
+            before, cause = edition.partial.have.total, None
             try:
-                await self._copy(reply, edition, offset)
+                await self._copy(reply, edition, offset, connections)
+            except Broken as broken:
+                cause = broken
+            if await connections.finish(met=cause is None):
                 return reply
-            except Broken as cause:
-                if edition.partial.prefix > before:  # the same bytes again are no progress
-                    backoff.progress()
-                self._shared.upstream.healths.failed(edition.upstream, str(cause))
-                known = self.job.expected is not None and self.job.expected.has_digest
-                way = (self._shared.upstream, self.job.origin, self.job.archive)
-                reply, offset = await resumed(*way, edition, backoff, cause, known_digest=known)
+            cause = cause or connections.cause
+            if edition.partial.have.total > before:  # the same bytes again are no progress
+                backoff.progress()
+            self._shared.upstream.healths.failed(edition.upstream, str(cause))
+            known = self.job.expected is not None and self.job.expected.has_digest
+            way = (self._shared.upstream, self.job.origin, self.job.archive)
+            reply, offset = await resumed(*way, edition, backoff, cause, known_digest=known)
 
-    async def _copy(self, reply: Reply, edition: Edition, offset: int) -> None:
-        """Writes a body to `offset` and on. Bytes that are there already are compared: StartOver if they differ."""
-        encoding, opened = reply.encoding, edition is self.edition
+    async def _copy(self, reply: Reply, edition: Edition, offset: int, connections: Connections) -> None:
+        """Takes in a body from `offset` to its end, or to where it meets bytes of other connections.
+
+        A whole answer after a break is compared with what is there: StartOver if it differs.
+        """
+        opened, met = edition is self.edition, False
+        piece = connections.begin(reply, offset)
         try:
             async with aclosing(reply.bytes()) as chunks:
                 async for chunk in chunks:
-                    self._put(edition, offset, chunk)
-                    offset += len(chunk)
-                    self._shared.traffic.fetched += len(chunk)
+                    if edition.length is None and edition.room.left < len(chunk):
+                        await self._shared.room.grow(edition.room, ROOM_STEP)
+                    met = connections.take_in(piece, chunk)
                     if not opened and edition.partial.prefix >= LOOK:
-                        opened = self._open(edition, encoding)
-                    self._tell()
+                        opened = self._open(edition, reply.encoding)
+                    if opened:
+                        connections.more()
+                    if met:
+                        break
         finally:
+            connections.end(piece)
             await reply.close()
-        if edition.length is not None and offset != edition.length:
-            raise Broken(f"{reply.place} sent {offset:,} bytes instead of {edition.length:,}", reached=True)
+        if not met and edition.length is not None and piece.at != edition.length:
+            raise Broken(f"{reply.place} sent {piece.at:,} bytes instead of {edition.length:,}", reached=True)
         if not opened:
-            self._open(edition, encoding)
+            self._open(edition, reply.encoding)
+
+    def _arrived(self, edition: Edition, offset: int, chunk: bytes) -> None:
+        """Keeps bytes that came over any connection."""
+        self._put(edition, offset, chunk)
+        self._shared.traffic.receive(self.job.archive.authority, len(chunk))
+        self.pace.arrived(len(chunk))
+        self._tell()
 
     def _put(self, edition: Edition, offset: int, chunk: bytes) -> None:
         known = min(edition.partial.have.end_of(offset) - offset, len(chunk))
         if known and edition.partial.read(offset, known) != chunk[:known]:
             raise StartOver("its bytes differ from those that came before", None)
-        if edition.length is None and edition.room.left < len(chunk):
-            edition.room.grow(ROOM_STEP)
         if known < len(chunk):
             edition.write(offset + known, chunk[known:])
 
@@ -291,6 +347,7 @@ class Fill:
             source=source,
             fetched=self.began,
             checked=time.time(),
+            private=self.job.private,
         )
         await asyncio.to_thread(partial.sync)
         published = await self._shared.store.in_worker(lambda: self._shared.store.publish(partial.path, record))

@@ -47,7 +47,8 @@ class Flights:
         """The fill under way for the archive, or a new one. Raises a recent 404 or 410 of the origin again."""
         fill = self._fills.get(job.archive)
         if fill is None:
-            self._raise_if_absent(job.archive)
+            if (error := self.absence(job.archive)) is not None:
+                raise error
             fill = self._fills[job.archive] = Fill(job, self._shared)
             task = asyncio.create_task(self._fly(fill))
             self._tasks.add(task)
@@ -71,15 +72,18 @@ class Flights:
         seconds = max(time.time() - fill.began, 1e-3)
         known = fill.job.known
         if fill.record and known and known.sha256 == fill.record.sha256:
+            self._shared.traffic.ended(fill.job.archive.authority, "confirmed")
             log.info("Checked %s: its origin still has the same.", fill.job.url)
             return
         if fill.record:
+            self._shared.traffic.ended(fill.job.archive.authority, "stored")
             if known:
                 log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
             size = fill.record.size
             log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
             return
         assert fill.error is not None
+        self._shared.traffic.ended(fill.job.archive.authority, fill.error.problem)
         if isinstance(fill.error, OriginSaysNo) and fill.error.status in (404, 410):
             self._absent[fill.job.archive] = (time.monotonic() + REMEMBERED_SECONDS, fill.error)
             while len(self._absent) > REMEMBERED:
@@ -88,10 +92,10 @@ class Flights:
             self.failures.append(Failure(time.time(), fill.job.url, fill.error))
         log.warning("Failed after %.1f s: %s", seconds, fill.error)
 
-    def _raise_if_absent(self, archive: ArchiveId) -> None:
+    def absence(self, archive: ArchiveId) -> MirrorError | None:
+        """What a 404 or 410 of the origin, not longer than a minute ago, was answered with."""
         until, error = self._absent.get(archive, (0.0, None))
-        if error is None:
-            return
-        if time.monotonic() < until:
-            raise error
-        del self._absent[archive]
+        if error is not None and time.monotonic() >= until:
+            del self._absent[archive]
+            return None
+        return error

@@ -26,14 +26,16 @@ class _Again:
     asked: float | None = None
 
 
-async def first_reply(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None) -> Reply:
+async def first_reply(
+    upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None, *, first: str = ""
+) -> Reply:
     """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
 
-    With `conditions` (If-None-Match …) it may be a 304 as well.
+    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The upstream at `first` is asked first.
     """
     backoff, accepted = Backoff(TRIES, SECONDS), 0
     while True:
-        outcome = await _once(upstream, origin, archive, conditions or {})
+        outcome = await _once(upstream, origin, archive, conditions or {}, first)
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome.error, NotAnArchive):
@@ -46,25 +48,29 @@ async def first_reply(upstream: Upstream, origin: Origin, archive: ArchiveId, co
         await asyncio.sleep(wait)
 
 
-async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str]) -> Reply | _Again:
+async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str], first: str) -> Reply | _Again:
     url = origin.url_of(archive)
     try:
-        reply = await upstream.ask(origin, archive, lambda _: conditions)
+        reply = await upstream.ask(origin, archive, lambda _: conditions, first=first)
     except Broken as error:
         return _Again(_unreachable(url, error))
-    if reply.status == 200 or (reply.status == 304 and conditions):
+    if reply.status == 200 or reply.status in ((206, 416) if "range" in conditions else (304,) if conditions else ()):
         return reply
     try:
-        return await judge(reply, url)
+        return await judge(reply, url, quoted=not origin.headers)
     finally:
         await reply.close()
 
 
-async def judge(reply: Reply, url: str) -> _Again:
-    """What an answer other than 200 means; raises if asking again would not help."""
+async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
+    """What an answer other than 200 means; raises if asking again would not help.
+
+    `quoted`: whether its body may be shown. One to a request with credentials may repeat them.
+    """
     status = reply.status
     if status in PASSED_ON:
-        raise OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), origin_said=await _quoted(reply))
+        said = {"origin_said": await _quoted(reply)} if quoted else {}
+        raise OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), **said)
     if status == 508:
         raise Loop(f"The upstream of {url} says that requests go round in a circle.", "An upstream leads back here: check `upstreams`.")
     if status == 202:

@@ -9,6 +9,7 @@ from app.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from app.fetch.upstream import Broken, Reply, Upstream
 from app.origins.identity import ArchiveId
 from app.origins.model import Origin
+from app.store.resumable import Leftover
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
@@ -30,20 +31,23 @@ async def resumed(
     (`known_digest`), under any: its bytes are proven at the end, and nobody gets the end before.
     """
 
+    start = 0
+
     def fields(place: str) -> dict[str, str]:
-        return _going_on(edition, place, known_digest=known_digest)
+        return _going_on(edition, place, start, known_digest=known_digest)
 
     backoff.story.append(str(cause))
     asked: float | None = None
     while (wait := backoff.next_wait(asked)) is not None:
         await asyncio.sleep(wait)
+        start = edition.partial.prefix
         try:
             reply = await upstream.ask(origin, archive, fields, first="" if backoff.failures > 1 else edition.upstream)
         except Broken as error:
             backoff.story.append(str(error))
             asked = None
             continue
-        outcome = await _taken(reply, edition, known_digest=known_digest and reply.upstream != edition.upstream)
+        outcome = await _taken(reply, edition, start, known_digest=known_digest and reply.upstream != edition.upstream)
         if not isinstance(outcome, str):
             return reply, outcome
         backoff.story.append(outcome)
@@ -54,7 +58,7 @@ async def resumed(
                 "Ask again then.",
                 headers={"Retry-After": f"{asked:.0f}"},
             )
-    there = edition.partial.prefix
+    there = edition.partial.have.total
     total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
     raise FillFailed(
         f"{origin.url_of(archive)} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(backoff.story)}.",
@@ -62,20 +66,19 @@ async def resumed(
     )
 
 
-def _going_on(edition: Edition, place: str, *, known_digest: bool) -> dict[str, str]:
+def _going_on(edition: Edition, place: str, start: int, *, known_digest: bool) -> dict[str, str]:
     strong = edition.validators.strong
-    if known_digest and place != edition.upstream and edition.length is not None and edition.partial.prefix > 0:
-        return {"range": f"bytes={edition.partial.prefix}-"}
-    if strong is None or edition.length is None or edition.partial.prefix == 0:
+    if known_digest and place != edition.upstream and edition.length is not None and start > 0:
+        return {"range": f"bytes={start}-"}
+    if strong is None or edition.length is None or start == 0:
         return {}  # nothing would prove that the rest belongs to what is there
-    return {"range": f"bytes={edition.partial.prefix}-", "if-range": strong}
+    return {"range": f"bytes={start}-", "if-range": strong}
 
 
-async def _taken(reply: Reply, edition: Edition, *, known_digest: bool) -> int | str:
+async def _taken(reply: Reply, edition: Edition, start: int, *, known_digest: bool) -> int | str:
     """The offset at which this answer goes on; a sentence if it is to be asked again; StartOver."""
     if reply.status == 206:
-        start = _same_archive(reply, edition, known_digest=known_digest)
-        if start is None:
+        if not fits(reply, edition, start, known_digest=known_digest):
             await reply.close()
             raise StartOver("its range does not fit what is there", None)
         return start
@@ -90,9 +93,9 @@ async def _taken(reply: Reply, edition: Edition, *, known_digest: bool) -> int |
     return f"{reply.place} answered {reply.status}"
 
 
-def _same_archive(reply: Reply, edition: Edition, *, known_digest: bool) -> int | None:
+def fits(reply: Reply, edition: Edition | Leftover, start: int, *, known_digest: bool = False) -> bool:
+    """Whether this 206 sends bytes of the same archive from `start` on: of as many bytes, and under its tag if it carries one."""
     match = _CONTENT_RANGE.fullmatch(reply.field("content-range") or "")
-    if match is None or int(match[3]) != edition.length or int(match[1]) != edition.partial.prefix:
-        return None
-    tag = reply.validators.strong_etag
-    return int(match[1]) if known_digest or tag in (None, edition.validators.strong_etag) else None
+    if match is None or int(match[3]) != edition.length or int(match[1]) != start:
+        return False
+    return known_digest or reply.validators.strong_etag in (None, edition.validators.strong_etag)

@@ -1,18 +1,20 @@
 """The way to the origins: which URL is really asked, redirects under the origin's rules, errors in our words."""
 
+import logging
 import secrets
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 import truststore
 
-from app.errors import BadRequest, FillFailed, NotAllowed
+from app.errors import BadRequest, FillFailed, NotAllowed, Offline
 from app.fetch.addresses import CheckedTransport
 from app.fetch.health import Healths
 from app.origins.identity import ArchiveId, normalise_authority
@@ -20,6 +22,8 @@ from app.origins.model import Origin
 from app.origins.table import Origins
 from app.rules.conditions import Validators, date_is_strong
 from app.settings import Settings
+
+log = logging.getLogger("dataset_mirror.fetch")
 
 MAX_HOPS = 5
 CONNECT_TIMEOUT = 5.0
@@ -118,6 +122,7 @@ class Upstream:
             "via": f"1.1 {self.via}",
         }
         self._client = _client(settings, origins)
+        _warn_of_plain_http(settings, origins)
         self._former: list[httpx.AsyncClient] = []
         self.healths = Healths()
 
@@ -126,6 +131,11 @@ class Upstream:
         self._settings = settings
         self._former.append(self._client)
         self._client = _client(settings, origins)
+        _warn_of_plain_http(settings, origins)
+
+    def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
+        """The URLs that are asked for an archive, in order."""
+        return [base + archive.target for base in self._in_order(origin.url_of(archive))]
 
     async def close(self) -> None:
         for client in (*self._former, self._client):
@@ -140,6 +150,8 @@ class Upstream:
         when one fails, or does not have the archive. If all do, a passing failure counts more than a refusal: who failed may
         have it.
         """
+        if self._settings.offline:
+            raise Offline(f"The mirror is offline; {origin.url_of(archive)} was not asked for.", "Ask while it is online.")
         refused: Reply | None = None
         broken: Broken | None = None
         for base in self._in_order(origin.url_of(archive), first):
@@ -161,6 +173,10 @@ class Upstream:
         assert refused is not None
         return refused
 
+    def has_one(self, origin: Origin, archive: ArchiveId) -> bool:
+        """Whether there is a single upstream for the archive."""
+        return len(self._in_order(origin.url_of(archive))) == 1
+
     async def _through(self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str) -> Reply:
         """One upstream's answer after redirects; its health is noted."""
         place = _place(base)
@@ -179,7 +195,7 @@ class Upstream:
         url = origin.url_of(archive)
         really = base + archive.target
         for _ in range(MAX_HOPS + 1):
-            reply = await self._send(method, really, fields)
+            reply = await self._send(method, really, {**_credentials(origin, url), **fields})
             location = reply.field("location")
             if reply.status not in (301, 302, 303, 307, 308) or location is None:
                 return reply
@@ -227,6 +243,32 @@ class Upstream:
                 f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',
             )
         return target, self._mapped(target)
+
+
+def _credentials(origin: Origin, url: str) -> dict[str, str]:
+    """The operator's fields for a URL that is the origin's own, through whichever upstream; none once a redirect has led away."""
+    parts = urlsplit(url)
+    if normalise_authority(parts.netloc, parts.scheme) != origin.authority:
+        return {}
+    return {name: value.get_secret_value() for name, value in origin.headers.items()}
+
+
+def _warn_of_plain_http(settings: Settings, origins: Origins) -> None:
+    """Credentials over plain http are the operator's choice, if it is one."""
+    for origin in origins:
+        for base in settings.upstreams.get(origin.authority) or (origin.url,) if origin.headers else ():
+            parts = urlsplit(base.replace("{host}", origin.authority))
+            if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+                log.warning(
+                    "The `headers` of %s go to %s over plain http: whoever is on the way can read them.", origin.authority, _place(base)
+                )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:

@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
 from app.errors import BadRequest
+from app.origins.credentials import credentials
 from app.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+from app.origins.networks import Networks
 
 
 def _as_list(value: object) -> object:
@@ -78,6 +80,10 @@ class Origin(BaseModel):
     """When the origin has other bytes: the next request gets them, or the first ones are kept for ever."""
     allow_private: bool = False
     """Whether its address may be private, loopback or otherwise not global."""
+    headers: Annotated[dict[str, SecretStr], BeforeValidator(credentials)] = Field(default={}, repr=False)
+    """Credentials, sent to this origin only; `${NAME}` in a value is that environment variable."""
+    readers: Networks | None = None
+    """Networks whose clients may have its archives. Not given: everybody, or, if it has `headers`, this machine only."""
 
     @model_validator(mode="after")
     def _only_scheme_and_host(self) -> Self:

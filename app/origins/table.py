@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
+from functools import cached_property
 
 from app.errors import NotAllowed, UsageError
 from app.origins.identity import ArchiveId, parse_url
@@ -47,6 +48,17 @@ class Origins:
     def expected(self, archive: ArchiveId) -> CatalogEntry | None:
         """What the catalog knows of `archive`."""
         return self._catalog.get(archive)
+
+    def named(self, name: str) -> list[CatalogEntry]:
+        """The catalog's entries of that name, which make one dataset."""
+        return self._by_name.get(name, [])
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[CatalogEntry]]:
+        found: dict[str, list[CatalogEntry]] = {}
+        for entry in self.catalog:
+            found.setdefault(entry.name, []).append(entry)
+        return found
 
     @property
     def catalog(self) -> Iterable[CatalogEntry]:

@@ -1,11 +1,13 @@
-"""Who may change what. Decided from the head alone, before any body is read."""
+"""Who may change what, and who may have what. Decided from the head alone, before any body is read."""
 
 import hmac
 import re
-from ipaddress import ip_address
 
 from app.errors import Forbidden
+from app.origins.model import Origin
+from app.origins.networks import LOOPBACK, Networks, is_on
 from app.serve.asgi import Request
+from app.serve.client import client_address, is_forwarded, parsed
 
 GUARD_FIELD = "x-dataset-mirror"
 _LOOPBACK_NAMES = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
@@ -35,7 +37,7 @@ def _why_not_local(request: Request) -> str | None:
         return "the client is on another machine"
     if not _LOOPBACK_NAMES.fullmatch(",".join(request.target.hosts)):
         return "the Host is not a loopback name"
-    if "forwarded" in request.fields or "x-forwarded-for" in request.fields:
+    if is_forwarded(request.fields):
         return "the request was forwarded"
     if request.fields.get(GUARD_FIELD) != "1":
         return "the field X-Dataset-Mirror: 1 is missing"
@@ -46,8 +48,31 @@ def is_loopback(peer: str | None) -> bool:
     """Whether a peer's address is of this machine; a Unix socket's peer has none, and is."""
     if peer is None:
         return True
-    try:
-        address = ip_address(peer.partition("%")[0])
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    address = parsed(peer)
+    return address is not None and address.is_loopback
+
+
+def may_read(request: Request, readers: Networks, trusted: Networks) -> bool:
+    """Whether the client is on one of these networks; `trusted` are the proxies that tell whose request they pass on."""
+    address = client_address(request, trusted)
+    return address is not None and is_on(address, readers)
+
+
+def check_may_read(request: Request, origin: Origin, trusted: Networks, *, private: bool = False) -> bool:
+    """Whether not everybody may have an origin's bytes; Forbidden if this client may not.
+
+    `private`: these were fetched with credentials, whatever the origin has now. What is refused is the same whether or not
+    the archive is there.
+    """
+    readers = origin.readers
+    if readers is None:
+        if not private and not origin.headers:
+            return False
+        readers = LOOPBACK
+    if not may_read(request, readers, trusted):
+        raise Forbidden(
+            f"Archives of {origin.authority} are only for its `readers`, and this client is none of them.",
+            f'To allow it, write its network into the block [[origins]] url = "{origin.scheme}://{origin.authority}" of mirror.toml: '
+            'readers = ["10.1.0.0/16"]. Behind a proxy, `forwarded_allow_ips` has to name that proxy.',
+        )
+    return True

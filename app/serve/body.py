@@ -1,4 +1,4 @@
-"""Bodies: finished blobs, and files that still grow."""
+"""Bodies: finished blobs, and files that still grow. Where the server offers it the kernel sends them, else Python does."""
 
 import os
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from aiofiles.threadpool import wrap
 
 from app.fetch.edition import Edition
 from app.fetch.fill import Fill
+from app.serve import zerocopy
 from app.serve.asgi import Send
 
 CHUNK = 256 * 1024
@@ -16,33 +17,48 @@ CHUNK = 256 * 1024
 class Body:
     """Sends bytes of a file as an ASGI body, and counts them."""
 
-    def __init__(self, send: Send, count: Callable[[int], None]) -> None:
-        self._send, self._count = send, count
+    def __init__(self, send: Send, count: Callable[[int], None], *, zero_copy: bool) -> None:
+        self._send, self._count, self._zero_copy = send, count, zero_copy
 
     async def finished(self, file: BinaryIO, start: int, end: int) -> None:
-        """Bytes [start, end) of a file that does not change any more; it is read in a thread, for it may not be in memory."""
-        reader = wrap(file)
-        await reader.seek(start)
-        while start < end:
-            data = await reader.read(min(CHUNK, end - start))
-            if not data:
-                raise OSError(f"the file ends {end - start} bytes too early")
-            start += len(data)
-            await self._write(data)
+        """Bytes [start, end) of a file that does not change any more."""
+        if self._zero_copy:
+            await self._by_kernel(file, start, end)
+        else:
+            await self._by_thread(file, start, end)
         await self._end()
 
     async def growing(self, fill: Fill, edition: Edition, file: BinaryIO, start: int, end: int | None, *, hold: bool) -> None:
         """Bytes [start, end) as they arrive; `end` None means to wherever the archive ends. What just arrived is in memory."""
+        by_kernel = self._zero_copy and end is not None  # an unknown length goes in chunks
         while (limit := await fill.readable(edition, start, end, hold=hold)) > start:
-            while start < limit:
-                data = os.pread(file.fileno(), min(CHUNK, limit - start), start)
-                start += len(data)
-                await self._write(data)
+            await (self._by_kernel if by_kernel else self._inline)(file, start, limit)
+            start = limit
         await self._end()
 
-    async def _write(self, data: bytes) -> None:
+    async def _by_kernel(self, file: BinaryIO, start: int, end: int) -> None:
+        for at in range(start, end, zerocopy.STEP):
+            count = min(zerocopy.STEP, end - at)
+            await self._send({"type": zerocopy.EXTENSION, "file": file, "offset": at, "count": count, "more_body": True})
+            self._count(count)
+
+    async def _by_thread(self, file: BinaryIO, start: int, end: int) -> None:
+        """It may not be in memory, and the file has no other reader."""
+        reader = wrap(file)
+        await reader.seek(start)
+        while start < end:
+            start += await self._write(await reader.read(min(CHUNK, end - start)))
+
+    async def _inline(self, file: BinaryIO, start: int, end: int) -> None:
+        while start < end:
+            start += await self._write(os.pread(file.fileno(), min(CHUNK, end - start), start))
+
+    async def _write(self, data: bytes) -> int:
+        if not data:
+            raise OSError("the file ends too early")
         await self._send({"type": "http.response.body", "body": data, "more_body": True})
         self._count(len(data))
+        return len(data)
 
     async def _end(self) -> None:
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})

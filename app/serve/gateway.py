@@ -10,10 +10,12 @@ from app.mirror import Hit, Mirror
 from app.origins.identity import ArchiveId
 from app.origins.routing import find_archive
 from app.rules.conditions import Selection, select
-from app.serve.access import check_may_change
+from app.serve import zerocopy
+from app.serve.access import check_may_change, check_may_read
 from app.serve.asgi import EXTENSION, App, ClientGone, RawFields, Receive, Request, Scope, Send
 from app.serve.body import Body
-from app.serve.head import Representation, archive_head, problem
+from app.serve.head import Representation, archive_head, for_one_client, problem
+from app.serve.hot import Hot
 from app.store.record import Record
 
 log = logging.getLogger("dataset_mirror.serve")
@@ -24,13 +26,17 @@ class Gateway:
 
     def __init__(self, mirror: Mirror, pages: App, own_port: int) -> None:
         self._mirror, self._pages, self._own_port = mirror, pages, own_port
+        self.hot = Hot(mirror)
+        """Answers that our protocol gives by itself."""
         self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._pages(scope, receive, send)
         self._warn_if_unarmed(scope)
-        answer = _Answer(self._mirror, Request.of(scope), receive, send)
+        answer = _Answer(
+            self._mirror, self.hot, Request.of(scope), receive, send, zero_copy=zerocopy.EXTENSION in (scope.get("extensions") or {})
+        )
         try:
             archive = self._route(answer.request)
             if archive is None:
@@ -63,41 +69,57 @@ class Gateway:
 class _Answer:
     """One request for an archive, and how far its answer is."""
 
-    def __init__(self, mirror: Mirror, request: Request, receive: Receive, send: Send) -> None:
+    def __init__(self, mirror: Mirror, hot: Hot, request: Request, receive: Receive, send: Send, *, zero_copy: bool) -> None:
         self.request = request
+        self._hot = hot
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
-        self._body = Body(send, self._served)
+        self._restricted = False
+        self._origin, self._outcome = "", "head"
+        self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
-        self._mirror.traffic.served += count
+        self._mirror.traffic.send(self._origin, count)
 
     async def problem(self, error: MirrorError) -> None:
         """A problem document; once bytes have left, the connection is broken instead."""
         if self._started:
             raise error
+        self._outcome = error.problem
         status, fields, body = problem(error)
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 
     async def archive(self, archive: ArchiveId) -> None:
+        self._origin = archive.authority
+        self._admit(archive)
         if self.request.method == "HEAD":
             return await self._head(archive)
         found = self._mirror.find(archive)
         if isinstance(found, Hit):
-            self._mirror.traffic.hits += 1
+            self._outcome = "hit"
             self._mirror.usage.note(archive)
             return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
-        self._mirror.traffic.misses += 1
+        self._outcome = "miss"
+        self._admit(archive, private=found.job.private)
         await self._while_connected(found)
+
+    def _admit(self, archive: ArchiveId, *, private: bool = False) -> None:
+        """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
+        settings = self._mirror.settings
+        self._restricted |= check_may_read(self.request, self._mirror.origins.of(archive), settings.forwarded_allow_ips, private=private)
 
     async def _head(self, archive: ArchiveId) -> None:
         hit = self._mirror.hit(archive)
         if hit:
             hit.file.close()
+            self._admit(archive, private=hit.record.private)
             return await self._headers_of(Representation.of_record(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+        flight = self._mirror.flights.get(archive)
+        self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(archive)
         if isinstance(found, Record):
+            self._admit(archive, private=found.private)
             what = Representation.of_record(found)
         elif isinstance(found, Reply):
             what = Representation.of_reply(found)
@@ -111,17 +133,20 @@ class _Answer:
         await self._empty(what, select(conditions, what.validators, what.size), *status)
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
-        await self._start(*archive_head(what, selection, *status))
+        await self._begin(what, selection, *status)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _whole(self, hit: Hit, *status: str) -> None:
         """From a finished blob."""
-        with hit.file as file:
+        with self._mirror.read(hit) as file:
+            self._admit(hit.record.archive, private=hit.record.private)
             what = Representation.of_record(hit.record)
             selection = select(self.request.fields, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
-            await self._start(*archive_head(what, selection, *status))
+            if not self._restricted and self.request.method == "GET":
+                self._hot.keep(self.request, hit.record, file)
+            await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
 
     async def _while_connected(self, fill: Fill) -> None:
@@ -166,9 +191,14 @@ class _Answer:
             if fill.record:
                 continue  # finished meanwhile: now its digest is known too
             with edition.partial.duplicate() as file:
-                await self._start(*archive_head(what, selection, *status))
+                await self._begin(what, selection, *status)
                 return await self._body.growing(fill, edition, file, selection.start, selection.end, hold=hold)
+
+    async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
+        code, fields = archive_head(what, selection, *status)
+        await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
+        self._mirror.traffic.answered(self._origin, self._outcome)
         await self._send({"type": "http.response.start", "status": status, "headers": fields})

@@ -83,6 +83,13 @@ def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
     return error.status, raw(fields), body
 
 
+def for_one_client(fields: RawFields) -> RawFields:
+    """The fields of an answer that no cache in front may share (RFC 9111 5.2.2.7), whatever the origin or RFC 9213 allows."""
+    shared = (b"expires", b"surrogate-control")
+    others = [(name, value) for name, value in fields if name not in shared and not name.endswith(b"cache-control")]
+    return [*others, (b"cache-control", b"private")]
+
+
 def raw(fields: list[tuple[str, str]]) -> RawFields:
     """Fields as ASGI wants them."""
     return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in fields]

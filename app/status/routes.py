@@ -1,28 +1,47 @@
 """Pages and API as a FastAPI app. Who may use /api/ was decided in the gateway, before any body was read."""
 
-import time
-from collections.abc import AsyncIterator
 from importlib.metadata import version
+from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Request
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response, StreamingResponse
+from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
 from app.errors import BadRequest, MirrorError, NoSuchPage
-from app.mirror import Mirror, Progress
+from app.mirror import Mirror
 from app.origins.identity import ArchiveId, parse_url
+from app.serve.access import check_may_read
+from app.serve.asgi import Request as Asked
 from app.serve.head import problem
-from app.status.models import FailureStatus, FetchProgress, FetchRequest, FillStatus, Health, ProblemFacts, Status, UpstreamStatus
+from app.status import assets, docs, front
+from app.status.api import api
+from app.status.explain import explain
+from app.status.metrics import metrics
+from app.status.models import ArchiveDetail, ArchivePage, Catalog, Explanation, FillStatus, Health, State, Status
+from app.status.views import archive_of, archives_of, catalog_of, fills_of, status_of
+from app.store import listing
+from app.store.listing import Order
+
+ArchiveUrl = Annotated[
+    str,
+    Query(description="the archive's URL", max_length=8192, examples=["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]),
+]
 
 
 def pages(mirror: Mirror, lifespan: Lifespan[FastAPI]) -> FastAPI:
     """The app behind the gateway; `lifespan` starts and stops the mirror."""
     summary = "Dataset archives, fetched once, verified, kept."
-    app = FastAPI(title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan)
+    app = FastAPI(
+        title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.include_router(front.router(mirror))
+    app.include_router(docs.router())
+    app.include_router(assets.router())
     app.include_router(_status(mirror))
-    app.include_router(_api(mirror))
+    app.include_router(api(mirror))
+    app.include_router(metrics(mirror))
     app.add_exception_handler(MirrorError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
@@ -36,6 +55,39 @@ def _status(mirror: Mirror) -> APIRouter:
     async def status() -> Status:
         """The mirror in one look."""
         return await status_of(mirror)
+
+    @router.get("/status/archives")
+    async def archives(
+        sort: Annotated[Order, Query(description="what they are sorted by")] = "name",
+        descending: Annotated[bool, Query(description="the largest or latest first")] = False,
+        origin: Annotated[str | None, Query(description="only of this host", examples=["storage.googleapis.com"])] = None,
+        state: Annotated[State | None, Query(description="only in this state")] = None,
+        prefix: Annotated[str, Query(description="only where HOST/PATH begins like this; sorted by name", max_length=8192)] = "",
+        limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
+        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> ArchivePage:
+        """What is stored, page by page."""
+        return await archives_of(mirror, listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after))
+
+    @router.get("/status/archive")
+    async def archive(url: ArchiveUrl) -> ArchiveDetail:
+        """All about one stored archive: digest, validators, age, history."""
+        return await archive_of(mirror, parse_url(url))
+
+    @router.get("/status/fills")
+    async def fills() -> list[FillStatus]:
+        """The downloads under way."""
+        return fills_of(mirror)
+
+    @router.get("/status/catalog")
+    async def catalog() -> Catalog:
+        """Per named dataset: is it complete, is it verified, how large is it?"""
+        return await catalog_of(mirror)
+
+    @router.get("/status/explain")
+    async def explanation(url: ArchiveUrl) -> Explanation:
+        """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
+        return explain(mirror, url)
 
     @router.get("/healthz")
     async def healthz() -> Health:
@@ -53,75 +105,18 @@ def _status(mirror: Mirror) -> APIRouter:
         """The digest of `/sha256/<host>/<path>`, as `sha256sum -c` reads it."""
         raw = request.scope["raw_path"].removeprefix(b"/sha256/").decode("latin-1")
         query = request.url.query
-        return PlainTextResponse(checksum_line(mirror, parse_url("https://" + raw + (f"?{query}" if query else ""))))
+        archive = parse_url("https://" + raw + (f"?{query}" if query else ""))
+        restricted = _admit(mirror, request, archive)
+        return PlainTextResponse(checksum_line(mirror, archive), headers={"cache-control": "private"} if restricted else None)
 
     return router
 
 
-def _api(mirror: Mirror) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["change the mirror"])
-
-    @router.post("/fetch", responses={200: {"content": {"application/x-ndjson": {"schema": FetchProgress.model_json_schema()}}}})
-    async def fetch(wanted: FetchRequest) -> StreamingResponse:
-        """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
-        archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
-        return StreamingResponse(_lines(mirror.fetch(archives)), media_type="application/x-ndjson")
-
-    @router.post("/reload")
-    async def reload() -> Health:
-        """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
-        mirror.reload()
-        return Health(status="reloaded")
-
-    return router
-
-
-async def _lines(progress: AsyncIterator[Progress]) -> AsyncIterator[str]:
-    async for step in progress:
-        error = step.error
-        facts = ProblemFacts(status=error.status, detail=error.detail, mend=error.mend) if error else None
-        line = FetchProgress(url=step.url, state=step.state, received=step.received, total=step.total, error=facts)
-        yield line.model_dump_json(exclude_none=True) + "\n"
-
-
-async def status_of(mirror: Mirror) -> Status:
-    """What /status says."""
-    await mirror.usage.flush()
-    totals = await mirror.store.in_worker(mirror.store.index.counters)
-    fills = [
-        FillStatus(
-            url=fill.job.url, received=fill.received, total=fill.total, readers=fill.readers, began=fill.began, waiting=not fill.running
-        )
-        for fill in mirror.flights
-    ]
-    failures = [
-        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, mend=failure.error.mend)
-        for failure in reversed(mirror.flights.failures)
-    ]
-    return Status(
-        version=version("dataset-mirror"),
-        uptime=time.time() - mirror.began,
-        offline=mirror.settings.offline,
-        archives=totals.get("archives", 0),
-        archive_bytes=totals.get("archive_bytes", 0),
-        fills=fills,
-        failures=failures,
-        upstreams=_upstreams(mirror),
-        hits=totals.get("hits", 0),
-        misses=totals.get("misses", 0),
-        bytes_served=totals.get("served", 0),
-        bytes_fetched=totals.get("fetched", 0),
-        bytes_saved=max(0, totals.get("served", 0) - totals.get("fetched", 0)),
-    )
-
-
-def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
-    return [
-        UpstreamStatus(
-            place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
-        )
-        for place, health in mirror.upstream.healths.by_place.items()
-    ]
+def _admit(mirror: Mirror, request: Request, archive: ArchiveId) -> bool:
+    """Whether not everybody may know an archive's digest; Forbidden if this client may not."""
+    record = mirror.store.find(archive)
+    asked, trusted = Asked.of(request.scope), mirror.settings.forwarded_allow_ips
+    return check_may_read(asked, mirror.origins.of(archive), trusted, private=record is not None and record.private)
 
 
 def checksum_line(mirror: Mirror, archive: ArchiveId) -> str:

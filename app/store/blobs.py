@@ -1,5 +1,6 @@
 """Immutable bytes, named by their SHA-256: `blobs/sha256/ab/abcdef…`. Equal bytes are kept once."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,26 @@ class Blobs:
         partial.rename(target)
         _sync_folder(target.parent)
         _sync_folder(self._folder)
+
+    def size(self, sha256: str) -> int:
+        """Bytes of the blob; 0 if it is not there."""
+        try:
+            return self.path(sha256).stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def inode(self, sha256: str) -> int | None:
+        """Which file the blob is at present; None if it is not there."""
+        try:
+            return self.path(sha256).stat().st_ino
+        except FileNotFoundError:
+            return None
+
+    def take(self, sha256: str, folder: Path) -> None:
+        """Moves the blob out, into `folder`, which is made if it is missing. Nothing happens if the blob is not there."""
+        folder.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            self.path(sha256).replace(folder / sha256)
 
     def remove(self, sha256: str) -> None:
         """Unlinks the blob; readers that have it open go on. Nothing happens if it is not there."""

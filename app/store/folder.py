@@ -23,6 +23,7 @@ class DataFolder:
         self.blobs = root / "blobs"
         self.partial = root / "partial"
         self.tree = root / "tree"
+        self.quarantine = root / "quarantine"
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
         self.lock = root / "serve.lock"
@@ -50,9 +51,14 @@ class DataFolder:
                 "Use the version of dataset-mirror that made it, or another folder: --data DIR.",
             )
 
+    @property
+    def exists(self) -> bool:
+        """Whether a mirror keeps its data here."""
+        return self._fingerprint.exists()
+
     def _refuse_foreign(self) -> None:
         """A folder without a fingerprint is somebody else's if it has our names: `partial/` would be cleaned at the start."""
-        ours = (self.blobs, self.partial, self.tree, self.journal, self.index)
+        ours = (self.blobs, self.partial, self.tree, self.quarantine, self.journal, self.index)
         foreign = [path.name for path in ours if path.exists()]
         if foreign:
             raise DataFolderError(

@@ -6,10 +6,12 @@ A point read takes some 50 µs and may run in the event loop; everything else be
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, bindparam, create_engine, event, func, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -17,11 +19,13 @@ from sqlalchemy.pool import QueuePool
 from app.errors import DataFolderError
 from app.origins.identity import ArchiveId
 from app.rules.conditions import Validators
+from app.store.listing import Listed, Page, Query, State, page_of, statement
+from app.store.migrations import from_1
 from app.store.record import Record
 from app.store.schema import VERSION, archives, counters, metadata, versions
 
-_FACTS = [column.name for column in versions.columns if column.name not in ("id", "key")]
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
+_TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 
 class Index:
@@ -34,6 +38,7 @@ class Index:
             with self._engine.connect() as connection:
                 _prepare(connection, url)
             self._reader = self._engine.connect()
+            self._raw = self._reader.connection.cursor()
         except DataFolderError:
             self._engine.dispose()
             raise
@@ -57,9 +62,53 @@ class Index:
 
     def versions(self, archive: ArchiveId) -> list[Record]:
         """Everything ever published for `archive`, the latest fetched first."""
-        query = select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256)
         with self._engine.connect() as connection:
-            return [_record(row) for row in connection.execute(query).mappings()]
+            return [_record(row) for row in connection.execute(_versions_of(archive)).mappings()]
+
+    def listed(self, archive: ArchiveId) -> Listed | None:
+        """What lists say of the archive, or None."""
+        with self._engine.connect() as connection:
+            row = connection.execute(_FIND, {"key": str(archive)}).mappings().first()
+            return _listed(row) if row else None
+
+    def page(self, query: Query) -> Page:
+        """One page of a list; BadRequest if its cursor is not one."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(statement(query)).mappings().all()
+        return page_of(query, [(row["id"], _listed(row)) for row in rows])
+
+    def every(self, query: Query) -> Iterator[Listed]:
+        """All pages of a list, one after the other; what is changed meanwhile may be missed or told twice."""
+        while True:
+            page = self.page(query)
+            yield from page.archives
+            if page.next is None:
+                return
+            query = replace(query, after=page.next)
+
+    def users_of(self, sha256: str) -> list[Record]:
+        """Every version of every archive that is this blob."""
+        with self._engine.connect() as connection:
+            return [_record(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
+
+    def old_versions(self) -> list[Record]:
+        """Versions that are not current any more."""
+        changed = select(archives.c.key).where(archives.c.state == "changed")
+        query = select(versions).where(versions.c.key.in_(changed)).order_by(versions.c.key, versions.c.fetched.desc(), versions.c.sha256)
+        with self._engine.connect() as connection:
+            records = [_record(row) for row in connection.execute(query).mappings()]
+        return [record for before, record in pairwise(records) if before.archive == record.archive]
+
+    def data_version(self) -> int:
+        """A number that is another one after each write, by whichever process. Takes 2 µs."""
+        with self._reading:
+            version: int = self._raw.execute("PRAGMA data_version").fetchone()[0]
+        return version
+
+    def total(self, name: str) -> int:
+        """One running total; fast enough for the event loop."""
+        with self._reading:
+            return self._reader.execute(_TOTAL, {"name": name}).scalar() or 0
 
     @contextmanager
     def transaction(self) -> Iterator["Writing"]:
@@ -78,11 +127,6 @@ class Index:
         with self._engine.connect() as connection:
             return {row.name: row.value for row in connection.execute(select(counters))}
 
-    def blobs_needed(self, sha256: str) -> bool:
-        """Whether any version of any archive is this blob."""
-        with self._engine.connect() as connection:
-            return connection.execute(select(versions.c.id).where(versions.c.sha256 == sha256).limit(1)).first() is not None
-
 
 class Writing:
     """What can be changed inside one write transaction."""
@@ -93,19 +137,40 @@ class Writing:
     def publish(self, record: Record, used: float) -> None:
         """Adds a version; it becomes current if it was fetched latest (ties: the smaller digest). Idempotent."""
         values = _values(record)
+        if not self.needs(record.sha256):
+            self.count("blob_bytes", record.size)
         add = insert(versions).values(**values)
         self._connection.execute(add.on_conflict_do_update(["key", "sha256"], set_=_newer(values, versions)))
-        current = self._latest(record.archive)
-        known = self._connection.execute(select(archives.c.id, archives.c.size).where(archives.c.key == values["key"])).first()
-        self.count("archives", 0 if known else 1)
-        self.count("archive_bytes", current.size - (known.size if known else 0))
-        row = {**_values(current), "origin": record.archive.authority}
+        self._settle(record.archive, used)
+
+    def forget(self, archive: ArchiveId, sha256: str | None = None) -> list[str]:
+        """Takes all versions of an archive away, or that one. Returns digests whose blobs nobody needs any more."""
+        which = versions.c.key == str(archive)
+        if sha256 is not None:
+            which &= versions.c.sha256 == sha256
+        gone = self._connection.execute(select(versions.c.sha256, versions.c.size).where(which)).all()
+        self._connection.execute(delete(versions).where(which))
+        unneeded = [row for row in gone if not self.needs(row.sha256)]
+        self.count("blob_bytes", -sum(row.size for row in unneeded))
+        self._settle(archive, used=0.0)
+        return [row.sha256 for row in unneeded]
+
+    def needs(self, sha256: str) -> bool:
+        """Whether any version of any archive is this blob."""
+        return self._connection.execute(select(versions.c.id).where(versions.c.sha256 == sha256).limit(1)).first() is not None
+
+    def _settle(self, archive: ArchiveId, used: float) -> None:
+        """Makes what is current, and the totals, follow from the archive's versions; `used` counts for a new archive."""
+        kept = [_record(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
+        known = self._connection.execute(select(archives.c.size).where(archives.c.key == str(archive))).first()
+        self.count("archives", bool(kept) - bool(known))
+        self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
+        if not kept:
+            self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
+            return
+        row = {**_values(kept[0]), "origin": archive.authority, "state": _state(kept)}
         put = insert(archives).values(**row, hits=0, used=used)
         self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
-
-    def _latest(self, archive: ArchiveId) -> Record:
-        query = select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256).limit(1)
-        return _record(self._connection.execute(query).mappings().one())
 
     def refresh(self, record: Record) -> None:
         """The origin confirmed these bytes at `record.checked`."""
@@ -145,11 +210,12 @@ def _engine(url: str | URL) -> Engine:
 def _prepare(connection: Connection, url: str | URL) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-    if version not in (0, VERSION):
+    if not 0 <= version <= VERSION:
         raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
-    if version == 0:
-        metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    if version == 1:
+        from_1(connection)
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
 
 
@@ -167,12 +233,16 @@ def _values(record: Record) -> dict[str, Any]:
         "source": record.source,
         "fetched": record.fetched,
         "checked": record.checked,
+        "private": int(record.private),
     }
 
 
 def _newer(values: Mapping[str, Any], table: Any) -> dict[str, Any]:
-    """Bytes that are published again keep the later times; what else was known first stays, the entity tag above all."""
-    return {name: func.max(table.c[name], values[name]) for name in ("fetched", "checked")}
+    """Bytes that are published again keep the later times; what else was known first stays, the entity tag above all.
+
+    Whether they are private is what the last fetching needed.
+    """
+    return {name: func.max(table.c[name], values[name]) for name in ("fetched", "checked")} | {"private": values["private"]}
 
 
 def _record(row: RowMapping) -> Record:
@@ -189,4 +259,19 @@ def _record(row: RowMapping) -> Record:
         source=row["source"],
         fetched=row["fetched"],
         checked=row["checked"],
+        private=bool(row["private"]),
     )
+
+
+def _versions_of(archive: ArchiveId) -> Select[Any]:
+    return select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256)
+
+
+def _state(kept: list[Record]) -> State:
+    if len(kept) > 1:
+        return "changed"
+    return "verified" if kept[0].source == "catalog" else "computed"
+
+
+def _listed(row: RowMapping) -> Listed:
+    return Listed(_record(row), row["state"], row["used"], row["hits"])

@@ -1,11 +1,38 @@
-"""`archives.ndjson`: one line per publication, from which the index can be rebuilt. Append-only."""
+"""`archives.ndjson`: one line per publication or removal, from which the index can be rebuilt. Append-only."""
 
+import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+from app.errors import BadRequest
+from app.origins.identity import ArchiveId, parse_url
 from app.store.record import Record
 
 _TAIL = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Somebody removed an archive, or only its version `sha256`, `at` that time (seconds since the epoch)."""
+
+    archive: ArchiveId
+    at: float
+    sha256: str | None = None
+
+    def to_line(self) -> str:
+        known = {"removed": f"https://{self.archive}", "sha256": self.sha256, "at": self.at}
+        return json.dumps({key: value for key, value in known.items() if value is not None}, ensure_ascii=False)
+
+    @classmethod
+    def from_line(cls, line: str) -> Self:
+        """The removal of a line; ValueError if it is none."""
+        known = json.loads(line)
+        try:
+            return cls(parse_url(known["removed"]), known["at"], known.get("sha256"))
+        except (KeyError, TypeError, AttributeError, BadRequest) as error:
+            raise ValueError(f"not a removal: {error!r}") from None
 
 
 class Journal:
@@ -14,9 +41,9 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, record: Record) -> None:
+    def append(self, entry: Record | Removal) -> None:
         """Adds a line, durably."""
-        line = record.to_line().encode() + b"\n"
+        line = entry.to_line().encode() + b"\n"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(descriptor).st_size
@@ -26,8 +53,8 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def last(self) -> Record | None:
-        """The record of the last whole line, or None."""
+    def last(self) -> Record | Removal | None:
+        """What the last whole line says, or None."""
         try:
             with self.path.open("rb") as file:
                 file.seek(max(0, self.path.stat().st_size - _TAIL))
@@ -35,8 +62,16 @@ class Journal:
         except FileNotFoundError:
             return None
         for line in reversed(lines):
-            try:
-                return Record.from_line(line.decode())
-            except ValueError:
-                continue  # a torn line
+            if (entry := _entry(line)) is not None:
+                return entry
         return None
+
+
+def _entry(line: bytes) -> Record | Removal | None:
+    """What a line says; None if it was torn."""
+    for kind in (Record, Removal):
+        try:
+            return kind.from_line(line.decode())
+        except ValueError:
+            continue
+    return None

@@ -1,10 +1,16 @@
 """The file of a fill while it grows. Written at any offset, read by offset; never seeks, since a reader may be sending it."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from app.store.intervals import Intervals
+
+
+def journal_of(partial: Path) -> Path:
+    """Where the journal of a partial file is, if it has one: see `resumable.py`."""
+    return partial.with_name(f"{partial.name}.json")
 
 
 class PartialFile:
@@ -13,10 +19,14 @@ class PartialFile:
     Only `pread` and `pwrite` are used: asyncio seeks a file that it sends, so a shared position would be wrong.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, have: Iterable[tuple[int, int]] | None = None) -> None:
+        """A new file, FileExistsError if there is one; with `have` the one that is there, of which these intervals are right."""
         self.path = path
         self.have = Intervals()
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        for start, end in have or ():
+            self.have.add(start, end)
+        new = os.O_CREAT | os.O_EXCL if have is None else os.O_NOFOLLOW
+        self._fd = os.open(path, os.O_RDWR | new | os.O_CLOEXEC, 0o644)
 
     def write(self, offset: int, data: bytes) -> None:
         """Puts `data` at `offset`. Raises OSError (ENOSPC) with nothing recorded of what did not get there."""
@@ -43,6 +53,10 @@ class PartialFile:
         """Makes the bytes durable; blocks."""
         os.fsync(self._fd)
 
+    def sync_data(self) -> None:
+        """Makes the bytes durable, but not what the system notes beside them; blocks."""
+        os.fdatasync(self._fd)
+
     def close(self) -> None:
         """Closes the writer's descriptor; readers have their own."""
         if self._fd >= 0:
@@ -50,6 +64,7 @@ class PartialFile:
             self._fd = -1
 
     def discard(self) -> None:
-        """Closes and removes the file."""
+        """Closes and removes the file, its journal first: never is there a journal of other bytes."""
         self.close()
+        journal_of(self.path).unlink(missing_ok=True)
         self.path.unlink(missing_ok=True)

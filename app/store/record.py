@@ -33,6 +33,8 @@ class Record:
     source: DigestSource = "computed"
     checked: float = 0.0
     """When the origin last confirmed them."""
+    private: bool = False
+    """They were fetched with the operator's credentials: only the origin's `readers` may have them."""
 
     @property
     def url(self) -> str:
@@ -61,6 +63,7 @@ class Record:
             "source": self.source,
             "fetched": self.fetched,
             "checked": self.checked,
+            "private": self.private or None,
         }
         return json.dumps({key: value for key, value in known.items() if value is not None}, ensure_ascii=False)
 
@@ -82,6 +85,7 @@ class Record:
                 source=known["source"],
                 fetched=known["fetched"],
                 checked=known.get("checked", 0.0),
+                private=known.get("private", False),
             )
         except (KeyError, TypeError, AttributeError, BadRequest) as error:
             raise ValueError(f"not a line of the journal: {error!r}") from None

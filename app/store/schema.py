@@ -1,12 +1,10 @@
-"""The tables of the index, schema version 1."""
+"""The tables of the index, schema version 2."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 1
+VERSION = 2
 
 metadata = MetaData()
-
-_VERSION_COLUMNS = ("sha256", "size", "md5", "scheme", "etag", "last_modified", "date_is_strong", "fields", "source", "fetched", "checked")
 
 
 def _facts() -> list[Column[object]]:
@@ -23,7 +21,17 @@ def _facts() -> list[Column[object]]:
         Column("source", String(8), nullable=False),
         Column("fetched", Float, nullable=False),
         Column("checked", Float, nullable=False),
+        Column("private", Integer, nullable=False, server_default="0"),
     ]
+
+
+def _orders() -> list[Index]:
+    """An index for each order that lists have, alone and behind each column that they are filtered by: no page is ever sorted."""
+    found = [Index(f"archives_by_{order}", order, "id") for order in ("used", "size", "fetched")]
+    for first in ("origin", "state"):
+        found.append(Index(f"archives_by_{first}", first, "key"))
+        found += [Index(f"archives_by_{first}_{order}", first, order, "id") for order in ("used", "size", "fetched")]
+    return found
 
 
 archives = Table(
@@ -35,13 +43,12 @@ archives = Table(
     *_facts(),
     Column("hits", Integer, nullable=False, default=0),
     Column("used", Float, nullable=False),
-    Index("archives_by_origin", "origin", "key"),
-    Index("archives_by_used", "used", "id"),
-    Index("archives_by_size", "size", "id"),
-    Index("archives_by_fetched", "fetched", "id"),
+    Column("state", String(8), nullable=False, server_default="computed"),
     Index("archives_by_blob", "sha256"),
+    *_orders(),
 )
-"""The current bytes of each archive. `key` is authority + path + query; `used` the time of the last request."""
+"""The current bytes of each archive. `key` is authority + path + query; `used` the time of the last request; `state` is
+`verified` (the catalog's digest), `computed` (what the origin sent), or `changed` (older bytes are kept, too)."""
 
 versions = Table(
     "versions",
@@ -52,7 +59,7 @@ versions = Table(
     UniqueConstraint("key", "sha256"),
     Index("versions_by_blob", "sha256"),
 )
-"""All bytes that were ever published for an archive, the current ones too."""
+"""All bytes that are kept for an archive, the current ones too."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
-"""Running totals, so that nothing is counted per request."""
+"""Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

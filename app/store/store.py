@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-import shutil
+import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,9 +16,10 @@ from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.folder import DataFolder, FillLock
 from app.store.index import Index
-from app.store.journal import Journal
+from app.store.journal import Journal, Removal
 from app.store.partial import PartialFile
 from app.store.record import Record
+from app.store.resumable import Leftovers
 from app.store.space import Space
 from app.store.tree import Tree
 
@@ -28,13 +29,13 @@ T = TypeVar("T")
 
 def open_store(settings: Settings) -> "Store":
     """The store in the data folder that the settings name; DataFolderError if it cannot be used."""
-    return Store(settings.data, min_free=settings.min_free, database=settings.database)
+    return Store(settings.data, min_free=settings.min_free, max_size=settings.max_size, database=settings.database)
 
 
 class Store:
     """Everything that is kept. Writes, scans and pages run in its one worker thread (`in_worker`)."""
 
-    def __init__(self, root: Path, *, min_free: int = 0, database: str | None = None) -> None:
+    def __init__(self, root: Path, *, min_free: int = 0, max_size: int | None = None, database: str | None = None) -> None:
         """Opens or creates the data folder; DataFolderError if it cannot be used."""
         self.folder = DataFolder(root.absolute())
         self.folder.prepare()
@@ -42,15 +43,18 @@ class Store:
         self.blobs = Blobs(self.folder.blobs)
         self.journal = Journal(self.folder.journal)
         self.tree = Tree(self.folder.tree)
-        self.space = Space(self.folder.root, min_free)
+        self.leftovers = Leftovers(self.folder.partial)
+        """Fills of former runs that can be gone on with; known from `lock` on."""
+        self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
         self._worker = ThreadPoolExecutor(1, "store")
         self._lock: FillLock | None = None
-        self._partials = 0
 
-    def lock(self) -> FillLock:
+    def lock(self, *, mend: bool = True) -> FillLock:
         """Becomes the one process that fills this folder, and mends what a killed one left behind."""
         self._lock = FillLock(self.folder.lock)
-        self._recover()
+        if mend:
+            self._recover()
+        self.leftovers.find(clean=mend)
         return self._lock
 
     def close(self) -> None:
@@ -68,9 +72,8 @@ class Store:
         return self.index.find(archive)
 
     def new_partial(self) -> PartialFile:
-        """An empty file for a fill."""
-        self._partials += 1
-        return PartialFile(self.folder.partial / f"{os.getpid()}-{self._partials}")
+        """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""
+        return PartialFile(self.folder.partial / f"{os.getpid()}-{secrets.token_hex(8)}")
 
     def publish(self, partial: Path, record: Record) -> Record:
         """Makes the whole, fsynced file `partial` the bytes of `record`'s archive; returns what is current then. Blocks.
@@ -96,18 +99,75 @@ class Store:
             writing.refresh(record)
         return record
 
+    def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
+        """Forgets an archive, or one version of it; returns the bytes that this freed. Blocks.
+
+        First the journal and the index, then the blob, and only if nobody needs it at that moment: after a kill in between
+        it is an orphan, which `gc` finds; never is there a row without its blob.
+        """
+        with self.index.transaction() as writing:
+            self.journal.append(Removal(archive, time.time(), sha256))
+            unneeded = writing.forget(archive, sha256)
+        self._show(archive)
+        return sum(self.drop_orphan(digest) for digest in unneeded)
+
+    def drop_orphan(self, sha256: str) -> int:
+        """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
+        with self.index.transaction() as writing:
+            if writing.needs(sha256):
+                return 0
+            size = self.blobs.size(sha256)
+            self.blobs.remove(sha256)
+        return size
+
+    def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+
+        The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
+        and is another file than `inode`, the one that was found damaged, nothing happens.
+        """
+        with self.index.transaction() as writing:
+            if self.blobs.inode(sha256) != inode:
+                return []
+            had = self.index.users_of(sha256)
+            for record in had:
+                self.journal.append(Removal(record.archive, time.time(), sha256))
+                writing.forget(record.archive, sha256)
+            self.blobs.take(sha256, self.folder.quarantine)
+        for record in had:
+            self._show(record.archive)
+        return had
+
+    def _show(self, archive: ArchiveId) -> None:
+        """Lets `tree/` say what the index says."""
+        if current := self.index.find(archive):
+            self._link(current)
+        else:
+            self.tree.unlink(archive)
+
     def _link(self, current: Record) -> None:
+        if current.private:  # whoever shares this folder does not ask who reads it
+            self.tree.unlink(current.archive)
+            return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
             log.debug("tree/ cannot hold a name for %s", current.url)
 
     def _recover(self) -> None:
-        """After a kill: completes the publication that was under way, and reclaims the leftovers of fills."""
+        """After a kill: completes the publication or removal that was under way."""
         last = self.journal.last()
-        if last and self.blobs.has(last.sha256) and not any(v.sha256 == last.sha256 for v in self.index.versions(last.archive)):
+        if isinstance(last, Record) and self.blobs.has(last.sha256) and not self._has(last.archive, last.sha256):
             with self.index.transaction() as writing:
                 writing.publish(last, used=time.time())
             log.info("Completed the publication of %s that was cut off.", last.url)
-        if last and (current := self.index.find(last.archive)):
-            self._link(current)
-        shutil.rmtree(self.folder.partial)
-        self.folder.partial.mkdir()
+        if isinstance(last, Removal) and any(version.fetched <= last.at for version in self._versions(last)):
+            with self.index.transaction() as writing:
+                writing.forget(last.archive, last.sha256)
+            log.info("Completed the removal of %s that was cut off.", last.archive)
+        if last:
+            self._show(last.archive)
+
+    def _has(self, archive: ArchiveId, sha256: str) -> bool:
+        return any(version.sha256 == sha256 for version in self.index.versions(archive))
+
+    def _versions(self, removal: Removal) -> list[Record]:
+        return [version for version in self.index.versions(removal.archive) if removal.sha256 in (None, version.sha256)]

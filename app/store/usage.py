@@ -33,6 +33,11 @@ class Usage:
         """Somebody asked for the archive, and gets it."""
         self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
 
+    @property
+    def pending(self) -> dict[str, int]:
+        """What the totals of the index lack yet."""
+        return {name: getattr(self._traffic, name) - written for name, written in self._written.items()}
+
     async def flush(self) -> None:
         """Writes what was noted. If that fails it is kept, for the next time; being cancelled does not stop it half-way.
 

@@ -27,16 +27,35 @@ from tests.serving import HOST, PATIENCE, URL, Mirror
 SIZE, CUT = 3_000_000, 1_000_000
 OLD, NEW = body(SIZE), body(SIZE, seed=1)
 PATH = "/sets/a.bin"
+PATHS = (f"/sets/{number}.bin" for number in itertools.count())
+"""For tests that share an origin and a mirror."""
 BROKEN = (ConnectionError, http.client.IncompleteRead)
 
 
+@pytest.fixture(scope="module")
+def shared(start_shared_mirror: StartMirror) -> Mirror:
+    return start_shared_mirror()
+
+
+@pytest.fixture
+def path() -> str:
+    """An archive that no other test asks for."""
+    return next(PATHS)
+
+
 @contextmanager
-def asking(mirror: Mirror) -> Iterator[http.client.HTTPResponse]:
-    """A client of PATH that reads when it likes."""
+def asking(mirror: Mirror, path: str) -> Iterator[http.client.HTTPResponse]:
+    """A client that reads when it likes."""
     with closing(http.client.HTTPConnection("127.0.0.1", mirror.port, timeout=PATIENCE)) as connection:
-        connection.request("GET", f"/{HOST}{PATH}")
+        connection.request("GET", f"/{HOST}{path}")
         with connection.getresponse() as response:
             yield response
+
+
+def read_on(response: http.client.HTTPResponse, got: bytearray) -> None:
+    """Adds what arrives to `got`, so that it is there even if the connection breaks."""
+    while more := response.read1():
+        got += more
 
 
 def interrupt(origin: Origin) -> None:
@@ -45,110 +64,114 @@ def interrupt(origin: Origin) -> None:
     origin.start()
 
 
-def resumes(origin: Origin) -> list[tuple[str | None, str | None]]:
+def resumes(origin: Origin, path: str) -> list[tuple[str | None, str | None]]:
     """Range and If-Range of each GET."""
-    return [(request.range, request.header("if-range")) for request in origin.gets(PATH)]
+    return [(request.range, request.header("if-range")) for request in origin.gets(path)]
 
 
 # ---- Going on
 
 
 @pytest.mark.parametrize("fault", ["cut_after", "reset_after"])
-def test_broken_connection_goes_on_at_the_missing_bytes(origin: Origin, mirror: Mirror, fault: str) -> None:
+def test_broken_connection_goes_on_at_the_missing_bytes(shared_origin: Origin, shared: Mirror, path: str, fault: str) -> None:
     """After a break only the missing bytes are asked for, under the validator of those that came, and the archive is right."""
-    origin.add(PATH, OLD, times=1)
-    origin.change(PATH, **{fault: CUT})
-    assert mirror.archive(PATH).body == OLD
-    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", '"v1"')]
-    assert origin.bytes_sent_for(PATH) == SIZE
+    shared_origin.add(path, OLD, times=1)
+    shared_origin.change(path, **{fault: CUT})
+    assert shared.archive(path).body == OLD
+    assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", '"v1"')]
+    assert shared_origin.bytes_sent_for(path) == SIZE
 
 
 def test_silent_connection_is_given_up(origin: Origin, start_mirror: StartMirror) -> None:
     """After idle_timeout seconds of silence the fill goes on over another connection."""
     origin.add(PATH, OLD, stall_after=CUT, times=1)
     assert start_mirror(idle_timeout=0.5).archive(PATH).body == OLD
-    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", '"v1"')]
+    assert resumes(origin, PATH) == [(None, None), (f"bytes={CUT}-", '"v1"')]
 
 
-def test_strong_date_serves_as_validator(origin: Origin, mirror: Mirror) -> None:
+def test_strong_date_serves_as_validator(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """Without an entity tag, a Last-Modified of long ago proves that the rest belongs to what came."""
     date = "Mon, 01 Jan 2024 00:00:00 GMT"
-    origin.add(PATH, OLD, etag=None, last_modified=date, cut_after=CUT, times=1)
-    assert mirror.archive(PATH).body == OLD
-    assert resumes(origin) == [(None, None), (f"bytes={CUT}-", date)]
+    shared_origin.add(path, OLD, etag=None, last_modified=date, cut_after=CUT, times=1)
+    assert shared.archive(path).body == OLD
+    assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", date)]
 
 
-def test_whole_answer_under_the_same_validator_goes_on(origin: Origin, mirror: Mirror) -> None:
+def test_whole_answer_under_the_same_validator_goes_on(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """An origin without ranges sends it all again; the reader in mid-body gets all right bytes."""
-    origin.add(PATH, OLD, ranges=False, cut_after=CUT, times=1)
-    with asking(mirror) as response:
+    shared_origin.add(path, OLD, ranges=False, cut_after=CUT, times=1)
+    with asking(shared, path) as response:
         beginning = response.read(CUT // 2)
         assert beginning + response.read() == OLD
-    assert len(origin.gets(PATH)) == 2
+    assert len(shared_origin.gets(path)) == 2
 
 
 # ---- Starting over
 
 
 @pytest.mark.parametrize("etag", ['"v2"', None, 'W/"v1"'])
-def test_changed_archive_starts_over(origin: Origin, mirror: Mirror, etag: str | None) -> None:
+def test_changed_archive_starts_over(shared_origin: Origin, shared: Mirror, path: str, etag: str | None) -> None:
     """If the archive changes in the middle, the client that had bytes is broken, and the next one gets the new bytes entirely."""
-    origin.add(PATH, OLD, stall_after=CUT)
-    with asking(mirror) as response:
+    old = body(SIZE, seed=2)  # no other test has them kept
+    shared_origin.add(path, old, stall_after=CUT)
+    with asking(shared, path) as response:
         beginning = response.read(CUT)
-        origin.change(PATH, body=NEW, etag=etag, stall_after=None)
-        interrupt(origin)
+        shared_origin.change(path, body=NEW, etag=etag, stall_after=None)
+        interrupt(shared_origin)
         with pytest.raises(BROKEN):
             response.read()
-    assert beginning == OLD[:CUT]
-    assert mirror.archive(PATH).body == NEW
-    assert len(mirror.blobs) == 1
+    assert beginning == old[:CUT]
+    assert shared.archive(path).body == NEW
+    assert hashlib.sha256(old).hexdigest() not in {blob.name for blob in shared.blobs}
 
 
-def test_reader_without_bytes_takes_the_new_archive(origin: Origin, mirror: Mirror) -> None:
+def test_reader_without_bytes_takes_the_new_archive(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """A client whose part has not begun to arrive is not troubled by a new start: it gets the new bytes."""
     bodies = itertools.chain([OLD], itertools.repeat(NEW))
-    origin.add(PATH, lambda _: next(bodies), etag=None, cut_after=CUT, times=1)
-    assert mirror.archive(PATH, range="bytes=2000000-2000999").body == NEW[2_000_000:2_001_000]
-    assert resumes(origin) == [(None, None), (None, None)]
+    shared_origin.add(path, lambda _: next(bodies), etag=None, cut_after=CUT, times=1)
+    assert shared.archive(path, range="bytes=2000000-2000999").body == NEW[2_000_000:2_001_000]
+    assert resumes(shared_origin, path) == [(None, None), (None, None)]
 
 
 @pytest.mark.parametrize("etag", [None, 'W/"v1"'])
-def test_without_strong_validator_it_starts_over(origin: Origin, mirror: Mirror, etag: str | None) -> None:
+def test_without_strong_validator_it_starts_over(shared_origin: Origin, shared: Mirror, path: str, etag: str | None) -> None:
     """Where nothing proves that the rest belongs to what came, no range is asked for: all bytes come again."""
-    origin.add(PATH, OLD, etag=etag, cut_after=CUT, times=1)
+    shared_origin.add(path, OLD, etag=etag, cut_after=CUT, times=1)
     with pytest.raises(BROKEN):
-        mirror.archive(PATH)
-    assert mirror.archive(PATH).body == OLD
-    assert set(resumes(origin)) == {(None, None)}
+        shared.archive(path)
+    assert shared.archive(path).body == OLD
+    assert set(resumes(shared_origin, path)) == {(None, None)}
 
 
-def test_same_validator_with_other_bytes_is_no_proof(origin: Origin, mirror: Mirror) -> None:
+def test_same_validator_with_other_bytes_is_no_proof(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """Bytes that come again are compared: an origin that keeps its tag for other bytes breaks the client, and is asked anew."""
     bodies = itertools.chain([OLD], itertools.repeat(NEW))
-    origin.add(PATH, lambda _: next(bodies), ranges=False, cut_after=CUT, times=1)
+    shared_origin.add(path, lambda _: next(bodies), ranges=False, cut_after=CUT, times=1)
     with pytest.raises(BROKEN):
-        mirror.archive(PATH)
-    assert mirror.archive(PATH).body == NEW
+        shared.archive(path)
+    assert shared.archive(path).body == NEW
 
 
-def test_range_of_another_length_starts_over(origin: Origin, mirror: Mirror) -> None:
-    """A 206 whose total differs is never spliced, even under the same tag."""
+def test_range_of_another_length_starts_over(shared_origin: Origin, shared: Mirror, path: str) -> None:
+    """A 206 whose total differs is never spliced, even under the same tag: the client that is broken has old bytes only."""
     longer = NEW + b"more"
     bodies = itertools.chain([OLD], itertools.repeat(longer))
-    origin.add(PATH, lambda _: next(bodies), cut_after=CUT, times=1)
-    with pytest.raises(BROKEN):
-        mirror.archive(PATH)
-    assert mirror.archive(PATH).body == longer
+    shared_origin.add(path, lambda _: next(bodies), cut_after=CUT, times=1)
+    with asking(shared, path) as response:
+        got = bytearray(response.read(CUT))
+        with pytest.raises(BROKEN):
+            read_on(response, got)
+    assert got == OLD[:CUT]
+    assert shared.archive(path).body == longer
 
 
-def test_archive_that_became_shorter_starts_over(origin: Origin, mirror: Mirror) -> None:
+def test_archive_that_became_shorter_starts_over(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """A 416 to the missing bytes means that the archive is another one now."""
     bodies = itertools.chain([OLD], itertools.repeat(NEW[: CUT // 2]))
-    origin.add(PATH, lambda _: next(bodies), cut_after=CUT, times=1)
+    shared_origin.add(path, lambda _: next(bodies), cut_after=CUT, times=1)
     with pytest.raises(BROKEN):
-        mirror.archive(PATH)
-    assert mirror.archive(PATH).body == NEW[: CUT // 2]
+        shared.archive(path)
+    assert shared.archive(path).body == NEW[: CUT // 2]
 
 
 # ---- Giving up, in-process so that waits take no time

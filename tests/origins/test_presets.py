@@ -82,3 +82,11 @@ def test_an_unknown_name_lists_the_shipped_presets(name: str, tmp_path: Path) ->
     with pytest.raises(UsageError, match="There is no preset") as caught:
         read_preset(name, tmp_path)
     assert "keras, keras-legacy" in caught.value.mend
+
+
+def test_a_preset_has_no_credentials(tmp_path: Path) -> None:
+    """A preset with `headers` is refused: it could send any variable of the environment to its own host."""
+    (tmp_path / "lab.toml").write_text('[[origins]]\nurl = "https://data.example.org"\nheaders = { X = "secret" }\n')
+    with pytest.raises(UsageError, match=r"lab\.toml has `headers`.*mirror\.toml") as caught:
+        read_preset("lab.toml", tmp_path)
+    assert "secret" not in str(caught.value)

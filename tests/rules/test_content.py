@@ -6,7 +6,7 @@ import zipfile
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.rules.content import LOOK, decoder, encoding_is_the_file, page_instead, wrong_magic
@@ -89,6 +89,7 @@ def test_encoding_is_the_file(name: str, beginning: bytes, kept: bool) -> None:
     assert encoding_is_the_file(name, beginning) is kept
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.integers(1, 50))
 def test_decoders_undo_their_encoding(data: bytes, step: int) -> None:
     """gzip, x-gzip and deflate are decoded, in whatever steps the bytes come."""

@@ -62,7 +62,8 @@ class IndexCompliance(ABC):
         """Nothing is known of an archive that was never published."""
         assert index.find(archive()) is None
         assert index.versions(archive()) == []
-        assert not index.blobs_needed(record().sha256)
+        assert index.listed(archive()) is None
+        assert index.users_of(record().sha256) == []
         assert index.counters() == {}
 
     @pytest.mark.parametrize("known", [record(b""), FULL], ids=["the least", "everything"])
@@ -71,7 +72,7 @@ class IndexCompliance(ABC):
         publish(index, known)
         assert index.find(known.archive) == known
         assert index.versions(known.archive) == [known]
-        assert index.blobs_needed(known.sha256)
+        assert index.users_of(known.sha256) == [known]
 
     def test_archives_differ_by_host_path_and_query(self, index: Index) -> None:
         """Each part of the identity makes another archive; equal bytes do not make two archives one."""
@@ -88,7 +89,7 @@ class IndexCompliance(ABC):
             publish(index, known)
             assert index.find(archive()) == current
         assert index.versions(archive()) == [new, late, old]
-        assert index.counters() == {"archives": 1, "archive_bytes": 5}
+        assert index.counters() == {"archives": 1, "archive_bytes": 5, "blob_bytes": 12}
 
     def test_versions_of_one_moment_have_an_order(self, index: Index) -> None:
         """Of two versions fetched at the same time the smaller digest is current, in whatever order they came."""
@@ -105,7 +106,7 @@ class IndexCompliance(ABC):
         publish(index, replace(FULL, fetched=15.0, checked=5.0, validators=Validators('"other"'), fields=()))
         assert index.find(FULL.archive) == replace(FULL, fetched=15.0, checked=20.0)
         assert len(index.versions(FULL.archive)) == 1
-        assert index.counters() == {"archives": 1, "archive_bytes": FULL.size}
+        assert index.counters() == {"archives": 1, "archive_bytes": FULL.size, "blob_bytes": FULL.size}
 
     def test_an_error_takes_everything_back(self, index: Index) -> None:
         """If anything fails inside a transaction nothing of it happened, and the next one works."""

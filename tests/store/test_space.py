@@ -5,13 +5,27 @@ from pathlib import Path
 import pytest
 
 from app.errors import StoreFull
-from app.store.space import Space
+from app.store.space import Reservation, Space
 
 FREE = 1000
 
 
+def reserve(space: Space, size: int, what: str) -> Reservation:
+    reservation = Reservation(what, space)
+    reservation.grow(size)
+    return reservation
+
+
 class Disk(Space):
-    """A disk with FREE bytes; how many are really free changes while tests run."""
+    """A disk with FREE bytes; how many are really free changes while tests run. `blobs` are the bytes that are kept."""
+
+    blobs = 0
+
+    def __init__(self, folder: Path, min_free: int, max_size: int | None = None) -> None:
+        super().__init__(folder, min_free, max_size, lambda: self.blobs)
+
+    def reserve(self, size: int, what: str) -> Reservation:
+        return reserve(self, size, what)
 
     @property
     def free(self) -> int:
@@ -25,15 +39,15 @@ def disk(tmp_path: Path) -> Disk:
 
 def test_what_is_free_is_what_the_system_says(tmp_path: Path) -> None:
     """The real disk has some bytes free, and a real reservation of a few of them succeeds."""
-    space = Space(tmp_path, min_free=0)
+    space = Space(tmp_path, 0, None, lambda: 0)
     assert space.free > 0
-    space.reserve(1, "a").release()
+    reserve(space, 1, "a").release()
 
 
 def test_more_than_the_disk_has_is_refused(tmp_path: Path) -> None:
     """No real disk has room for 2^62 bytes."""
     with pytest.raises(StoreFull):
-        Space(tmp_path, min_free=0).reserve(2**62, "a")
+        reserve(Space(tmp_path, 0, None, lambda: 0), 2**62, "a")
 
 
 @pytest.mark.parametrize(("size", "fits"), [(0, True), (900, True), (901, False), (1000, False)])
@@ -59,11 +73,12 @@ def test_a_refusal_gives_the_figures(disk: Disk) -> None:
     disk.reserve(600, "a")
     with pytest.raises(StoreFull) as caught:
         disk.reserve(1_234, "https://data.example.org/b.zip")
-    assert str(caught.value) == (
-        "https://data.example.org/b.zip needs 1,234 bytes more; the disk has 1,000 free, 600 are promised to other downloads, "
-        "and 100 are to stay free (min_free). Make room on that disk, or lower min_free."
+    assert caught.value.detail == (
+        "https://data.example.org/b.zip needs 1,234 bytes more, but the disk has 1,000 free, 600 of them promised to other downloads, "
+        "100 are to stay free (min_free)."
     )
-    assert (caught.value.status, caught.value.facts) == (507, {"needed": 1_234, "free": FREE})
+    assert "dataset-mirror gc --dry-run" in caught.value.mend
+    assert (caught.value.status, caught.value.facts) == (507, {"needed": 1_234, "free": FREE, "missing": 934})
 
 
 def test_a_refused_reservation_holds_nothing(disk: Disk) -> None:
@@ -101,3 +116,22 @@ def test_a_reservation_grows_while_there_is_room(disk: Disk) -> None:
     with pytest.raises(StoreFull, match=r"^a needs 1 bytes more"):
         reservation.grow(1)
     assert reservation.left == 900
+
+
+def test_max_size_counts_blobs_and_what_grows(tmp_path: Path) -> None:
+    """Kept blobs and whole downloads under way stay within `max_size` together, whatever of them is written already."""
+    disk = Disk(tmp_path, 0, max_size=500)
+    disk.blobs = 200
+    growing = disk.reserve(200, "a")
+    growing.written(150)
+    assert [disk.missing(size) for size in (100, 101)] == [0, 1]
+    with pytest.raises(StoreFull, match=r"400 of 500 \(max_size\) are in use"):
+        disk.reserve(101, "b")
+
+
+def test_what_is_missing_is_the_larger_need(tmp_path: Path) -> None:
+    """Bytes that must go are those that the disk or `max_size` lacks, whichever are more."""
+    disk = Disk(tmp_path, 0, max_size=100)
+    disk.blobs = 90
+    assert disk.missing(50) == 40
+    assert disk.missing(FREE + 500) == FREE + 490

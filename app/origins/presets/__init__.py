@@ -22,7 +22,7 @@ def read_preset(name: str, folder: Path) -> Preset:
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
     source = folder / name if is_path else files(__name__) / f"{name}.toml"
     try:
-        return Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+        preset = Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The preset {name} cannot be read: {error}.", "Check the path in `presets`.") from None
     except tomllib.TOMLDecodeError as error:
@@ -32,3 +32,6 @@ def read_preset(name: str, folder: Path) -> Preset:
         where = ".".join(str(part) for part in first["loc"])
         what = first["msg"].removeprefix("Value error, ")
         raise UsageError(f"The preset {name} has a wrong value at {where}: {what}.", "Mend that line.") from None
+    if any(origin.headers for origin in preset.origins):  # somebody else's preset could send any variable of ours anywhere
+        raise UsageError(f"The preset {name} has `headers`.", "Credentials stand in mirror.toml only: write that block there.")
+    return preset

@@ -1,0 +1,133 @@
+"""How far a long command is: bars on a terminal, one line per archive elsewhere, or JSON."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+import click
+
+from app.errors import MirrorError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one archive is; `done` and `total` in bytes. `over`: nothing more comes of it."""
+
+    url: str
+    state: str
+    done: int = 0
+    total: int | None = None
+    error: MirrorError | None = None
+    over: bool = False
+
+
+class View(Protocol):
+    """Shows steps; a context manager."""
+
+    @property
+    def failed(self) -> int:
+        """Archives that ended badly."""
+
+    def __enter__(self) -> object: ...
+    def __exit__(self, kind: object, error: object, trace: object, /) -> None: ...
+    def show(self, step: Step) -> None: ...
+
+
+def view(total: int | None, *, as_json: bool, received: str = "are there") -> View:
+    """The view that fits where the output goes; `total` archives are to come, if that is known."""
+    if as_json:
+        return _Json()
+    return (_Bars if sys.stderr.isatty() else _Lines)(total, received)
+
+
+class _Json:
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, step: Step) -> None:
+        self.failed += step.error is not None
+        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total}
+        if step.error:
+            known |= {"detail": step.error.detail, "mend": step.error.mend}
+        click.echo(json.dumps(known))
+
+
+class _Lines:
+    """For pipes and files: one line per archive that ended, or that something is wrong with."""
+
+    def __init__(self, total: int | None, received: str) -> None:
+        self._total, self._received = total, received
+        self._good: dict[str, int] = {}
+        self._bad: set[str] = set()
+
+    @property
+    def failed(self) -> int:
+        return len(self._bad)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            return  # the error says what there is to say
+        good = {url: size for url, size in self._good.items() if url not in self._bad}
+        total = self._total if self._total is not None else len(self._good.keys() | self._bad)
+        said = f"{len(good)} of {total} archives {self._received} ({sum(good.values()):,} bytes)"
+        click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.")
+
+    def show(self, step: Step) -> None:
+        if not step.over:
+            return
+        if step.error:
+            self._bad.add(step.url)
+            self._say(f"failed   {step.url}: {step.error}", err=True)
+        else:
+            if step.state not in ("damaged", "lost"):
+                self._good[step.url] = step.done
+            self._say(f"{step.state:8} {step.url} ({step.done:,} bytes)")
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        click.echo(line, err=err)
+
+
+class _Bars(_Lines):
+    """For terminals: a bar per archive under way, and one in total."""
+
+    def __init__(self, total: int | None, received: str) -> None:
+        super().__init__(total, received)
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True))
+        self._all = self._bars.add_task("total", total=None)
+        self._tasks: dict[str, object] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+
+    def __enter__(self) -> None:
+        self._bars.start()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._bars.stop()
+        super().__exit__(kind)
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        """Above the bars, which are drawn again below it."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, step: Step) -> None:
+        name = step.url.rsplit("/", 1)[-1]
+        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
+        self._tasks[step.url] = task
+        self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
+        self._sizes[step.url] = (step.done, step.total or step.done)
+        done, total = (sum(sizes) for sizes in zip(*self._sizes.values(), strict=True))
+        of = f" of {self._total}" if self._total is not None else ""
+        self._bars.update(self._all, completed=done, total=total, description=f"total ({len(self._sizes)}{of})")
+        if step.over:
+            self._bars.remove_task(task)  # type: ignore[arg-type]
+            del self._tasks[step.url]
+            super().show(step)

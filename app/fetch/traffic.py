@@ -1,0 +1,39 @@
+"""What went through this process, by origin. Labels are origins, never URLs: their number is bounded by the configuration."""
+
+from collections import Counter
+
+
+class Traffic:
+    """Running totals, in requests and bytes."""
+
+    def __init__(self) -> None:
+        self.hits = 0
+        self.misses = 0
+        self.served = 0
+        self.fetched = 0
+        self.requests: Counter[tuple[str, str]] = Counter()
+        """By origin (empty if none was named) and outcome: `hit`, `miss`, or the problem that was answered."""
+        self.sent: Counter[str] = Counter()
+        self.received: Counter[str] = Counter()
+        self.fills: Counter[tuple[str, str]] = Counter()
+        """By origin and result: `stored`, `confirmed`, or the problem that it failed with."""
+
+    def answered(self, origin: str, outcome: str) -> None:
+        """A request for an archive of `origin` was answered, or will be."""
+        self.requests[origin, outcome] += 1
+        self.hits += outcome == "hit"
+        self.misses += outcome == "miss"
+
+    def send(self, origin: str, size: int) -> None:
+        """So many bytes of bodies went to clients."""
+        self.sent[origin] += size
+        self.served += size
+
+    def receive(self, origin: str, size: int) -> None:
+        """So many bytes of bodies came from upstreams."""
+        self.received[origin] += size
+        self.fetched += size
+
+    def ended(self, origin: str, result: str) -> None:
+        """A fill or a check ended."""
+        self.fills[origin, result] += 1

@@ -1,0 +1,76 @@
+"""Numbers, times, URLs and words of commands, as people read and copy them."""
+
+import json
+import shlex
+from datetime import UTC, datetime
+
+__all__ = ["ago", "clock", "count", "duration", "file_name", "host", "iso", "literal", "path_here", "shell", "shown", "size"]
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+
+
+def size(bytes_: float) -> str:
+    """Bytes in decimal units with about three digits: `57.0 kB`, `170 MB`."""
+    unit = 0
+    while bytes_ >= 999.5 and unit < len(_UNITS) - 1:
+        bytes_, unit = bytes_ / 1000, unit + 1
+    digits = 0 if unit == 0 or bytes_ >= 99.95 else 1
+    return f"{bytes_:.{digits}f}\N{NO-BREAK SPACE}{_UNITS[unit]}"
+
+
+def count(number: int, noun: str = "") -> str:
+    """A number with thousands separated; with its noun, in the plural unless it is one."""
+    plural = "" if number == 1 else "s"
+    return f"{number:,}\N{NO-BREAK SPACE}{noun}{plural}" if noun else f"{number:,}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in their largest unit: `40 seconds`, `3 minutes`, `2 days`."""
+    length, name = next((span for span in _SPANS if seconds >= span[0]), _SPANS[-1])
+    return count(int(seconds // length), name)
+
+
+def ago(then: float, now: float) -> str:
+    """How long before `now` it was, both in seconds since the epoch."""
+    return "just now" if now - then < 5 else f"{duration(now - then)} ago"
+
+
+def iso(seconds: float) -> str:
+    """Seconds since the epoch as ISO 8601 in UTC, as the `datetime` of `<time>` wants it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def clock(seconds: float) -> str:
+    """Seconds since the epoch as a time of day in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"
+
+
+def host(address: str) -> str:
+    """Host and port of a URL."""
+    return address.partition("://")[2]
+
+
+def shown(url: str) -> str:
+    """A URL as people read it: without `https://`."""
+    return url.removeprefix("https://")
+
+
+def path_here(url: str) -> str:
+    """Where the mirror serves the archive of a URL."""
+    return "/" + url.partition("://")[2]
+
+
+def file_name(url: str) -> str:
+    """The last segment of a URL's path."""
+    return url.partition("?")[0].rsplit("/", 1)[-1]
+
+
+def shell(word: str) -> str:
+    """One word of a command for a POSIX shell, quoted if it must be."""
+    return shlex.quote(word)
+
+
+def literal(text: str) -> str:
+    """A string as it stands in Python's source."""
+    return json.dumps(text)

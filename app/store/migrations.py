@@ -1,0 +1,28 @@
+"""From the schema of an earlier version to the present one. Each step runs inside the transaction that opens the index."""
+
+from sqlalchemy import Connection
+
+_COLUMNS = (
+    "ALTER TABLE archives ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE versions ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE archives ADD COLUMN state VARCHAR(8) NOT NULL DEFAULT 'computed'",
+)
+_STATES = (
+    "UPDATE archives SET state = 'verified' WHERE source = 'catalog'",
+    "UPDATE archives SET state = 'changed' WHERE key IN (SELECT key FROM versions GROUP BY key HAVING count(*) > 1)",
+    "INSERT INTO counters SELECT 'blob_bytes', coalesce(sum(size), 0) FROM (SELECT DISTINCT sha256, size FROM versions)",
+)
+_INDEXES = (
+    "CREATE INDEX archives_by_state ON archives (state, key)",
+    *(
+        f"CREATE INDEX archives_by_{first}_{order} ON archives ({first}, {order}, id)"
+        for first in ("origin", "state")
+        for order in ("used", "size", "fetched")
+    ),
+)
+
+
+def from_1(connection: Connection) -> None:
+    """Version 2 knows private archives, the state that lists are filtered by, and the bytes of all blobs."""
+    for statement in (*_COLUMNS, *_STATES, *_INDEXES):
+        connection.exec_driver_sql(statement)

@@ -1,0 +1,1 @@
+"""Looking after what is kept: which archives are meant, removing, collecting garbage, verifying, explaining."""

@@ -1,0 +1,1 @@
+"""Benchmarks, each against something known, side by side: `python -m tests.benchmarks --help`. pytest does not collect them."""

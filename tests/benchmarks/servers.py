@@ -1,0 +1,122 @@
+"""Those who serve the same files: the mirror, one nginx worker, and FastAPI's FileResponse."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from app.origins.identity import ArchiveId
+from app.store.record import Record
+from app.store.store import Store
+from tests.origin import MIB, body
+from tests.serving import HOST, PATIENCE, URL, Mirror
+
+NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+  client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
+  scgi_temp_path {folder}/t5;
+  server {{ listen 127.0.0.1:{port}; root {root}; }}
+}}
+"""
+
+
+def make_file(root: Path, size: int) -> str:
+    """A file of `size` bytes under `root`; returns the path by which everybody serves it, `/data.example.org/sets/…`.
+
+    No two MiB of it are the same.
+    """
+    path = f"/{HOST}/sets/{size}.bin"
+    file = root / path[1:]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    block = body(MIB)
+    with file.open("wb") as written:
+        for number in range(size // MIB):
+            written.write(number.to_bytes(8, "big") + block[8:])
+        written.write(block[: size % MIB])
+    return path
+
+
+@contextmanager
+def mirror(root: Path, data: Path) -> Iterator[str]:
+    """The mirror, which has all files of `root` as archives (as hard links: the same pages in memory); yields its URL."""
+    store = Store(data)
+    store.lock()
+    for file in (root / HOST / "sets").iterdir():
+        partial = store.folder.partial / file.name
+        os.link(file, partial)
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        now = time.time()
+        fields = (("content-type", "application/octet-stream"),)
+        store.publish(partial, Record(ArchiveId(HOST, f"/sets/{file.name}"), digest, file.stat().st_size, now, fields=fields, checked=now))
+    store.close()
+    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1) as running:
+        yield running.url
+
+
+@contextmanager
+def nginx(root: Path, folder: Path) -> Iterator[str]:
+    """One nginx worker with sendfile; yields its URL."""
+    port = free_port()
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root))
+    with running(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], port) as url:
+        yield url
+
+
+@contextmanager
+def file_response(root: Path) -> Iterator[str]:
+    """uvicorn, FastAPI and its FileResponse, which is what one writes first; yields its URL."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "tests.benchmarks.plain:app",
+        "--port",
+        str(port),
+        "--no-access-log",
+        "--log-level",
+        "error",
+    ]
+    with running(command, port, FILES=str(root)) as url:
+        yield url
+
+
+@contextmanager
+def running(command: list[str], port: int, **environment: str) -> Iterator[str]:
+    """A server that the command starts at this port; yields its URL."""
+    with subprocess.Popen(command, env=os.environ | environment) as process:
+        try:
+            _wait_for(port, process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(PATIENCE)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < end:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise SystemExit(f"{process.args!r} did not start.")
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

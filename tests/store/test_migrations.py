@@ -1,0 +1,49 @@
+"""An index of an earlier schema is brought to the present one, with everything that it knew."""
+
+import sqlite3
+from pathlib import Path
+
+from app.store.index import Index
+from app.store.listing import Query
+from app.store.schema import VERSION
+from tests.store import archive, record
+
+_NEW = ("private", "state")
+
+
+def to_version_1(path: Path) -> None:
+    """Takes away what version 2 added."""
+    database = sqlite3.connect(path)
+    for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'archives_by_%'").fetchall():
+        if name.startswith(("archives_by_state", "archives_by_origin_")):
+            database.execute(f"DROP INDEX {name}")
+    for table, column in (("archives", "private"), ("versions", "private"), ("archives", "state")):
+        database.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    database.execute("DELETE FROM counters WHERE name = 'blob_bytes'")
+    database.execute("PRAGMA user_version=1")
+    database.commit()
+    database.close()
+
+
+def test_from_version_1(tmp_path: Path) -> None:
+    """Archives, states, totals and lists are as if the present version had written them."""
+    path = tmp_path / "index.db"
+    index = Index(f"sqlite:///{path}")
+    with index.transaction() as writing:
+        writing.publish(record(b"old", archive("/a"), 1.0), 1.0)
+        writing.publish(record(b"new", archive("/a"), 2.0), 1.0)
+        writing.publish(record(b"new", archive("/b"), 2.0, source="catalog"), 3.0)
+        writing.publish(record(b"other", archive("/c"), 2.0), 2.0)
+    before = (list(index.every(Query("used"))), index.counters())
+    index.close()
+    to_version_1(path)
+    again = Index(f"sqlite:///{path}")
+    assert (list(again.every(Query("used"))), again.counters()) == before
+    with again._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION
+        names = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    again.close()
+    fresh = Index(f"sqlite:///{tmp_path / 'fresh.db'}")
+    with fresh._engine.connect() as connection:
+        assert {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")} == names
+    fresh.close()
