@@ -168,7 +168,7 @@ class Server(uvicorn.Server):
         self.listens = threading.Event()
         self._listening = listen("127.0.0.1", 0)
         self.port: int = self._listening.getsockname()[1]
-        self._thread = threading.Thread(target=self.run, args=([self._listening],))
+        self._thread = threading.Thread(target=self.run, args=([self._listening],), daemon=True)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
