@@ -1,0 +1,14 @@
+"""Lists of archives, as people edit them."""
+
+from app.airgap.lists import entries
+
+
+def test_entries() -> None:
+    """Blank lines and comments are left out, behind an entry too; an entry that comes twice is one."""
+    text = "# for the cluster\n\nhttps://a.org/x  # 3 times\n  keras/mnist\t# once\r\nhttps://a.org/x\nhttps://a.org/y#z\n#end"
+    assert entries(text) == ["https://a.org/x", "keras/mnist", "https://a.org/y#z"]
+
+
+def test_nothing() -> None:
+    """A list may be empty."""
+    assert entries("# nothing is wanted\n") == []
