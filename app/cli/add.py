@@ -46,6 +46,7 @@ def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
         known = tomlkit.table()
         known["url"] = f"{scheme}://{archive.authority}"
         known["paths"] = []
+        known.trivia.indent = "\n" if before else ""  # an empty line above the block
         blocks.append(known)
     known.setdefault("paths", []).append(path)
     file.parent.mkdir(parents=True, exist_ok=True)

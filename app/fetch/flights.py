@@ -36,6 +36,7 @@ class Flights:
         self._tasks: set[asyncio.Task[None]] = set()
         self._absent: OrderedDict[ArchiveId, tuple[float, MirrorError]] = OrderedDict()
         self.failures: deque[Failure] = deque(maxlen=50)
+        """The latest, without those of archives that came after all."""
 
     def __iter__(self) -> Iterator[Fill]:
         return iter(list(self._fills.values()))
@@ -71,6 +72,8 @@ class Flights:
     def _report(self, fill: Fill) -> None:
         seconds = max(time.time() - fill.began, 1e-3)
         known = fill.job.known
+        if fill.record:
+            self.failures = deque((failure for failure in self.failures if failure.url != fill.job.url), maxlen=self.failures.maxlen)
         if fill.record and known and known.sha256 == fill.record.sha256:
             self._shared.traffic.ended(fill.job.archive.authority, "confirmed")
             log.info("Checked %s: its origin still has the same.", fill.job.url)

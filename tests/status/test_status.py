@@ -45,6 +45,14 @@ def test_failures(shared: Mirror, shared_origin: Origin) -> None:
     assert failures[0]["mend"]
 
 
+def test_a_failure_that_is_over(shared: Mirror, shared_origin: Origin) -> None:
+    """A fill that failed is not listed any more when the archive has come after all."""
+    shared_origin.add("/sets/later.bin", DATA, status=403, times=1)
+    assert shared.archive("/sets/later.bin").status == 403
+    assert shared.archive("/sets/later.bin").status == 200
+    assert f"{URL}/sets/later.bin" not in [failure["url"] for failure in shared.status["failures"]]
+
+
 def test_a_fill_under_way(mirror: Mirror, origin: Origin) -> None:
     """A fill under way is listed with its bytes, its total and its readers."""
     origin.add("/sets/slow.bin", body(1_000_000), stall_after=600_000)
