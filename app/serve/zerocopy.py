@@ -17,7 +17,10 @@ from app.serve.asgi import ClientGone
 EXTENSION = "http.response.zerocopysend"
 """ASGI's name of the extension and of its message: `file`, `offset` and `count` (bytes), `more_body`."""
 STEP = 1024 * 1024
-"""Bytes per call at most: what other clients wait for each other."""
+"""Bytes per call at most, for a client that is alone."""
+TURN = 4 * STEP
+"""Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
+_LEAST = 64 * 1024
 AHEAD = 8 * STEP
 _PROBE = 128 * 1024
 _NOWAIT = getattr(os, "RWF_NOWAIT", None)
@@ -43,6 +46,9 @@ def part_of(message: Mapping[str, Any]) -> tuple[Descriptor, int, int]:
 class PartOfFile:
     """Bytes [offset, end) of a file on their way into a connection's kernel buffer."""
 
+    under_way = 0
+    """How many there are now, in this process."""
+
     def __init__(self, connection: Descriptor, file: Descriptor, offset: int, end: int) -> None:
         self._connection, self._file, self._offset, self._end = connection, file.fileno(), offset, end
         self._in_memory = offset
@@ -52,6 +58,13 @@ class PartOfFile:
 
     async def send(self) -> None:
         """Returns when the kernel has all of it. ClientGone if the client left, OSError if the file is shorter."""
+        PartOfFile.under_way += 1
+        try:
+            await self._send()
+        finally:
+            PartOfFile.under_way -= 1
+
+    async def _send(self) -> None:
         while self._offset < self._end:
             if not self._is_in_memory():
                 await asyncio.to_thread(_read_in, self._file, self._offset)
@@ -70,8 +83,8 @@ class PartOfFile:
             self._waiting.set_exception(ClientGone())
 
     def _push(self, connection: int) -> bool:
-        """Sends what the kernel takes at once, and at most to where the file is in memory; False if it took less."""
-        wanted = self._in_memory - self._offset
+        """Sends what the kernel takes at once, at most this client's share and to where the file is in memory; False if it took less."""
+        wanted = min(self._in_memory - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
         try:
             sent = os.sendfile(connection, self._file, self._offset, wanted)
         except BlockingIOError:

@@ -7,14 +7,14 @@ from contextlib import ExitStack
 from functools import partial
 
 from tests.benchmarks import servers
-from tests.benchmarks.load import check_same, requests_per_second
+from tests.benchmarks.load import CONNECTIONS, check_same, requests_per_second
 from tests.benchmarks.measure import OURS, Bench, Result
 
 MNIST, SMALL = 11_490_434, 57_026
 """Bytes of mnist.npz and of boston_housing.npz."""
 
 
-def _hits(bench: Bench, size: int, threads: int, target: float) -> Result:
+def _hits(bench: Bench, size: int, target: float | None, *, threads: int = 1, connections: int = CONNECTIONS) -> Result:
     root = bench.folder / "files"
     path = servers.make_file(root, size)
     with ExitStack() as ends:
@@ -24,17 +24,20 @@ def _hits(bench: Bench, size: int, threads: int, target: float) -> Result:
             "FileResponse": ends.enter_context(servers.file_response(root)) + path,
         }
         check_same(urls)
-        return bench.side_by_side(
-            {name: _turn(bench, url, threads) for name, url in urls.items()}, baseline="nginx", unit="1/s", target=target
-        )
-
-
-def _turn(bench: Bench, url: str, threads: int) -> Callable[[], float]:
-    return partial(requests_per_second, url, seconds=bench.seconds, threads=threads)
+        turns: dict[str, Callable[[], float]] = {
+            name: partial(requests_per_second, url, seconds=bench.seconds, threads=threads, connections=connections)
+            for name, url in urls.items()
+        }
+        return bench.side_by_side(turns, baseline="nginx", unit="1/s", target=target)
 
 
 ROWS: dict[str, Callable[[Bench], Result]] = {
-    "large-hit-t1": lambda bench: _hits(bench, MNIST, threads=1, target=1.0),
-    "large-hit-t2": lambda bench: _hits(bench, MNIST, threads=2, target=1.0),
-    "small-hit": lambda bench: _hits(bench, SMALL, threads=1, target=0.45),
+    "large-hit-t1": lambda bench: _hits(bench, MNIST, 1.0, threads=1),
+    "large-hit-t2": lambda bench: _hits(bench, MNIST, 1.0, threads=2),
+    "large-hit-c1": lambda bench: _hits(bench, MNIST, None, connections=1),
+    "large-hit-c64": lambda bench: _hits(bench, MNIST, None, connections=64),
+    "small-hit": lambda bench: _hits(bench, SMALL, 0.45),
+    "small-hit-c1": lambda bench: _hits(bench, SMALL, None, connections=1),
+    "small-hit-c64": lambda bench: _hits(bench, SMALL, None, connections=64),
 }
+"""With 16 connections where the name does not say another number; targets are for those."""

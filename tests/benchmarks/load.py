@@ -14,9 +14,9 @@ from tests.serving import PATIENCE
 CONNECTIONS = 16
 
 
-def requests_per_second(url: str, *, seconds: int, threads: int, script: Path | None = None) -> float:
-    """What wrk counts with 16 connections. An answer that is not 2xx, or a broken connection, ends the benchmark."""
-    command = ["wrk", f"-t{threads}", f"-c{CONNECTIONS}", f"-d{seconds}s", *(["-s", str(script)] if script else []), url]
+def requests_per_second(url: str, *, seconds: int, threads: int = 1, connections: int = CONNECTIONS, script: Path | None = None) -> float:
+    """What wrk counts. An answer that is not 2xx, or a broken connection, ends the benchmark."""
+    command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", *(["-s", str(script)] if script else []), url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"wrk was not served well by {url}:\n{said}")

@@ -28,7 +28,7 @@ class Bench:
         """How long one turn of a load lasts."""
         return 1 if self.quick else 5
 
-    def side_by_side(self, contenders: Mapping[str, Callable[[], float]], *, unit: str, target: float, baseline: str) -> Result:
+    def side_by_side(self, contenders: Mapping[str, Callable[[], float]], *, unit: str, target: float | None, baseline: str) -> Result:
         """Gives each contender its turn, A B C A B C …, and keeps what each turn measured (more is better)."""
         values: dict[str, list[float]] = {name: [] for name in contenders}
         for _ in range(self.rounds):
@@ -89,13 +89,13 @@ class Figures:
 
 @dataclass(frozen=True)
 class Result:
-    """What a row measured. `target` is the ratio of our median to that of `baseline` that we want to reach."""
+    """What a row measured. `target` is the ratio of our median to that of `baseline` that we want to reach, if any."""
 
     row: str
     unit: str
     values: Mapping[str, list[float]]
     baseline: str
-    target: float
+    target: float | None
 
     def ratio(self, name: str) -> float:
         """A contender's median, as a multiple of the baseline's."""
@@ -103,7 +103,7 @@ class Result:
 
     @property
     def reached(self) -> bool:
-        return self.ratio(OURS) >= self.target
+        return self.target is None or self.ratio(OURS) >= self.target
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -124,7 +124,8 @@ class Result:
         """A line per contender, ours with the target."""
         for name, values in self.values.items():
             line = Line(name, values, self.unit, compared=f"{self.ratio(name):.2f} ×")
-            yield replace(line, target=f"≥ {self.target} × {self.baseline}", reached=self.reached) if name == OURS else line
+            judged = name == OURS and self.target is not None
+            yield replace(line, target=f"≥ {self.target} × {self.baseline}", reached=self.reached) if judged else line
 
 
 def table(results: Sequence[Result | Figures]) -> Table:

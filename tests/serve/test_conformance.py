@@ -627,3 +627,32 @@ async def test_a_cancelled_part(pair: tuple[socket.socket, socket.socket], large
         sending.cancel()
         with pytest.raises(asyncio.CancelledError):
             await sending
+
+
+async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The more clients there are, the less each gets at once, so that a turn of the loop stays short."""
+    asked: list[int] = []
+
+    def sendfile(out: int, file: int, offset: int, count: int) -> int:
+        asked.append(count)
+        return real(out, file, offset, count)
+
+    real = os.sendfile
+    monkeypatch.setattr(os, "sendfile", sendfile)
+    pairs = [socket.socketpair() for _ in range(32)]
+    with large_file.open("rb") as opened:
+        for ours, theirs in pairs:
+            ours.setblocking(False)
+            theirs.setblocking(False)
+        sending = [asyncio.ensure_future(zerocopy.PartOfFile(ours, opened, 0, LARGE).send()) for ours, _ in pairs]
+        for _, theirs in pairs:
+            await asyncio.get_running_loop().sock_recv(theirs, MIB)
+        assert asked[0] == zerocopy.STEP
+        assert 0 < asked[-1] <= zerocopy.TURN // len(pairs)
+        for each in sending:
+            each.cancel()
+        await asyncio.wait(sending)
+    assert zerocopy.PartOfFile.under_way == 0
+    for pair in pairs:
+        for end in pair:
+            end.close()
