@@ -28,6 +28,8 @@ MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
 
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
+_STEP = 20_000
+"""Rows that are read at once where all are."""
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 
@@ -93,6 +95,16 @@ class Index:
         """Every version of every archive that is this blob."""
         with self._engine.connect() as connection:
             return [_record(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
+
+    def digests(self) -> Iterator[str]:
+        """Every digest that some version has, in order; no transaction stays open between its steps."""
+        last: str | None = ""
+        step = select(versions.c.sha256).where(versions.c.sha256 > bindparam("last")).distinct().order_by(versions.c.sha256).limit(_STEP)
+        while last is not None:
+            with self._engine.connect() as connection:
+                found = connection.execute(step, {"last": last}).scalars().all()
+            yield from found
+            last = found[-1] if len(found) == _STEP else None
 
     def old_versions(self) -> list[Record]:
         """Versions that are not current any more."""

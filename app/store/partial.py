@@ -56,7 +56,7 @@ class PartialFile:
             os.close(self._fd)
             raise FileNotFoundError(errno.ENOENT, "the file was cleared away", str(path))
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Puts `data` at `offset`. Raises OSError (ENOSPC) with nothing recorded of what did not get there."""
         view = memoryview(data)
         while view:
