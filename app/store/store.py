@@ -17,7 +17,7 @@ from app.store.blobs import Blobs
 from app.store.folder import DataFolder, FillLock
 from app.store.index import MARKS, Index, Writing
 from app.store.journal import Entry, Journal, Removal
-from app.store.partial import PartialFile
+from app.store.partial import PartialFile, remove_unheld
 from app.store.record import Record
 from app.store.resumable import Leftovers
 from app.store.space import Space
@@ -26,6 +26,7 @@ from app.store.tree import Tree
 log = logging.getLogger("dataset_mirror.store")
 T = TypeVar("T")
 (_DONE,) = MARKS
+_INCOMING = "in-"
 
 
 def open_store(settings: Settings) -> "Store":
@@ -75,7 +76,10 @@ class Store:
 
     def new_partial(self) -> PartialFile:
         """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""
-        return PartialFile(self.folder.partial / f"{os.getpid()}-{secrets.token_hex(8)}")
+        return self._new_file("")
+
+    def _new_file(self, prefix: str) -> PartialFile:
+        return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
 
     def publish(self, partial: Path, record: Record) -> Record:
         """Makes the whole, fsynced file `partial` the bytes of `record`'s archive; returns what is current then. Blocks.
@@ -100,11 +104,29 @@ class Store:
 
         Nobody clears it meanwhile: needs no fill lock.
         """
-        partial = self.new_partial()
+        partial = self.new_incoming()
         try:
             yield partial
         finally:
             partial.discard()
+
+    def new_incoming(self) -> PartialFile:
+        """An empty file as `incoming` has it, for who must end it elsewhere."""
+        return self._new_file(_INCOMING)
+
+    def clear_incoming(self) -> int:
+        """Removes what killed imports left behind; returns the bytes that were freed. Blocks."""
+        return sum(remove_unheld(path) for path in self.folder.partial.glob(f"{_INCOMING}*"))
+
+    def also(self, record: Record) -> Record | None:
+        """Makes bytes that are kept those of `record`'s archive, too; returns what is current then, None if they are not kept. Blocks."""
+        with self._writing() as writing:
+            if not self.blobs.has(record.sha256):
+                return None
+            self._note(record, writing)
+            current = writing.publish(record, used=time.time())
+            self._link(current)
+        return current
 
     @contextmanager
     def _writing(self) -> Iterator[Writing]:
