@@ -75,13 +75,13 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
         else:
             yield record
     if left_out:
-        click.echo(f"{left_out:,} private archives are left out; to take them along: --private", err=True)
+        click.echo(f"Private archives are left out: {left_out:,}. To take them along: --private", err=True)
 
 
 def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]], minus: Path | None) -> int:
     """Writes the bundle; returns how many archives failed."""
     if planned.spared:
-        click.echo(f"{planned.spared:,} archives go without their bytes, which {minus} names.", err=True)
+        click.echo(f"Archives whose bytes are left out, since {minus} has them: {planned.spared:,}.", err=True)
     shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-")
     with shown:
         for name, error in missing:
