@@ -18,6 +18,7 @@ MirrorError
 ├── StoreFull           507    no room for the archive
 ├── Loop                508    the request has been through this mirror already
 ├── Stopping            503    the mirror is being stopped
+├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 └── DataFolderError            the data folder cannot be used (exit code 1)
 
 Statuses and fields of problem documents: RFC 9457.
@@ -149,6 +150,11 @@ class Stopping(MirrorError):
     status = 503
     title = "The mirror is being stopped"
     problem = "stopping"
+
+
+class BundleError(MirrorError):
+    title = "The bundle cannot be used"
+    problem = "bundle"
 
 
 class DataFolderError(MirrorError):

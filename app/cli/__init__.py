@@ -5,8 +5,11 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "demo")
+COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "export", "import", "have", "demo")
 """Each verb is the module of that name, imported only when it is used, so that every command starts fast."""
+
+_MODULES = {"import": "importing"}
+"""A keyword cannot be a module's name."""
 
 
 class _Verbs(click.Group):
@@ -16,7 +19,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"app.cli.{cmd_name}").command
+        command: click.Command = import_module(f"app.cli.{_MODULES.get(cmd_name, cmd_name)}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

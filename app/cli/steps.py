@@ -34,11 +34,11 @@ class View(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-def view(total: int | None, *, as_json: bool, received: str = "are there") -> View:
-    """The view that fits where the output goes; `total` archives are to come, if that is known."""
+def view(total: int | None, *, as_json: bool, received: str = "are there", err: bool = False) -> View:
+    """The view that fits where the output goes; `total` archives are to come, if that is known. `err`: nothing to standard output."""
     if as_json:
         return _Json()
-    return (_Bars if sys.stderr.isatty() else _Lines)(total, received)
+    return (_Bars if sys.stderr.isatty() else _Lines)(total, received, err=err)
 
 
 class _Json:
@@ -59,8 +59,8 @@ class _Json:
 class _Lines:
     """For pipes and files: one line per archive that ended, or that something is wrong with."""
 
-    def __init__(self, total: int | None, received: str) -> None:
-        self._total, self._received = total, received
+    def __init__(self, total: int | None, received: str, *, err: bool = False) -> None:
+        self._total, self._received, self._err = total, received, err
         self._good: dict[str, int] = {}
         self._bad: set[str] = set()
 
@@ -76,7 +76,7 @@ class _Lines:
         good = {url: size for url, size in self._good.items() if url not in self._bad}
         total = self._total if self._total is not None else len(self._good.keys() | self._bad)
         said = f"{len(good)} of {total} archives {self._received} ({sum(good.values()):,} bytes)"
-        click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.")
+        click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.", err=self._err)
 
     def show(self, step: Step) -> None:
         if not step.over:
@@ -90,14 +90,14 @@ class _Lines:
             self._say(f"{step.state:8} {step.url} ({step.done:,} bytes)")
 
     def _say(self, line: str, *, err: bool = False) -> None:
-        click.echo(line, err=err)
+        click.echo(line, err=err or self._err)
 
 
 class _Bars(_Lines):
     """For terminals: a bar per archive under way, and one in total."""
 
-    def __init__(self, total: int | None, received: str) -> None:
-        super().__init__(total, received)
+    def __init__(self, total: int | None, received: str, *, err: bool = False) -> None:
+        super().__init__(total, received, err=err)
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, func, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -24,7 +24,12 @@ from app.store.migrations import from_1
 from app.store.record import Record
 from app.store.schema import VERSION, archives, counters, metadata, versions
 
+MARKS = ("journal_bytes",)
+"""Numbers that are kept among the totals, but are none."""
+
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
+_STEP = 20_000
+"""Rows that are read at once where all are."""
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 
@@ -91,6 +96,16 @@ class Index:
         with self._engine.connect() as connection:
             return [_record(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
 
+    def digests(self) -> Iterator[str]:
+        """Every digest that some version has, in order; no transaction stays open between its steps."""
+        last: str | None = ""
+        step = select(versions.c.sha256).where(versions.c.sha256 > bindparam("last")).distinct().order_by(versions.c.sha256).limit(_STEP)
+        while last is not None:
+            with self._engine.connect() as connection:
+                found = connection.execute(step, {"last": last}).scalars().all()
+            yield from found
+            last = found[-1] if len(found) == _STEP else None
+
     def old_versions(self) -> list[Record]:
         """Versions that are not current any more."""
         changed = select(archives.c.key).where(archives.c.state == "changed")
@@ -125,7 +140,7 @@ class Index:
     def counters(self) -> dict[str, int]:
         """Running totals by name."""
         with self._engine.connect() as connection:
-            return {row.name: row.value for row in connection.execute(select(counters))}
+            return {row.name: row.value for row in connection.execute(select(counters)) if row.name not in MARKS}
 
 
 class Writing:
@@ -134,14 +149,17 @@ class Writing:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def publish(self, record: Record, used: float) -> None:
-        """Adds a version; it becomes current if it was fetched latest (ties: the smaller digest). Idempotent."""
-        values = _values(record)
-        if not self.needs(record.sha256):
+    def publish(self, record: Record, used: float) -> Record:
+        """Adds a version; it becomes current if it was fetched latest (ties: the smaller digest). Idempotent; returns what is current.
+
+        Of bytes that were there the facts are `united`, so it does not matter in which order they come.
+        """
+        known = self.version(record.archive, record.sha256)
+        if known is None and not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
-        add = insert(versions).values(**values)
-        self._connection.execute(add.on_conflict_do_update(["key", "sha256"], set_=_newer(values, versions)))
-        self._settle(record.archive, used)
+        values = _values(known.united(record) if known else record)
+        self._connection.execute(insert(versions).values(**values).on_conflict_do_update(["key", "sha256"], set_=values))
+        return self._settle(record.archive, used) or record
 
     def forget(self, archive: ArchiveId, sha256: str | None = None) -> list[str]:
         """Takes all versions of an archive away, or that one. Returns digests whose blobs nobody needs any more."""
@@ -159,18 +177,30 @@ class Writing:
         """Whether any version of any archive is this blob."""
         return self._connection.execute(select(versions.c.id).where(versions.c.sha256 == sha256).limit(1)).first() is not None
 
-    def _settle(self, archive: ArchiveId, used: float) -> None:
-        """Makes what is current, and the totals, follow from the archive's versions; `used` counts for a new archive."""
+    def version(self, archive: ArchiveId, sha256: str) -> Record | None:
+        """These bytes of the archive, or None."""
+        same = select(versions).where(versions.c.key == str(archive), versions.c.sha256 == sha256)
+        row = self._connection.execute(same).mappings().first()
+        return _record(row) if row else None
+
+    def current(self, archive: ArchiveId) -> Record | None:
+        """What is current for the archive, inside this transaction, or None."""
+        row = self._connection.execute(_FIND, {"key": str(archive)}).mappings().first()
+        return _record(row) if row else None
+
+    def _settle(self, archive: ArchiveId, used: float) -> Record | None:
+        """Makes what is current, which it returns, and the totals follow from the archive's versions; `used` is for a new archive."""
         kept = [_record(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
         known = self._connection.execute(select(archives.c.size).where(archives.c.key == str(archive))).first()
         self.count("archives", bool(kept) - bool(known))
         self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
-            return
+            return None
         row = {**_values(kept[0]), "origin": archive.authority, "state": _state(kept)}
         put = insert(archives).values(**row, hits=0, used=used)
         self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
+        return kept[0]
 
     def refresh(self, record: Record) -> None:
         """The origin confirmed these bytes at `record.checked`."""
@@ -187,6 +217,16 @@ class Writing:
                 .values(hits=archives.c.hits + bindparam("more"), used=bindparam("now"))
             )
             self._connection.execute(statement, [{"at": str(archive), "more": more, "now": at} for archive, (more, at) in hits.items()])
+
+    def marked(self, name: str) -> int | None:
+        """A number that was set by `mark`; None if it never was."""
+        value: int | None = self._connection.execute(_TOTAL, {"name": name}).scalar()
+        return value
+
+    def mark(self, name: str, value: int) -> None:
+        """Sets a number among the totals."""
+        put = insert(counters).values(name=name, value=value)
+        self._connection.execute(put.on_conflict_do_update(["name"], set_={"value": value}))
 
     def count(self, name: str, more: int) -> None:
         """Adds to a running total."""
@@ -235,14 +275,6 @@ def _values(record: Record) -> dict[str, Any]:
         "checked": record.checked,
         "private": int(record.private),
     }
-
-
-def _newer(values: Mapping[str, Any], table: Any) -> dict[str, Any]:
-    """Bytes that are published again keep the later times; what else was known first stays, the entity tag above all.
-
-    Whether they are private is what the last fetching needed.
-    """
-    return {name: func.max(table.c[name], values[name]) for name in ("fetched", "checked")} | {"private": values["private"]}
 
 
 def _record(row: RowMapping) -> Record:

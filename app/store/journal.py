@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -35,14 +36,22 @@ class Removal:
             raise ValueError(f"not a removal: {error!r}") from None
 
 
+Entry = Record | Removal
+
+
 class Journal:
     """The file of lines. Appending is serialised by the index' write transaction, which every caller holds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, entry: Record | Removal) -> None:
-        """Adds a line, durably."""
+    @property
+    def size(self) -> int:
+        """Bytes of the file; 0 if there is none."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def append(self, entry: Entry) -> int:
+        """Adds a line, durably; returns the bytes of the file then."""
         line = entry.to_line().encode() + b"\n"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
@@ -50,10 +59,21 @@ class Journal:
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # the power went while a line was written
             os.write(descriptor, b"\n" + line if torn else line)
             os.fsync(descriptor)
+            return os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
 
-    def last(self) -> Record | Removal | None:
+    def since(self, offset: int) -> Iterator[Entry]:
+        """What the whole lines from byte `offset` on say, in order; none if there are no more."""
+        if self.size <= offset:
+            return
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if line.endswith(b"\n") and (entry := _entry(line)) is not None:
+                    yield entry
+
+    def last(self) -> Entry | None:
         """What the last whole line says, or None."""
         try:
             with self.path.open("rb") as file:
@@ -67,7 +87,7 @@ class Journal:
         return None
 
 
-def _entry(line: bytes) -> Record | Removal | None:
+def _entry(line: bytes) -> Entry | None:
     """What a line says; None if it was torn."""
     for kind in (Record, Removal):
         try:

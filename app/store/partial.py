@@ -1,5 +1,7 @@
 """The file of a fill while it grows. Written at any offset, read by offset; never seeks, since a reader may be sending it."""
 
+import errno
+import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +15,30 @@ def journal_of(partial: Path) -> Path:
     return partial.with_name(f"{partial.name}.json")
 
 
+def remove_unheld(path: Path) -> int:
+    """Removes a file of `partial/` unless some process is writing it; returns the bytes that were freed. Blocks for a moment."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return 0
+    except OSError:  # a link, a socket: nobody writes that
+        path.unlink(missing_ok=True)
+        return 0
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
+        return os.fstat(descriptor).st_size
+    except BlockingIOError:
+        return 0
+    finally:
+        os.close(descriptor)
+
+
 class PartialFile:
     """A growing file and the set of byte intervals that are in it.
+
+    It is held (flock) until it is closed, and its readers' duplicates are: `import` writes beside a server that starts and
+    clears `partial/`, and that must know what still grows.
 
     Only `pread` and `pwrite` are used: asyncio seeks a file that it sends, so a shared position would be wrong.
     """
@@ -27,8 +51,12 @@ class PartialFile:
             self.have.add(start, end)
         new = os.O_CREAT | os.O_EXCL if have is None else os.O_NOFOLLOW
         self._fd = os.open(path, os.O_RDWR | new | os.O_CLOEXEC, 0o644)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        if os.fstat(self._fd).st_nlink == 0:  # cleared between its making and the lock
+            os.close(self._fd)
+            raise FileNotFoundError(errno.ENOENT, "the file was cleared away", str(path))
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Puts `data` at `offset`. Raises OSError (ENOSPC) with nothing recorded of what did not get there."""
         view = memoryview(data)
         while view:

@@ -3,7 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from app.errors import BadRequest
 from app.origins.identity import ArchiveId, parse_url
@@ -11,6 +11,10 @@ from app.rules.conditions import NO_VALIDATORS, Validators
 from app.rules.fields import Fields
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_MD5 = re.compile("[0-9a-f]{32}")
+_MOST_BYTES = 2**63 - 1
+_END_OF_TIME = 253402300800.0
+"""The year 10000, in seconds since the epoch."""
 
 DigestSource = Literal["catalog", "computed"]
 """Where the digest is known from: it matched the catalog's, or it was computed from what the origin sent."""
@@ -69,12 +73,10 @@ class Record:
 
     @classmethod
     def from_line(cls, line: str) -> Self:
-        """The record of a line; ValueError if it is not one, or if its digest or size cannot be."""
+        """The record of a line; ValueError if it is not one, or if a value cannot be: lines of bundles are nobody's word."""
         try:
             known: dict[str, Any] = json.loads(line)
-            if not (_SHA256.fullmatch(known["sha256"]) and type(known["size"]) is int and known["size"] >= 0):
-                raise ValueError("not a line of the journal: its digest or size cannot be")
-            return cls(
+            found = cls(
                 archive=parse_url(known["url"]),
                 scheme=known["url"].partition(":")[0],
                 sha256=known["sha256"],
@@ -87,8 +89,40 @@ class Record:
                 checked=known.get("checked", 0.0),
                 private=known.get("private", False),
             )
-        except (KeyError, TypeError, AttributeError, BadRequest) as error:
+            found._check()
+        except (KeyError, TypeError, AttributeError, RecursionError, BadRequest) as error:
             raise ValueError(f"not a line of the journal: {error!r}") from None
+        return found
+
+    def _check(self) -> None:
+        """ValueError or TypeError if a value is of the wrong type or cannot be."""
+        texts = [self.scheme, *(text for field in self.fields for text in field)]
+        maybe = [self.md5, self.validators.etag, self.validators.last_modified]
+        if not (
+            _SHA256.fullmatch(self.sha256)
+            and (self.md5 is None or _MD5.fullmatch(self.md5))
+            and type(self.size) is int
+            and 0 <= self.size <= _MOST_BYTES
+            and all(type(moment) in (int, float) and 0 <= moment <= _END_OF_TIME for moment in (self.fetched, self.checked))
+            and all(type(text) is str for text in texts)
+            and all(text is None or type(text) is str for text in maybe)
+            and self.source in get_args(DigestSource)
+            and type(self.validators.date_is_strong) is type(self.private) is bool
+        ):
+            raise ValueError("not a line of the journal: a value cannot be")
+
+    def united(self, other: "Record") -> "Record":
+        """What is known of the same bytes of the same archive from both. Commutative, associative and idempotent.
+
+        The facts are those of the later fetching; of two at the same time the private ones, then those of the smaller line.
+        """
+        last = max(self.fetched, other.fetched)
+        found = min((each for each in (self, other) if each.fetched == last), key=lambda each: (not each.private, each._facts))
+        return replace(found, checked=max(self.checked, other.checked))
+
+    @property
+    def _facts(self) -> str:
+        return replace(self, checked=0.0).to_line()
 
 
 def digest_etag(sha256: str) -> str:

@@ -16,7 +16,7 @@ from app.errors import BadRequest
 from app.origins.identity import ArchiveId, parse_url
 from app.rules.conditions import Validators
 from app.rules.fields import Fields
-from app.store.partial import PartialFile, journal_of
+from app.store.partial import PartialFile, journal_of, remove_unheld
 
 log = logging.getLogger("dataset_mirror.store")
 
@@ -124,7 +124,7 @@ class Leftovers:
         return self._waiting.get(archive)
 
     def find(self, *, clean: bool) -> None:
-        """Looks for them in the folder, where nobody may be filling; `clean`: all else there is removed. Blocks."""
+        """Looks for them in the folder, where nobody may be filling; `clean`: all else is removed that nobody writes. Blocks."""
         self._waiting = {}
         for path in sorted(self._folder.iterdir()):
             with contextlib.suppress(ValueError, OSError):
@@ -143,7 +143,7 @@ class Leftovers:
         kept = {path for each in self for path in (each.path, journal_of(each.path))}
         for path in self._folder.iterdir():
             if path not in kept:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else remove_unheld(path)
 
     def take(self, leftover: Leftover) -> PartialFile | None:
         """Its file, for a fill that goes on with it; None if it is not there any more. It waits no longer."""

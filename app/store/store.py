@@ -5,19 +5,19 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from app.errors import DataFolderError
 from app.origins.identity import ArchiveId
 from app.settings import Settings
 from app.store.blobs import Blobs
 from app.store.folder import DataFolder, FillLock
-from app.store.index import Index
-from app.store.journal import Journal, Removal
-from app.store.partial import PartialFile
+from app.store.index import MARKS, Index, Writing
+from app.store.journal import Entry, Journal, Removal
+from app.store.partial import PartialFile, remove_unheld
 from app.store.record import Record
 from app.store.resumable import Leftovers
 from app.store.space import Space
@@ -25,6 +25,8 @@ from app.store.tree import Tree
 
 log = logging.getLogger("dataset_mirror.store")
 T = TypeVar("T")
+(_DONE,) = MARKS
+_INCOMING = "in-"
 
 
 def open_store(settings: Settings) -> "Store":
@@ -53,7 +55,8 @@ class Store:
         """Becomes the one process that fills this folder, and mends what a killed one left behind."""
         self._lock = FillLock(self.folder.lock)
         if mend:
-            self._recover()
+            with self._writing():
+                pass  # what was cut off is completed
         self.leftovers.find(clean=mend)
         return self._lock
 
@@ -73,25 +76,93 @@ class Store:
 
     def new_partial(self) -> PartialFile:
         """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""
-        return PartialFile(self.folder.partial / f"{os.getpid()}-{secrets.token_hex(8)}")
+        return self._new_file("")
+
+    def _new_file(self, prefix: str) -> PartialFile:
+        return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
 
     def publish(self, partial: Path, record: Record) -> Record:
         """Makes the whole, fsynced file `partial` the bytes of `record`'s archive; returns what is current then. Blocks.
 
-        The order makes a kill at any moment harmless. The write transaction keeps every other process from unlinking a blob
-        that is about to be needed. The journal's line comes first: if the kill falls between the rename and the COMMIT, the
-        next start finds the last line without its row, and adds it (`_recover`), so no blob is ever without one. The rename
-        happens even onto an existing blob. Only the COMMIT, with synchronous=FULL, makes the archive visible.
+        The order makes a kill at any moment harmless, and several processes may publish at once (a server, `import`, `adopt`):
+        no lock but this transaction is needed. It keeps every other process from unlinking a blob that is about to be needed.
+        The journal's line comes first: if the kill falls between the rename and the COMMIT, the next writer, whoever it is,
+        finds the line without its row, and adds it (`_writing`), so no blob is ever without one. The rename happens even onto
+        an existing blob. Only the COMMIT, with synchronous=FULL, makes the archive visible; the link in `tree/` is made
+        before, since nobody would make it up after a kill.
+        """
+        with self._writing() as writing:
+            self._note(record, writing)
+            self.blobs.put(partial, record.sha256)
+            current = writing.publish(record, used=time.time())
+            self._link(current)
+        return current
+
+    @contextmanager
+    def incoming(self) -> Iterator[PartialFile]:
+        """An empty file for bytes that come from elsewhere than an origin; it is gone at the end if it was not published.
+
+        Nobody clears it meanwhile: needs no fill lock.
+        """
+        partial = self.new_incoming()
+        try:
+            yield partial
+        finally:
+            partial.discard()
+
+    def new_incoming(self) -> PartialFile:
+        """An empty file as `incoming` has it, for who must end it elsewhere."""
+        return self._new_file(_INCOMING)
+
+    def clear_incoming(self) -> int:
+        """Removes what killed imports left behind; returns the bytes that were freed. Blocks."""
+        return sum(remove_unheld(path) for path in self.folder.partial.glob(f"{_INCOMING}*"))
+
+    def also(self, record: Record) -> Record | None:
+        """Makes bytes that are kept those of `record`'s archive, too; returns what is current then, None if they are not kept. Blocks."""
+        with self._writing() as writing:
+            if not self.blobs.has(record.sha256):
+                return None
+            self._note(record, writing)
+            current = writing.publish(record, used=time.time())
+            self._link(current)
+        return current
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writing]:
+        """A write transaction that first completes what a killed process began.
+
+        Journal and index agree on how far the journal is done: `journal_bytes`, set in the transaction whose row belongs to
+        the line. What is longer was cut off. Each writer looks before it appends; were it left to the next start, which sees
+        only the end, the lines of other processes would be in front of it.
         """
         with self.index.transaction() as writing:
-            self.journal.append(record)
-            self.blobs.put(partial, record.sha256)
-            writing.publish(record, used=time.time())
-        current = self.index.find(record.archive)
-        if current is None:
-            raise DataFolderError(f"{record.url} was stored but is not in the index.", "Report this as a bug.")
-        self._link(current)
-        return current
+            if (size := self.journal.size) != (done := writing.marked(_DONE)):
+                for entry in self._cut_off(done):
+                    self._complete(entry, writing)
+                writing.mark(_DONE, size)
+            yield writing
+
+    def _cut_off(self, done: int | None) -> Iterable[Entry]:
+        """Lines that may be without their rows. An index that was never marked lacks at most the last one."""
+        if done is not None:
+            return self.journal.since(done)
+        last = self.journal.last()
+        return [last] if last else []
+
+    def _complete(self, entry: Entry, writing: Writing) -> None:
+        if isinstance(entry, Removal):
+            writing.forget(entry.archive, entry.sha256)
+        elif self.blobs.has(entry.sha256):
+            writing.publish(entry, used=time.time())
+        else:
+            return
+        self._show(entry.archive, writing)
+        log.info("Completed what was cut off: %s", entry.to_line())
+
+    def _note(self, entry: Entry, writing: Writing) -> None:
+        """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
+        writing.mark(_DONE, self.journal.append(entry))
 
     def refresh(self, record: Record) -> Record:
         """The origin confirmed these bytes at `record.checked`. Blocks."""
@@ -105,15 +176,15 @@ class Store:
         First the journal and the index, then the blob, and only if nobody needs it at that moment: after a kill in between
         it is an orphan, which `gc` finds; never is there a row without its blob.
         """
-        with self.index.transaction() as writing:
-            self.journal.append(Removal(archive, time.time(), sha256))
+        with self._writing() as writing:
+            self._note(Removal(archive, time.time(), sha256), writing)
             unneeded = writing.forget(archive, sha256)
-        self._show(archive)
+            self._show(archive, writing)
         return sum(self.drop_orphan(digest) for digest in unneeded)
 
     def drop_orphan(self, sha256: str) -> int:
         """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
-        with self.index.transaction() as writing:
+        with self._writing() as writing:
             if writing.needs(sha256):
                 return 0
             size = self.blobs.size(sha256)
@@ -126,21 +197,20 @@ class Store:
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
         """
-        with self.index.transaction() as writing:
+        with self._writing() as writing:
             if self.blobs.inode(sha256) != inode:
                 return []
             had = self.index.users_of(sha256)
             for record in had:
-                self.journal.append(Removal(record.archive, time.time(), sha256))
+                self._note(Removal(record.archive, time.time(), sha256), writing)
                 writing.forget(record.archive, sha256)
+                self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
-        for record in had:
-            self._show(record.archive)
         return had
 
-    def _show(self, archive: ArchiveId) -> None:
+    def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""
-        if current := self.index.find(archive):
+        if current := writing.current(archive):
             self._link(current)
         else:
             self.tree.unlink(archive)
@@ -151,23 +221,3 @@ class Store:
             return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
             log.debug("tree/ cannot hold a name for %s", current.url)
-
-    def _recover(self) -> None:
-        """After a kill: completes the publication or removal that was under way."""
-        last = self.journal.last()
-        if isinstance(last, Record) and self.blobs.has(last.sha256) and not self._has(last.archive, last.sha256):
-            with self.index.transaction() as writing:
-                writing.publish(last, used=time.time())
-            log.info("Completed the publication of %s that was cut off.", last.url)
-        if isinstance(last, Removal) and any(version.fetched <= last.at for version in self._versions(last)):
-            with self.index.transaction() as writing:
-                writing.forget(last.archive, last.sha256)
-            log.info("Completed the removal of %s that was cut off.", last.archive)
-        if last:
-            self._show(last.archive)
-
-    def _has(self, archive: ArchiveId, sha256: str) -> bool:
-        return any(version.sha256 == sha256 for version in self.index.versions(archive))
-
-    def _versions(self, removal: Removal) -> list[Record]:
-        return [version for version in self.index.versions(removal.archive) if removal.sha256 in (None, version.sha256)]

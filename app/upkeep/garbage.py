@@ -9,7 +9,7 @@ from typing import Literal
 
 from app.fetch.room import Leaving
 from app.mirror import Mirror
-from app.store.partial import journal_of
+from app.store.partial import journal_of, remove_unheld
 from app.store.resumable import is_old
 from app.store.store import Store
 
@@ -65,13 +65,7 @@ def _files(kind: Kind, folder: Path, in_use: set[Path]) -> Iterator[Garbage]:
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         status = path.stat()
         if path not in in_use and time.time() - status.st_mtime > _SETTLED_SECONDS * (kind == "leftover"):
-            yield Garbage(kind, path.name, status.st_size, partial(_unlink, path))
-
-
-def _unlink(path: Path) -> int:
-    size = path.stat().st_size
-    path.unlink()
-    return size
+            yield Garbage(kind, path.name, status.st_size, partial(remove_unheld, path))
 
 
 def _leaving(mirror: Mirror, leaving: Leaving) -> Garbage:

@@ -93,6 +93,21 @@ KNOWN = json.loads(record().to_line())
                 ("size", True),
                 ("fields", 5),
                 ("fields", [["a"]]),
+                ("fields", [["a", 5]]),
+                ("md5", "../secret"),
+                ("etag", 5),
+                ("last_modified", []),
+                ("date_is_strong", 1),
+                ("source", "hearsay"),
+                ("fetched", "now"),
+                ("fetched", True),
+                ("fetched", -1.0),
+                ("fetched", float("nan")),
+                ("fetched", 1e300),
+                ("fetched", 10**400),
+                ("checked", None),
+                ("private", "no"),
+                ("size", 2**63),
             ]
         ),
     ],
@@ -120,6 +135,27 @@ def test_no_line_breaks_a_reader(changes: object) -> None:
         return
     assert len(read.sha256) == 64
     assert read.size >= 0
+
+
+same_bytes = st.builds(
+    record,
+    fetched=st.sampled_from([1.0, 2.0]),
+    checked=st.sampled_from([0.0, 3.0, 4.0]),
+    validators=st.sampled_from([Validators(), Validators('"a"'), Validators('"b"', "Wed, 01 May 2024 10:00:00 GMT", True)]),
+    fields=st.sampled_from([(), (("content-type", "application/zip"),)]),
+    source=st.sampled_from(["catalog", "computed"]),
+    private=st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(same_bytes, same_bytes, same_bytes)
+def test_what_is_known_twice_is_united_in_any_order(a: Record, b: Record, c: Record) -> None:
+    """Order, grouping and repetition of what is known of the same bytes do not matter."""
+    assert a.united(b) == b.united(a)
+    assert a.united(b).united(c) == a.united(b.united(c))
+    assert a.united(a) == a
+    assert a.united(b).united(b) == a.united(b)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,92 @@
+"""`import`: bundles from the other side of an air gap into the mirror."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from app.airgap import tarred, unpacked
+from app.airgap.bag import DECLARATION
+from app.airgap.claims import Claims
+from app.airgap.importing import Import
+from app.airgap.member import Member
+from app.cli.here import store_of
+from app.cli.logs import configure
+from app.cli.options import configured
+from app.cli.steps import Step, View, view
+from app.errors import BundleError, MirrorError, UsageError
+from app.settings import Configuration
+
+
+@click.command(name="import")
+@click.argument("bundles", nargs=-1, required=True, metavar="FILE.tar|DIR|-...")
+@click.option("--any-origin", is_flag=True, help="Take archives of origins that are not listed here, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@configured
+def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: bool, as_json: bool) -> None:
+    """Take bundles of dataset-mirror export into the mirror, beside a live server or without one.
+
+    A bundle is a tar, its unpacked folder, or `-` for standard input; another DIR means all bundles in it. Each archive is
+    verified, and there as soon as it is said; a damaged one is passed over. In any order, twice, and after a kill: what is
+    there already is not written again. Ends with 1 if not all arrived.
+    """
+    configure("error")
+    shown = view(None, as_json=as_json)
+    sources = [source for bundle in bundles for source in _sources(bundle)]
+    claims = Claims(configuration.origins, any_origin, time.time())
+    with store_of(configuration, new=True) as store, shown:
+        store.clear_incoming()
+        for source in sources:
+            one = Import(store, claims, lambda record, done: shown.show(Step(record.url, "importing", done, record.size)))
+            try:
+                _take(one, source, shown)
+            except MirrorError as error:
+                shown.show(Step(source, "failed", error=error, over=True))
+    sys.exit(1 if shown.failed else 0)
+
+
+def _sources(bundle: str) -> list[str]:
+    """The bundles that an argument means; UsageError if there are none."""
+    if bundle == "-":
+        return [bundle]
+    path = Path(bundle)
+    if not path.exists():
+        raise UsageError(f"There is no bundle {bundle}.", "Give a file or folder of dataset-mirror export, or - for standard input.")
+    if not path.is_dir() or (path / DECLARATION).is_file():
+        return [bundle]
+    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or (each / DECLARATION).is_file()]
+    if not found:
+        raise UsageError(f"There is no bundle in {bundle}.", f"A bundle is a .tar, or a folder with {DECLARATION}.")
+    return found
+
+
+def _take(one: Import, source: str, shown: View) -> None:
+    if source != "-" and Path(source).is_dir():
+        _show(one, unpacked.members(Path(source), one.payload), shown)
+        return
+    with _opened(source) as descriptor:
+        _show(one, tarred.members(descriptor), shown)
+
+
+def _show(one: Import, members: Iterator[Member], shown: View) -> None:
+    for taken in one.take(members):
+        shown.show(Step(taken.what, taken.state, taken.size, taken.size, taken.error, over=True))
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[int]:
+    if source == "-":
+        yield sys.stdin.fileno()
+        return
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BundleError(f"{source} cannot be opened: {error.strerror}.", "Look at its permissions.") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
