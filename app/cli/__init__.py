@@ -5,7 +5,11 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "export", "import", "have", "demo")
+COMMANDS = (
+    *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
+    *("wanted", "export", "import", "have"),
+    *("doctor", "demo"),
+)
 """Each verb is the module of that name, imported only when it is used, so that every command starts fast."""
 
 _MODULES = {"import": "importing"}

@@ -27,6 +27,7 @@ from app.fetch.shared import Shared
 from app.fetch.upstream import Broken, Reply
 from app.origins.identity import ArchiveId
 from app.origins.model import CatalogEntry, Origin
+from app.rules.conditions import Validators
 from app.rules.content import LOOK, encoding_is_the_file, page_instead, wrong_magic
 from app.rules.freshness import conditions
 from app.store.partial import PartialFile
@@ -342,7 +343,7 @@ class Fill:
             sha256=digests.sha256,
             md5=digests.md5,
             size=partial.prefix,
-            validators=edition.validators,
+            validators=self._lasting(digests.sha256) or edition.validators,
             fields=edition.fields,
             source=source,
             fetched=self.began,
@@ -355,6 +356,11 @@ class Fill:
             partial.close()
         edition.complete = True
         return published
+
+    def _lasting(self, sha256: str) -> Validators | None:
+        """The validators under which these very bytes were served before: an entity tag, once sent, stays (`curl -C -`)."""
+        known = self._shared.store.find(self.job.archive)
+        return known.validators if known and known.sha256 == sha256 else None
 
     async def _without_encoding(self, wire: PartialFile, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
         """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""

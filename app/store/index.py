@@ -4,7 +4,8 @@ A point read takes some 50 µs and may run in the event loop; everything else be
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -19,10 +20,12 @@ from sqlalchemy.pool import QueuePool
 from app.errors import DataFolderError
 from app.origins.identity import ArchiveId
 from app.rules.conditions import Validators
+from app.store import wanted
 from app.store.listing import Listed, Page, Query, State, page_of, statement
 from app.store.migrations import from_1
-from app.store.record import Record
+from app.store.record import Record, archive_of
 from app.store.schema import VERSION, archives, counters, metadata, versions
+from app.store.wanted import Wanted, WantedPage
 
 MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
@@ -32,16 +35,18 @@ _STEP = 20_000
 """Rows that are read at once where all are."""
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
+REBUILD = "The archives are safe; make the index anew from archives.ndjson: dataset-mirror doctor --rebuild."
+
 
 class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
 
-    def __init__(self, url: str | URL) -> None:
-        """Opens or creates the database. DataFolderError if it is damaged or of another schema."""
+    def __init__(self, url: str | URL, *, new: bool = True) -> None:
+        """Opens the database. DataFolderError if it is damaged, of another schema, or missing though it may not be `new`."""
         self._engine = _engine(url)
         try:
             with self._engine.connect() as connection:
-                _prepare(connection, url)
+                _prepare(connection, url, new=new)
             self._reader = self._engine.connect()
             self._raw = self._reader.connection.cursor()
         except DataFolderError:
@@ -49,10 +54,7 @@ class Index:
             raise
         except DatabaseError as error:
             self._engine.dispose()
-            raise DataFolderError(
-                f"The index {url} cannot be opened: {error.orig}.",
-                "The archives are safe: archives.ndjson and the blobs hold all that the index knew.",
-            ) from error
+            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _mend(error)) from error
         self._reading = Lock()
 
     def close(self) -> None:
@@ -114,6 +116,21 @@ class Index:
             records = [_record(row) for row in connection.execute(query).mappings()]
         return [record for before, record in pairwise(records) if before.archive == record.archive]
 
+    def wanted(self, limit: int, after: str | None = None) -> WantedPage:
+        """One page of the wanted list, what was asked for last first; BadRequest if `after` is not a cursor of it."""
+        with self._engine.connect() as connection:
+            return wanted.page(connection, limit, after)
+
+    def all_wanted(self) -> list[Wanted]:
+        """The whole wanted list, by name."""
+        with self._engine.connect() as connection:
+            return wanted.every(connection)
+
+    def number_wanted(self) -> int:
+        """How many archives are wanted."""
+        with self._engine.connect() as connection:
+            return wanted.number(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading:
@@ -149,17 +166,32 @@ class Writing:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection:
+        """For statements about all rows at once."""
+        return self._connection
+
     def publish(self, record: Record, used: float) -> Record:
         """Adds a version; it becomes current if it was fetched latest (ties: the smaller digest). Idempotent; returns what is current.
 
-        Of bytes that were there the facts are `united`, so it does not matter in which order they come.
+        Of bytes that were there the facts are `united`, so it does not matter in which order they come. What is there is not
+        wanted any more.
         """
         known = self.version(record.archive, record.sha256)
         if known is None and not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
-        values = _values(known.united(record) if known else record)
+        values = values_of(known.united(record) if known else record)
         self._connection.execute(insert(versions).values(**values).on_conflict_do_update(["key", "sha256"], set_=values))
+        self.unwant([record.archive])
         return self._settle(record.archive, used) or record
+
+    def want(self, misses: Iterable[Wanted]) -> None:
+        """Puts archives on the wanted list, or adds to what it says of them; those that are there by now are left out."""
+        wanted.add(self._connection, misses)
+
+    def unwant(self, gone: Iterable[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it."""
+        return wanted.take_away(self._connection, gone)
 
     def forget(self, archive: ArchiveId, sha256: str | None = None) -> list[str]:
         """Takes all versions of an archive away, or that one. Returns digests whose blobs nobody needs any more."""
@@ -197,7 +229,7 @@ class Writing:
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
             return None
-        row = {**_values(kept[0]), "origin": archive.authority, "state": _state(kept)}
+        row = {**values_of(kept[0]), "origin": archive.authority, "state": _state(kept)}
         put = insert(archives).values(**row, hits=0, used=used)
         self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
         return kept[0]
@@ -247,19 +279,29 @@ def _engine(url: str | URL) -> Engine:
     return engine
 
 
-def _prepare(connection: Connection, url: str | URL) -> None:
+def _mend(error: DatabaseError) -> str:
+    """What to do about a database that cannot be opened: if it is damaged it can be made anew, else it is in the way of its place."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return REBUILD if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else "Check that its folder can be written."
+
+
+def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not 0 <= version <= VERSION:
         raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
+    if version == 0 and not new:
+        raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
+    # From version 2 to 3 a table was added, which comes by itself.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
 
 
-def _values(record: Record) -> dict[str, Any]:
+def values_of(record: Record) -> dict[str, Any]:
+    """A record as the columns that both tables have."""
     return {
         "key": str(record.archive),
         "sha256": record.sha256,
@@ -278,10 +320,8 @@ def _values(record: Record) -> dict[str, Any]:
 
 
 def _record(row: RowMapping) -> Record:
-    authority, slash, target = row["key"].partition("/")
-    path, _, query = target.partition("?")
     return Record(
-        archive=ArchiveId(authority, slash + path, query),
+        archive=archive_of(row["key"]),
         sha256=row["sha256"],
         size=row["size"],
         md5=row["md5"],

@@ -47,7 +47,7 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Bytes of the file; 0 if there is none."""
+        """Bytes of the file; 0 if nothing was ever published."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def append(self, entry: Entry) -> int:
@@ -70,7 +70,7 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(offset)
             for line in file:
-                if line.endswith(b"\n") and (entry := _entry(line)) is not None:
+                if line.endswith(b"\n") and (entry := entry_of(line)) is not None:
                     yield entry
 
     def last(self) -> Entry | None:
@@ -82,12 +82,12 @@ class Journal:
         except FileNotFoundError:
             return None
         for line in reversed(lines):
-            if (entry := _entry(line)) is not None:
+            if (entry := entry_of(line)) is not None:
                 return entry
         return None
 
 
-def _entry(line: bytes) -> Entry | None:
+def entry_of(line: bytes) -> Entry | None:
     """What a line says; None if it was torn."""
     for kind in (Record, Removal):
         try:

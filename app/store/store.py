@@ -22,6 +22,7 @@ from app.store.record import Record
 from app.store.resumable import Leftovers
 from app.store.space import Space
 from app.store.tree import Tree
+from app.store.wanted import Wanted
 
 log = logging.getLogger("dataset_mirror.store")
 T = TypeVar("T")
@@ -41,9 +42,9 @@ class Store:
         """Opens or creates the data folder; DataFolderError if it cannot be used."""
         self.folder = DataFolder(root.absolute())
         self.folder.prepare()
-        self.index = Index(self.folder.index_url(database))
-        self.blobs = Blobs(self.folder.blobs)
         self.journal = Journal(self.folder.journal)
+        self.index = Index(self.folder.index_url(database), new=self.journal.size == 0)
+        self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
@@ -169,6 +170,16 @@ class Store:
         with self.index.transaction() as writing:
             writing.refresh(record)
         return record
+
+    def want(self, misses: Iterable[Wanted]) -> None:
+        """Puts archives on the wanted list, but for those that are there. Blocks."""
+        with self.index.transaction() as writing:
+            writing.want(misses)
+
+    def unwant(self, archives: Iterable[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it. Blocks."""
+        with self.index.transaction() as writing:
+            return writing.unwant(archives)
 
     def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
         """Forgets an archive, or one version of it; returns the bytes that this freed. Blocks.

@@ -47,6 +47,19 @@ def test_stale_bytes_are_served_at_once(origin: Origin, start_mirror: StartMirro
     assert origin.gets(PATH)[1].header("if-none-match") == '"1"'
 
 
+def test_a_tag_once_sent_stays(origin: Origin, start_mirror: StartMirror) -> None:
+    """The same bytes under another tag of the origin keep the tag that clients know."""
+    origin.add(PATH, OLD, etag='"1"')
+    mirror = impatient(start_mirror)
+    mirror.archive(PATH)
+    origin.change(PATH, etag='"2"')
+    mirror.archive(PATH)
+    until(lambda: "its origin still has the same" in log_after_a_request(mirror))
+    assert len(origin.gets(PATH)) == 2
+    assert mirror.head(PATH).fields["etag"] == '"1"'
+    assert mirror.restart().head(PATH).fields["etag"] == '"1"'
+
+
 def test_a_304_refreshes_what_is_there(origin: Origin, start_mirror: StartMirror) -> None:
     """An origin that has the same sends no byte again, and nothing new is kept."""
     origin.add(PATH, OLD, etag='"1"')
