@@ -1,5 +1,6 @@
 """The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -8,21 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Table, case, delete, func, insert, literal, select
+from sqlalchemy import URL, Connection, Table, case, create_engine, delete, func, insert, literal, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
 
 from app.errors import DataFolderError
 from app.settings import Settings
 from app.store.blobs import Blobs, sync_folder
 from app.store.folder import DataFolder, FillLock
-from app.store.index import MARKS, Index, values_of
+from app.store.index import MARKS, values_of
 from app.store.journal import Entry, Removal, entry_of
 from app.store.record import Record, archive_of
-from app.store.schema import archives, counters, versions
+from app.store.schema import VERSION, archives, counters, metadata, versions
 
 _BATCH = 10_000
 (_DONE,) = MARKS
+_CACHE_KIB = 64 * 1024
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
@@ -69,16 +72,24 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
 
 
 def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
+    """Nobody knows of the file before it is whole, so that it needs no log, and one fsync at its end."""
     found = Rebuilt()
-    index = Index(f"sqlite:///{fresh}")
-    try:
-        with index.transaction() as writing:
-            writing.mark(_DONE, _replay(writing.connection, folder.journal, found, report))
-            _drop_lost(writing.connection, Blobs(folder.blobs), found)
-            _settle(writing.connection)
-        found.archives = index.total("archives")
-    finally:
-        index.close()  # the last connection: SQLite moves the log into the database then, and removes it
+    engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(connection)
+        with _indexed_at_the_end(connection, versions):
+            done = _replay(connection, folder.journal, found, report)
+        connection.execute(insert(counters).values(name=_DONE, value=done))
+        _drop_lost(connection, Blobs(folder.blobs), found)
+        with _indexed_at_the_end(connection, archives):
+            _settle(connection)
+        found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        connection.exec_driver_sql("COMMIT")
+    _sync(fresh)
     return found
 
 
@@ -156,8 +167,7 @@ def _settle(connection: Connection) -> None:
         "state": case((known.number > 1, "changed"), (known.source == "catalog", "verified"), else_="computed"),
     }
     current = select(*(value.label(name) for name, value in row.items())).where(known.place == 1)
-    with _indexed_at_the_end(connection, archives):
-        connection.execute(insert(archives).from_select(list(row), current))
+    connection.execute(insert(archives).from_select(list(row), current))
     blobs = select(versions.c.sha256, versions.c.size).distinct().subquery()
     for name, value in (
         ("archives", select(func.count()).select_from(archives)),
@@ -175,6 +185,14 @@ def _indexed_at_the_end(connection: Connection, table: Table) -> Iterator[None]:
     yield
     for index in table.indexes:
         index.create(connection)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _set_aside(place: Path) -> Path | None:
