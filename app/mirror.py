@@ -19,6 +19,7 @@ from app.fetch.confirm import HEAD_REFUSED
 from app.fetch.edition import Edition
 from app.fetch.fill import Fill, Job
 from app.fetch.flights import Flights
+from app.fetch.misses import Misses, is_miss
 from app.fetch.opening import PASSED_ON, judge
 from app.fetch.room import Room
 from app.fetch.shared import Limits, Shared
@@ -76,6 +77,7 @@ class Mirror:
         executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
         self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.room)
         self.flights = Flights(self._shared)
+        self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
 
@@ -98,6 +100,7 @@ class Mirror:
     async def stop(self) -> None:
         """Ends fills, and writes down what was counted."""
         await self.flights.stop()
+        await self.misses.stop()
         if self._flushing:
             self._flushing.cancel()
         await self.upstream.close()
@@ -174,7 +177,17 @@ class Mirror:
 
     def _offline(self, archive: ArchiveId) -> Offline:
         url = self.origins.of(archive).url_of(archive)
-        return Offline(f"The mirror is offline and does not have {url}.", "Fetch it while it is online.")
+        return Offline(f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it.")
+
+    async def missed(self, archive: ArchiveId, error: MirrorError, asked_by: str | None) -> MirrorError:
+        """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
+        listed = is_miss(error) and await self.misses.note(archive, asked_by)
+        if not listed or not isinstance(error, Offline):
+            return error
+        return Offline(
+            f"{error.detail} It is on the list of what is wanted now.",
+            "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
+        )
 
     async def head(self, archive: ArchiveId) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.

@@ -14,6 +14,7 @@ from app.serve import zerocopy
 from app.serve.access import check_may_change, check_may_read
 from app.serve.asgi import EXTENSION, App, ClientGone, RawFields, Receive, Request, Scope, Send
 from app.serve.body import Body
+from app.serve.client import client_address
 from app.serve.head import Representation, archive_head, for_one_client, problem
 from app.serve.hot import Hot
 from app.store.record import Record
@@ -43,7 +44,7 @@ class Gateway:
                 if scope["path"].startswith("/api/"):
                     check_may_change(answer.request, self._mirror.settings.token)
                 return await self._pages(scope, receive, send)
-            await answer.archive(archive)
+            await answer.answer(archive)
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
@@ -89,6 +90,17 @@ class _Answer:
         status, fields, body = problem(error)
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
+
+    async def answer(self, archive: ArchiveId) -> None:
+        """Answers; one that could not be fetched is on the wanted list before its client hears of it."""
+        try:
+            await self.archive(archive)
+        except MirrorError as error:
+            raise await self._mirror.missed(archive, error, self._address()) from None
+
+    def _address(self) -> str | None:
+        address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
+        return str(address) if address else None
 
     async def archive(self, archive: ArchiveId) -> None:
         self._origin = archive.authority
@@ -157,6 +169,7 @@ class _Answer:
         try:
             await asyncio.wait([following, gone], return_when=asyncio.FIRST_COMPLETED)
             if not following.done():
+                self._mirror.misses.left(fill, self._address())
                 raise ClientGone
             following.result()
         finally:

@@ -4,7 +4,7 @@ A point read takes some 50 µs and may run in the event loop; everything else be
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
@@ -19,10 +19,12 @@ from sqlalchemy.pool import QueuePool
 from app.errors import DataFolderError
 from app.origins.identity import ArchiveId
 from app.rules.conditions import Validators
+from app.store import wanted
 from app.store.listing import Listed, Page, Query, State, page_of, statement
 from app.store.migrations import from_1
-from app.store.record import Record
+from app.store.record import Record, archive_of
 from app.store.schema import VERSION, archives, counters, metadata, versions
+from app.store.wanted import Wanted, WantedPage
 
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
@@ -99,6 +101,21 @@ class Index:
             records = [_record(row) for row in connection.execute(query).mappings()]
         return [record for before, record in pairwise(records) if before.archive == record.archive]
 
+    def wanted(self, limit: int, after: str | None = None) -> WantedPage:
+        """One page of the wanted list, what was asked for last first; BadRequest if `after` is not a cursor of it."""
+        with self._engine.connect() as connection:
+            return wanted.page(connection, limit, after)
+
+    def all_wanted(self) -> list[Wanted]:
+        """The whole wanted list, by name."""
+        with self._engine.connect() as connection:
+            return wanted.every(connection)
+
+    def number_wanted(self) -> int:
+        """How many archives are wanted."""
+        with self._engine.connect() as connection:
+            return wanted.number(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading:
@@ -142,6 +159,15 @@ class Writing:
         add = insert(versions).values(**values)
         self._connection.execute(add.on_conflict_do_update(["key", "sha256"], set_=_newer(values, versions)))
         self._settle(record.archive, used)
+        self.unwant([record.archive])
+
+    def want(self, misses: Iterable[Wanted]) -> None:
+        """Puts archives on the wanted list, or adds to what it says of them; those that are there by now are left out."""
+        wanted.add(self._connection, misses)
+
+    def unwant(self, gone: Iterable[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it."""
+        return wanted.take_away(self._connection, gone)
 
     def forget(self, archive: ArchiveId, sha256: str | None = None) -> list[str]:
         """Takes all versions of an archive away, or that one. Returns digests whose blobs nobody needs any more."""
@@ -214,6 +240,7 @@ def _prepare(connection: Connection, url: str | URL) -> None:
         raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
     if version == 1:
         from_1(connection)
+    # From version 2 to 3 a table was added, which comes by itself.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -246,10 +273,8 @@ def _newer(values: Mapping[str, Any], table: Any) -> dict[str, Any]:
 
 
 def _record(row: RowMapping) -> Record:
-    authority, slash, target = row["key"].partition("/")
-    path, _, query = target.partition("?")
     return Record(
-        archive=ArchiveId(authority, slash + path, query),
+        archive=archive_of(row["key"]),
         sha256=row["sha256"],
         size=row["size"],
         md5=row["md5"],

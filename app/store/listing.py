@@ -67,7 +67,7 @@ def statement(query: Query) -> Select[Any]:
         found = found.where(archives.c.key >= query.prefix, archives.c.key < query.prefix + _END_OF_PREFIX)
     if query.after is not None:
         place = tuple_(*order)
-        at = tuple_(*_read(query.after, len(order)))
+        at = tuple_(*place_of(query.after, len(order)))
         found = found.where(place < at if query.descending else place > at)
     return found
 
@@ -85,10 +85,16 @@ def _order(query: Query) -> list[ColumnElement[Any]]:
 def _cursor(query: Query, row_id: int, last: Listed) -> str:
     values = {"used": last.used, "size": last.record.size, "fetched": last.record.fetched}
     place = [str(last.record.archive)] if query.order == "name" else [values[query.order], row_id]
+    return cursor_of(place)
+
+
+def cursor_of(place: list[Any]) -> str:
+    """A place in an ordered list, as text for URLs."""
     return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
 
 
-def _read(cursor: str, parts: int) -> list[Any]:
+def place_of(cursor: str, parts: int) -> list[Any]:
+    """The place of a cursor: a text if it has one part, else numbers. BadRequest if it is none."""
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:

@@ -91,6 +91,13 @@ class Record:
             raise ValueError(f"not a line of the journal: {error!r}") from None
 
 
+def archive_of(key: str) -> ArchiveId:
+    """The archive whose `str` is a row's key."""
+    authority, slash, target = key.partition("/")
+    path, _, query = target.partition("?")
+    return ArchiveId(authority, slash + path, query)
+
+
 def digest_etag(sha256: str) -> str:
     """The entity tag of bytes whose origin has no strong one."""
     return f'"sha256-{sha256}"'

@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 2."""
+"""The tables of the index, schema version 3."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 2
+VERSION = 3
 
 metadata = MetaData()
 
@@ -60,6 +60,20 @@ versions = Table(
     Index("versions_by_blob", "sha256"),
 )
 """All bytes that are kept for an archive, the current ones too."""
+
+wanted = Table(
+    "wanted",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("count", Integer, nullable=False),
+    Column("first", Float, nullable=False),
+    Column("last", Float, nullable=False),
+    Column("asked_by", Text),
+    Index("wanted_by_last", "last", "id"),
+)
+"""Archives that were asked for while they could not be fetched: how often, first and last when, and from which address the last
+time. None of them is in `archives`."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +22,7 @@ from app.store.record import Record
 from app.store.resumable import Leftovers
 from app.store.space import Space
 from app.store.tree import Tree
+from app.store.wanted import Wanted
 
 log = logging.getLogger("dataset_mirror.store")
 T = TypeVar("T")
@@ -98,6 +99,16 @@ class Store:
         with self.index.transaction() as writing:
             writing.refresh(record)
         return record
+
+    def want(self, misses: Iterable[Wanted]) -> None:
+        """Puts archives on the wanted list, but for those that are there. Blocks."""
+        with self.index.transaction() as writing:
+            writing.want(misses)
+
+    def unwant(self, archives: Iterable[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it. Blocks."""
+        with self.index.transaction() as writing:
+            return writing.unwant(archives)
 
     def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
         """Forgets an archive, or one version of it; returns the bytes that this freed. Blocks.

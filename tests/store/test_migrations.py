@@ -6,13 +6,24 @@ from pathlib import Path
 from app.store.index import Index
 from app.store.listing import Query
 from app.store.schema import VERSION
+from app.store.wanted import Wanted
 from tests.store import archive, record
 
 _NEW = ("private", "state")
 
 
+def to_version_2(path: Path) -> None:
+    """Takes away what version 3 added."""
+    database = sqlite3.connect(path)
+    database.execute("DROP TABLE wanted")
+    database.execute("PRAGMA user_version=2")
+    database.commit()
+    database.close()
+
+
 def to_version_1(path: Path) -> None:
-    """Takes away what version 2 added."""
+    """Takes away what version 2 added, and version 3."""
+    to_version_2(path)
     database = sqlite3.connect(path)
     for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'index' AND name LIKE 'archives_by_%'").fetchall():
         if name.startswith(("archives_by_state", "archives_by_origin_")):
@@ -47,3 +58,20 @@ def test_from_version_1(tmp_path: Path) -> None:
     with fresh._engine.connect() as connection:
         assert {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")} == names
     fresh.close()
+
+
+def test_from_version_2(tmp_path: Path) -> None:
+    """The wanted list comes, empty, and can be written; everything else stays."""
+    path = tmp_path / "index.db"
+    index = Index(f"sqlite:///{path}")
+    with index.transaction() as writing:
+        writing.publish(record(b"old", archive("/a"), 1.0), 1.0)
+    index.close()
+    to_version_2(path)
+    again = Index(f"sqlite:///{path}")
+    assert again.find(archive("/a")) is not None
+    assert again.all_wanted() == []
+    with again.transaction() as writing:
+        writing.want([Wanted(archive("/b"), 1, 2.0, 2.0)])
+    assert again.number_wanted() == 1
+    again.close()
