@@ -10,7 +10,7 @@ from app.airgap.scopes import UNKNOWN, Reader, Scope, Seen, walk
 _KERAS = re.compile(
     r"(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.(?:api|src|_tf_keras\.keras|_v2))*(?:\.(.+))?"
 )
-_URL = re.compile(r"https?://[^\s\"'<>`|\\]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
 _PLACEHOLDER = re.compile(r"[{}]|%(?:[sdr]|\()")
 _LOADERS = ("load_data", "get_word_index")
 
@@ -181,8 +181,10 @@ def _of_get_file(seen: Seen, reader: Reader) -> Iterator[Subject]:
     reader.used |= {id(node) for node in origins}
     if not isinstance(origin, str):
         yield Unclear("keras.utils.get_file, whose origin is a variable")
-    elif not origin.lower().startswith("file:"):
+    elif _URL.fullmatch(origin):
         yield Address(origin, certain=True)
+    elif not origin.lower().startswith("file:"):
+        yield Unclear("keras.utils.get_file, whose origin is no http or https URL")
 
 
 # Where a name stands

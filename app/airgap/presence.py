@@ -1,5 +1,6 @@
 """What of some archives a mirror has."""
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,6 +9,7 @@ from app.errors import BadRequest
 from app.origins.identity import parse_url
 from app.origins.table import Origins
 from app.store.store import Store
+from app.store.wanted import Wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,7 @@ class Presence:
     verified: bool = False
     """Whether its bytes have the catalog's digest."""
     fetching: bool = False
+    """Whether it is on its way; only a live server can tell."""
     size: int | None = None
 
 
@@ -39,6 +42,9 @@ class Known(Protocol):
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         """What it has of them."""
+
+    def want(self, urls: Iterable[str]) -> list[str]:
+        """Puts what is missing of them on its wanted list, and returns that."""
 
 
 def presence(store: Store, origins: Origins, url: str) -> Presence:
@@ -65,6 +71,14 @@ def names_of(origins: Origins) -> dict[str, list[str]]:
     return found
 
 
+def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: str | None = None) -> list[str]:
+    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks."""
+    missing = [one.url for one in (presence(store, origins, url) for url in urls) if one.listed and not one.present]
+    now = time.time()
+    store.want(Wanted(parse_url(url), 1, now, now, asked_by) for url in missing)
+    return missing
+
+
 class Here:
     """The store of this data folder."""
 
@@ -75,3 +89,6 @@ class Here:
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         return {url: presence(self._store, self._origins, url) for url in urls}
+
+    def want(self, urls: Iterable[str]) -> list[str]:
+        return put_on_list(self._store, self._origins, urls)

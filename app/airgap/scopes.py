@@ -200,11 +200,12 @@ class Reader:
         """`getattr(module, "name")`, `importlib.import_module("path")` and `__import__("path")`."""
         if isinstance(function, ast.Name) and function.id == "getattr" and others:
             name = self.constant(others[0], scope)
-            return frozenset(f"{path}.{name}" if path and isinstance(name, str) else None for path in self.paths(first, scope, depth + 1))
+            is_name = isinstance(name, str) and name.isidentifier()
+            return frozenset(f"{path}.{name}" if path and is_name else None for path in self.paths(first, scope, depth + 1))
         is_import = isinstance(function, ast.Name) and function.id == "__import__"
         if is_import or self.paths(function, scope, depth + 1) == {"importlib.import_module"}:
             path = self.constant(first, scope)
-            if isinstance(path, str):
+            if isinstance(path, str) and all(name.isidentifier() for name in path.split(".")):
                 return frozenset({path.partition(".")[0] if is_import else path})
         return frozenset({None})
 

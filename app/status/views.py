@@ -1,17 +1,22 @@
 """What the mirror knows, as models."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
+from app.airgap.presence import presence
 from app.errors import NoSuchPage
 from app.fetch.fill import Fill
 from app.mirror import Mirror
-from app.origins.identity import ArchiveId
+from app.origins.identity import ArchiveId, parse_url
 from app.status.models import (
     ArchiveDetail,
     ArchivePage,
     ArchiveSummary,
     Catalog,
+    Checked,
+    CheckedArchive,
     DatasetArchive,
     DatasetStatus,
     FailureStatus,
@@ -175,3 +180,14 @@ def _dataset(mirror: Mirror, name: str) -> DatasetStatus:
         size=sum(archive.size or 0 for archive in archives),
         archives=archives,
     )
+
+
+def checked(mirror: Mirror, urls: Iterable[str]) -> Checked:
+    """What of these URLs is there, each a point read."""
+    found = [presence(mirror.store, mirror.origins, url) for url in urls]
+    under_way = {str(fill.job.archive) for fill in mirror.flights} if any(one.listed and not one.present for one in found) else set()
+    archives = []
+    for one in found:
+        arriving = one.listed and not one.present and str(parse_url(one.url)) in under_way
+        archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
+    return Checked(archives=archives, offline=mirror.settings.offline)
