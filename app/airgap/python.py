@@ -24,6 +24,9 @@ def decoded(content: bytes, name: str) -> str:
 
 def parsed(source: str, place: str) -> ast.Module:
     """The syntax tree of a source; `place` has `{}` for a line. UsageError, which says which line, if it is not Python."""
+    if "\0" in source:  # which versions of Python refuse in different ways, without the line
+        line = source.partition("\0")[0].count("\n") + 1
+        raise UsageError(f"{place.format(line)}: the source has a null byte.", "Check that it is a script.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the source's style
@@ -31,8 +34,5 @@ def parsed(source: str, place: str) -> ast.Module:
     except SyntaxError as error:
         where = place.format(error.lineno or 1)
         raise UsageError(f"{where}: this is not Python as this version knows it: {error.msg}.", "Mend that line.") from None
-    except ValueError:
-        line = source.partition("\0")[0].count("\n") + 1
-        raise UsageError(f"{place.format(line)}: the source has a null byte.", "Check that it is a script.") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{place.format(1)}: it is nested too deeply to be read.", "Name the archives in a list instead.") from None
