@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from app.airgap.asks import Address, Ask, Part, asks_of, urls_in
-from app.airgap.lists import entries
+from app.airgap.lists import numbered, read_list
 from app.airgap.notebooks import cells_of
 from app.airgap.python import decoded, parsed
 from app.errors import BadRequest, UsageError
@@ -21,7 +21,12 @@ Names = Mapping[str, list[str]]
 
 
 def asks_in(given: str, names: Names) -> list[Ask]:
-    """What a script.py, a notebook.ipynb, a list, a URL, or a name or glob of the catalog asks for. UsageError if it is none of them."""
+    """What a script.py, a notebook.ipynb, a list (`-`: standard input), a URL, or a name or glob of the catalog asks for.
+
+    UsageError if it is none of them.
+    """
+    if given == "-":
+        return _of_list(read_list(given), "standard input", names)
     if "://" in given:
         return _of_url(given, GIVEN)
     suffix = Path(given).suffix.lower()
@@ -33,7 +38,7 @@ def asks_in(given: str, names: Names) -> list[Ask]:
         return [Ask(GIVEN, Address(url, certain=True)) for url in found]
     if not Path(given).exists():
         raise UsageError(f"There is no file and no archive of the catalog named {given!r}.", closest(given, names))
-    return _of_list(given, names)
+    return _of_list(_text(given), given, names)
 
 
 def _of_notebook(name: str) -> list[Ask]:
@@ -45,12 +50,11 @@ def _of_notebook(name: str) -> list[Ask]:
     return asks
 
 
-def _of_list(name: str, names: Names) -> list[Ask]:
+def _of_list(text: str, name: str, names: Names) -> list[Ask]:
     asks: list[Ask] = []
-    for number, line in enumerate(_text(name).splitlines(), start=1):
+    for number, entry in numbered(text):
         place = f"{name}:{number}"
-        for entry in entries(line):
-            asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
+        asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
     return asks
 
 

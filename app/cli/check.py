@@ -31,7 +31,9 @@ def command(configuration: Configuration, given: tuple[str, ...], mirror_url: st
 
     Scripts and notebooks are read, never run: keras.datasets, keras.applications, get_file, and URLs of known origins. What
     only a run can tell is listed as "cannot tell". Modules that a script imports are not followed: name them, too. A LIST has
-    a name or URL a line. Ends with 0 if all is there, 1 if something is missing or cannot be told, 2 for wrong usage.
+    a name or URL a line; - is one on standard input.
+
+    Ends with 0 if all is there, 1 if something is missing or cannot be told, 2 for wrong usage.
     """
     with _known(configuration, mirror_url) as known:
         rows = preflight(asks_in_all(given, known.names), known)

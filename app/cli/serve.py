@@ -35,7 +35,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
     store = open_store(configuration.settings)
     try:
         lock = store.lock()
-        listening = listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port, look_up=not settings.offline)
         url = url_of(listening)
         mirror = Mirror(configuration, store)
         app = create_app(mirror, listening.getsockname()[1])

@@ -85,6 +85,8 @@ def _kept(known: dict[str, Any]) -> Iterator[str]:
     limit = f" of {human(store['max_size'])} (max_size)" if store["max_size"] is not None else ""
     yield f"{number:,} {'archive' if number == 1 else 'archives'}, {human(store['blob_bytes'])}{limit} in {store['path']}"
     yield f"The disk ({store['file_system']}) has {human(store['free'])} free; {human(store['min_free'])} stay free (min_free)."
+    if known["wanted"]:
+        yield f"Asked for and not to be had: {known['wanted']:,} (dataset-mirror wanted)"
 
 
 def _fills(known: dict[str, Any]) -> Iterator[str]:

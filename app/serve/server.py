@@ -18,11 +18,19 @@ from app.settings import Settings
 log = logging.getLogger("dataset_mirror")
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; UsageError or DataFolderError, in a sentence, if there can be none."""
+def listen(host: str, port: int, *, look_up: bool = True) -> socket.socket:
+    """A listening socket; UsageError or DataFolderError, in a sentence, if there can be none.
+
+    `look_up`: whether a name server may be asked for `host`. It is not for localhost, which the machine itself knows.
+    """
+    flags = socket.AI_PASSIVE
+    if not look_up and host != "localhost":
+        flags |= socket.AI_NUMERICHOST
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=flags)[0]
     except OSError as error:
+        if not look_up:
+            raise UsageError(f"{host} is not an address, and offline no name is looked up.", "Give an address: --host 0.0.0.0") from None
         raise UsageError(f"{host} is not an address of this machine: {error.strerror}.", "Give another --host.") from None
     listening = socket.socket(family, kind, protocol)
     try:

@@ -13,18 +13,19 @@ from app.origins.model import CatalogEntry
 from app.origins.table import Origins
 from app.rules.host import own_address
 from app.status.html import PAGE_POLICY, page
-from app.status.models import ArchiveSummary, Status, UpstreamStatus
-from app.status.views import archives_of, status_of
+from app.status.models import ArchiveSummary, Status, UpstreamStatus, WantedArchive
+from app.status.views import archives_of, status_of, wanted_of
 from app.status.wording import count, size
 from app.store import listing
 
-FILLS_SHOWN, FAILURES_SHOWN, ARCHIVES_SHOWN = 20, 5, 50
+FILLS_SHOWN, FAILURES_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 20, 5, 10, 50
 EXAMPLE = "keras/boston_housing"
 """Small, with a digest, and in the preset that is on by default."""
 LINKS = (
     ("/docs", "API"),
     ("/status", "Status as JSON"),
     ("/status/archives", "All archives"),
+    ("/status/wanted", "Wanted"),
     ("/status/catalog", "Catalog"),
     ("/metrics", "Metrics"),
     ("/healthz", "Health"),
@@ -41,6 +42,8 @@ class Front:
     example: CatalogEntry | None
     now: float
     refresh: int | None = None
+    wanted: Sequence[WantedArchive] = ()
+    """What was asked for in vain last; `status` knows how many there are in all."""
 
     @property
     def state(self) -> str:
@@ -77,6 +80,7 @@ class Front:
             fills=sorted(self.status.fills, key=lambda fill: fill.waiting)[:FILLS_SHOWN],
             failures=self.status.failures[:FAILURES_SHOWN],
             resting=self.resting,
+            wanted=self.wanted,
             archives=self.archives,
             more=self.status.archives > len(self.archives),
             example=self.example,
@@ -97,7 +101,9 @@ def router(mirror: Mirror) -> APIRouter:
         """The mirror in one page, for people."""
         address = own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host"))
         kept = await archives_of(mirror, listing.Query("used", descending=True, limit=ARCHIVES_SHOWN))
-        return Front(address, await status_of(mirror), kept.archives, example_of(mirror.origins), time.time(), refresh).answer()
+        wanted = await wanted_of(mirror, WANTED_SHOWN)
+        status, example = await status_of(mirror), example_of(mirror.origins)
+        return Front(address, status, kept.archives, example, time.time(), refresh, wanted.wanted).answer()
 
     @routes.head("/", include_in_schema=False)
     async def head(request: Request) -> HTMLResponse:

@@ -68,6 +68,7 @@ class Status(BaseModel):
     offline: bool
     archives: int = Field(description="archives that are kept", examples=[12])
     archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
+    wanted: int = Field(description="archives that were asked for and could not be fetched", examples=[0])
     store: StoreStatus
     fills: list[FillStatus]
     failures: list[FailureStatus] = Field(description="the latest first")
@@ -102,6 +103,24 @@ class ArchivePage(BaseModel):
 
     archives: list[ArchiveSummary]
     next: str | None = Field(description="the cursor of what follows, for `after`; null at the end", examples=["WyJkYXRhIl0"])
+
+
+class WantedArchive(BaseModel):
+    """An archive that was asked for while it could not be fetched."""
+
+    url: str = Field(examples=[_CIFAR10])
+    name: str = Field(description="the catalog's name; empty if it has none", examples=["keras/cifar10"])
+    count: int = Field(description="how often it was asked for in vain", examples=[3])
+    first: Time = Field(description="the first time")
+    last: Time = Field(description="the last time")
+    asked_by: str | None = Field(description="the address that asked last; null if it is not known", examples=["192.0.2.7"])
+
+
+class WantedArchivePage(BaseModel):
+    """A part of the wanted list, what was asked for last first."""
+
+    wanted: list[WantedArchive]
+    next: str | None = Field(description="the cursor of what follows, for `after`; null at the end", examples=["WzEuMCwgMV0"])
 
 
 class VersionStatus(BaseModel):

@@ -19,8 +19,19 @@ from app.status import assets, docs, front
 from app.status.api import api
 from app.status.explain import explain
 from app.status.metrics import metrics
-from app.status.models import ArchiveDetail, ArchivePage, Catalog, Checked, Explanation, FillStatus, Health, State, Status
-from app.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of
+from app.status.models import (
+    ArchiveDetail,
+    ArchivePage,
+    Catalog,
+    Checked,
+    Explanation,
+    FillStatus,
+    Health,
+    State,
+    Status,
+    WantedArchivePage,
+)
+from app.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from app.store import listing
 from app.store.listing import Order
 
@@ -68,6 +79,14 @@ def _status(mirror: Mirror) -> APIRouter:
     ) -> ArchivePage:
         """What is stored, page by page."""
         return await archives_of(mirror, listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after))
+
+    @router.get("/status/wanted")
+    async def wanted(
+        limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
+        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> WantedArchivePage:
+        """What was asked for and could not be fetched, page by page; what was asked for last first."""
+        return await wanted_of(mirror, limit, after)
 
     @router.get("/status/archive")
     async def archive(url: ArchiveUrl) -> ArchiveDetail:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 
 from app.airgap.presence import presence
+from app.airgap.wanted import Wish, wishes
 from app.errors import NoSuchPage
 from app.fetch.fill import Fill
 from app.mirror import Mirror
@@ -25,6 +26,8 @@ from app.status.models import (
     StoreStatus,
     UpstreamStatus,
     VersionStatus,
+    WantedArchive,
+    WantedArchivePage,
 )
 from app.store.folder import file_system
 from app.store.listing import Listed, Query
@@ -41,6 +44,7 @@ async def status_of(mirror: Mirror) -> Status:
         offline=mirror.settings.offline,
         archives=totals.get("archives", 0),
         archive_bytes=totals.get("archive_bytes", 0),
+        wanted=await mirror.store.in_worker(mirror.store.index.number_wanted),
         store=_store(mirror),
         fills=fills_of(mirror),
         failures=_failures(mirror),
@@ -106,6 +110,17 @@ async def archives_of(mirror: Mirror, query: Query) -> ArchivePage:
     """One page of what is stored."""
     page = await mirror.store.in_worker(lambda: mirror.store.index.page(query))
     return ArchivePage(archives=[ArchiveSummary(**_summary(mirror, line)) for line in page.archives], next=page.next)
+
+
+async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
+    """One page of the wanted list."""
+    page = await mirror.store.in_worker(lambda: mirror.store.index.wanted(limit, after))
+    return WantedArchivePage(wanted=[_wanted(wish) for wish in wishes(page.wanted, mirror.origins)], next=page.next)
+
+
+def _wanted(wish: Wish) -> WantedArchive:
+    asked = wish.asked
+    return WantedArchive(url=wish.url, name=wish.name, count=asked.count, first=asked.first, last=asked.last, asked_by=asked.asked_by)
 
 
 async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:

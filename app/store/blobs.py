@@ -33,8 +33,8 @@ class Blobs:
         target = self.path(sha256)
         target.parent.mkdir(exist_ok=True)
         partial.rename(target)
-        _sync_folder(target.parent)
-        _sync_folder(self._folder)
+        sync_folder(target.parent)
+        sync_folder(self._folder)
 
     def size(self, sha256: str) -> int:
         """Bytes of the blob; 0 if it is not there."""
@@ -67,7 +67,8 @@ class Blobs:
                 yield entry.name, entry.stat().st_size
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Makes what was renamed in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -4,6 +4,7 @@ A point read takes some 50 µs and may run in the event loop; everything else be
 """
 
 import json
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,16 +30,18 @@ from app.store.wanted import Wanted, WantedPage
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
+REBUILD = "The archives are safe; make the index anew from archives.ndjson: dataset-mirror doctor --rebuild."
+
 
 class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
 
-    def __init__(self, url: str | URL) -> None:
-        """Opens or creates the database. DataFolderError if it is damaged or of another schema."""
+    def __init__(self, url: str | URL, *, new: bool = True) -> None:
+        """Opens the database. DataFolderError if it is damaged, of another schema, or missing though it may not be `new`."""
         self._engine = _engine(url)
         try:
             with self._engine.connect() as connection:
-                _prepare(connection, url)
+                _prepare(connection, url, new=new)
             self._reader = self._engine.connect()
             self._raw = self._reader.connection.cursor()
         except DataFolderError:
@@ -46,10 +49,7 @@ class Index:
             raise
         except DatabaseError as error:
             self._engine.dispose()
-            raise DataFolderError(
-                f"The index {url} cannot be opened: {error.orig}.",
-                "The archives are safe: archives.ndjson and the blobs hold all that the index knew.",
-            ) from error
+            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _mend(error)) from error
         self._reading = Lock()
 
     def close(self) -> None:
@@ -151,9 +151,14 @@ class Writing:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    @property
+    def connection(self) -> Connection:
+        """For statements about all rows at once."""
+        return self._connection
+
     def publish(self, record: Record, used: float) -> None:
         """Adds a version; it becomes current if it was fetched latest (ties: the smaller digest). Idempotent."""
-        values = _values(record)
+        values = values_of(record)
         if not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
         add = insert(versions).values(**values)
@@ -194,7 +199,7 @@ class Writing:
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
             return
-        row = {**_values(kept[0]), "origin": archive.authority, "state": _state(kept)}
+        row = {**values_of(kept[0]), "origin": archive.authority, "state": _state(kept)}
         put = insert(archives).values(**row, hits=0, used=used)
         self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
 
@@ -233,11 +238,19 @@ def _engine(url: str | URL) -> Engine:
     return engine
 
 
-def _prepare(connection: Connection, url: str | URL) -> None:
+def _mend(error: DatabaseError) -> str:
+    """What to do about a database that cannot be opened: if it is damaged it can be made anew, else it is in the way of its place."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return REBUILD if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else "Check that its folder can be written."
+
+
+def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not 0 <= version <= VERSION:
         raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
+    if version == 0 and not new:
+        raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
     # From version 2 to 3 a table was added, which comes by itself.
@@ -246,7 +259,8 @@ def _prepare(connection: Connection, url: str | URL) -> None:
     connection.exec_driver_sql("COMMIT")
 
 
-def _values(record: Record) -> dict[str, Any]:
+def values_of(record: Record) -> dict[str, Any]:
+    """A record as the columns that both tables have."""
     return {
         "key": str(record.archive),
         "sha256": record.sha256,

@@ -35,13 +35,21 @@ class Removal:
             raise ValueError(f"not a removal: {error!r}") from None
 
 
+Entry = Record | Removal
+
+
 class Journal:
     """The file of lines. Appending is serialised by the index' write transaction, which every caller holds."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def append(self, entry: Record | Removal) -> None:
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever published."""
+        return not self.path.exists() or self.path.stat().st_size == 0
+
+    def append(self, entry: Entry) -> None:
         """Adds a line, durably."""
         line = entry.to_line().encode() + b"\n"
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
@@ -53,7 +61,7 @@ class Journal:
         finally:
             os.close(descriptor)
 
-    def last(self) -> Record | Removal | None:
+    def last(self) -> Entry | None:
         """What the last whole line says, or None."""
         try:
             with self.path.open("rb") as file:
@@ -62,12 +70,12 @@ class Journal:
         except FileNotFoundError:
             return None
         for line in reversed(lines):
-            if (entry := _entry(line)) is not None:
+            if (entry := entry_of(line)) is not None:
                 return entry
         return None
 
 
-def _entry(line: bytes) -> Record | Removal | None:
+def entry_of(line: bytes) -> Entry | None:
     """What a line says; None if it was torn."""
     for kind in (Record, Removal):
         try:

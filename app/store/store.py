@@ -40,9 +40,9 @@ class Store:
         """Opens or creates the data folder; DataFolderError if it cannot be used."""
         self.folder = DataFolder(root.absolute())
         self.folder.prepare()
-        self.index = Index(self.folder.index_url(database))
-        self.blobs = Blobs(self.folder.blobs)
         self.journal = Journal(self.folder.journal)
+        self.index = Index(self.folder.index_url(database), new=self.journal.is_empty)
+        self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""

@@ -25,7 +25,7 @@ def keras(origin: Origin) -> Origin:
     return origin
 
 
-def fetch(origin: Origin, data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def fetch(origin: Origin, data: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """`dataset-mirror fetch` into this data folder, with the origin for every host."""
     settings: dict[str, Any] = {
         "data": str(data),
@@ -34,7 +34,7 @@ def fetch(origin: Origin, data: Path, *arguments: str) -> subprocess.CompletedPr
     }
     known = environment(data.parent, settings)
     command = [PROGRAM, "fetch", *arguments]
-    return subprocess.run(command, cwd=data.parent, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return subprocess.run(command, cwd=data.parent, env=known, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 def kept(data: Path, archive: str) -> bytes:
@@ -146,3 +146,63 @@ def test_a_url_that_no_origin_lists(keras: Origin, tmp_path: Path) -> None:
     assert done.stderr.startswith("dataset-mirror: No origin is named elsewhere.example.")
     assert done.stderr.count("\n") == 1
     assert keras.connections == 0
+
+
+LIST = f"""# What the cluster wants
+keras/boston_housing   # asked for twice
+
+{URL}/sets/own.bin?v=1	# the query is part of it
+{URL}/sets/none.bin
+"""
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])
+def test_a_list(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None:
+    """Lists, from files or standard input, are fetched together with what is named; what failed comes last, as such a list."""
+    data = mirror.data if live else tmp_path / "alone"
+    (tmp_path / "list.txt").write_text(LIST)
+    done = fetch(keras, data, f"{URL}/sets/own.bin", "--from", str(tmp_path / "list.txt"), "--from", "-", typed="keras/boston*\n")
+    assert done.returncode == 1
+    *_, summary, heading, failed = done.stdout.splitlines()
+    assert summary.startswith("3 of 4 archives are there ")
+    assert summary.endswith(", 1 failed.")
+    assert heading.startswith("# ")
+    assert failed == f"{URL}/sets/none.bin  # The origin answers 404 for {URL}/sets/none.bin."
+    keras.add("/sets/none.bin", body(10))
+    keras.clear()
+    again = fetch(keras, tmp_path / "other", "--from", "-", typed=f"{heading}\n{failed}\n")
+    assert (again.returncode, [request.target for request in keras.requests]) == (0, ["/sets/none.bin"])
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("keras/boston_huosing", "Did you mean keras/boston_housing"),
+        ("https://elsewhere.example/a.zip", "dataset-mirror add"),
+        ("https://data.example.org/sets/../a.zip", "'..'"),
+    ],
+)
+def test_a_wrong_line(keras: Origin, tmp_path: Path, line: str, said: str) -> None:
+    """A line that means nothing is named with its file and number; nothing is fetched, and it ends with 2."""
+    (tmp_path / "list.txt").write_text(f"# first\nkeras/boston_housing\n{line} # third\n")
+    done = fetch(keras, tmp_path / "data", "--from", "list.txt")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("dataset-mirror: list.txt, line 3: ")
+    assert said in done.stderr
+    assert keras.connections == 0
+
+
+@pytest.mark.parametrize("arguments", [(), ("--from", "none.txt"), ("--from", ".")], ids=["nothing", "no file", "a folder"])
+def test_nothing_to_read(keras: Origin, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Without names and without a list that can be read it says so, and ends with 2."""
+    done = fetch(keras, tmp_path / "data", *arguments)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_list_that_was_cut_off(keras: Origin, tmp_path: Path) -> None:
+    """A run that is repeated fetches only what is missing."""
+    data = tmp_path / "data"
+    assert fetch(keras, data, f"{URL}/sets/own.bin").returncode == 0
+    keras.clear()
+    assert fetch(keras, data, "--from", "-", typed=f"{URL}/sets/own.bin\nkeras/boston_housing\n").returncode == 0
+    assert {request.target for request in keras.requests} == {BOSTON}

@@ -59,7 +59,7 @@ def commands(page: Element) -> list[str]:
 def known(**changes: object) -> Status:
     """A status of an idle, empty mirror, with these changes."""
     store = StoreStatus(path="/srv", file_system="ext4", blob_bytes=0, promised=0, free=5_000, min_free=1_000, max_size=None)
-    idle: dict[str, object] = dict.fromkeys(("archives", "archive_bytes", "hits", "misses", "uptime"), 0)
+    idle: dict[str, object] = dict.fromkeys(("archives", "archive_bytes", "hits", "misses", "uptime", "wanted"), 0)
     idle |= dict.fromkeys(("bytes_served", "bytes_fetched", "bytes_saved"), 0)
     idle |= {"version": "1.2.3", "offline": False, "store": store, "fills": [], "failures": [], "upstreams": []}
     return Status.model_validate(idle | changes)

@@ -105,7 +105,7 @@ STEPS: dict[str, tuple[Callable[[], None], bool]] = {
     "before the journal": (before(Journal, "append"), False),
     "in the journal's line": (in_the_journals_line, False),
     "after the journal": (after(Journal, "append"), False),
-    "after the rename": (before(blobs, "_sync_folder"), True),
+    "after the rename": (before(blobs, "sync_folder"), True),
     "after the blob": (after(Blobs, "put"), True),
     "after the row": (after(Writing, "publish"), True),
     "before the commit": (at_the_commit("before"), True),

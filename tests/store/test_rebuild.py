@@ -1,0 +1,159 @@
+"""The index made anew from the journal and the blobs."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.errors import DataFolderError
+from app.settings import Settings
+from app.store.index import Index
+from app.store.listing import Query
+from app.store.rebuild import rebuild
+from app.store.store import Store
+from tests.store import archive, record
+
+ARCHIVES = [archive(f"/sets/{name}") for name in "abc"]
+
+
+def put(store: Store, data: bytes, **facts: Any) -> None:
+    """Publishes `data`; the facts are a record's."""
+    partial = store.new_partial()
+    partial.write(0, data)
+    partial.sync()
+    store.publish(partial.path, record(data, **facts))
+    partial.close()
+
+
+def knowledge(index: Index) -> tuple[object, ...]:
+    """All that the index knows, but for hits and last uses."""
+    listed = [(line.record, line.state) for line in index.every(Query())]
+    versions = [index.versions(record.archive) for record, _ in listed]
+    totals = {name: value for name, value in index.counters().items() if value}
+    return listed, versions, totals, index.old_versions()
+
+
+def lose(root: Path) -> None:
+    """The index is gone."""
+    for path in root.glob("index.db*"):
+        path.unlink()
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["put", "put", "remove", "remove version"]), st.integers(0, 2), st.binary(max_size=1), st.integers(1, 4)),
+    max_size=12,
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS)
+def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, bytes, int]]) -> None:
+    """After any publications and removals, the index that is made anew knows what the one before knew."""
+    root = tmp_path_factory.mktemp("data")
+    store = Store(root)
+    for what, which, data, at in events:
+        of = ARCHIVES[which]
+        if what == "put":
+            source = "catalog" if at % 2 else "computed"
+            put(store, data, of=of, fetched=float(at), source=source, checked=float(at), private=at == 3, fields=(("x-a", str(at)),))
+        else:
+            store.remove(of, record(data).sha256 if "version" in what else None)
+    before = knowledge(store.index)
+    empty = store.journal.is_empty
+    store.close()
+    lose(root)
+    if empty:
+        return
+    found = rebuild(Settings(data=root))
+    again = Store(root)
+    assert knowledge(again.index) == before
+    assert (found.torn, found.lost, found.aside) == (0, [], None)
+    again.close()
+
+
+def test_a_damaged_index(tmp_path: Path) -> None:
+    """The start says in a sentence what to do; the damaged database is set aside, and nothing of it is lost."""
+    store = Store(tmp_path)
+    put(store, b"some bytes")
+    store.close()
+    (tmp_path / "index.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(DataFolderError, match=r"cannot be opened: .*dataset-mirror doctor --rebuild") as caught:
+        Store(tmp_path)
+    assert "\n" not in str(caught.value)
+    (tmp_path / "index.db-wal").write_bytes(b"its log")
+    found = rebuild(Settings(data=tmp_path))
+    assert found.aside is not None
+    assert found.aside.read_bytes().startswith(b"this is no database")
+    assert found.aside.with_name(found.aside.name + "-wal").exists()
+    assert sorted(path.name for path in tmp_path.glob("index.db*") if "aside" not in path.name) == ["index.db"]
+    again = Store(tmp_path)
+    assert again.find(archive()) == record(b"some bytes")
+    again.close()
+    second = rebuild(Settings(data=tmp_path)).aside
+    assert second is not None
+    assert second != found.aside
+    assert found.aside.exists()
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["in the folder", "elsewhere"])
+@pytest.mark.parametrize("emptied", [False, True], ids=["gone", "emptied"])
+def test_a_lost_index(tmp_path: Path, elsewhere: bool, emptied: bool) -> None:
+    """Where archives were kept, a missing or empty database is not taken for a new one; it can be made anew where it was."""
+    database = f"sqlite:///{tmp_path}/local/index.db" if elsewhere else None
+    (tmp_path / "local").mkdir()
+    store = Store(tmp_path / "data", database=database)
+    put(store, b"some bytes")
+    store.close()
+    folder = tmp_path / ("local" if elsewhere else "data")
+    lose(folder)
+    if emptied:
+        (folder / "index.db").touch()
+    for _ in range(2):  # a refused start does not make the next one go
+        with pytest.raises(DataFolderError, match=r"is lost.*dataset-mirror doctor --rebuild"):
+            Store(tmp_path / "data", database=database)
+    assert rebuild(Settings(data=tmp_path / "data", database=database)).archives == 1
+    again = Store(tmp_path / "data", database=database)
+    assert again.find(archive()) == record(b"some bytes")
+    again.close()
+
+
+def test_what_is_not_there(tmp_path: Path) -> None:
+    """A blob that is missing or short is no archive; torn lines are passed over; both are told."""
+    store = Store(tmp_path)
+    for number, of in enumerate(ARCHIVES):
+        put(store, b"bytes" * (number + 1), of=of)
+    blobs = [store.blobs.path(record(b"bytes" * (number + 1)).sha256) for number in range(3)]
+    store.close()
+    blobs[0].unlink()
+    os.truncate(blobs[1], 3)
+    journal = tmp_path / "archives.ndjson"
+    journal.write_bytes(b'{"url": "https://torn\n\xff\xfe\n' + journal.read_bytes() + b'{"url": "https://da')
+    lose(tmp_path)
+    found = rebuild(Settings(data=tmp_path))
+    assert (found.archives, found.lines, found.torn) == (1, 6, 3)
+    assert sorted(one.split()[0] for one in found.lost) == [f"https://{of}" for of in ARCHIVES[:2]]
+    again = Store(tmp_path)
+    assert [again.find(of) is not None for of in ARCHIVES] == [False, False, True]
+    again.lock()
+    again.close()
+
+
+def test_beside_a_mirror(tmp_path: Path) -> None:
+    """While another process fills the folder nothing is done; the error names it."""
+    store = Store(tmp_path)
+    store.lock()
+    put(store, b"some bytes")
+    with pytest.raises(DataFolderError, match=f"in use by process {os.getpid()}"):
+        rebuild(Settings(data=tmp_path))
+    store.close()
+    assert not list(tmp_path.glob("*aside*"))
+
+
+def test_nothing_to_make_it_from(tmp_path: Path) -> None:
+    """A folder without a journal is said to be none, and stays as it is."""
+    with pytest.raises(DataFolderError, match=r"There is no .*archives\.ndjson"):
+        rebuild(Settings(data=tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
