@@ -140,7 +140,7 @@ def _asked(path: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
     elif area == "utils" and last == "get_file":
         yield from _of_get_file(seen, reader)
     elif not path and _is_argument_of(seen, "getattr") and not _is_known_getattr(seen, reader):
-        yield Unclear("keras, whose part is named by a variable")
+        yield _handed_on(path, seen)
 
 
 def _of_datasets(rest: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
@@ -148,7 +148,7 @@ def _of_datasets(rest: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
     if loader in _LOADERS:
         yield Dataset(name, loader)
     elif loader in ("", "__dict__") and _is_handed_on(seen, reader):
-        yield Unclear(f"{_written(f'datasets.{rest}'.rstrip('.'))}, handed on as a value")
+        yield _handed_on(f"datasets.{rest}".rstrip("."), seen)
 
 
 def _of_applications(path: str, last: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
@@ -157,7 +157,7 @@ def _of_applications(path: str, last: str, seen: Seen, reader: Reader) -> Iterat
         assert isinstance(seen.parent, ast.Call)
         yield _application(last, seen.parent, seen.scope, reader)
     elif (is_model or path.count(".") < 2 or last == "__dict__") and _is_handed_on(seen, reader):
-        yield Unclear(f"{_written(path)}, handed on as a value")
+        yield _handed_on(path, seen)
 
 
 def _application(name: str, call: ast.Call, scope: Scope, reader: Reader) -> Application:
@@ -219,6 +219,12 @@ def _is_handed_on(seen: Seen, reader: Reader) -> bool:
         case ast.AnnAssign(ast.Name()) | ast.NamedExpr() if not seen.scope.is_class:
             return False
     return not _is_called(seen) and not _is_known_getattr(seen, reader)
+
+
+def _handed_on(path: str, seen: Seen) -> Unclear:
+    what = _written(path).removesuffix(".__dict__")
+    chosen = _is_argument_of(seen, "getattr") or _is_argument_of(seen, "vars") or isinstance(seen.parent, ast.Subscript)
+    return Unclear(f"a part of {what} that a variable names" if chosen else f"{what}, handed on as a value")
 
 
 def _written(path: str) -> str:

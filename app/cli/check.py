@@ -43,7 +43,8 @@ def command(configuration: Configuration, given: tuple[str, ...], mirror_url: st
                 click.echo(json.dumps(_facts(row)))
         else:
             show(rows)
-            click.echo(summary(rows, offline=known.offline))
+            elsewhere = "on that mirror's machine" if mirror_url else ""
+            click.echo(summary(rows, "where there is a network" if known.offline else elsewhere))
     if want:
         click.echo(f"{len(wanted):,} {'is' if len(wanted) == 1 else 'are'} on the wanted list now: dataset-mirror wanted", err=True)
     sys.exit(0 if all(row.state == "present" for row in rows) else 1)

@@ -56,8 +56,8 @@ def _archive(row: Row) -> str:
     return f"{row.name} {row.url.rpartition('/')[2]}" if row.name else row.url
 
 
-def summary(rows: Sequence[Row], *, offline: bool) -> str:
-    """One sentence: how much is there, and what to do about the rest."""
+def summary(rows: Sequence[Row], where: str = "") -> str:
+    """One sentence: how much is there, and what to do about the rest; `where`, if not here."""
     archives = [row for row in rows if row.state != "cannot tell"]
     doubts = sum(len(row.places) for row in rows if row.state == "cannot tell")
     absent = [row for row in archives if row.state != "present"]
@@ -66,9 +66,9 @@ def summary(rows: Sequence[Row], *, offline: bool) -> str:
     said = _found(len(archives), len(absent))
     if commands := list(dict.fromkeys(row.get for row in absent if row.get)):
         said += f": {_together(commands)}"
-        said += " (where there is a network)" if offline else ""
+        said += f" ({where})" if where else ""
     if doubts:
-        said += f"; at {doubts} {'place' if doubts == 1 else 'places'} it cannot be told what is asked for"
+        said += f"; at {doubts:,} {'place' if doubts == 1 else 'places'} it cannot be told what is asked for"
     return f"{said}."
 
 
@@ -76,9 +76,9 @@ def _found(number: int, absent: int) -> str:
     if not number:
         return "No archive is asked for that can be told"
     if not absent:
-        return f"{'The archive is' if number == 1 else f'All {number} archives are'} there"
+        return f"{'The archive is' if number == 1 else f'All {number:,} archives are'} there"
     are = "is" if number - absent == 1 else "are"
-    return f"{number - absent} of {number} archives {are} there; {absent} {'is' if absent == 1 else 'are'} not"
+    return f"{number - absent:,} of {number:,} archives {are} there; {absent:,} {'is' if absent == 1 else 'are'} not"
 
 
 def _together(commands: Sequence[str]) -> str:

@@ -121,7 +121,7 @@ def _status(mirror: Mirror) -> APIRouter:
         ],
     ) -> Checked:
         """What of these archives is there. Nothing is fetched."""
-        return checked(mirror, url)
+        return await checked(mirror, url)
 
     @router.get("/healthz")
     async def healthz() -> Health:

@@ -1,7 +1,7 @@
 """What the mirror knows, as models."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 
@@ -197,12 +197,12 @@ def _dataset(mirror: Mirror, name: str) -> DatasetStatus:
     )
 
 
-def checked(mirror: Mirror, urls: Iterable[str]) -> Checked:
+async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
     """What of these URLs is there, each a point read."""
-    found = [presence(mirror.store, mirror.origins, url) for url in urls]
-    under_way = {str(fill.job.archive) for fill in mirror.flights} if any(one.listed and not one.present for one in found) else set()
+    found = await mirror.store.in_worker(lambda: [presence(mirror.store, mirror.origins, url) for url in urls])
+    under_way = {fill.job.archive for fill in mirror.flights}
     archives = []
     for one in found:
-        arriving = one.listed and not one.present and str(parse_url(one.url)) in under_way
+        arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
         archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
     return Checked(archives=archives, offline=mirror.settings.offline)

@@ -10,6 +10,14 @@ from app.errors import UsageError
 CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MNIST = Dataset("mnist", "load_data")
 
+DOUBTS = """
+from tensorflow import keras
+getattr(keras.datasets, name)
+vars(keras.applications)[name]
+f(keras.datasets.mnist)
+keras.utils.get_file("x", url)
+"""
+
 
 def asked_by(source: str) -> list[Ask]:
     return asks_of([Part(parsed(source, "a.py:{}"), "a.py:{}")])
@@ -127,6 +135,17 @@ def test_cannot_tell(source: str) -> None:
     asks = asked_by(source)
     assert {type(ask.subject) for ask in asks} == {Unclear}
     assert asks[-1].place == f"a.py:{source.count(chr(10)) + 1}" or "data or" in source
+
+
+def test_reasons() -> None:
+    """A doubt says what it is about."""
+    reasons = [str(subject.reason) for subject in subjects(DOUBTS) if isinstance(subject, Unclear)]
+    assert reasons == [
+        "a part of keras.datasets that a variable names",
+        "a part of keras.applications that a variable names",
+        "keras.datasets.mnist, handed on as a value",
+        "keras.utils.get_file, whose origin is a variable",
+    ]
 
 
 def test_several_meanings() -> None:
