@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import subprocess
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,17 @@ def test_not_listed(mirror: Mirror, tmp_path: Path) -> None:
         done.stdout.splitlines()[-1]
         == "1 of 2 archives is there; 1 is not: dataset-mirror add https://b.example.org/x/y.zip (on that mirror's machine)."
     )
+
+
+def test_on_its_way(mirror: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """What is being fetched is not there yet, and needs no command."""
+    shared_origin.add("/sets/slow.bin", body(5_000_000), rate=100_000)
+    connection = HTTPConnection("127.0.0.1", mirror.port, timeout=PATIENCE)
+    connection.request("GET", f"/{HOST}/sets/slow.bin")
+    shared_origin.wait_for(lambda: shared_origin.gets("/sets/slow.bin"))
+    done = check(tmp_path, "--mirror", mirror.url, "--json", f"{URL}/sets/slow.bin")
+    connection.close()
+    assert (done.returncode, [(row["state"], "get" in row) for row in rows(done)]) == (1, [("fetching", False)])
 
 
 @pytest.mark.parametrize("beside", ["--data", "--mirror"])
