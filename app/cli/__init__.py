@@ -7,7 +7,7 @@ import click
 
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
-    *("wanted", "export", "import", "have"),
+    *("check", "wanted", "export", "import", "have"),
     *("doctor", "demo"),
 )
 """Each verb is the module of that name, imported only when it is used, so that every command starts fast."""

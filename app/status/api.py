@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator
 from dataclasses import asdict
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
+from app.airgap.presence import put_on_list
 from app.errors import MirrorError
 from app.mirror import Mirror, Progress
+from app.serve.asgi import Request as Asked
+from app.serve.client import client_address
 from app.status.models import (
     Collection,
     CollectRequest,
@@ -21,6 +24,8 @@ from app.status.models import (
     Selection,
     VerifyProgress,
     VerifyRequest,
+    WantAnswer,
+    WantRequest,
 )
 from app.upkeep.garbage import collect, find_garbage
 from app.upkeep.stored import remove, select_stored
@@ -38,6 +43,14 @@ def api(mirror: Mirror) -> APIRouter:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
         archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
         return StreamingResponse(_fetch_lines(mirror.fetch(archives)), media_type=LINES)
+
+    @router.post("/want")
+    async def want(wanted: WantRequest, request: Request) -> WantAnswer:
+        """Puts archives on the wanted list, which is carried out of an air gap. What is there, or no origin lists, is left out."""
+        address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
+        asked_by = str(address) if address else None
+        listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))
+        return WantAnswer(wanted=listed)
 
     @router.post("/rm")
     async def rm(wanted: Selection) -> Removal:

@@ -188,6 +188,25 @@ class Explanation(BaseModel):
     asked: list[str] = Field(description="URLs that are asked for it, in order", examples=[[_CIFAR10]])
 
 
+class CheckedArchive(BaseModel):
+    """What this mirror has of one URL."""
+
+    url: str = Field(description="as it was asked for", examples=[_CIFAR10])
+    listed: bool = Field(description="whether an origin lists it", examples=[True])
+    leads: bool = Field(description="whether it is not listed, but the beginning of what is", examples=[False])
+    present: bool = Field(examples=[True])
+    verified: bool = Field(description="whether it has the catalog's digest", examples=[True])
+    fetching: bool = Field(description="whether it is on its way", examples=[False])
+    size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
+
+
+class Checked(BaseModel):
+    """What this mirror has of several URLs, and whether it could fetch what it lacks."""
+
+    archives: list[CheckedArchive]
+    offline: bool
+
+
 class Health(BaseModel):
     status: str = Field(examples=["ok"])
 
@@ -196,6 +215,18 @@ class FetchRequest(BaseModel):
     """What to fetch: catalog names, globs of them, or URLs."""
 
     archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["keras/mnist", "keras/applications/resnet*"]])
+
+
+class WantRequest(BaseModel):
+    """What to put on the wanted list: URLs of archives that an origin lists."""
+
+    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[[_CIFAR10]])
+
+
+class WantAnswer(BaseModel):
+    """What is on the wanted list now; archives that are there are not."""
+
+    wanted: list[str] = Field(examples=[[_CIFAR10]])
 
 
 class Selection(BaseModel):

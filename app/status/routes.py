@@ -19,8 +19,19 @@ from app.status import assets, docs, front
 from app.status.api import api
 from app.status.explain import explain
 from app.status.metrics import metrics
-from app.status.models import ArchiveDetail, ArchivePage, Catalog, Explanation, FillStatus, Health, State, Status, WantedArchivePage
-from app.status.views import archive_of, archives_of, catalog_of, fills_of, status_of, wanted_of
+from app.status.models import (
+    ArchiveDetail,
+    ArchivePage,
+    Catalog,
+    Checked,
+    Explanation,
+    FillStatus,
+    Health,
+    State,
+    Status,
+    WantedArchivePage,
+)
+from app.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from app.store import listing
 from app.store.listing import Order
 
@@ -96,6 +107,21 @@ def _status(mirror: Mirror) -> APIRouter:
     async def explanation(url: ArchiveUrl) -> Explanation:
         """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
         return explain(mirror, url)
+
+    @router.get("/status/check")
+    async def check(
+        url: Annotated[
+            list[str],
+            Query(
+                description="URLs of archives; several of them",
+                min_length=1,
+                max_length=1000,
+                examples=[["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]],
+            ),
+        ],
+    ) -> Checked:
+        """What of these archives is there. Nothing is fetched."""
+        return await checked(mirror, url)
 
     @router.get("/healthz")
     async def healthz() -> Health:

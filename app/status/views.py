@@ -1,18 +1,23 @@
 """What the mirror knows, as models."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from importlib.metadata import version
 
+from app.airgap.presence import presence
 from app.airgap.wanted import Wish, wishes
 from app.errors import NoSuchPage
 from app.fetch.fill import Fill
 from app.mirror import Mirror
-from app.origins.identity import ArchiveId
+from app.origins.identity import ArchiveId, parse_url
 from app.status.models import (
     ArchiveDetail,
     ArchivePage,
     ArchiveSummary,
     Catalog,
+    Checked,
+    CheckedArchive,
     DatasetArchive,
     DatasetStatus,
     FailureStatus,
@@ -190,3 +195,14 @@ def _dataset(mirror: Mirror, name: str) -> DatasetStatus:
         size=sum(archive.size or 0 for archive in archives),
         archives=archives,
     )
+
+
+async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
+    """What of these URLs is there, each a point read."""
+    found = await mirror.store.in_worker(lambda: [presence(mirror.store, mirror.origins, url) for url in urls])
+    under_way = {fill.job.archive for fill in mirror.flights}
+    archives = []
+    for one in found:
+        arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
+        archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
+    return Checked(archives=archives, offline=mirror.settings.offline)

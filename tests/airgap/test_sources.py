@@ -1,0 +1,67 @@
+"""What people may name: scripts, notebooks, lists, names, globs and URLs."""
+
+from pathlib import Path
+
+import pytest
+
+from app.airgap.asks import Address, Ask, Dataset
+from app.airgap.sources import GIVEN, asks_in, asks_in_all
+from app.errors import UsageError
+
+A, B, C = (f"https://a.org/{name}" for name in "abc")
+NAMES = {"keras/mnist": [A], "keras/imdb": [B, C]}
+
+
+def test_names_and_urls() -> None:
+    """A name means its archives, a glob those of several names, a URL itself; in the order given."""
+    assert asks_in_all(["keras/imdb", "https://b.org/x"], NAMES) == [Ask(GIVEN, Address(url, True)) for url in (B, C, "https://b.org/x")]
+    assert [ask.subject for ask in asks_in("keras/*", NAMES)] == [Address(url, True) for url in (A, B, C)]
+
+
+def test_a_list(tmp_path: Path) -> None:
+    """Each entry of a list has its line, comments and blank lines count; a byte order mark is none of it."""
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"\xef\xbb\xbf# for the cluster\r\n\r\nkeras/mnist # small\nhttps://b.org/x\n")
+    assert asks_in(str(file), NAMES) == [Ask(f"{file}:3", Address(A, True)), Ask(f"{file}:4", Address("https://b.org/x", True))]
+
+
+def test_a_declared_encoding(tmp_path: Path) -> None:
+    """A script in the encoding that it declares is read."""
+    (tmp_path / "a.py").write_bytes(b"# -*- coding: latin-1 -*-\nx = '\xe4'\nimport keras\nkeras.datasets.mnist.load_data()")
+    assert asks_in(str(tmp_path / "a.py"), NAMES) == [Ask(f"{tmp_path}/a.py:4", Dataset("mnist", "load_data"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("none.py", None, "cannot be read: No such file or directory."),
+        ("none.txt", None, "There is no file and no archive of the catalog named"),
+        ("a.py", b"x = 1\nx = = 2", "a.py:2: this is not Python"),
+        ("a.py", b"x\0", "a.py:1: the source has a null byte"),
+        ("a.py", b"x = '\xe4'", "is not a text in UTF-8"),
+        ("a.py", b"# coding: klingon\n", "nor in the encoding that it declares"),
+        ("a.py", b"x = 1\n" * 1_000_000, "too many for a script"),
+        ("a.py", b"-" * 100_000 + b"1", "nested too deeply"),
+        ("a.ipynb", b"{", "is not a notebook"),
+        ("a.ipynb", b"\xff", "is not a text in UTF-8"),
+        ("list.txt", b"keras/mnist\nkeras/mnst", "list.txt:2: the catalog has no archive named 'keras/mnst'. Did you mean keras/mnist"),
+        ("list.txt", b"ftp://a.org/b", "list.txt:1: ftp://a.org/b is not an http or https URL"),
+        ("binary", b"\x7fELF\xff\xfe\0", "is not a text in UTF-8"),
+    ],
+)
+def test_what_cannot_be_read(tmp_path: Path, name: str, content: bytes | None, said: str) -> None:
+    """It is wrong usage, said with the file, and with the line where there is one."""
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError) as error:
+        asks_in(str(tmp_path / name), NAMES)
+    assert said in str(error.value)
+    assert name in str(error.value)
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """A folder, and a URL of another scheme, are wrong usage."""
+    with pytest.raises(UsageError, match="Is a directory"):
+        asks_in(str(tmp_path), NAMES)
+    with pytest.raises(UsageError, match="not an http or https URL"):
+        asks_in("ftp://a.org/b", NAMES)
