@@ -52,6 +52,8 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
 def _sources(bundle: str) -> list[str]:
     """The bundles that an argument means; UsageError if there are none."""
     if bundle == "-":
+        if sys.stdin.isatty():
+            raise UsageError("A bundle does not come from a terminal.", "Give a file, or a pipe: dataset-mirror export - … |")
         return [bundle]
     path = Path(bundle)
     if not path.exists():

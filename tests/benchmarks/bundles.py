@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +21,12 @@ from tests.serving import HOST, PROGRAM, URL, environment
 ARCHIVES, EACH = 200, 10 * MIB
 SETTINGS = {"origins": [{"url": URL, "paths": ["/sets/"]}], "min_free": 0}
 PLAIN = "tar, sha256sum"
+WATCHING = """
+import resource, subprocess, sys
+subprocess.run(["bash", "-ec", sys.argv[1]], check=True, stdout=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+"""A small process in between: the high-water mark of a child begins with what its parent has at the fork."""
 
 
 def _bundles(bench: Bench) -> Figures:
@@ -34,14 +41,14 @@ def _bundles(bench: Bench) -> Figures:
         _run(times["export to a pipe"][PLAIN], f"tar cf - -C {made / 'blobs'} . | sha256sum")
         _run(times["export to a pipe"][OURS], f"{PROGRAM} export - --all --data {made} 2>/dev/null | cat >/dev/null")
         _run(times["export"][PLAIN], f"tar cf - -C {made / 'blobs'} . | tee {plain} | sha256sum && sync {plain}")
-        used = _run(times["export"][OURS], f"exec {PROGRAM} export {file} --all --data {made}")
-        grown["export"].append(used - _run([], f"exec {PROGRAM} export {plain} --all --data {bench.folder / 'one'}"))
+        used = _run(times["export"][OURS], f"{PROGRAM} export {file} --all --data {made}")
+        grown["export"].append(used - _run([], f"{PROGRAM} export {plain} --all --data {bench.folder / 'one'}"))
         for folder in (inside, unpacked):
             shutil.rmtree(folder, ignore_errors=True)
         unpacked.mkdir()
         _run(times["import"][PLAIN], f"cd {unpacked} && tar xf {file} && cd * && sha256sum -c --quiet manifest-sha256.txt && sync -f .")
-        used = _run(times["import"][OURS], f"exec {PROGRAM} import {file} --data {inside}")
-        grown["import"].append(used - _run([], f"exec {PROGRAM} import {plain} --data {inside}"))
+        used = _run(times["import"][OURS], f"{PROGRAM} import {file} --data {inside}")
+        grown["import"].append(used - _run([], f"{PROGRAM} import {plain} --data {inside}"))
     lines = [line for what, values in times.items() for line in _compared(what, values)]
     memory = [Line(OURS, values, "MiB", f"memory of {what}", "over one of 1 kB").at_most(40) for what, values in grown.items()]
     return Figures(bench.row, [*lines, *memory])
@@ -53,18 +60,15 @@ def _compared(what: str, values: dict[str, list[float]]) -> Sequence[Line]:
 
 
 def _run(times: list[float], script: str) -> float:
-    """Runs it, notes how many seconds that took, and returns the MiB of memory that its process had at most."""
+    """Runs it, notes how many seconds that took, and returns the MiB that the largest of its processes had at most."""
     os.sync()  # what the one before has left to write is not this one's
     began = time.perf_counter()
-    shell = subprocess.Popen(
-        ["bash", "-ec", f"set -o pipefail; {script}"], stdout=subprocess.DEVNULL, env=environment(Path.home(), SETTINGS)
-    )
-    _, status, used = os.wait4(shell.pid, 0)
+    watched = [sys.executable, "-SE", "-c", WATCHING, f"set -o pipefail; {script}"]
+    run = subprocess.run(watched, stdout=subprocess.PIPE, env=environment(Path.home(), SETTINGS), check=False)
     times.append(time.perf_counter() - began)
-    shell.returncode = os.waitstatus_to_exitcode(status)
-    if shell.returncode:
-        raise SystemExit(f"{script} ended with {shell.returncode}.")
-    return used.ru_maxrss / 1024
+    if run.returncode:
+        raise SystemExit(f"{script} ended with {run.returncode}.")
+    return int(run.stdout) / 1024
 
 
 def _made(folder: Path, archives: int, size: int) -> Path:
