@@ -14,10 +14,11 @@ import bagit  # type: ignore[import-untyped]
 import pytest
 
 from app.airgap import bag
+from app.cli import main
 from app.origins.identity import ArchiveId
 from app.store.record import Record
 from app.store.store import Store
-from tests.airgap.bundles import exported, rows, stored
+from tests.airgap.bundles import exported, failed, rows, stored, take
 from tests.origin import body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
 from tests.store import archive, record
@@ -70,6 +71,15 @@ def inside(tmp_path: Path) -> Iterator[Store]:
 def run(store: Store, *arguments: str, content: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """A command on the store's data folder."""
     return subprocess.run(command(store, *arguments), input=content, capture_output=True, timeout=PATIENCE, env=of(store), check=False)
+
+
+def here(monkeypatch: pytest.MonkeyPatch, store: Store, *arguments: str) -> object:
+    """The exit code of a command that runs in this process, which is faster."""
+    for name, value in of(store).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main([arguments[0], "--data", str(store.folder.root), *arguments[1:]])
+    return ended.value.code
 
 
 def command(store: Store, verb: str, *arguments: str) -> list[str]:
@@ -157,7 +167,7 @@ def test_a_wanted_list_is_exported(outside: Store, inside: Store, tmp_path: Path
 def test_what_the_inside_has_stays_out(outside: Store, inside: Store, tmp_path: Path) -> None:
     """`have` inside and `--minus` outside make a bundle of what is new; afterwards both sides have the same."""
     some = f"{URL}/sets/[0-4].zip"
-    assert run(inside, "import", "-", content=run(outside, "export", "-", some).stdout).returncode == 0
+    take(inside, run(outside, "export", "-", some).stdout)
     have = run(inside, "have").stdout
     lines = have.decode().splitlines()
     assert lines[0].startswith("#")
@@ -167,13 +177,13 @@ def test_what_the_inside_has_stays_out(outside: Store, inside: Store, tmp_path: 
     assert MANY["/sets/4.zip"] not in new.stdout
     assert MANY["/sets/5.zip"] in new.stdout
     assert b"/sets/4.zip" not in new.stdout
-    assert run(inside, "import", "-", content=new.stdout).returncode == 0
+    take(inside, new.stdout, any_origin=True)
     assert current(inside) == public(outside)
 
 
 def test_older_versions_go_along_if_that_is_said(outside: Store, inside: Store) -> None:
     """With --versions both bytes of a changed archive arrive, and the later ones are current."""
-    run(inside, "import", "-", content=run(outside, "export", "-", f"{URL}/sets/Case.zip", "--versions").stdout)
+    take(inside, run(outside, "export", "-", f"{URL}/sets/Case.zip", "--versions").stdout)
     assert [known.sha256 for known in inside.index.versions(ODD[0])] == [hashlib.sha256(data).hexdigest() for data in (b"newer", b"odd 0")]
 
 
@@ -189,9 +199,7 @@ def test_a_damaged_blob_is_named_and_cannot_spoil_the_inside(inside: Store, tmp_
     export = run(store, "export", "-", "--all")
     assert export.returncode == 1
     assert b"https://data.example.org/sets/b is damaged on the disk" in export.stderr
-    done = run(inside, "import", "-", content=export.stdout)
-    assert done.returncode == 1
-    assert b"sets/b are damaged" in done.stderr
+    assert list(failed(take(inside, export.stdout))) == [f"{URL}/sets/b"]
     assert {known.archive.path for known in current(inside)} == {"/sets/a"}
     store.close()
 
@@ -205,11 +213,11 @@ def test_a_file_that_cannot_be_written_is_one_sentence(outside: Store, tmp_path:
 
 
 @pytest.mark.parametrize("arguments", [[], ["--all", "keras/mnist"], ["--all", "--minus", "README.md"], ["keras/nothing"]])
-def test_what_cannot_be_meant_is_wrong_usage(outside: Store, tmp_path: Path, arguments: list[str]) -> None:
+def test_what_cannot_be_meant_is_wrong_usage(outside: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     """Nothing to export, two answers, a list that is none, a name that nothing has: exit code 2."""
     (tmp_path / "README.md").write_text("hello\n")
     given = [str(tmp_path / one) if one == "README.md" else one for one in arguments]
-    assert run(outside, "export", str(tmp_path / "a.tar"), *given).returncode == 2
+    assert here(monkeypatch, outside, "export", str(tmp_path / "a.tar"), *given) == 2
     assert not (tmp_path / "a.tar").exists()
 
 
@@ -254,7 +262,7 @@ def current_beside_leftovers(store: Store) -> list[Record]:
     return [known for known in map(store.find, [archive(path) for path in MANY] + ODD) if known]
 
 
-def test_a_folder_of_bundles_is_taken(outside: Store, inside: Store, tmp_path: Path) -> None:
+def test_a_folder_of_bundles_is_taken(outside: Store, inside: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk with several bundles, some unpacked, is one argument."""
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -262,7 +270,7 @@ def test_a_folder_of_bundles_is_taken(outside: Store, inside: Store, tmp_path: P
     (disk / "one.tar").write_bytes(exported(outside, one))
     (tmp_path / "other.tar").write_bytes(exported(outside, other))
     shutil.unpack_archive(tmp_path / "other.tar", disk)
-    assert run(inside, "import", str(disk)).returncode == 0
+    assert here(monkeypatch, inside, "import", str(disk)) == 0
     assert current(inside) == {*one, *other}
 
 
@@ -275,10 +283,10 @@ def test_a_bundle_that_is_none_does_not_stop_the_others(bundle: Path, outside: S
     assert current(inside) == public(outside)
 
 
-def test_a_bundle_that_is_not_there_is_wrong_usage(inside: Store, tmp_path: Path) -> None:
+def test_a_bundle_that_is_not_there_is_wrong_usage(inside: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that does not exist, or a folder without bundles, is said at once."""
-    assert run(inside, "import", str(tmp_path / "none.tar")).returncode == 2
-    assert run(inside, "import", str(tmp_path)).returncode == 2
+    assert here(monkeypatch, inside, "import", str(tmp_path / "none.tar")) == 2
+    assert here(monkeypatch, inside, "import", str(tmp_path)) == 2
 
 
 def test_a_live_server_serves_what_was_imported(bundle: Path, tmp_path: Path) -> None:
