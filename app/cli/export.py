@@ -83,7 +83,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
 
 def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]]) -> int:
     """Writes the bundle; returns how many archives failed."""
-    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-")
+    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-", size=planned.size)
     with shown:
         for name, error in missing:
             shown.show(Step(name, "failed", error=error, over=True))

@@ -262,6 +262,15 @@ def current_beside_leftovers(store: Store) -> list[Record]:
     return [known for known in map(store.find, [archive(path) for path in MANY] + ODD) if known]
 
 
+def test_imports_at_once_do_no_harm(bundle: Path, outside: Store, inside: Store) -> None:
+    """Two imports of the same bundle beside each other both end well, and everything is there once."""
+    both = [subprocess.Popen(command(inside, "import", str(bundle)), stdout=subprocess.DEVNULL, env=of(inside)) for _ in range(2)]
+    assert [each.wait(PATIENCE) for each in both] == [0, 0]
+    assert current(inside) == public(outside)
+    totals = inside.index.counters()
+    assert (totals["archives"], totals["blob_bytes"]) == (len(current(inside)), sum(size for _, size in inside.blobs))
+
+
 def test_a_folder_of_bundles_is_taken(outside: Store, inside: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk with several bundles, some unpacked, is one argument."""
     disk = tmp_path / "disk"
