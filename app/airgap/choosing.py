@@ -14,10 +14,16 @@ from app.upkeep.stored import select_stored
 _DIGEST = re.compile(r"([0-9a-fA-F]{64})(?:\s.*)?")
 
 
-def every(index: Index, *, versions: bool) -> Iterator[Record]:
-    """All that is stored, by name; `versions`: older ones, too. Blocks."""
+def every(index: Index, *, versions: bool, minus: frozenset[bytes] = frozenset()) -> Iterator[Record]:
+    """All that is stored, by name; `versions`: older ones, too. Blocks.
+
+    Without those whose bytes `minus` names, unless another archive has the same: whether the other side knows both it does not say.
+    """
+    shared = index.shared() if minus else frozenset()
     for line in index.every(Query(limit=1000)):
-        yield from _of(index, line.record, versions=versions)
+        for record in _of(index, line.record, versions=versions):
+            if bytes.fromhex(record.sha256) not in minus or record.sha256 in shared:
+                yield record
 
 
 def named(index: Index, origins: Origins, names: Iterable[str], *, versions: bool) -> Iterator[Record]:

@@ -27,8 +27,6 @@ class Plan:
     lines: bytes
     payload: tuple[Payload, ...]
     """By path."""
-    spared: int
-    """Archives whose bytes the other side has."""
     newest: float
     """When the latest of the bytes were fetched, in seconds since the epoch."""
 
@@ -44,13 +42,11 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset()) -> Pl
     A line without bytes is how the other side learns that bytes it has are another archive's, too. BundleError if the list of
     archives becomes too long to be read back.
     """
-    lines, first, spared, newest = bytearray(), dict[str, Record](), 0, 0.0
+    lines, first, newest = bytearray(), dict[str, Record](), 0.0
     for count, record in enumerate(records, 1):
         lines += record.to_line().encode() + b"\n"
         newest = max(newest, record.fetched)
-        if bytes.fromhex(record.sha256) in minus:
-            spared += 1
-        else:
+        if bytes.fromhex(record.sha256) not in minus:
             first.setdefault(record.sha256, record)
         if len(lines) > bag.MOST_TAG_BYTES:
             raise BundleError(f"One bundle cannot hold more than some {count:,} archives.", "Make several: give names or globs.")
@@ -59,7 +55,7 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset()) -> Pl
         Payload(names.path(record.archive, record.sha256), record.sha256, record.size, record.fetched, record.url)
         for record in first.values()
     ]
-    return Plan(bytes(lines), tuple(sorted(payload, key=lambda each: each.path)), spared, newest)
+    return Plan(bytes(lines), tuple(sorted(payload, key=lambda each: each.path)), newest)
 
 
 class Bundle:

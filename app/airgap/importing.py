@@ -83,7 +83,7 @@ class Import:
         try:
             lines = self._listing.lines_of(member)
         except BundleError as error:
-            return [Taken(member.name, "failed", error=error)], None
+            return [Taken(_plain(member.name), "failed", error=error)], None
         records, taken = self._judged(lines, member)
         if not records or self._is_there(records[0]):
             return [*taken, *self._without_bytes(records)], None
@@ -215,6 +215,11 @@ def _check_fits(member: Member, record: Record) -> None:
 
 def _gone(record: Record) -> BundleError:
     return BundleError(f"The bytes of {record.url} have gone from here meanwhile.", "Import the bundle again.")
+
+
+def _plain(name: str) -> str:
+    """A name as it can be shown: one of a bundle could make a terminal do things."""
+    return name if name.isascii() and name.isprintable() else ascii(name)
 
 
 def _named(line: bytes) -> str:

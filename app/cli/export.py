@@ -59,10 +59,13 @@ def command(
         if wanted is not None:
             found, missing = split(store.index, origins, entries(wanted.read_text(encoding="utf-8")))
             names = tuple(found)
-        records = every(store.index, versions=versions) if all_of_them else named(store.index, origins, names, versions=versions)
-        kept = _public(records, private=private)
-        planned = plan(kept, digests(minus) if minus else frozenset())
-        failed = _written(file, planned, store, missing, minus)
+        there = digests(minus) if minus else frozenset()
+        if all_of_them:
+            records = every(store.index, versions=versions, minus=there)
+        else:
+            records = named(store.index, origins, names, versions=versions)
+        planned = plan(_public(records, private=private), there)
+        failed = _written(file, planned, store, missing)
     sys.exit(1 if failed else 0)
 
 
@@ -78,11 +81,9 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
         click.echo(f"Private archives are left out: {left_out:,}. To take them along: --private", err=True)
 
 
-def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]], minus: Path | None) -> int:
+def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]]) -> int:
     """Writes the bundle; returns how many archives failed."""
-    if planned.spared:
-        click.echo(f"Archives whose bytes are left out, since {minus} has them: {planned.spared:,}.", err=True)
-    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-")
+    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-", size=planned.size)
     with shown:
         for name, error in missing:
             shown.show(Step(name, "failed", error=error, over=True))

@@ -2,12 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
 
 from app.errors import DataFolderError
-from app.mirror import Mirror, running
 from app.settings import Configuration
 from app.store.folder import DataFolder
 from app.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from app.mirror import Mirror
 
 
 @contextmanager
@@ -24,8 +27,10 @@ def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Sto
 
 
 @asynccontextmanager
-async def mirror_of(configuration: Configuration, *, new: bool = False, mend: bool = True) -> AsyncIterator[Mirror]:
+async def mirror_of(configuration: Configuration, *, new: bool = False, mend: bool = True) -> AsyncIterator["Mirror"]:
     """A mirror in this process, which has the folder's lock. `new`: the folder may be made; `mend`: leftovers are cleared first."""
+    from app.mirror import running  # with all that fetches: commands that only look need not wait for it
+
     with store_of(configuration, new=new) as store:
         store.lock(mend=mend)
         async with running(configuration, store) as mirror:

@@ -35,8 +35,8 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     there already is not written again. Ends with 1 if not all arrived.
     """
     configure("error")
-    shown = view(None, as_json=as_json)
     sources = [source for bundle in bundles for source in _sources(bundle)]
+    shown = view(None, as_json=as_json, size=_size(sources))
     claims = Claims(configuration.origins, any_origin, time.time())
     with store_of(configuration, new=True) as store, shown:
         store.clear_incoming()
@@ -52,6 +52,8 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
 def _sources(bundle: str) -> list[str]:
     """The bundles that an argument means; UsageError if there are none."""
     if bundle == "-":
+        if sys.stdin.isatty():
+            raise UsageError("A bundle does not come from a terminal.", "Give a file, or a pipe: dataset-mirror export - … |")
         return [bundle]
     path = Path(bundle)
     if not path.exists():
@@ -62,6 +64,12 @@ def _sources(bundle: str) -> list[str]:
     if not found:
         raise UsageError(f"There is no bundle in {bundle}.", f"A bundle is a .tar, or a folder with {DECLARATION}.")
     return found
+
+
+def _size(sources: list[str]) -> int | None:
+    """Bytes of all bundles; None if that is not known."""
+    sizes = [Path(source).stat().st_size for source in sources if Path(source).is_file()]
+    return sum(sizes) if len(sizes) == len(sources) else None
 
 
 def _take(one: Import, source: str, shown: View) -> None:

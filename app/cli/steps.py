@@ -34,11 +34,14 @@ class View(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-def view(total: int | None, *, as_json: bool, received: str = "are there", err: bool = False) -> View:
-    """The view that fits where the output goes; `total` archives are to come, if that is known. `err`: nothing to standard output."""
+def view(total: int | None, *, as_json: bool, received: str = "are there", err: bool = False, size: int | None = None) -> View:
+    """The view that fits where the output goes; `total` archives of `size` bytes are to come, as far as that is known.
+
+    `err`: nothing goes to standard output.
+    """
     if as_json:
         return _Json()
-    return (_Bars if sys.stderr.isatty() else _Lines)(total, received, err=err)
+    return _Bars(total, received, err=err, size=size) if sys.stderr.isatty() else _Lines(total, received, err=err)
 
 
 class _Json:
@@ -96,16 +99,19 @@ class _Lines:
 class _Bars(_Lines):
     """For terminals: a bar per archive under way, and one in total."""
 
-    def __init__(self, total: int | None, received: str, *, err: bool = False) -> None:
+    def __init__(self, total: int | None, received: str, *, err: bool = False, size: int | None = None) -> None:
         super().__init__(total, received, err=err)
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
         self._bars = Progress(*columns, console=Console(stderr=True))
-        self._all = self._bars.add_task("total", total=None)
+        self._all = self._bars.add_task("total", total=size)
+        self._size = size
         self._tasks: dict[str, object] = {}
         self._sizes: dict[str, tuple[int, int]] = {}
+        self._done = self._known = 0
+        """Bytes of all that were shown: there, and in all."""
 
     def __enter__(self) -> None:
         self._bars.start()
@@ -123,10 +129,11 @@ class _Bars(_Lines):
         task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
         self._tasks[step.url] = task
         self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
-        self._sizes[step.url] = (step.done, step.total or step.done)
-        done, total = (sum(sizes) for sizes in zip(*self._sizes.values(), strict=True))
+        before, now = self._sizes.get(step.url, (0, 0)), (step.done, step.total or step.done)
+        self._sizes[step.url] = now
+        self._done, self._known = self._done + now[0] - before[0], self._known + now[1] - before[1]
         of = f" of {self._total}" if self._total is not None else ""
-        self._bars.update(self._all, completed=done, total=total, description=f"total ({len(self._sizes)}{of})")
+        self._bars.update(self._all, completed=self._done, total=self._size or self._known, description=f"total ({len(self._sizes)}{of})")
         if step.over:
             self._bars.remove_task(task)  # type: ignore[arg-type]
             del self._tasks[step.url]

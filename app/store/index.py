@@ -12,7 +12,7 @@ from itertools import pairwise
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import QueuePool
@@ -31,6 +31,7 @@ MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
 
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
+_DIGESTS = "SELECT DISTINCT sha256 FROM versions WHERE sha256 > ? ORDER BY sha256 LIMIT ?"
 _STEP = 20_000
 """Rows that are read at once where all are."""
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
@@ -101,12 +102,17 @@ class Index:
     def digests(self) -> Iterator[str]:
         """Every digest that some version has, in order; no transaction stays open between its steps."""
         last: str | None = ""
-        step = select(versions.c.sha256).where(versions.c.sha256 > bindparam("last")).distinct().order_by(versions.c.sha256).limit(_STEP)
         while last is not None:
-            with self._engine.connect() as connection:
-                found = connection.execute(step, {"last": last}).scalars().all()
-            yield from found
-            last = found[-1] if len(found) == _STEP else None
+            with self._engine.connect() as connection:  # below SQLAlchemy, whose rows would take longer than all the rest
+                found = connection.connection.cursor().execute(_DIGESTS, (last, _STEP)).fetchall()
+            yield from (row[0] for row in found)
+            last = found[-1][0] if len(found) == _STEP else None
+
+    def shared(self) -> frozenset[str]:
+        """Digests that several versions have, of one archive or of several."""
+        several = select(versions.c.sha256).group_by(versions.c.sha256).having(func.count() > 1)
+        with self._engine.connect() as connection:
+            return frozenset(connection.execute(several).scalars())
 
     def old_versions(self) -> list[Record]:
         """Versions that are not current any more."""

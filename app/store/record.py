@@ -96,10 +96,11 @@ class Record:
 
     def _check(self) -> None:
         """ValueError or TypeError if a value is of the wrong type or cannot be."""
-        texts = [self.scheme, *(text for field in self.fields for text in field)]
+        texts = [text for field in self.fields for text in field]
         maybe = [self.md5, self.validators.etag, self.validators.last_modified]
         if not (
-            _SHA256.fullmatch(self.sha256)
+            self.scheme in ("http", "https")
+            and _SHA256.fullmatch(self.sha256)
             and (self.md5 is None or _MD5.fullmatch(self.md5))
             and type(self.size) is int
             and 0 <= self.size <= _MOST_BYTES

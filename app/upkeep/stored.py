@@ -4,13 +4,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import partial
+from typing import TYPE_CHECKING
 
 from app.errors import UsageError
-from app.mirror import Mirror
 from app.origins.identity import parse_url
 from app.origins.table import Origins
 from app.store.index import Index
 from app.store.listing import Listed, Query
+
+if TYPE_CHECKING:
+    from app.mirror import Mirror
 
 _WILDCARDS = "*?["
 
@@ -47,7 +50,7 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
         yield from (line for line in lines if fnmatchcase(str(line.record.archive), pattern))
 
 
-async def remove(mirror: Mirror, wanted: Iterable[str]) -> list[Removed]:
+async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     """Removes stored archives, all versions of them; what is being read is read to its end."""
     store = mirror.store
     lines = await store.in_worker(lambda: select_stored(store.index, mirror.origins, list(wanted)))

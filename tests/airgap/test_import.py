@@ -231,6 +231,7 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "an absolute path": (lambda: with_a(special("/data/a.zip", tarfile.REGTYPE, size=len(A)), A), OF_A.url),
     "other bytes": (lambda: with_a(sized("data/a.zip", len(A)), A[::-1]), "damaged"),
     "a name that is twice there": (lambda: tar([*GOOD.items(), *FILES.items(), ("data/b.zip", b"again")]), "came before"),
+    "a name that writes to the terminal": (lambda: with_a(sized("data/\x1b]0;a\udcff.zip", len(A)), A), "'bag/data/\\x1b]0;a"),
     "a file that the list does not know": (lambda: tar([*GOOD.items(), *FILES.items(), ("data/c", b"c")]), "not in the manifest"),
 }
 """How each is made, and what is said of it; `b.zip` must arrive all the same."""

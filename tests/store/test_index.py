@@ -109,6 +109,14 @@ class IndexCompliance(ABC):
         assert len(index.versions(FULL.archive)) == 1
         assert index.counters() == {"archives": 1, "archive_bytes": FULL.size, "blob_bytes": FULL.size}
 
+    def test_all_digests_come_in_order(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each digest comes once, in order, in however many steps; and those that several archives have are known."""
+        monkeypatch.setattr("app.store.index._STEP", 3)
+        known = [record(b"%d" % number, archive(f"/sets/{number}")) for number in range(7)]
+        publish(index, *known, record(b"3", archive("/sets/other")))
+        assert list(index.digests()) == sorted(each.sha256 for each in known)
+        assert index.shared() == {known[3].sha256}
+
     def test_an_error_takes_everything_back(self, index: Index) -> None:
         """If anything fails inside a transaction nothing of it happened, and the next one works."""
 

@@ -83,6 +83,8 @@ KNOWN = json.loads(record().to_line())
                 ("url", "ftp://a.org/b"),
                 ("url", "https://a.org/../b"),
                 ("url", "https://[::1/b"),
+                ("url", "a.org/b"),
+                ("url", "HTTPS://a.org/b"),
                 ("sha256", None),
                 ("sha256", "../../secret"),
                 ("sha256", "AB" * 32),

@@ -405,6 +405,27 @@ def test_what_comes_in_is_published_without_the_lock(store: Store) -> None:
     check_agreement(store, {archive()})
 
 
+def test_bytes_that_are_kept_become_another_archive_too(store: Store) -> None:
+    """Without a copy, and in the journal like any publication; bytes that are not kept cannot."""
+    publish(store, DATA, record(DATA, OLD))
+    inode = store.blobs.inode(record(DATA).sha256)
+    assert store.also(record(DATA, OTHER)) == record(DATA, OTHER)
+    assert store.also(record(b"not there", OTHER)) is None
+    assert store.blobs.inode(record(DATA).sha256) == inode
+    check_agreement(store, {OLD, OTHER})
+
+
+def test_what_killed_imports_left_can_be_cleared(store: Store) -> None:
+    """Beside a server, files of imports that nobody writes any more go, and nothing else of partial/ does."""
+    (store.folder.partial / "in-1-killed").write_bytes(b"half")
+    fill = store.new_partial()
+    fill.write(0, b"under way")
+    with store.incoming() as partial:
+        assert Store(store.folder.root).clear_incoming() == 4
+        assert sorted(store.folder.partial.iterdir()) == sorted([partial.path, fill.path])
+    fill.discard()
+
+
 def test_partial_files_have_names_of_their_own(store: Store) -> None:
     """Each fill gets an empty file in partial/."""
     partials = [store.new_partial() for _ in range(3)]
