@@ -1,6 +1,6 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -72,13 +72,15 @@ class Origins:
             return [archive]
         found = [entry.archive for entry in self.catalog if entry.name and fnmatchcase(entry.name, wanted)]
         if not found:
-            raise UsageError(f"The catalog has no archive named {wanted!r}.", self._closest(wanted))
+            names = sorted({entry.name for entry in self.catalog if entry.name})
+            raise UsageError(f"The catalog has no archive named {wanted!r}.", self.closest(wanted, names))
         return found
 
-    def _closest(self, wanted: str) -> str:
+    @staticmethod
+    def closest(wanted: str, names: Sequence[str]) -> str:
+        """What to say to a name that is none of the sorted `names`."""
         from difflib import get_close_matches  # slow to import, needed only here
 
-        names = sorted({entry.name for entry in self.catalog if entry.name})
         near = get_close_matches(wanted, names, n=3, cutoff=0.5) or [name for name in names if wanted in name][:3]
         return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
 
