@@ -5,8 +5,8 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "demo")
-"""Each verb is the module of that name, imported only when it is used, so that every command starts fast."""
+COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "keras-home", "demo")
+"""Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 
 
 class _Verbs(click.Group):
@@ -16,7 +16,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"app.cli.{cmd_name}").command
+        command: click.Command = import_module(f"app.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
