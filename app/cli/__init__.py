@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "keras-home", "demo")
+COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "keras-home", "adopt", "demo")
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 
 

@@ -11,13 +11,13 @@ import click
 import httpx
 
 from app.airgap.copying import STEP, Copying
-from app.airgap.keras_folder import Blobs, KerasFolder, Source, advice
+from app.airgap.keras_folder import Blobs, KerasFolder, Put, Source, advice
 from app.airgap.keras_home import KerasFile, KerasHome, lacking, plan
 from app.cli import live
 from app.cli.here import store_of
 from app.cli.logs import configure
 from app.cli.options import configured
-from app.cli.steps import Step, view
+from app.cli.steps import Step, paced, view
 from app.errors import NoSuchPage, OriginUnreachable, UsageError
 from app.settings import Configuration
 
@@ -54,9 +54,13 @@ def _fill(target: KerasFolder, home: KerasHome, source: Source, *, as_json: bool
         for one in home.missing:
             shown.show(Step(one.url, "missing", error=lacking([one]), over=True))
         for file in home.files:
-            for put in target.put(file, source):
-                shown.show(Step(file.url, put.state, put.done, file.size, put.error, put.over))
+            for step in paced(_step(put) for put in target.put(file, source)):
+                shown.show(step)
     return shown.failed
+
+
+def _step(put: Put) -> Step:
+    return Step(put.file.url, put.state, put.done, put.file.size, put.error, put.over)
 
 
 @contextmanager
