@@ -95,8 +95,8 @@ class Adoption:
         if self._has(claim, digests[0]):
             yield Adopted(path, "present", size, size, claim.url, claim.proven)
             return
-        if missing := self._store.space.missing(size):
-            raise self._store.space.full(size, claim.url, f"{missing:,} bytes must go first.")
+        if self._store.space.missing(size):
+            raise self._store.space.full(size, claim.url)
         with self._store.incoming() as partial:
             with partial.duplicate() as target:
                 copying = Copying(target.fileno(), md5=len(digests) > 1)

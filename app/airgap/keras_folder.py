@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -77,7 +78,7 @@ class KerasFolder:
     def _put(self, file: KerasFile, source: Source) -> Generator[Put, None, bool]:
         """Returns whether anything was missing."""
         good: Path | None = None
-        absent: list[Path] = []
+        absent: dict[Path, Finding] = {}
         for place in (self.root / path for path in file.paths):
             finding = yield from _finding(place, file)
             if finding == "unknown":
@@ -85,14 +86,17 @@ class KerasFolder:
                     f"{place} is another file than the mirror's, and no digest is known that tells which is right: it stays.",
                     "If it may go, move it away and run this again.",
                 )
-            if finding == "wrong":
-                self._set_aside(place)
             if finding == "good":
                 good = good or place
             else:
-                absent.append(place)
-        for place in absent:
-            yield from _written(place, file, _Copy(good) if good else source, good)
+                absent[place] = finding
+        for place, finding in absent.items():
+            with _fresh(place) as fresh:
+                if good is None or not _linked(good, fresh):
+                    yield from _copied(fresh, file, _Copy(good) if good else source)
+                if finding == "wrong":  # only now: until the right one is there, it may be better than nothing
+                    self._set_aside(place)
+                fresh.replace(place)
             good = good or place
         return bool(absent)
 
@@ -140,15 +144,14 @@ def _finding(place: Path, file: KerasFile) -> Generator[Put, None, Finding]:
     return "wrong" if surely else "unknown"
 
 
-def _written(place: Path, file: KerasFile, source: Source, good: Path | None) -> Iterator[Put]:
-    """Puts the archive there at once and whole: as a link to the `good` one, else by a copy that was verified and fsynced."""
+@contextlib.contextmanager
+def _fresh(place: Path) -> Iterator[Path]:
+    """A name beside the place, for what is to be put there at once and whole; gone at the end if it was not."""
     place.parent.mkdir(parents=True, exist_ok=True)
     _clear(place)
     fresh = place.with_name(f".{place.name}.{secrets.token_hex(4)}.part")
     try:
-        if good is None or not _linked(good, fresh):
-            yield from _copied(fresh, file, source)
-        fresh.replace(place)
+        yield fresh
     finally:
         fresh.unlink(missing_ok=True)
 
@@ -162,6 +165,7 @@ def _linked(good: Path, fresh: Path) -> bool:
 
 
 def _copied(fresh: Path, file: KerasFile, source: Source) -> Iterator[Put]:
+    """A new file with the archive's bytes, verified and durable."""
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         copying = Copying(descriptor, md5=any(len(digest) == 32 for digest in file.digests))
@@ -188,15 +192,15 @@ def _clear(place: Path) -> None:
 
 def advice(root: Path, environment: dict[str, str]) -> list[str]:
     """What Keras does with this folder, where that is not what one expects."""
-    usual = Path("~/.keras").expanduser()
-    mine = f"Make one of your own that leads there: mkdir -p ~/keras && cp -rs {root}/. ~/keras/ && export KERAS_HOME=~/keras"
+    usual, place = Path("~/.keras").expanduser(), shlex.quote(str(root))
+    mine = f"Make one of your own that leads there: mkdir -p ~/keras && cp -rs {place}/. ~/keras/ && export KERAS_HOME=~/keras"
     if not os.access(root, os.W_OK):
         return [f"You may not write to {root}, so Keras ignores it and uses /tmp/.keras. {mine}"]
     if root == usual.absolute():
         other = environment.get("KERAS_HOME")
         return [f"KERAS_HOME is {other} here: Keras 3 looks there, Keras 2 and tf_keras here."] if other and Path(other) != root else []
     return [
-        f"For Keras 3: export KERAS_HOME={root}",
+        f"For Keras 3: export KERAS_HOME={place}",
         f"Whoever may not write to it: Keras ignores such a folder and uses /tmp/.keras. {mine}",
         "Keras 2 and tf_keras ignore KERAS_HOME. For them: dataset-mirror keras-home ~/.keras",
     ]

@@ -138,6 +138,15 @@ def test_a_blob_that_goes_meanwhile(keras: Mirror, last: Path, how: str) -> None
     assert "Broke off an answer: The blob of" in keras.log
 
 
+def test_a_client_that_leaves(keras: Mirror) -> None:
+    """A client that leaves in mid-body is nobody's trouble: the log has no traceback, and the next one is served."""
+    with socket.create_connection(("127.0.0.1", keras.port), PATIENCE) as connection:
+        connection.sendall(b"GET /keras-home.tar?only=large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert members(keras, "large")["models/a-large.h5"].size == SIZES["large.bin"]
+    assert "Traceback" not in keras.log
+
+
 def test_a_blob_that_is_gone_before(keras: Mirror, last: Path) -> None:
     """A blob that is gone when the tree is asked for counts as missing, before the first byte."""
     last.unlink()
