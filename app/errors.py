@@ -6,6 +6,7 @@ MirrorError
 ├── NotAllowed          403    no origin lists this host or path
 ├── Forbidden           403    this client may not do this
 ├── NoSuchPage          404    a path of the mirror itself that does not exist
+├── NotStored           404    the mirror has not all that was asked for, and may not send a part
 ├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
 ├── MethodNotAllowed    405
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
@@ -75,6 +76,12 @@ class NoSuchPage(MirrorError):
     status = 404
     title = "No such page"
     problem = "no-such-page"
+
+
+class NotStored(MirrorError):
+    status = 404
+    title = "Not all of it is stored"
+    problem = "not-stored"
 
 
 class OriginSaysNo(MirrorError):

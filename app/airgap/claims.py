@@ -39,7 +39,7 @@ class Claims:
         expected = self.origins.expected(record.archive)
         if expected and expected.sha256 and not expected.md5 and record.sha256 not in expected.sha256:
             raise _mismatch(record)
-        return replace(record, validators=_validators(record.validators), fields=_fields(record), md5=None, source="computed")
+        return replace(record, validators=_validators(record.validators), fields=_fields(record), md5=None, source=_unproven(record))
 
     def wants_md5(self, record: Record) -> bool:
         """Whether the catalog knows the archive by an MD5."""
@@ -49,7 +49,7 @@ class Claims:
     def settled(self, record: Record, md5: str | None) -> Record:
         """The record of bytes that have its digest, and `md5` if that was wanted; DigestMismatch if our catalog expects others."""
         expected = self.origins.expected(record.archive)
-        source: DigestSource = "computed"
+        source = _unproven(record)
         if expected and expected.has_digest:
             if record.sha256 not in expected.sha256 and md5 not in expected.md5:
                 raise _mismatch(record)
@@ -57,6 +57,11 @@ class Claims:
         elif expected and expected.size not in (None, record.size):
             raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not taken.")
         return replace(record, md5=md5 if self.wants_md5(record) else None, source=source)
+
+
+def _unproven(record: Record) -> DigestSource:
+    """Where its digest is known from while our own catalog does not prove it; what was believed stays so."""
+    return "adopted" if record.source == "adopted" else "computed"
 
 
 def _mismatch(record: Record) -> DigestMismatch:

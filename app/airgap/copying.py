@@ -1,76 +1,74 @@
-"""Bytes that pass from a file to another, hashed on the way: in a thread beside the reading and writing, since hashing frees the GIL."""
+"""Files copied and hashed in one go: sharing the blocks of the original where the file system can (reflink).
 
+Never by a hard link between the store and a place where somebody may write: Keras writes a file that it fetches again in
+place, and that would be the blob.
+"""
+
+import fcntl
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, Self
+import os
+import sys
+from collections.abc import Iterator
 
 STEP = 1024 * 1024
-"""Bytes per read: two buffers of it are all that is ever in memory."""
+_FICLONE = 0x40049409
+"""Linux's request to share the blocks of another file: btrfs, XFS, bcachefs, NFS 4.2 and others can."""
 
 
-class Reads(Protocol):
-    """Something that can be read in order."""
+class Copying:
+    """Bytes on their way into the empty file `target`, a descriptor for reading and writing; blocks. `done` in bytes."""
 
-    def readinto(self, buffer: memoryview, /) -> int:
-        """Fills the buffer as far as one read goes; 0 at the end."""
-
-
-class Passing:
-    """Passes bytes, file after file; a context manager."""
-
-    def __init__(self) -> None:
-        self._buffers = [memoryview(bytearray(STEP)) for _ in range(2)]
-        self._pool = ThreadPoolExecutor(1, "digest")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> "Passed":
-        """Reads `size` bytes, fewer if the source ends, and gives them to `write`; its errors come out. Blocks."""
-        passed, hashed, left = Passed(md5=md5), None, size
-        while left and (read := source.readinto(self._buffers[0][: min(STEP, left)])):
-            buffer, left = self._buffers[0], left - read
-            if hashed:
-                hashed.result()  # the other buffer is free after this
-            hashed = self._pool.submit(passed.take, buffer[:read])
-            self._buffers.reverse()
-            try:
-                write(buffer[:read])
-            except BaseException:
-                _wait(hashed)
-                raise
-        _wait(hashed)
-        return passed
-
-
-def _wait(hashed: "Future[None] | None") -> None:
-    if hashed:
-        hashed.result()
-
-
-class Passed:
-    """How many bytes have passed, and their digests."""
-
-    def __init__(self, *, md5: bool) -> None:
-        self.size = 0
+    def __init__(self, target: int, *, md5: bool = False) -> None:
+        self._target = target
         self._sha256 = hashlib.sha256()
         self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self.done = 0
 
-    def take(self, data: memoryview) -> None:
+    def file(self, source: int) -> Iterator[int]:
+        """All of the file `source`, another descriptor; tells how far it is. What is hashed is what was copied."""
+        if clone(source, self._target):
+            for data in contents(self._target):
+                self._hash(data)
+                yield self.done
+        else:
+            for data in contents(source):
+                self.add(data)
+                yield self.done
+
+    def add(self, data: bytes) -> None:
+        """The bytes that come next. OSError if there is no room."""
+        view, at = memoryview(data), self.done
+        while view:
+            written = os.pwrite(self._target, view, at)
+            view, at = view[written:], at + written
+        self._hash(data)
+
+    def _hash(self, data: bytes) -> None:
         self._sha256.update(data)
         if self._md5:
             self._md5.update(data)
-        self.size += len(data)
+        self.done += len(data)
 
     @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256, and MD5 if it was asked for, in hex."""
+        return (self._sha256.hexdigest(), *([self._md5.hexdigest()] if self._md5 else []))
 
-    @property
-    def md5(self) -> str | None:
-        """None unless it was asked for."""
-        return self._md5.hexdigest() if self._md5 else None
+
+def contents(file: int) -> Iterator[bytes]:
+    """The bytes of the file `file`, a descriptor, by offset; blocks."""
+    at = 0
+    while data := os.pread(file, STEP, at):
+        yield data
+        at += len(data)
+
+
+def clone(source: int, target: int) -> bool:
+    """Makes `target` share all blocks of `source`; False, and nothing happened, where that cannot be done."""
+    if sys.platform != "linux":
+        return False
+    try:
+        fcntl.ioctl(target, _FICLONE, source)
+    except OSError:
+        return False
+    return True

@@ -9,8 +9,8 @@ from importlib.metadata import version
 
 from app.airgap import bag
 from app.airgap.bag import Payload
-from app.airgap.copying import Passing
 from app.airgap.names import Names, natural
+from app.airgap.passing import Passing
 from app.errors import BundleError
 from app.store.blobs import Blobs
 from app.store.record import Record

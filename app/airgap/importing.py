@@ -11,9 +11,9 @@ from sqlalchemy.exc import DatabaseError
 
 from app.airgap import bag
 from app.airgap.claims import Claims
-from app.airgap.copying import Passed, Passing
 from app.airgap.listing import Listing
 from app.airgap.member import Member
+from app.airgap.passing import Passed, Passing
 from app.errors import BundleError, DataFolderError, MirrorError
 from app.store.partial import PartialFile
 from app.store.record import Record

@@ -7,10 +7,10 @@ import click
 
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
-    *("check", "wanted", "export", "import", "have"),
+    *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
     *("doctor", "demo"),
 )
-"""Each verb is the module of that name, imported only when it is used, so that every command starts fast."""
+"""Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 
 _MODULES = {"import": "importing"}
 """A keyword cannot be a module's name."""
@@ -23,7 +23,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"app.cli.{_MODULES.get(cmd_name, cmd_name)}").command
+        module = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
+        command: click.Command = import_module(f"app.cli.{module}").command
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:

@@ -25,7 +25,7 @@ _KEYS = {
 @click.command(name="ls")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--origin", metavar="HOST", help="Only archives of this host.")
-@click.option("--state", type=click.Choice(["verified", "computed", "changed"]), help="Only archives in this state.")
+@click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed"]), help="Only archives in this state.")
 @click.option("--sort", type=click.Choice(list(_KEYS)), default="name", show_default=True, help="Order of the list.")
 @click.option("--reverse", is_flag=True, help="The largest, latest or last name first.")
 @click.option("--long", "-l", "as_long", is_flag=True, help="Also digest, hits, and when it was fetched.")
@@ -43,8 +43,8 @@ def command(
 ) -> None:
     """List what is stored: size, state, last use, and URL.
 
-    States: verified (the catalog's digest), computed (as the origin sent it), changed (older bytes are kept, too). NAME is one
-    of the catalog (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') means several.
+    States: verified (the catalog's digest), computed (as the origin sent it), adopted (as somebody brought it), changed (older
+    bytes are kept, too). NAME is one of the catalog (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') means several.
     """
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]
     with store_of(configuration) as store:

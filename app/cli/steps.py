@@ -2,6 +2,8 @@
 
 import json
 import sys
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,6 +22,21 @@ class Step:
     total: int | None = None
     error: MirrorError | None = None
     over: bool = False
+    file: str = ""
+    """The file that it comes from, if that is of interest."""
+
+
+PASSED_OVER = ("unknown", "skipped")
+"""States of what is no archive: said with the reason, which is its error, and not counted."""
+
+
+def paced(steps: Iterable[Step], every: float = 0.2) -> Iterator[Step]:
+    """The last words, and of the others one every so many seconds: whoever copies files would say something for each megabyte."""
+    said = 0.0
+    for step in steps:
+        if step.over or time.monotonic() - said >= every:
+            said = time.monotonic()
+            yield step
 
 
 class View(Protocol):
@@ -52,8 +69,10 @@ class _Json:
     def __exit__(self, *_: object) -> None: ...
 
     def show(self, step: Step) -> None:
-        self.failed += step.error is not None
-        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total}
+        self.failed += step.error is not None and step.state not in PASSED_OVER
+        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total} | (
+            {"file": step.file} if step.file else {}
+        )
         if step.error:
             known |= {"detail": step.error.detail, "mend": step.error.mend}
         click.echo(json.dumps(known))
@@ -84,13 +103,16 @@ class _Lines:
     def show(self, step: Step) -> None:
         if not step.over:
             return
-        if step.error:
+        what = f"{step.file} as {step.url}" if step.file else step.url
+        if step.state in PASSED_OVER:
+            self._say(f"{step.state:8} {what}: {step.error}")
+        elif step.error:
             self._bad.add(step.url)
-            self._say(f"failed   {step.url}: {step.error}", err=True)
+            self._say(f"failed   {what}: {step.error}", err=True)
         else:
             if step.state not in ("damaged", "lost"):
                 self._good[step.url] = step.done
-            self._say(f"{step.state:8} {step.url} ({step.done:,} bytes)")
+            self._say(f"{step.state:8} {what} ({step.done:,} bytes)")
 
     def _say(self, line: str, *, err: bool = False) -> None:
         click.echo(line, err=err or self._err)

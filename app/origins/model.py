@@ -44,6 +44,13 @@ def _plain_path(path: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _place_below(path: str) -> str:
+    parts = path.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or "\\" in path or not path.isprintable():
+        raise ValueError("a path below KERAS_HOME is relative, and stays there")
+    return path
+
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -59,6 +66,8 @@ def _seconds(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
+KerasPath = Annotated[str, AfterValidator(_place_below)]
+"""Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
 Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
 
 
@@ -125,7 +134,7 @@ class CatalogEntry(BaseModel):
     sha256: Sha256s = ()
     md5: Md5s = ()
     size: int | None = Field(default=None, ge=0)
-    keras_home: tuple[str, ...] = ()
+    keras_home: tuple[KerasPath, ...] = ()
     """Paths below KERAS_HOME, the newest layout first."""
     note: str = ""
 

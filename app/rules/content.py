@@ -25,12 +25,19 @@ _MAGIC = {
 }
 _COMPRESSED = (".gz", ".tgz", ".npz", ".zip")
 _PAGES = (".html", ".htm", ".xhtml")
+_BEGINNINGS = (b"<!doctype html", b"<html")
 
 
 def page_instead(name: str, content_type: str | None) -> str | None:
     """Why an answer of this Content-Type cannot be the archive `name`: it is a web page. None if it may be."""
     is_page = (content_type or "").split(";")[0].strip().lower() in ("text/html", "application/xhtml+xml")
     return f"the origin sent a web page ({content_type})" if is_page and not name.lower().endswith(_PAGES) else None
+
+
+def looks_like_a_page(name: str, beginning: bytes) -> str:
+    """Why a file that begins like this is not the archive `name`: it is a web page. Empty if it may be."""
+    is_page = beginning.lstrip(b"\xef\xbb\xbf \t\r\n")[:14].lower().startswith(_BEGINNINGS)
+    return "it is a web page" if is_page and not name.lower().endswith(_PAGES) else ""
 
 
 def wrong_magic(name: str, beginning: bytes) -> str | None:

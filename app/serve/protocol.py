@@ -177,10 +177,13 @@ class ArmedCycle(RequestResponseCycle):
             except MirrorError as error:
                 log.warning("Broke off an answer: %s", error)
                 self._fail("deliberately")
-            except BaseException:
+            except BaseException as error:
                 if not self.response_started:
                     raise
-                log.exception("An answer failed in the middle.")
+                if isinstance(error.__cause__, MirrorError):  # of a page's body: Starlette says that it comes too late for an answer
+                    log.warning("Broke off an answer: %s", error.__cause__)
+                else:
+                    log.exception("An answer failed in the middle.")
                 self._fail("exception")
 
         await super().run_asgi(guarded)

@@ -51,6 +51,8 @@ def _has_bare_form(mirror: Mirror, archive: ArchiveId) -> bool:
 
 def _stored(mirror: Mirror, record: Record) -> list[str]:
     why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched, UTC):%Y-%m-%d %H:%M} UTC."]
+    if record.source == "adopted":
+        why.append("Somebody brought it as a file; no digest is known that proves it.")
     ttl = mirror.ttl(record)
     if ttl is None:
         why.append("Its digest is the catalog's, so its origin is never asked about it again.")

@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, PlainSerializer
 
+from app.store.record import DigestSource
+
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
 Time = Annotated[
     float,
@@ -80,8 +82,10 @@ class Status(BaseModel):
     bytes_saved: Bytes = Field(description="bytes that the origins did not have to send again")
 
 
-State = Literal["verified", "computed", "changed"]
-_STATES = "verified: the catalog's digest; computed: as the origin sent it; changed: older bytes are kept, too"
+State = Literal["verified", "computed", "adopted", "changed"]
+_STATES = (
+    "verified: the catalog's digest; computed: as the origin sent it; adopted: as somebody brought it; changed: older bytes are kept, too"
+)
 
 
 class ArchiveSummary(BaseModel):
@@ -128,7 +132,9 @@ class VersionStatus(BaseModel):
 
     sha256: str = Field(examples=[_SHA256])
     size: Bytes = Field(examples=[170498071])
-    digest_from: Literal["catalog", "computed"] = Field(description="whether it matched the catalog's digest when it was fetched")
+    digest_from: DigestSource = Field(
+        description="catalog: it matched the catalog's; computed: of what the origin sent; adopted: of what somebody brought"
+    )
     fetched: Time
     checked: Time = Field(description="when the origin last confirmed these bytes")
     current: bool = Field(description="whether these are served")
@@ -140,7 +146,7 @@ class ArchiveDetail(ArchiveSummary):
     etag: str = Field(description="as clients get it", examples=['"a2f1-4b"'])
     last_modified: str | None = Field(examples=["Thu, 04 Jun 2009 17:33:52 GMT"])
     md5: str | None = None
-    digest_from: Literal["catalog", "computed"]
+    digest_from: DigestSource
     expected: list[str] = Field(description="the catalog's digests; any of them will do", examples=[[_SHA256]])
     checked: Time
     age: float = Field(description="seconds since the origin confirmed it", examples=[3600.0])
@@ -154,7 +160,7 @@ class DatasetArchive(BaseModel):
     """One archive of a dataset of the catalog."""
 
     url: str = Field(examples=[_CIFAR10])
-    state: Literal["verified", "computed", "changed", "fetching", "missing"] = Field(description=_STATES)
+    state: Literal["verified", "computed", "adopted", "changed", "fetching", "missing"] = Field(description=_STATES)
     size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
 
 

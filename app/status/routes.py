@@ -15,7 +15,7 @@ from app.origins.identity import ArchiveId, parse_url
 from app.serve.access import check_may_read
 from app.serve.asgi import Request as Asked
 from app.serve.head import problem
-from app.status import assets, docs, front
+from app.status import assets, docs, front, keras_home
 from app.status.api import api
 from app.status.explain import explain
 from app.status.metrics import metrics
@@ -50,6 +50,7 @@ def pages(mirror: Mirror, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.include_router(front.router(mirror))
     app.include_router(docs.router())
     app.include_router(assets.router())
+    app.include_router(keras_home.router(mirror))
     app.include_router(_status(mirror))
     app.include_router(api(mirror))
     app.include_router(metrics(mirror))

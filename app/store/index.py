@@ -348,7 +348,7 @@ def _versions_of(archive: ArchiveId) -> Select[Any]:
 def _state(kept: list[Record]) -> State:
     if len(kept) > 1:
         return "changed"
-    return "verified" if kept[0].source == "catalog" else "computed"
+    return "verified" if kept[0].source == "catalog" else kept[0].source
 
 
 def _listed(row: RowMapping) -> Listed:

@@ -11,8 +11,9 @@ from app.errors import BadRequest
 from app.store.record import Record
 from app.store.schema import archives
 
-State = Literal["verified", "computed", "changed"]
-"""`verified`: the catalog's digest; `computed`: as the origin sent it; `changed`: older bytes are kept, too."""
+State = Literal["verified", "computed", "adopted", "changed"]
+"""`verified`: the catalog's digest; `computed`: as the origin sent it; `adopted`: as somebody brought it; `changed`: older bytes
+are kept, too."""
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"

@@ -164,7 +164,9 @@ def _settle(connection: Connection) -> None:
         "origin": func.substr(known.key, 1, func.instr(known.key, "/") - 1),
         "hits": literal(0),
         "used": known.fetched,
-        "state": case((known.number > 1, "changed"), (known.source == "catalog", "verified"), else_="computed"),
+        "state": case(
+            (known.number > 1, "changed"), (known.source == "catalog", "verified"), (known.source == "adopted", "adopted"), else_="computed"
+        ),
     }
     current = select(*(value.label(name) for name, value in row.items())).where(known.place == 1)
     connection.execute(insert(archives).from_select(list(row), current))

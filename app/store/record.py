@@ -16,8 +16,9 @@ _MOST_BYTES = 2**63 - 1
 _END_OF_TIME = 253402300800.0
 """The year 10000, in seconds since the epoch."""
 
-DigestSource = Literal["catalog", "computed"]
-"""Where the digest is known from: it matched the catalog's, or it was computed from what the origin sent."""
+DigestSource = Literal["catalog", "computed", "adopted"]
+"""Where the digest is known from: it matched the catalog's, it was computed from what the origin sent, or from a file that
+somebody brought and nothing proves."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,67 @@
+"""The files below a path, as `adopt` looks at them: links do not lead out of it, and what is no file is said."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file; or something else, and `why_not`."""
+
+    path: Path
+    is_named: bool
+    """Somebody gave this very path, and did not merely mean the folder that it is in."""
+    why_not: str = ""
+    mend: str = ""
+
+
+def found(path: Path, but: Path) -> Iterator[Found]:
+    """The file `path`, or what is below the folder `path`, sorted by name; the folder `but` is left out."""
+    root = path.absolute()
+    if root.is_dir():
+        yield from _below(root, Path(os.path.realpath(root)), Path(os.path.realpath(but)))
+    else:
+        yield _judged(root, is_named=True)
+
+
+def _below(folder: Path, root: Path, but: Path) -> Iterator[Found]:
+    if Path(os.path.realpath(folder)) == but:
+        yield Found(folder, is_named=False, why_not="it is the mirror's own data.")
+        return
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        yield Found(folder, is_named=True, why_not=f"It cannot be looked into: {error.strerror}.", mend="Check its permissions.")
+        return
+    for entry in entries:
+        if entry.is_symlink():
+            yield from _link(entry, root)
+        elif entry.is_dir():
+            yield from _below(entry, root, but)
+        else:
+            yield _judged(entry, is_named=False)
+
+
+def _link(link: Path, root: Path) -> Iterator[Found]:
+    """A link inside of the root to a file there is as good as the file; a folder there is found by itself."""
+    target = Path(os.path.realpath(link))
+    if not target.is_relative_to(root):
+        yield Found(
+            link,
+            is_named=False,
+            why_not=f"it is a link that leads outside, to {os.fsencode(target).decode(errors='replace')}.",
+            mend="Give that path itself.",
+        )
+    elif not target.is_dir():
+        yield _judged(link, is_named=False)
+
+
+def _judged(path: Path, *, is_named: bool) -> Found:
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return Found(path, is_named, f"It cannot be read: {error.strerror}.", "Check where it leads, and its permissions.")
+    return Found(path, is_named, "" if stat.S_ISREG(mode) else "it is no file.")

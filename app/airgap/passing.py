@@ -1,0 +1,76 @@
+"""Bytes that pass from a file to another, hashed on the way: in a thread beside the reading and writing, since hashing frees the GIL."""
+
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol, Self
+
+STEP = 1024 * 1024
+"""Bytes per read: two buffers of it are all that is ever in memory."""
+
+
+class Reads(Protocol):
+    """Something that can be read in order."""
+
+    def readinto(self, buffer: memoryview, /) -> int:
+        """Fills the buffer as far as one read goes; 0 at the end."""
+
+
+class Passing:
+    """Passes bytes, file after file; a context manager."""
+
+    def __init__(self) -> None:
+        self._buffers = [memoryview(bytearray(STEP)) for _ in range(2)]
+        self._pool = ThreadPoolExecutor(1, "digest")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> "Passed":
+        """Reads `size` bytes, fewer if the source ends, and gives them to `write`; its errors come out. Blocks."""
+        passed, hashed, left = Passed(md5=md5), None, size
+        while left and (read := source.readinto(self._buffers[0][: min(STEP, left)])):
+            buffer, left = self._buffers[0], left - read
+            if hashed:
+                hashed.result()  # the other buffer is free after this
+            hashed = self._pool.submit(passed.take, buffer[:read])
+            self._buffers.reverse()
+            try:
+                write(buffer[:read])
+            except BaseException:
+                _wait(hashed)
+                raise
+        _wait(hashed)
+        return passed
+
+
+def _wait(hashed: "Future[None] | None") -> None:
+    if hashed:
+        hashed.result()
+
+
+class Passed:
+    """How many bytes have passed, and their digests."""
+
+    def __init__(self, *, md5: bool) -> None:
+        self.size = 0
+        self._sha256 = hashlib.sha256()
+        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+
+    def take(self, data: memoryview) -> None:
+        self._sha256.update(data)
+        if self._md5:
+            self._md5.update(data)
+        self.size += len(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    @property
+    def md5(self) -> str | None:
+        """None unless it was asked for."""
+        return self._md5.hexdigest() if self._md5 else None
