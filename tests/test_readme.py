@@ -1,11 +1,13 @@
 """README.md says nothing that does not work: each of its commands is run, its configuration loaded, its Python compiled."""
 
+import hashlib
 import os
 import re
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,30 @@ SERVE = "python3 -m venv .venv && .venv/bin/pip install -q . && .venv/bin/datase
 TEST = "python3 -m venv .venv && .venv/bin/pip install -q -e '.[test]' && .venv/bin/pytest"
 CURL = "curl -fO http://127.0.0.1:8080/storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz"
 ADD = ".venv/bin/dataset-mirror add https://data.example.org/sets/a.zip"
-FETCH = ".venv/bin/dataset-mirror fetch keras/mnist 'keras/reuters*'"
+SETUP = 'eval "$(curl -fsS http://127.0.0.1:8080/setup.sh)"'
+RUN = ".venv/bin/dataset-mirror run -- python train.py"
+KERAS_HOME = ".venv/bin/dataset-mirror keras-home ~/.keras boston_housing"
+KERAS_TAR = 'mkdir -p ~/.keras && curl -fsS "http://127.0.0.1:8080/keras-home.tar?only=boston_housing" | tar -x -C ~/.keras'
+FETCH = """.venv/bin/dataset-mirror fetch keras/mnist 'keras/reuters*'
+.venv/bin/dataset-mirror adopt ~/.keras"""
+WHEELS = """python3 -m pip wheel -q . -w wheels
+python3 -m venv .venv && .venv/bin/pip install -q --no-index --find-links wheels dataset-mirror"""
+INSIDE = """.venv/bin/dataset-mirror serve --offline
+.venv/bin/dataset-mirror check --want train.py
+.venv/bin/dataset-mirror wanted --export wanted.txt
+.venv/bin/dataset-mirror have > have.txt"""
+OUTSIDE = """.venv/bin/dataset-mirror fetch --from wanted.txt
+.venv/bin/dataset-mirror export bundle.tar --wanted wanted.txt --minus have.txt"""
+AGAIN = """.venv/bin/dataset-mirror import bundle.tar
+.venv/bin/dataset-mirror check train.py"""
 DOCKER = "docker compose up -d"
 UPKEEP = """.venv/bin/dataset-mirror status --watch
 .venv/bin/dataset-mirror ls --sort size --reverse
 .venv/bin/dataset-mirror explain https://data.example.org/sets/a.zip
 .venv/bin/dataset-mirror verify 'keras/*'
 .venv/bin/dataset-mirror rm keras/boston_housing
-.venv/bin/dataset-mirror gc --dry-run"""
+.venv/bin/dataset-mirror gc --dry-run
+.venv/bin/dataset-mirror doctor"""
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
 FILE = ROOT / "tests" / "data" / "origin" / "storage.googleapis.com" / BOSTON.lstrip("/")
 NO_INDEX = ("No matching distribution found", "Could not find a version", "Connection", "connection", "Temporary failure", "timed out")
@@ -67,7 +85,8 @@ def skip_without_index(status: int, said: str) -> None:
 
 def test_every_command_is_known() -> None:
     """README has these commands, one line each, and no other: a new one needs a test here."""
-    assert SHELL == [SERVE, TEST, DOCKER, CURL, ADD, FETCH, UPKEEP]
+    pointing = [SETUP, RUN, KERAS_HOME, KERAS_TAR, CURL, ADD]
+    assert [SERVE, TEST, DOCKER, *pointing, FETCH, WHEELS, INSIDE, OUTSIDE, AGAIN, UPKEEP] == SHELL
 
 
 def test_run_it(checkout: Path, tmp_path: Path) -> None:
@@ -113,6 +132,47 @@ def test_point_a_client_at_it(mirror: Mirror, origin: Origin, tmp_path: Path) ->
     assert (tmp_path / FILE.name).read_bytes() == FILE.read_bytes()
 
 
+def in_shell(line: str, mirror: Mirror, home: Path, data: Path | None = None) -> str:
+    """What a line of README, which is for port 8080, prints in a shell whose home is `home`; it must end well."""
+    line = line.replace(".venv/bin/dataset-mirror", PROGRAM).replace("http://127.0.0.1:8080", mirror.url)
+    known = environment(home, {"data": str(data or mirror.data)})
+    done = subprocess.run(["sh", "-c", line], cwd=home, env=known, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with a script that nobody may change."""
+    (tmp_path / "home").mkdir()
+    script = "import hashlib, urllib.request as r; print(hashlib.sha256(r.urlopen(URL).read()).hexdigest())"
+    (tmp_path / "home" / "train.py").write_text(script.replace("URL", repr(f"https://storage.googleapis.com{BOSTON}")))
+    return tmp_path / "home"
+
+
+def test_scripts_that_nobody_may_change(mirror: Mirror, origin: Origin, home: Path) -> None:
+    """The shell that setup.sh was evaluated in, and a program under `run`, get what their https URLs name from the mirror."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    origin.add(BOSTON, FILE)
+    digest = hashlib.sha256(FILE.read_bytes()).hexdigest()
+    assert in_shell(f"{SETUP}; {shlex.quote(sys.executable)} train.py", mirror, home) == f"{digest}\n"
+    assert in_shell(RUN.replace("python", shlex.quote(sys.executable)), mirror, home) == f"{digest}\n"
+    assert len(origin.gets(BOSTON)) == 1
+
+
+@pytest.mark.parametrize("line", [KERAS_HOME, KERAS_TAR], ids=["from the folder", "over HTTP"])
+def test_keras_without_any_network(line: str, mirror: Mirror, origin: Origin, home: Path) -> None:
+    """Each way puts the archive where Keras looks for it, from where `adopt` takes it into another mirror."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    origin.add(BOSTON, FILE)
+    assert mirror.get(f"/storage.googleapis.com{BOSTON}").status == 200
+    in_shell(line, mirror, home)
+    assert (home / ".keras" / "datasets" / FILE.name).read_bytes() == FILE.read_bytes()
+    assert "boston_housing" in in_shell(FETCH.splitlines()[1], mirror, home, home / "another")
+
+
 def test_allow_an_archive(origin: Origin, tmp_path: Path) -> None:
     """The add line makes a running mirror serve, at once, what it refused before."""
     content = b"PK" + body(10_000)
@@ -129,7 +189,7 @@ def test_allow_an_archive(origin: Origin, tmp_path: Path) -> None:
 
 def test_fill_it_ahead_of_time(origin: Origin, tmp_path: Path) -> None:
     """The fetch line asks the origin for each archive that its name and its glob mean, and ends with 1 as the origin has none."""
-    program, *arguments = shlex.split(FETCH)
+    program, *arguments = shlex.split(FETCH.splitlines()[0])
     assert program == ".venv/bin/dataset-mirror"
     upstreams = {"storage.googleapis.com": [origin.url]}
     known = environment(tmp_path, {"data": str(tmp_path / "data"), "upstreams": upstreams})
