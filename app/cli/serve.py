@@ -1,5 +1,6 @@
 """`serve`: the mirror itself."""
 
+import asyncio
 import logging
 import socket
 
@@ -7,9 +8,10 @@ import click
 
 from app.cli.logs import configure
 from app.cli.options import configured
-from app.errors import UsageError
+from app.errors import DataFolderError, UsageError
 from app.main import create_app
 from app.mirror import Mirror
+from app.serve.ca import Authority
 from app.serve.server import listen, run
 from app.settings import Configuration
 from app.store.folder import file_system
@@ -43,10 +45,19 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
         def ready() -> None:
             lock.announce(url)
             _greet(configuration, store, url)
+            asyncio.get_running_loop().run_in_executor(None, _prepare, app.authority)
 
         run(app, settings, listening, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
+
+
+def _prepare(authority: Authority) -> None:
+    """Makes the certificate authority, or issues it again for other hosts, before the first client needs it."""
+    try:
+        log.debug("The certificate authority is %s.", authority.fingerprint)
+    except DataFolderError as error:
+        log.error("%s Only plain http works meanwhile.", error)
 
 
 def _reload(mirror: Mirror) -> None:

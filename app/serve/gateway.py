@@ -14,6 +14,7 @@ from app.serve import zerocopy
 from app.serve.access import check_may_change, check_may_read
 from app.serve.asgi import EXTENSION, App, ClientGone, RawFields, Receive, Request, Scope, Send
 from app.serve.body import Body
+from app.serve.ca import Authority
 from app.serve.head import Representation, archive_head, for_one_client, problem
 from app.serve.hot import Hot
 from app.store.record import Record
@@ -24,8 +25,10 @@ log = logging.getLogger("dataset_mirror.serve")
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
-    def __init__(self, mirror: Mirror, pages: App, own_port: int) -> None:
+    def __init__(self, mirror: Mirror, pages: App, own_port: int, authority: Authority) -> None:
         self._mirror, self._pages, self._own_port = mirror, pages, own_port
+        self.authority = authority
+        """For TLS that our protocol answers."""
         self.hot = Hot(mirror)
         """Answers that our protocol gives by itself."""
         self._warned = False
