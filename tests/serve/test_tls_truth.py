@@ -149,7 +149,8 @@ def test_garbage_during_a_body(mirror: Mirror, origin: Origin) -> None:
         assert wire.head()[0] == 200
         wire.send(b"\x00garbage\r\n\r\n")
         early = wire._left
-        seen = read_out(wire.socket.makefile("rb", buffering=0))
+        with closing(wire.socket.makefile("rb", buffering=0)) as source:
+            seen = read_out(source)
     assert isinstance(seen.error, ssl.SSLError)
     assert seen.sha256 == hashlib.sha256(content[len(early) : len(early) + seen.size]).hexdigest()
     assert content.startswith(early)
