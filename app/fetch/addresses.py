@@ -8,6 +8,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -35,9 +37,10 @@ def is_global(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
-async def addresses_of(host: str, port: int) -> list[str]:
-    """All addresses of a name. OSError if it has none."""
-    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+async def addresses_of(host: str, port: int, executor: Executor | None = None) -> list[str]:
+    """All addresses of a name, asked for in a thread of `executor`. OSError if it has none."""
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    answers = await asyncio.get_running_loop().run_in_executor(executor, ask)
     return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
 
 

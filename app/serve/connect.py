@@ -8,6 +8,7 @@ import httptools
 
 from app.errors import BadRequest, MirrorError
 from app.serve import tls, tunnel
+from app.serve.asgi import ClientGone
 from app.serve.doors import Doors, Intercept, Lead
 from app.serve.head import problem
 from app.serve.protocol import MirrorProtocol, writable
@@ -90,8 +91,11 @@ class Opening:
         except MirrorError as error:
             self._doors.mirror.traffic.doors.refused += 1
             self._refuse(error)
-        except asyncio.CancelledError:
+        except (ClientGone, asyncio.CancelledError):
             self._transport.abort()
+        except BaseException:
+            self._transport.abort()
+            raise
 
     async def _open(self) -> None:
         if not self._is_last:
@@ -131,6 +135,8 @@ class Opening:
         self._transport.write(ESTABLISHED)
         while self._transport.get_write_buffer_size():
             await writable(self._transport.get_extra_info("socket"))
+        if self._transport.is_closing():
+            raise ClientGone
 
     def _refuse(self, error: MirrorError) -> None:
         """A problem document; its words stand in the status line too, for that is all that many clients show."""

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from app.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
 from app.mirror import Mirror
@@ -54,6 +55,8 @@ class Doors:
         host, port = match[1].lower(), int(match[2])
         authority = normalise_authority(f"{host}:{port}", "https")
         if self.mirror.origins.get(authority):
+            if _is_address(host):
+                raise NoTunnel(f"{host} is an address; the mirror's certificates are for names.", "Ask for it over plain http.")
             return Intercept(authority)
         self._check(host, port, peer)
         return Lead(host)
@@ -66,6 +69,8 @@ class Doors:
             raise NoTunnel(f"{host} is an address; tunnels lead to names.", "Ask for the host by its name.")
         if port != 443:
             raise NoTunnel(f"Tunnels lead to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
+        if settings.public_url and urlsplit(settings.public_url).hostname == host:
+            raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
         if settings.tunnel != "public" and not any(_is_named(host, name) for name in settings.tunnel):
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
         if settings.offline:

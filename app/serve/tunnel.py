@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit
 
 from app.errors import NoTunnel, OriginUnreachable
@@ -15,6 +16,8 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 600.0
 """After so long without a byte a tunnel is closed."""
 BUSY_SECONDS = 1.0
+_names = ThreadPoolExecutor(8, "names")
+"""Names that take long are not to hold up the threads that read archives."""
 _LARGEST_HEAD = 16 * 1024
 
 
@@ -137,7 +140,7 @@ async def connect(host: str, doors: Doors) -> End:
 async def _public_addresses(host: str, *, may_be_unknown: bool) -> list[str]:
     """All addresses are checked, and only these are connected to. Behind a proxy a name need not be known here."""
     try:
-        addresses = await addresses_of(host, 443)
+        addresses = await addresses_of(host, 443, _names)
     except OSError:
         if may_be_unknown:
             return []

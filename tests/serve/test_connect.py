@@ -29,7 +29,8 @@ def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     """A mirror that has two archives, and gives clients a second for TLS."""
     shared_origin.add("/sets/small.bin", SMALL)
     shared_origin.add("/sets/large.bin", LARGE)
-    mirror = start_shared_mirror(idle_timeout=1)
+    origins = [{"url": url, "paths": ["/sets/"]} for url in (URL, "http://127.0.0.1:9000", "http://[::1]:9000")]
+    mirror = start_shared_mirror(idle_timeout=1, origins=origins, public_url="https://mirror.example.org")
     for path in ("/sets/small.bin", "/sets/large.bin"):
         assert mirror.archive(path).status == 200
     return mirror
@@ -136,6 +137,9 @@ def test_pages_are_not_there(shared: Mirror) -> None:
         ("127.1:443", "is an address"),
         ("2130706433:443", "is an address"),
         ("0x7f000001:443", "is an address"),
+        ("127.0.0.1:9000", "certificates are for names"),
+        ("[::1]:9000", "certificates are for names"),
+        ("mirror.example.org:443", "is this mirror itself"),
         ("localhost:443", "not an address of the public internet"),
     ],
 )
