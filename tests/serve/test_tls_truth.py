@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import signal
 import ssl
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -156,6 +158,35 @@ def test_garbage_during_a_body(mirror: Mirror, origin: Origin) -> None:
     assert isinstance(seen.error, ssl.SSLError)
     assert seen.sha256 == hashlib.sha256(content[len(early) : len(early) + seen.size]).hexdigest()
     assert content.startswith(early)
+
+
+READ_WITHOUT_LENGTHS = """
+import sys, urllib.request
+size = 0
+try:
+    with urllib.request.urlopen(sys.argv[1]) as response:
+        while data := response.read(8192):
+            size += len(data)
+except OSError as error:
+    print(size, "broken", type(error).__name__)
+else:
+    print(size, "whole")
+"""
+
+
+@pytest.mark.parametrize("python", [sys.executable, "python3.10", "python3.11", "python3.12", "python3.13", "python3.14"])
+def test_other_pythons(shared: Mirror, shared_origin: Origin, tmp_path: Path, python: str) -> None:
+    """Every Python that is here sees the error, and the whole of a good archive; 3.13 is the one that checks the authority strictly."""
+    if subprocess.run([python, "--version"], capture_output=True, check=False).returncode if shutil.which(python) else True:
+        pytest.skip(f"{python} is not on this machine")
+    shared_origin.add("/sets/other.bin", body(3 * MIB, seed=7))
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(shared.get("/ca.pem").body)
+    ways = {"https_proxy": shared.url, "HTTPS_PROXY": shared.url, "no_proxy": "", "NO_PROXY": "", "SSL_CERT_FILE": str(trusted)}
+    for path, end in ((WRONG_LARGE, "broken SSLError"), ("/sets/other.bin", "whole")):
+        command = [python, "-c", READ_WITHOUT_LENGTHS, URL + path]
+        said = subprocess.run(command, env=os.environ | ways, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        assert said.stdout.partition(" ")[2].strip() == end, said.stdout + said.stderr
 
 
 # ---- Nothing fails
