@@ -8,6 +8,8 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -33,6 +35,23 @@ def is_global(address: str) -> bool:
     if isinstance(parsed, IPv6Address) and (parsed not in _UNICAST or parsed in _TRANSLATED):
         return False
     return parsed.is_global and not parsed.is_multicast
+
+
+async def addresses_of(host: str, port: int, executor: Executor | None = None) -> list[str]:
+    """All addresses of a name, asked for in a thread of `executor`. OSError if it has none."""
+    ask = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    answers = await asyncio.get_running_loop().run_in_executor(executor, ask)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def check_global(host: str, addresses: Iterable[str]) -> None:
+    """NotAllowed if any of an origin's addresses is not global."""
+    refused = [address for address in addresses if not is_global(address)]
+    if refused:
+        raise NotAllowed(
+            f"{host} resolves to {refused[0]}, which is not an address of the public internet.",
+            f'If that is right, write allow_private = true into the [[origins]] block of "{host}" in mirror.toml.',
+        )
 
 
 class CheckedBackend(httpcore.AsyncNetworkBackend):
@@ -66,16 +85,11 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         try:
-            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await addresses_of(host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"the name {host} cannot be resolved ({error.strerror})") from None
-        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        refused = [address for address in addresses if not is_global(address)]
-        if refused and not self._may_be_private(host):
-            raise NotAllowed(
-                f"{host} resolves to {refused[0]}, which is not an address of the public internet.",
-                f'If that is right, write allow_private = true into the [[origins]] block of "{host}" in mirror.toml.',
-            )
+        if not self._may_be_private(host):
+            check_global(host, addresses)
         return addresses
 
     async def sleep(self, seconds: float) -> None:

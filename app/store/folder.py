@@ -27,6 +27,8 @@ class DataFolder:
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
         self.lock = root / "serve.lock"
+        self.ca = root / "ca" / "ca.pem"
+        self.ca_key = root / "ca" / "key.pem"
         self._fingerprint = root / "layout.json"
 
     def prepare(self) -> None:

@@ -31,11 +31,28 @@ def _hits(bench: Bench, size: int, target: float | None, *, threads: int = 1, co
         return bench.side_by_side(turns, baseline="nginx", unit="1/s", target=target)
 
 
+def _tls_hits(bench: Bench) -> Result:
+    root = bench.folder / "files"
+    path = servers.make_file(root, MNIST)
+    certificate = servers.make_certificate(bench.folder)
+    with ExitStack() as ends:
+        urls = {
+            OURS: ends.enter_context(servers.tls_mirror(root, bench.folder / "data", certificate)) + path,
+            "nginx": ends.enter_context(servers.tls_nginx(root, bench.folder, certificate)) + path,
+        }
+        check_same(urls)
+        turns: dict[str, Callable[[], float]] = {
+            name: partial(requests_per_second, url, seconds=bench.seconds) for name, url in urls.items()
+        }
+        return bench.side_by_side(turns, baseline="nginx", unit="1/s", target=0.6)
+
+
 ROWS: dict[str, Callable[[Bench], Result]] = {
     "large-hit-t1": lambda bench: _hits(bench, MNIST, 1.0, threads=1),
     "large-hit-t2": lambda bench: _hits(bench, MNIST, 1.0, threads=2),
     "large-hit-c1": lambda bench: _hits(bench, MNIST, None, connections=1),
     "large-hit-c64": lambda bench: _hits(bench, MNIST, None, connections=64),
+    "large-tls-hit": _tls_hits,
     "small-hit": lambda bench: _hits(bench, SMALL, 0.45),
     "small-hit-c1": lambda bench: _hits(bench, SMALL, None, connections=1),
     "small-hit-c64": lambda bench: _hits(bench, SMALL, None, connections=64),
