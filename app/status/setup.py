@@ -12,6 +12,7 @@ from app.mirror import Mirror
 from app.rules import environment as names
 from app.rules.host import own_address
 from app.serve.ca import Authority
+from app.settings import Settings
 
 _HOSTS_SHOWN = 12
 
@@ -47,11 +48,18 @@ def said(mirror: Mirror, authority: Authority) -> list[str]:
     """What the script tells the person: what goes where, and whom the shell trusts from now on."""
     hosts = sorted(authority.hosts)
     more = f" and {len(hosts) - _HOSTS_SHOWN} more" if len(hosts) > _HOSTS_SHOWN else ""
-    rest = "The mirror is offline: other hosts cannot be reached." if mirror.settings.offline else "All else is relayed as it is."
     return [
-        f"dataset-mirror: answers for {', '.join(hosts[:_HOSTS_SHOWN]) or 'no host'}{more}. {rest}",
+        f"dataset-mirror: answers for {', '.join(hosts[:_HOSTS_SHOWN]) or 'no host'}{more}. {_rest(mirror.settings)}",
         f"dataset-mirror: this shell trusts its certificate authority for these hosts, SHA-256 {authority.fingerprint}",
     ]
+
+
+def _rest(settings: Settings) -> str:
+    if settings.offline:
+        return "It is offline: other hosts cannot be reached."
+    if settings.tunnel == "public":
+        return "All else that is public is relayed as it is."
+    return f"Of other hosts it relays only: {', '.join(settings.tunnel)}." if settings.tunnel else "It relays no other host."
 
 
 def script(address: str, pem: str, lines: Iterable[str], *, http: bool) -> str:
