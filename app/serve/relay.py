@@ -110,7 +110,7 @@ async def _answer(
 
 
 async def _pass_on(response: httpx.Response, method: str, send: Send) -> None:
-    fields = end_to_end(response.headers.raw)
+    fields = [field for field in end_to_end(response.headers.raw) if field[0] != b"date"]  # the server writes its own
     if response.status_code in _NO_BODY:
         fields = [field for field in fields if field[0] != b"content-length"]
     await send({"type": "http.response.start", "status": response.status_code, "headers": fields})
