@@ -15,6 +15,7 @@ from app.serve.ca import Authority
 from app.settings import Settings
 
 _HOSTS_SHOWN = 12
+_REPLACED = "dataset-mirror: takes the place of the proxy that was set; the mirror's own way out is its setting `upstream_proxy`."
 
 
 class ShellScript(Response):
@@ -69,6 +70,7 @@ def script(address: str, pem: str, lines: Iterable[str], *, http: bool) -> str:
         label=names.label(address),
         pem=pem.rstrip(),
         said=list(lines),
+        replaced=_REPLACED,
         names=names,
         proxies=[_Bare(name) for name in names.PROXY + (names.PLAIN_PROXY if http else ())],
         trust=[_Bare(name) for name in names.TRUST],

@@ -39,9 +39,16 @@ def make_bundle(address: str, authority: bytes, known: Mapping[str, str]) -> Pat
 
 
 def cache_folder(known: Mapping[str, str]) -> Path:
-    """Where bundles are; below XDG_CACHE_HOME, which counts only if it is absolute, else the home folder."""
+    """Where bundles are; below XDG_CACHE_HOME, which counts only if it is absolute, else the home folder. DataFolderError without one."""
     named = known.get("XDG_CACHE_HOME", "")
-    return (Path(named) if named.startswith("/") else Path.home() / ".cache") / names.FOLDER
+    return (Path(named) if named.startswith("/") else _home(known) / ".cache") / names.FOLDER
+
+
+def _home(known: Mapping[str, str]) -> Path:
+    try:
+        return Path(known.get("HOME") or "~").expanduser()
+    except RuntimeError:
+        raise DataFolderError("This user has no home folder for the bundle of certificate authorities.", "Set XDG_CACHE_HOME.") from None
 
 
 def _own(ours: Path, known: Mapping[str, str]) -> Iterator[bytes]:
@@ -58,7 +65,7 @@ def _own(ours: Path, known: Mapping[str, str]) -> Iterator[bytes]:
 
 
 def _own_wgetrc(ours: Path, known: Mapping[str, str]) -> bytes:
-    named = known.get(names.WGET) or str(Path.home() / ".wgetrc")
+    named = known.get(names.WGET) or str(Path(known.get("HOME", "/")) / ".wgetrc")
     return _lines(_made_from(ours, named, names.OWN_WGETRC))
 
 

@@ -150,6 +150,42 @@ def test_plain_http(shared: Mirror, tmp_path: Path) -> None:
     assert shared.get("/setup.sh?http=perhaps").status == 400
 
 
+def test_another_proxy(shared: Mirror, tmp_path: Path) -> None:
+    """A proxy that was set before is replaced, which is said once, without its name or password."""
+    known, said = evaluated(shared.url, tmp_path, known={"https_proxy": "http://me:secret@proxy.lab:3128"})
+    assert {known[name] for name in names.PROXY} == {shared.url}
+    assert "takes the place of the proxy that was set" in said
+    assert "secret" not in said
+    assert "takes the place" not in evaluated(shared.url, tmp_path, known=known)[1]
+
+
+def test_a_script_that_is_cut(shared: Mirror, tmp_path: Path, shell: list[str]) -> None:
+    """What is cut on the way does nothing, wherever it was cut."""
+    script = shared.get("/setup.sh").body.decode()
+    lines = script.splitlines(keepends=True)
+    place = tmp_path / "home"
+    place.mkdir()
+    for count in (len(lines) // 2, len(lines) - 12, len(lines) - 1):
+        done = subprocess.run(
+            [*shell, """eval "$(cat "$1")"; env""", "shell", str(written(tmp_path, "".join(lines[:count])))],
+            env=environment(place, {}) | {"HTTPS_PROXY": ""},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+            start_new_session=True,
+        )
+        assert shared.url not in done.stdout
+    assert list(place.iterdir()) == []
+
+
+def written(folder: Path, text: str) -> Path:
+    """A file with that text."""
+    file = folder / "script"
+    file.write_text(text)
+    return file
+
+
 def test_wget(shared: Mirror, tmp_path: Path) -> None:
     """wget's own file stays in force, and names the bundle at its end."""
     (tmp_path / ".wgetrc").write_text("user_agent = mine")

@@ -1,4 +1,6 @@
 <# No comment is rendered: interactive zsh knows none. Nothing but what is exported stays in the shell that evaluates this. #>
+<# In braces: what was cut on the way does not run at all. #>
+{
 dataset_mirror_place=$(
     set +e +u
     umask 077
@@ -71,6 +73,10 @@ if [ -n "$dataset_mirror_place" ]; then
 <% endfor %>
         printf '%s' "$list"
     )
+    case "${https_proxy:-${HTTPS_PROXY:-}}" in
+        ('' | << address >>) ;;
+        (*) printf '%s\n' << replaced >> >&2 ;;
+    esac
 <% for name in proxies %>
     export << name >>=<< address >>
 <% endfor %>
@@ -90,3 +96,4 @@ else
     printf '%s\n' 'dataset-mirror: nothing was set: no bundle of certificate authorities could be made in the cache folder.' >&2
     false
 fi
+}
