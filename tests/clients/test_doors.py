@@ -105,6 +105,28 @@ def test_keras_as_it_is(mirror: Mirror, shared_origin: Origin, tmp_path: Path) -
         assert len(shared_origin.gets(BOSTON)) == 1
 
 
+def pythons() -> list[str]:
+    """Other Pythons of this machine: on the PATH by their version, or installed by pyenv. Some may not start."""
+    named = [shutil.which(f"python3.{minor}") for minor in range(6, 20)]
+    return [*filter(None, named), *map(str, sorted((Path.home() / ".pyenv" / "versions").glob("3.*/bin/python3")))]
+
+
+def test_other_pythons(mirror: Mirror, shared_origin: Origin, led: dict[str, str], tmp_path: Path) -> None:
+    """Whatever version of Python there is: its own `urllib.request` gets the archive, and trusts the mirror."""
+    shared_origin.add("/sets/pythons.bin", CONTENT)
+    source = f"import sys, urllib.request as u; print(sys.version_info[1], len(u.urlopen('{URL}/sets/pythons.bin').read()))"
+    known, seen = machine(tmp_path / "machine", led), set()
+    for python in pythons():
+        if subprocess.run([python, "-c", "import ssl"], env=known, capture_output=True, check=False).returncode == 0:
+            done = subprocess.run([python, "-c", source], env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+            minor, _, size = done.stdout.strip().partition(" ")
+            assert size == str(len(CONTENT)), f"{python}: {done.stderr}"
+            seen.add(int(minor))
+    if seen <= {sys.version_info[1]}:
+        pytest.skip("there is no other Python")
+    assert len(shared_origin.gets("/sets/pythons.bin")) == 1
+
+
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What came of git and pip in a network of their own, with a TLS server at a public address."""
