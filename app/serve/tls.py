@@ -114,6 +114,41 @@ async def _flushed(raw: asyncio.Transport) -> None:
         await writable(raw.get_extra_info("socket"))
 
 
+class _Beneath(asyncio.BufferedProtocol):
+    """Between a connection and asyncio's TLS, which writes what waited a turn of the loop after there was room for it.
+
+    If it wrote at once, and the client were gone, asyncio would end the connection twice, the second time with an exception.
+    """
+
+    def __init__(self, tls: asyncio.BufferedProtocol, raw: asyncio.Transport) -> None:
+        self.get_buffer = tls.get_buffer  # type: ignore[method-assign]
+        self.buffer_updated = tls.buffer_updated  # type: ignore[method-assign]
+        self.eof_received = tls.eof_received  # type: ignore[method-assign]
+        self._tls = tls
+        self._is_full = self._is_paused = raw.get_write_buffer_size() > 0
+        """Whether the connection takes nothing more, and whether TLS was told so."""
+        self._is_lost = False
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+        if not self._is_paused:
+            self._is_paused = True
+            self._tls.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        asyncio.get_running_loop().call_soon(self._resume)
+
+    def _resume(self) -> None:
+        if self._is_paused and not self._is_full and not self._is_lost:
+            self._is_paused = False
+            self._tls.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._tls.connection_lost(exc)
+
+
 class TlsProtocol(MirrorProtocol):
     """One connection of a client in TLS; `authority` is that of the CONNECT which led to it."""
 
@@ -185,6 +220,9 @@ async def start(raw: asyncio.Transport, context: ssl.SSLContext, protocol: TlsPr
             log.debug("No TLS: %s.", error)
             return
     if tls is not None:
+        beneath = raw.get_protocol()
+        assert isinstance(beneath, asyncio.BufferedProtocol)
+        raw.set_protocol(_Beneath(beneath, raw))
         protocol.begin(TlsTransport(tls, raw))
 
 

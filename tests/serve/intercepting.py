@@ -52,3 +52,8 @@ def curl(mirror: Mirror, url: str, folder: Path, *options: str) -> subprocess.Co
     trusted.write_bytes(mirror.get("/ca.pem").body)
     command = ["curl", "-sS", "--noproxy", "", "--proxy", mirror.url, "--cacert", str(trusted), *options, url]
     return subprocess.run(command, capture_output=True, timeout=PATIENCE, check=False)
+
+
+def open_files(mirror: Mirror) -> int:
+    """How many descriptors the mirror's process has."""
+    return sum(1 for _ in Path(f"/proc/{mirror.pid}/fd").iterdir())

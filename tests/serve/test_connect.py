@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serve.intercepting import asked, connected, curl, opened, secured, trusting
+from tests.serve.intercepting import asked, connected, curl, open_files, opened, secured, trusting
 from tests.serve.test_protocol import Wire, wait_until
 from tests.serving import HOST, PATIENCE, URL, Mirror
 
@@ -267,11 +267,6 @@ def test_clients_that_leave(shared: Mirror) -> None:
         with secured(shared) as wire:
             wire.send(asked("/sets/large.bin"))
     wait_until(lambda: open_files(shared) <= descriptors + 2)
-
-
-def open_files(mirror: Mirror) -> int:
-    """How many descriptors the mirror's process has."""
-    return sum(1 for _ in Path(f"/proc/{mirror.pid}/fd").iterdir())
 
 
 # ---- The mirror's end

@@ -9,17 +9,19 @@ import hashlib
 import os
 import signal
 import ssl
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serve.intercepting import asked, secured, trusting
+from tests.serve.intercepting import asked, open_files, secured, trusting
 from tests.serve.test_protocol import Wire, settled
 from tests.serve.test_truth import LARGE, STEP, WRONG, Reader, Source, is_whole, read_out, wait_until
 from tests.serving import PATIENCE, URL, Mirror
@@ -194,3 +196,20 @@ def test_clients_that_stop_reading(shared: Mirror, shared_origin: Origin) -> Non
     assert settled(shared) - before == LARGE
     for each in stuck:
         each.close()
+
+
+def test_clients_that_are_killed(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """Clients that vanish while much is on its way to them leave nothing behind, not even in the log."""
+    shared_origin.add("/sets/large.bin", body(LARGE))
+    shared.archive("/sets/large.bin")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(shared.get("/ca.pem").body)
+    files, served = open_files(shared), shared.status["bytes_served"]
+    command = ["curl", "-s", "--noproxy", "", "--proxy", shared.url, "--cacert", str(trusted), *[f"{URL}/sets/large.bin"] * 50]
+    killed = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(8)]
+    wait_until(lambda: shared.status["bytes_served"] > served + 3 * LARGE)
+    for each in killed:
+        each.kill()
+        each.wait(PATIENCE)
+    wait_until(lambda: open_files(shared) <= files)
+    assert "Traceback" not in shared.log
