@@ -140,6 +140,16 @@ class Upstream:
         """The URLs that are asked for an archive, in order."""
         return [base + archive.target for base in self._in_order(origin.url_of(archive))]
 
+    def bases(self, origin: Origin) -> list[str]:
+        """The base URLs that are asked for an origin's archives, in order."""
+        return self._in_order(f"{origin.scheme}://{origin.authority}")
+
+    async def knock(self, base: str) -> Reply:
+        """Any answer at all of the upstream at that base URL, closed. Broken or NotAllowed if it gives none."""
+        reply = await self._send("HEAD", f"{base}/", {})
+        await reply.close()
+        return reply
+
     async def close(self) -> None:
         for client in (*self._former, self._client):
             await client.aclose()

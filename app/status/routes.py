@@ -16,7 +16,7 @@ from app.serve.access import check_may_read
 from app.serve.asgi import Request as Asked
 from app.serve.ca import Authority
 from app.serve.head import problem
-from app.status import assets, docs, front, keras_home, trust
+from app.status import assets, docs, front, keras_home, setup, trust
 from app.status.api import api
 from app.status.explain import explain
 from app.status.metrics import metrics
@@ -54,6 +54,7 @@ def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> 
     app.include_router(keras_home.router(mirror))
     app.include_router(_status(mirror))
     app.include_router(trust.router(authority))
+    app.include_router(setup.router(mirror, authority))
     app.include_router(api(mirror))
     app.include_router(metrics(mirror))
     app.add_exception_handler(MirrorError, _problem)
