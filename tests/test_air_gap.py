@@ -24,7 +24,7 @@ print(x.shape)
 """
 NO_NETWORK = "ip link set lo up"
 SERVING = "serve --offline"
-RUN = f"{PROGRAM} run -- {sys.executable} train.py"
+RUN = f".venv/bin/dataset-mirror run -- {sys.executable} train.py"
 
 
 def shell(lines: list[str], folder: Path, *, alone: bool, **settings: object) -> tuple[int, str]:

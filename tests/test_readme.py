@@ -204,7 +204,9 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     """Each command of the upkeep works beside a running mirror, and says what it is to say."""
     origin.add(BOSTON, FILE)
     assert mirror.get(f"/storage.googleapis.com{BOSTON}").status == 200
-    known = environment(tmp_path, {"data": str(mirror.data)})
+    upstreams = {host: [origin.url] for host in (HOST, "storage.googleapis.com", "www.cs.toronto.edu")}
+    origins = [{"url": f"https://{HOST}", "paths": ["/sets/"]}]
+    known = environment(tmp_path, {"data": str(mirror.data), "upstreams": upstreams, "origins": origins})
     said = {}
     for line in UPKEEP.splitlines():
         program, *arguments = shlex.split(line)
@@ -224,6 +226,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     assert "1 of 1 archives are good" in said["verify"]
     assert "Removed 1 archive" in said["rm"]
     assert "nothing to remove" in said["gc"]
+    assert "are as they should be" in said["doctor"]
 
 
 def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
