@@ -67,9 +67,9 @@ class _Json:
 
     def show(self, step: Step) -> None:
         self.failed += step.error is not None and step.state not in PASSED_OVER
-        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total} | (
-            {"file": step.file} if step.file else {}
-        )
+        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total}
+        if step.file:
+            known["file"] = step.file
         if step.error:
             known |= {"detail": step.error.detail, "mend": step.error.mend}
         click.echo(json.dumps(known))
@@ -141,15 +141,15 @@ class _Bars(_Lines):
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
-        name = step.url.rsplit("/", 1)[-1]
-        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
-        self._tasks[step.url] = task
+        key = step.file or step.url  # of a file it shows only later which archive it is
+        task = self._tasks.get(key) or self._bars.add_task(key.rsplit("/", 1)[-1], total=step.total)
+        self._tasks[key] = task
         self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
-        self._sizes[step.url] = (step.done, step.total or step.done)
+        self._sizes[key] = (step.done, step.total or step.done)
         done, total = (sum(sizes) for sizes in zip(*self._sizes.values(), strict=True))
         of = f" of {self._total}" if self._total is not None else ""
         self._bars.update(self._all, completed=done, total=total, description=f"total ({len(self._sizes)}{of})")
         if step.over:
             self._bars.remove_task(task)  # type: ignore[arg-type]
-            del self._tasks[step.url]
+            del self._tasks[key]
             super().show(step)

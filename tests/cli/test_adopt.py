@@ -187,6 +187,25 @@ def test_other_bytes_of_the_origin(origin: Origin, mirror: Mirror, tmp_path: Pat
     assert mirror.archive("/sets/a.bin").body == b"the origin's"
 
 
+def test_what_the_origin_said_stays(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    """The entity tag of bytes that the mirror lost is the same when somebody brings these bytes."""
+    origin.add("/sets/twice.bin", body(900), etag='"the-origins"')
+    assert mirror.archive("/sets/twice.bin").fields["etag"] == '"the-origins"'
+    mirror.blobs[0].unlink()
+    done = adopt(mirror.data, put(tmp_path / "carried", body(900)))
+    assert done.returncode == 0
+    assert mirror.head("/sets/twice.bin").fields["etag"] == '"the-origins"'
+    assert len(origin.gets("/sets/twice.bin")) == 1
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """A folder without any archive ends with 1."""
+    put(tmp_path / "some" / "notes.txt", b"notes")
+    done = adopt(tmp_path / "data", tmp_path / "some")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"unknown  {tmp_path}/some/notes.txt: no archive of the catalog has its digest")
+
+
 def test_json(tmp_path: Path) -> None:
     """With --json every line is an object with the file, the archive that it is, and how it ended."""
     put(tmp_path / "some" / "notes.txt", b"notes")
