@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.errors import Forbidden, NoSuchPage, NotAllowed, NotStored
 from app.origins.identity import ArchiveId, parse_url
 from app.origins.model import CatalogEntry, KerasPath
-from app.origins.table import Origins
+from app.origins.table import Origins, closest
 from app.store.record import Record
 from app.store.store import Store
 
@@ -121,9 +121,15 @@ def _chosen(origins: Origins, names: Sequence[str]) -> tuple[set[ArchiveId], set
     for name in names:
         found = {entry.archive for entry in _kept_by_keras(origins) if _means(name, entry)}
         if not found:
-            raise NoSuchPage(f"The catalog has nothing named {name!r} that Keras keeps on its disk.", _closest(origins, name))
+            raise _unknown(origins, name)
         (by_glob if any(wildcard in name for wildcard in _WILDCARDS) else by_name).update(found)
     return by_name, by_glob - by_name
+
+
+def _unknown(origins: Origins, name: str) -> NoSuchPage:
+    short = {entry.name.removeprefix(PRESENT) for entry in _kept_by_keras(origins)}
+    what = f"The catalog has nothing named {name!r} that Keras keeps on its disk."
+    return NoSuchPage(what, closest(name.removeprefix(PRESENT), short))
 
 
 def _kept_by_keras(origins: Origins) -> Iterable[CatalogEntry]:
@@ -137,11 +143,6 @@ def _is_former(entry: CatalogEntry) -> bool:
 
 def _means(name: str, entry: CatalogEntry) -> bool:
     return fnmatchcase(entry.name, PRESENT + name) or (("/" in name or not _is_former(entry)) and fnmatchcase(entry.name, name))
-
-
-def _closest(origins: Origins, name: str) -> str:
-    short = sorted({entry.name.removeprefix(PRESENT) for entry in _kept_by_keras(origins)})
-    return origins.closest(name.removeprefix(PRESENT), short)
 
 
 def _places(chosen: Iterable[CatalogEntry]) -> Iterator[tuple[CatalogEntry, tuple[str, ...]]]:

@@ -1,6 +1,6 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
 
@@ -72,22 +72,24 @@ class Origins:
             return [archive]
         found = [entry.archive for entry in self.catalog if entry.name and fnmatchcase(entry.name, wanted)]
         if not found:
-            names = sorted({entry.name for entry in self.catalog if entry.name})
-            raise UsageError(f"The catalog has no archive named {wanted!r}.", self.closest(wanted, names))
+            raise UsageError(
+                f"The catalog has no archive named {wanted!r}.", closest(wanted, {entry.name for entry in self.catalog if entry.name})
+            )
         return found
-
-    @staticmethod
-    def closest(wanted: str, names: Sequence[str]) -> str:
-        """What to say to a name that is none of the sorted `names`."""
-        from difflib import get_close_matches  # slow to import, needed only here
-
-        near = get_close_matches(wanted, names, n=3, cutoff=0.5) or [name for name in names if wanted in name][:3]
-        return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
         paths = {path: self.listing(path) for origin in self for path in origin.paths}
         return sorted(path for path, origins in paths.items() if len(origins) > 1)
+
+
+def closest(wanted: str, names: Iterable[str]) -> str:
+    """What to do about a name that the catalog does not have."""
+    from difflib import get_close_matches  # slow to import, needed only here
+
+    known = sorted(names)
+    near = get_close_matches(wanted, known, n=3, cutoff=0.5) or [name for name in known if wanted in name][:3]
+    return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
 
 
 def path_to_list(archive: ArchiveId) -> str:

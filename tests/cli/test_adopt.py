@@ -229,8 +229,9 @@ def test_json(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
-    """A file name that is not UTF-8 is no trouble."""
+    """A file name that is not UTF-8, or would command a terminal, is no trouble."""
     (tmp_path / "some").mkdir()
-    Path(os.fsdecode(os.fsencode(tmp_path / "some") + b"/b\xf6se")).write_bytes(FILE.read_bytes())
+    Path(os.fsdecode(os.fsencode(tmp_path / "some") + b"/b\xf6s\x1b[2Je")).write_bytes(FILE.read_bytes())
     done = adopt(tmp_path / "data", tmp_path / "some")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
