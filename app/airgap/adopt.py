@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from app.airgap.cloning import Copying, contents
+from app.airgap.copying import Copying, contents
 from app.airgap.found import Found, found
-from app.airgap.matching import Match, Matching
+from app.airgap.recognising import Claim, Recogniser
 from app.errors import MirrorError
 from app.rules.content import LOOK
 from app.store.record import DigestSource, Record
@@ -44,8 +44,8 @@ class Adopted:
 class Adoption:
     """Takes files into a store, beside a live server or without one. Blocks."""
 
-    def __init__(self, store: Store, matches: Matching) -> None:
-        self._store, self._matching = store, matches
+    def __init__(self, store: Store, claims: Recogniser) -> None:
+        self._store, self._claims = store, claims
 
     def adopt(self, paths: Iterable[Path]) -> Iterator[Adopted]:
         """Takes what is an archive of these files and folders; each file ends adopted, present, unknown, skipped or refused."""
@@ -74,73 +74,73 @@ class Adoption:
     def _file(self, one: Found, file: int) -> Iterator[Adopted]:
         size = os.fstat(file).st_size
         digests = yield from self._read(one.path, file, size)
-        matches = self._matching.of(one.path, digests, size, os.pread(file, LOOK, 0))
-        if not matches:
+        claims = self._claims.of(one.path, digests, size, os.pread(file, LOOK, 0))
+        if not claims:
             error = MirrorError("no archive of the catalog has its digest, and its place is none of an archive's.")
             yield Adopted(one.path, "refused" if one.is_named else "unknown", size=size, error=error)
-        for match in matches:
-            yield from self._take(one.path, file, digests, match)
+        for claim in claims:
+            yield from self._take(one.path, file, digests, claim)
 
     def _read(self, path: Path, file: int, size: int) -> Generator[Adopted, None, tuple[str, ...]]:
         """Digests, to find out what it is; what is copied is hashed again."""
-        done, digest = 0, self._matching.digest()
+        done, digest = 0, self._claims.digest()
         for data in contents(file):
             digest.update(data)
             done += len(data)
             yield Adopted(path, "reading", done, max(size, done))
         return digest.values
 
-    def _take(self, path: Path, file: int, digests: tuple[str, ...], match: Match) -> Iterator[Adopted]:
+    def _take(self, path: Path, file: int, digests: tuple[str, ...], claim: Claim) -> Iterator[Adopted]:
         size = os.fstat(file).st_size
-        if self._has(match, digests[0]):
-            yield Adopted(path, "present", size, size, match.url, match.proven)
+        if self._has(claim, digests[0]):
+            yield Adopted(path, "present", size, size, claim.url, claim.proven)
             return
         if self._store.space.missing(size):
-            raise self._store.space.full(size, match.url)
+            raise self._store.space.full(size, claim.url)
         with self._store.incoming() as partial:
             with partial.duplicate() as target:
                 copying = Copying(target.fileno(), md5=len(digests) > 1)
                 for done in copying.file(file):
-                    yield Adopted(path, "copying", done, size, match.url, match.proven)
+                    yield Adopted(path, "copying", done, size, claim.url, claim.proven)
             if copying.digests != digests:
                 raise MirrorError("It changed while it was read.", "Try again when nobody writes it.")
             partial.sync()
-            self._store.publish(partial.path, self._record(match, digests, copying.done, os.fstat(file).st_mtime))
-        yield Adopted(path, "adopted", copying.done, copying.done, match.url, match.proven)
+            self._store.publish(partial.path, self._record(claim, digests, copying.done, os.fstat(file).st_mtime))
+        yield Adopted(path, "adopted", copying.done, copying.done, claim.url, claim.proven)
 
-    def _has(self, match: Match, sha256: str) -> bool:
+    def _has(self, claim: Claim, sha256: str) -> bool:
         """Whether the mirror has it. Of bytes that nothing proves, those are refused that differ from what there is."""
-        known = self._store.find(match.archive)
-        if known and not match.proven and known.sha256 != sha256:
+        known = self._store.find(claim.archive)
+        if known and not claim.proven and known.sha256 != sha256:
             raise MirrorError(
-                f"The mirror has other bytes of {match.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
-                f"If these are, remove the others first: dataset-mirror rm {match.url}",
+                f"The mirror has other bytes of {claim.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
+                f"If these are, remove the others first: dataset-mirror rm {claim.url}",
             )
-        if known is None or known.sha256 != sha256 or (known.source == "adopted" and match.proven):
+        if known is None or known.sha256 != sha256 or (known.source == "adopted" and claim.proven):
             return False
         return self._store.blobs.has(sha256)
 
-    def _record(self, match: Match, digests: tuple[str, ...], size: int, written: float) -> Record:
+    def _record(self, claim: Claim, digests: tuple[str, ...], size: int, written: float) -> Record:
         """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon.
 
         What is known of the same bytes from their origin stays, the entity tag above all.
         """
-        source: DigestSource = "catalog" if match.proven else "adopted"
-        fetched = time.time() if match.proven else max(0.0, min(written, time.time()))
-        for known in self._store.index.versions(match.archive):
+        source: DigestSource = "catalog" if claim.proven else "adopted"
+        fetched = time.time() if claim.proven else max(0.0, min(written, time.time()))
+        for known in self._store.index.versions(claim.archive):
             if known.sha256 == digests[0]:
-                return replace(known, source=source if match.proven else known.source, fetched=max(fetched, known.fetched))
-        return _new_record(match, digests, size, source, fetched)
+                return replace(known, source=source if claim.proven else known.source, fetched=max(fetched, known.fetched))
+        return _new_record(claim, digests, size, source, fetched)
 
 
-def _new_record(match: Match, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
+def _new_record(claim: Claim, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
     return Record(
-        archive=match.archive,
-        scheme=match.origin.scheme,
+        archive=claim.archive,
+        scheme=claim.origin.scheme,
         sha256=digests[0],
         md5=digests[1] if len(digests) > 1 else None,
         size=size,
         fetched=fetched,
         source=source,
-        private=bool(match.origin.headers),
+        private=bool(claim.origin.headers),
     )

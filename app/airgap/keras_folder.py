@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from app.airgap.cloning import Copying, contents
+from app.airgap.copying import Copying, contents
 from app.airgap.keras_home import KerasFile
 from app.errors import MirrorError
 from app.store.store import Store

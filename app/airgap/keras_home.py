@@ -121,15 +121,9 @@ def _chosen(origins: Origins, names: Sequence[str]) -> tuple[set[ArchiveId], set
     for name in names:
         found = {entry.archive for entry in _kept_by_keras(origins) if _means(name, entry)}
         if not found:
-            raise _unknown(origins, name)
+            raise NoSuchPage(f"The catalog has nothing named {name!r} that Keras keeps on its disk.", _closest(origins, name))
         (by_glob if any(wildcard in name for wildcard in _WILDCARDS) else by_name).update(found)
     return by_name, by_glob - by_name
-
-
-def _unknown(origins: Origins, name: str) -> NoSuchPage:
-    short = {entry.name.removeprefix(PRESENT) for entry in _kept_by_keras(origins)}
-    what = f"The catalog has nothing named {name!r} that Keras keeps on its disk."
-    return NoSuchPage(what, closest(name.removeprefix(PRESENT), short))
 
 
 def _kept_by_keras(origins: Origins) -> Iterable[CatalogEntry]:
@@ -143,6 +137,11 @@ def _is_former(entry: CatalogEntry) -> bool:
 
 def _means(name: str, entry: CatalogEntry) -> bool:
     return fnmatchcase(entry.name, PRESENT + name) or (("/" in name or not _is_former(entry)) and fnmatchcase(entry.name, name))
+
+
+def _closest(origins: Origins, name: str) -> str:
+    short = sorted({entry.name.removeprefix(PRESENT) for entry in _kept_by_keras(origins)})
+    return closest(name.removeprefix(PRESENT), short)
 
 
 def _places(chosen: Iterable[CatalogEntry]) -> Iterator[tuple[CatalogEntry, tuple[str, ...]]]:

@@ -7,7 +7,7 @@ import click
 
 from app.airgap.adopt import Adopted, Adoption
 from app.airgap.found import printable
-from app.airgap.matching import Matching
+from app.airgap.recognising import Recogniser
 from app.cli.here import store_of
 from app.cli.logs import configure
 from app.cli.options import configured
@@ -31,7 +31,7 @@ def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool
     shown = view(None, as_json=as_json, received="are in the mirror")
     believed = taken = 0
     with store_of(configuration, new=True) as store, shown:
-        for step in paced(_step(one) for one in Adoption(store, Matching(configuration.origins)).adopt(paths)):
+        for step in paced(_step(one) for one in Adoption(store, Recogniser(configuration.origins)).adopt(paths)):
             believed += step.state == "believed"
             taken += step.state in ("adopted", "believed", "present")
             shown.show(step)
@@ -43,4 +43,4 @@ def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool
 def _step(one: Adopted) -> Step:
     path = printable(one.path)
     state = "believed" if one.state == "adopted" and not one.proven else one.state
-    return Step(one.url or path, state, one.done, one.size, one.error, one.over, file=path if one.url else "")
+    return Step(path, state, one.done, one.size, one.error, one.over, archive=one.url)

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import httpx
 
-from app.airgap.cloning import STEP, Copying
+from app.airgap.copying import STEP, Copying
 from app.airgap.keras_folder import Blobs, KerasFolder, Put, Source, advice
 from app.airgap.keras_home import KerasFile, KerasHome, lacking, plan
 from app.cli import live

@@ -22,8 +22,8 @@ class Step:
     total: int | None = None
     error: MirrorError | None = None
     over: bool = False
-    file: str = ""
-    """The file that it comes from, if that is of interest."""
+    archive: str = ""
+    """The archive's URL, if `url` is the path of a file: of that it shows only later which archive it is."""
 
 
 PASSED_OVER = ("unknown", "skipped")
@@ -67,9 +67,9 @@ class _Json:
 
     def show(self, step: Step) -> None:
         self.failed += step.error is not None and step.state not in PASSED_OVER
-        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total}
-        if step.file:
-            known["file"] = step.file
+        known = {"url": step.archive or step.url, "state": step.state, "received": step.done, "total": step.total}
+        if step.archive:
+            known["file"] = step.url
         if step.error:
             known |= {"detail": step.error.detail, "mend": step.error.mend}
         click.echo(json.dumps(known))
@@ -100,7 +100,7 @@ class _Lines:
     def show(self, step: Step) -> None:
         if not step.over:
             return
-        what = f"{step.file} as {step.url}" if step.file else step.url
+        what = f"{step.url} as {step.archive}" if step.archive else step.url
         if step.state in PASSED_OVER:
             self._say(f"{step.state:8} {what}: {step.error}")
         elif step.error:
@@ -108,7 +108,7 @@ class _Lines:
             self._say(f"failed   {what}: {step.error}", err=True)
         else:
             if step.state not in ("damaged", "lost"):
-                self._good[step.url] = step.done
+                self._good[step.archive or step.url] = step.done
             self._say(f"{step.state:8} {what} ({step.done:,} bytes)")
 
     def _say(self, line: str, *, err: bool = False) -> None:
@@ -141,15 +141,15 @@ class _Bars(_Lines):
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
-        key = step.file or step.url  # of a file it shows only later which archive it is
-        task = self._tasks.get(key) or self._bars.add_task(key.rsplit("/", 1)[-1], total=step.total)
-        self._tasks[key] = task
+        name = step.url.rsplit("/", 1)[-1]
+        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
+        self._tasks[step.url] = task
         self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
-        self._sizes[key] = (step.done, step.total or step.done)
+        self._sizes[step.url] = (step.done, step.total or step.done)
         done, total = (sum(sizes) for sizes in zip(*self._sizes.values(), strict=True))
         of = f" of {self._total}" if self._total is not None else ""
         self._bars.update(self._all, completed=done, total=total, description=f"total ({len(self._sizes)}{of})")
         if step.over:
             self._bars.remove_task(task)  # type: ignore[arg-type]
-            del self._tasks[key]
+            del self._tasks[step.url]
             super().show(step)
