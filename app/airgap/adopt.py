@@ -8,7 +8,7 @@ import os
 import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from app.airgap.found import Found, found
 from app.airgap.recognising import Claim, Recogniser
 from app.errors import MirrorError
 from app.rules.content import LOOK
-from app.store.record import Record
+from app.store.record import DigestSource, Record
 from app.store.store import Store
 
 State = Literal["reading", "copying", "adopted", "present", "unknown", "skipped", "refused"]
@@ -105,7 +105,7 @@ class Adoption:
             if copying.digests != digests:
                 raise MirrorError("It changed while it was read.", "Try again when nobody writes it.")
             partial.sync()
-            self._store.publish(partial.path, _record(claim, digests, copying.done, os.fstat(file).st_mtime))
+            self._store.publish(partial.path, self._record(claim, digests, copying.done, os.fstat(file).st_mtime))
         yield Adopted(path, "adopted", copying.done, copying.done, claim.url, claim.proven)
 
     def _has(self, claim: Claim, sha256: str) -> bool:
@@ -116,19 +116,31 @@ class Adoption:
                 f"The mirror has other bytes of {claim.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
                 f"If these are, remove the others first: dataset-mirror rm {claim.url}",
             )
-        return known is not None and known.sha256 == sha256 and self._store.blobs.has(sha256)
+        if known is None or known.sha256 != sha256 or (known.source == "adopted" and claim.proven):
+            return False
+        return self._store.blobs.has(sha256)
+
+    def _record(self, claim: Claim, digests: tuple[str, ...], size: int, written: float) -> Record:
+        """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon.
+
+        What is known of the same bytes from their origin stays, the entity tag above all.
+        """
+        source: DigestSource = "catalog" if claim.proven else "adopted"
+        fetched = time.time() if claim.proven else max(0.0, min(written, time.time()))
+        for known in self._store.index.versions(claim.archive):
+            if known.sha256 == digests[0]:
+                return replace(known, source=source if claim.proven else known.source, fetched=max(fetched, known.fetched))
+        return _new_record(claim, digests, size, source, fetched)
 
 
-def _record(claim: Claim, digests: tuple[str, ...], size: int, written: float) -> Record:
-    """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon."""
-    now = time.time()
+def _new_record(claim: Claim, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
     return Record(
         archive=claim.archive,
         scheme=claim.origin.scheme,
         sha256=digests[0],
         md5=digests[1] if len(digests) > 1 else None,
         size=size,
-        fetched=now if claim.proven else max(0.0, min(written, now)),
-        source="catalog" if claim.proven else "adopted",
+        fetched=fetched,
+        source=source,
         private=bool(claim.origin.headers),
     )

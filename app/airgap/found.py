@@ -18,6 +18,11 @@ class Found:
     mend: str = ""
 
 
+def printable(path: Path) -> str:
+    """A path as it may be written to a terminal, which some characters of file names would command."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in os.fsencode(path).decode(errors="replace"))
+
+
 def found(path: Path, but: Path) -> Iterator[Found]:
     """The file `path`, or what is below the folder `path`, sorted by name; the folder `but` is left out."""
     root = path.absolute()
@@ -52,7 +57,7 @@ def _link(link: Path, root: Path) -> Iterator[Found]:
         yield Found(
             link,
             is_named=False,
-            why_not=f"it is a link that leads outside, to {os.fsencode(target).decode(errors='replace')}.",
+            why_not=f"it is a link that leads outside, to {printable(target)}.",
             mend="Give that path itself.",
         )
     elif not target.is_dir():

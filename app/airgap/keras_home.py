@@ -4,6 +4,7 @@ A place may be claimed by two archives with different bytes (`datasets/imdb.npz`
 one has it; another one only if that is not asked for, and only by its own name.
 """
 
+import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
 from fnmatch import fnmatchcase
@@ -80,7 +81,7 @@ def lacking(missing: Sequence[Missing]) -> NotStored:
     """The error for archives that were named and are not stored, with the command that fetches them."""
     urls = [one.url for one in missing]
     said = ", ".join(urls[:_NAMED]) + (f" and {len(urls) - _NAMED} more" if len(urls) > _NAMED else "")
-    command = "dataset-mirror fetch " + " ".join(dict.fromkeys(one.name for one in missing))
+    command = "dataset-mirror fetch " + " ".join(dict.fromkeys(shlex.quote(one.name or one.url) for one in missing))
     return NotStored(f"The mirror does not have {said}.", f"Fetch it first: {command}", missing=urls, command=command)
 
 

@@ -127,10 +127,11 @@ def _check(claim: Claim, entry: CatalogEntry | None, digests: tuple[str, ...], s
         raise NotAnArchive(f"It has {size:,} bytes, but {claim.url} has {entry.size:,}.", "Fetch it anew.")
 
 
-def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> DigestMismatch:
+def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> MirrorError:
+    if page := looks_like_a_page(entry.archive.name, beginning):
+        return NotAnArchive(f"It is not {entry.url}: {page}.", "Fetch it anew.")
     got = f"SHA-256 {digests[0]}" if entry.sha256 or len(digests) < 2 else f"MD5 {digests[1]}"
-    page = looks_like_a_page(entry.archive.name, beginning)
     return DigestMismatch(
-        f"It is not {entry.url}: it has {got}, but the catalog expects {' or '.join((*entry.sha256, *entry.md5))}{page and f'; {page}'}.",
-        "Fetch it anew.",
+        f"It is not {entry.url}: it has {got}, but the catalog expects {' or '.join((*entry.sha256, *entry.md5))}.",
+        f'Fetch it anew; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests[0]}"',
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from app.airgap.adopt import Adopted, Adoption
+from app.airgap.found import printable
 from app.airgap.recognising import Recogniser
 from app.cli.here import store_of
 from app.cli.logs import configure
@@ -24,21 +25,22 @@ def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool
     A file is an archive if the catalog knows its digest. Where no digest is known, its place says it (HOST/PATH of a listed
     origin, or where Keras keeps it), and `ls` shows it as adopted. Files are copied, sharing blocks where the disk can, and stay
     as they are. Works beside a live server, which has them at once. Ends with 1 if a file that you named, or that looks like an
-    archive of the catalog, was refused.
+    archive of the catalog, was refused, or if nothing was an archive.
     """
     configure("error")
     shown = view(None, as_json=as_json, received="are in the mirror")
-    believed = 0
+    believed = taken = 0
     with store_of(configuration, new=True) as store, shown:
         for step in paced(_step(one) for one in Adoption(store, Recogniser(configuration.origins)).adopt(paths)):
             believed += step.state == "believed"
+            taken += step.state in ("adopted", "believed", "present")
             shown.show(step)
     if believed:
         click.echo("Believed: no digest is known that proves them, only their place says what they are (ls --state adopted).", err=True)
-    sys.exit(1 if shown.failed else 0)
+    sys.exit(1 if shown.failed or not taken else 0)
 
 
 def _step(one: Adopted) -> Step:
-    path = click.format_filename(one.path)
+    path = printable(one.path)
     state = "believed" if one.state == "adopted" and not one.proven else one.state
-    return Step(one.url or path, state, one.done, one.size, one.error, one.over, file=path if one.url else "")
+    return Step(path, state, one.done, one.size, one.error, one.over, archive=one.url)

@@ -22,8 +22,8 @@ class Step:
     total: int | None = None
     error: MirrorError | None = None
     over: bool = False
-    file: str = ""
-    """The file that it comes from, if that is of interest."""
+    archive: str = ""
+    """The archive's URL, if `url` is the path of a file: of that it shows only later which archive it is."""
 
 
 PASSED_OVER = ("unknown", "skipped")
@@ -70,9 +70,9 @@ class _Json:
 
     def show(self, step: Step) -> None:
         self.failed += step.error is not None and step.state not in PASSED_OVER
-        known = {"url": step.url, "state": step.state, "received": step.done, "total": step.total} | (
-            {"file": step.file} if step.file else {}
-        )
+        known = {"url": step.archive or step.url, "state": step.state, "received": step.done, "total": step.total}
+        if step.archive:
+            known["file"] = step.url
         if step.error:
             known |= {"detail": step.error.detail, "mend": step.error.mend}
         click.echo(json.dumps(known))
@@ -103,7 +103,7 @@ class _Lines:
     def show(self, step: Step) -> None:
         if not step.over:
             return
-        what = f"{step.file} as {step.url}" if step.file else step.url
+        what = f"{step.url} as {step.archive}" if step.archive else step.url
         if step.state in PASSED_OVER:
             self._say(f"{step.state:8} {what}: {step.error}")
         elif step.error:
@@ -111,7 +111,7 @@ class _Lines:
             self._say(f"failed   {what}: {step.error}", err=True)
         else:
             if step.state not in ("damaged", "lost"):
-                self._good[step.url] = step.done
+                self._good[step.archive or step.url] = step.done
             self._say(f"{step.state:8} {what} ({step.done:,} bytes)")
 
     def _say(self, line: str, *, err: bool = False) -> None:

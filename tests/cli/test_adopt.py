@@ -35,9 +35,10 @@ def offline(start_shared_mirror: StartMirror) -> Mirror:
     return start_shared_mirror(offline=True, archives=ARCHIVES)
 
 
-def adopt(data: Path, *paths: Path | str) -> subprocess.CompletedProcess[str]:
+def adopt(data: Path, *paths: Path | str, archives: object = ARCHIVES) -> subprocess.CompletedProcess[str]:
     """`dataset-mirror adopt` into this data folder."""
-    known = environment(data.parent, SETTINGS | {"data": str(data)})
+    settings = SETTINGS | {"data": str(data), "archives": archives}
+    known = environment(data.parent, {name: value for name, value in settings.items() if value is not None})
     command = [PROGRAM, "adopt", *map(str, paths)]
     return subprocess.run(command, cwd=data.parent, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
@@ -119,7 +120,7 @@ def test_other_digests(tmp_path: Path) -> None:
             b"PK other bytes",
             f"{BOSTON_URL}: it has SHA-256 {sha256(b'PK other bytes').hexdigest()}, but the catalog expects f5",
         ),
-        (BOSTON, b"<!DOCTYPE html><html>sorry", "; it is a web page."),
+        (BOSTON, b"<!DOCTYPE html><html>sorry", f"It is not {BOSTON_URL}: it is a web page."),
         ("elsewhere/boston_housing.npz", b"PK other bytes", f"It is not {BOSTON_URL}"),
         ("datasets/unproven.gz", b"\n<HTML>moved", "it is a web page."),
         ("datasets/unproven.gz", b"PK no gzip", "its first bytes are b'PK no gz', but a .gz file begins with"),
@@ -187,6 +188,35 @@ def test_other_bytes_of_the_origin(origin: Origin, mirror: Mirror, tmp_path: Pat
     assert mirror.archive("/sets/a.bin").body == b"the origin's"
 
 
+def test_what_the_origin_said_stays(origin: Origin, mirror: Mirror, tmp_path: Path) -> None:
+    """The entity tag of bytes that the mirror lost is the same when somebody brings these bytes."""
+    origin.add("/sets/twice.bin", body(900), etag='"the-origins"')
+    assert mirror.archive("/sets/twice.bin").fields["etag"] == '"the-origins"'
+    mirror.blobs[0].unlink()
+    done = adopt(mirror.data, put(tmp_path / "carried", body(900)))
+    assert done.returncode == 0
+    assert mirror.head("/sets/twice.bin").fields["etag"] == '"the-origins"'
+    assert len(origin.gets("/sets/twice.bin")) == 1
+
+
+def test_a_trusted_one(tmp_path: Path) -> None:
+    """A refusal says the line that takes these very bytes; with it they are."""
+    put(tmp_path / "some" / BOSTON, b"PK other bytes")
+    (tmp_path / "data").mkdir()
+    line = adopt(tmp_path / "data", tmp_path / "some").stderr.partition("mirror.toml: ")[2].splitlines()[0]
+    (tmp_path / "data" / "mirror.toml").write_text(line.replace("]] ", "]]\n").replace('" sha', '"\nsha'))
+    done = adopt(tmp_path / "data", tmp_path / "some", archives=None)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    """A folder without any archive ends with 1."""
+    put(tmp_path / "some" / "notes.txt", b"notes")
+    done = adopt(tmp_path / "data", tmp_path / "some")
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"unknown  {tmp_path}/some/notes.txt: no archive of the catalog has its digest")
+
+
 def test_json(tmp_path: Path) -> None:
     """With --json every line is an object with the file, the archive that it is, and how it ended."""
     put(tmp_path / "some" / "notes.txt", b"notes")
@@ -199,8 +229,9 @@ def test_json(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_no_text(tmp_path: Path) -> None:
-    """A file name that is not UTF-8 is no trouble."""
+    """A file name that is not UTF-8, or would command a terminal, is no trouble."""
     (tmp_path / "some").mkdir()
-    Path(os.fsdecode(os.fsencode(tmp_path / "some") + b"/b\xf6se")).write_bytes(FILE.read_bytes())
+    Path(os.fsdecode(os.fsencode(tmp_path / "some") + b"/b\xf6s\x1b[2Je")).write_bytes(FILE.read_bytes())
     done = adopt(tmp_path / "data", tmp_path / "some")
     assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout

@@ -106,7 +106,9 @@ CLIENTS = (
         packages=KERAS,
     ),
     Client("Keras 3, `keras.utils.get_file`", "yes", "with `extract=True`", GET_FILE, packages=KERAS, archive="file.tar.gz"),
-    Client("Keras 2, `tf_keras`", "yes, reproduced", "its download loop, call by call; TensorFlow itself is too large for these tests", KERAS_2),
+    Client(
+        "Keras 2, `tf_keras`", "yes, reproduced", "its download loop, call by call; TensorFlow itself is too large for these tests", KERAS_2
+    ),
     Client("`urllib.request`", "yes", "Python 3.6 to 3.13", URLLIB),
     Client("`requests`", "yes", "streamed", REQUESTS, packages=("requests",)),
     Client("`httpx`", "yes", "`httpx.get`", HTTPX, packages=("httpx",)),
