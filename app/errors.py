@@ -5,6 +5,7 @@ MirrorError
 ├── BadRequest          400    the target or a field of the request cannot be understood
 ├── NotAllowed          403    no origin lists this host or path
 ├── Forbidden           403    this client may not do this
+├── NoTunnel            403    CONNECT does not lead there
 ├── NoSuchPage          404    a path of the mirror itself that does not exist
 ├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
 ├── MethodNotAllowed    405
@@ -17,6 +18,7 @@ MirrorError
 ├── Offline             504    the mirror is offline and does not have the archive
 ├── StoreFull           507    no room for the archive
 ├── Loop                508    the request has been through this mirror already
+├── TunnelsFull         503    as many tunnels as are allowed
 ├── Stopping            503    the mirror is being stopped
 └── DataFolderError            the data folder cannot be used (exit code 1)
 
@@ -68,6 +70,12 @@ class Forbidden(MirrorError):
     status = 403
     title = "Not for this client"
     problem = "forbidden"
+
+
+class NoTunnel(MirrorError):
+    status = 403
+    title = "The mirror does not lead there"
+    problem = "no-tunnel"
 
 
 class NoSuchPage(MirrorError):
@@ -143,6 +151,12 @@ class Loop(MirrorError):
     status = 508
     title = "The request has been through this mirror already"
     problem = "loop"
+
+
+class TunnelsFull(MirrorError):
+    status = 503
+    title = "Too many tunnels"
+    problem = "too-many-tunnels"
 
 
 class Stopping(MirrorError):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.mirror import Mirror
 from app.serve.asgi import App
+from app.serve.ca import Authority
 from app.serve.gateway import Gateway
 from app.settings import Configuration, load
 from app.status.routes import pages
@@ -22,8 +23,9 @@ def open_mirror(configuration: Configuration) -> Mirror:
     return Mirror(configuration, store)
 
 
-def create_app(mirror: Mirror, port: int) -> App:
+def create_app(mirror: Mirror, port: int) -> Gateway:
     """The ASGI app, listening at `port`; it starts and stops the mirror."""
+    authority = Authority(mirror.store.folder, lambda: mirror.origins)
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
@@ -33,7 +35,7 @@ def create_app(mirror: Mirror, port: int) -> App:
         finally:
             await mirror.stop()
 
-    return Gateway(mirror, pages(mirror, lifespan), port)
+    return Gateway(mirror, pages(mirror, authority, lifespan), port, authority)
 
 
 def __getattr__(name: str) -> App:

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
@@ -90,6 +90,17 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
     )
+    tunnel: Literal["public"] | tuple[str, ...] = Field(
+        "public",
+        description='hosts, other than origins, that CONNECT leads to: "public" for all public ones, or a list',
+        examples=[["pypi.org", "*.pythonhosted.org"], [], "public"],
+    )
+    max_tunnels: int = Field(256, ge=0, description="tunnels to such hosts at once", examples=[256])
+    tls_port: int | None = Field(None, ge=0, le=65535, description="second port, for https with tls_cert and tls_key", examples=[8443])
+    tls_cert: Path | None = Field(
+        None, description="certificate of tls_port, with its chain, as a PEM file", examples=["/etc/mirror/cert.pem"]
+    )
+    tls_key: Path | None = Field(None, description="private key of tls_cert, as a PEM file", examples=["/etc/mirror/key.pem"])
     database: str | None = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )

@@ -5,7 +5,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "wanted", "doctor", "demo")
+COMMANDS = ("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc", "run", "wanted", "doctor", "demo")
 """Each verb is the module of that name, imported only when it is used, so that every command starts fast."""
 
 

@@ -29,5 +29,5 @@ def configured(command: Callable[..., R]) -> Callable[..., R]:
     return with_configuration
 
 
-SETTING_FLAGS = ("host", "port", "offline")
+SETTING_FLAGS = ("host", "port", "offline", "tls_port", "tls_cert", "tls_key")
 """Options that are settings."""

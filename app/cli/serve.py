@@ -1,16 +1,19 @@
 """`serve`: the mirror itself."""
 
+import asyncio
 import logging
 import socket
+from pathlib import Path
 
 import click
 
 from app.cli.logs import configure
 from app.cli.options import configured
-from app.errors import UsageError
+from app.errors import DataFolderError, UsageError
 from app.main import create_app
 from app.mirror import Mirror
-from app.serve.server import listen, run
+from app.serve.ca import Authority
+from app.serve.server import TlsPort, listen, run
 from app.settings import Configuration
 from app.store.folder import file_system
 from app.store.store import Store, open_store
@@ -22,6 +25,9 @@ log = logging.getLogger("dataset_mirror")
 @click.option("--host", help="Address to listen at [default: 127.0.0.1].")
 @click.option("--port", type=int, help="Port to listen at; 0 takes a free one [default: 8080].")
 @click.option("--offline", is_flag=True, default=None, help="Serve only what is there; no packet leaves.")
+@click.option("--tls-port", type=int, help="Second port, for https.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
 @click.option("--access-log", is_flag=True, help="One line per request.")
 @configured
@@ -37,16 +43,28 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
         lock = store.lock()
         listening = listen(settings.host, settings.port, look_up=not settings.offline)
         url = url_of(listening)
+        tls_port = TlsPort.of(settings)
         mirror = Mirror(configuration, store)
         app = create_app(mirror, listening.getsockname()[1])
+        if tls_port:
+            app.doors.own_ports.add(tls_port.port)
 
         def ready() -> None:
             lock.announce(url)
-            _greet(configuration, store, url)
+            _greet(configuration, store, url, tls_port)
+            asyncio.get_running_loop().run_in_executor(None, _prepare, app.doors.authority)
 
-        run(app, settings, listening, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
+        run(app, settings, listening, tls_port, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
+
+
+def _prepare(authority: Authority) -> None:
+    """Makes the certificate authority, or issues it again for other hosts, before the first client needs it."""
+    try:
+        log.debug("The certificate authority is %s.", authority.fingerprint)
+    except DataFolderError as error:
+        log.error("%s Only plain http works meanwhile.", error)
 
 
 def _reload(mirror: Mirror) -> None:
@@ -64,10 +82,12 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _greet(configuration: Configuration, store: Store, url: str) -> None:
+def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPort | None) -> None:
     settings = configuration.settings
     mode = " (offline)" if settings.offline else ""
     click.echo(f"dataset-mirror listens at {url}{mode}")
+    if tls_port:
+        click.echo(f"TLS:   port {tls_port.port}, with {settings.tls_cert}")
     if settings.public_url:
         click.echo(f"Clients reach it at {settings.public_url}")
     root = store.folder.root

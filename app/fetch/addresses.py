@@ -35,6 +35,22 @@ def is_global(address: str) -> bool:
     return parsed.is_global and not parsed.is_multicast
 
 
+async def addresses_of(host: str, port: int) -> list[str]:
+    """All addresses of a name. OSError if it has none."""
+    answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(answer[4][0]) for answer in answers))
+
+
+def check_global(host: str, addresses: Iterable[str]) -> None:
+    """NotAllowed if any of an origin's addresses is not global."""
+    refused = [address for address in addresses if not is_global(address)]
+    if refused:
+        raise NotAllowed(
+            f"{host} resolves to {refused[0]}, which is not an address of the public internet.",
+            f'If that is right, write allow_private = true into the [[origins]] block of "{host}" in mirror.toml.',
+        )
+
+
 class CheckedBackend(httpcore.AsyncNetworkBackend):
     """Resolves a name, checks *all* its addresses, and connects to a checked one."""
 
@@ -66,16 +82,11 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         try:
-            answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            addresses = await addresses_of(host, port)
         except OSError as error:
             raise httpcore.ConnectError(f"the name {host} cannot be resolved ({error.strerror})") from None
-        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        refused = [address for address in addresses if not is_global(address)]
-        if refused and not self._may_be_private(host):
-            raise NotAllowed(
-                f"{host} resolves to {refused[0]}, which is not an address of the public internet.",
-                f'If that is right, write allow_private = true into the [[origins]] block of "{host}" in mirror.toml.',
-            )
+        if not self._may_be_private(host):
+            check_global(host, addresses)
         return addresses
 
     async def sleep(self, seconds: float) -> None:

@@ -1,12 +1,28 @@
 """What went through this process, by origin. Labels are origins, never URLs: their number is bounded by the configuration."""
 
 from collections import Counter
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Doors:
+    """What went past the archives, in numbers."""
+
+    tunnels: int = 0
+    """Tunnels that are open."""
+    tunnelled: int = 0
+    """Tunnels since the start."""
+    refused: int = 0
+    """CONNECT requests that were refused."""
+    relayed: int = 0
+    """Requests for other paths of the origins' hosts."""
 
 
 class Traffic:
     """Running totals, in requests and bytes."""
 
     def __init__(self) -> None:
+        self.doors = Doors()
         self.hits = 0
         self.misses = 0
         self.served = 0

@@ -3,7 +3,7 @@
 import logging
 import secrets
 import ssl
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -15,7 +15,7 @@ import httpx
 import truststore
 
 from app.errors import BadRequest, FillFailed, NotAllowed, Offline
-from app.fetch.addresses import CheckedTransport
+from app.fetch.addresses import CheckedTransport, addresses_of, check_global
 from app.fetch.health import Healths
 from app.origins.identity import ArchiveId, normalise_authority
 from app.origins.model import Origin
@@ -29,6 +29,9 @@ MAX_HOPS = 5
 CONNECT_TIMEOUT = 5.0
 """Seconds; three tries before the first byte then stay within 15."""
 
+
+RELAY_SILENCE = 300.0
+"""Seconds; what clients ask the real host for may take longer than archives do."""
 
 FieldsFor = Callable[[str], Mapping[str, str]]
 """Request fields for the upstream at that place: validators are an upstream's own."""
@@ -137,6 +140,16 @@ class Upstream:
         """The URLs that are asked for an archive, in order."""
         return [base + archive.target for base in self._in_order(origin.url_of(archive))]
 
+    def bases(self, origin: Origin) -> list[str]:
+        """The base URLs that are asked for an origin's archives, in order."""
+        return self._in_order(f"{origin.scheme}://{origin.authority}")
+
+    async def knock(self, base: str) -> Reply:
+        """Any answer at all of the upstream at that base URL, closed. Broken or NotAllowed if it gives none."""
+        reply = await self._send("HEAD", f"{base}/", {})
+        await reply.close()
+        return reply
+
     async def close(self) -> None:
         for client in (*self._former, self._client):
             await client.aclose()
@@ -172,6 +185,32 @@ class Upstream:
             raise broken
         assert refused is not None
         return refused
+
+    async def relay(
+        self, origin: Origin, method: str, target: bytes, fields: Iterable[tuple[bytes, bytes]], body: AsyncIterator[bytes] | None
+    ) -> httpx.Response:
+        """The real host's answer to a client's own request, its body unread; nothing is added but Via, and no redirect followed.
+
+        httpx.HTTPError, or NotAllowed if the host's address is not a public one. The response must be closed.
+        """
+        has_port = origin.authority.rpartition(":")[2].isdecimal()
+        url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
+        if self._settings.upstream_proxy:
+            await self._check_address(origin)
+        wait = httpx.Timeout(RELAY_SILENCE, connect=CONNECT_TIMEOUT, pool=None)
+        named = [*fields, (b"via", f"1.1 {self.via}".encode())]
+        request = httpx.Request(method, url, headers=named, content=body, extensions={"target": target, "timeout": wait.as_dict()})
+        return await self._client.send(request, stream=True)
+
+    async def _check_address(self, origin: Origin) -> None:
+        """A proxy would resolve the name; what is known here to be no public address is refused all the same."""
+        parts = urlsplit(f"https://{origin.authority}")
+        try:
+            addresses = await addresses_of(parts.hostname or "", parts.port or 443)
+        except OSError:
+            return
+        if not origin.allow_private:
+            check_global(parts.hostname or "", addresses)
 
     def has_one(self, origin: Origin, archive: ArchiveId) -> bool:
         """Whether there is a single upstream for the archive."""

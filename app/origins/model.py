@@ -85,6 +85,9 @@ class Origin(BaseModel):
     readers: Networks | None = None
     """Networks whose clients may have its archives. Not given: everybody, or, if it has `headers`, this machine only."""
 
+    passthrough: bool = True
+    """Whether, inside a CONNECT, paths that are not in `paths` go to the real host unchanged; else they are refused."""
+
     @model_validator(mode="after")
     def _only_scheme_and_host(self) -> Self:
         if urlsplit(self.url).path not in ("", "/") or urlsplit(self.url).query:

@@ -28,6 +28,14 @@ def _is_kept(name: str, value: str) -> bool:
     return name not in _DROPPED and not name.startswith(_DROPPED_PREFIXES) and value.isprintable()
 
 
+def end_to_end(fields: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Raw fields without those that are for the next hop only (RFC 9110 7.6.1); names in lower case."""
+    named = [(name.lower(), value) for name, value in fields]
+    dropped = {token.strip().lower() for name, value in named if name == b"connection" for token in value.split(b",")}
+    dropped |= {name.encode() for name in _HOP_BY_HOP.split()}
+    return [(name, value) for name, value in named if name not in dropped]
+
+
 def repr_digest(sha256: str) -> str:
     """The value of Repr-Digest for a SHA-256 in hex (RFC 9530 3)."""
     return f"sha-256=:{base64.b64encode(bytes.fromhex(sha256)).decode()}:"

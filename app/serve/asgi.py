@@ -14,7 +14,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 RawFields = list[tuple[bytes, bytes]]
 
 EXTENSION = "dataset_mirror"
-"""Key in the scope's `extensions`, set by our protocol: the authority of an absolute-form target, and that bodies are armed."""
+"""Key in the scope's `extensions`, set by our protocol: that bodies are armed, the `authority` of an absolute-form
+target or of the CONNECT around, and `intercepted`, the latter alone."""
+
+RELAYED = "dataset_mirror.relayed"
+"""Key in a scope whose target is not to be logged."""
 
 
 class ClientGone(OSError):
@@ -29,6 +33,8 @@ class Request:
     target: Target
     fields: dict[str, str]
     peer: str | None
+    intercepted: str | None = None
+    """The authority of the CONNECT that the request came through."""
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -43,4 +49,4 @@ class Request:
         path = scope.get("raw_path") or scope["path"].encode()
         target = Target(path.partition(b"?")[0], scope["query_string"], ours.get("authority"), tuple(hosts))
         client = scope.get("client")
-        return cls(scope["method"], target, fields, client[0] if client else None)
+        return cls(scope["method"], target, fields, client[0] if client else None, ours.get("intercepted"))

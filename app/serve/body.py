@@ -25,7 +25,7 @@ class Body:
         if self._zero_copy:
             await self._by_kernel(file, start, end)
         else:
-            await self._by_thread(file, start, end)
+            await self._by_reading(file, start, end)
         await self._end()
 
     async def growing(self, fill: Fill, edition: Edition, file: BinaryIO, start: int, end: int | None, *, hold: bool) -> None:
@@ -42,12 +42,17 @@ class Body:
             await self._send({"type": zerocopy.EXTENSION, "file": file, "offset": at, "count": count, "more_body": True})
             self._count(count)
 
-    async def _by_thread(self, file: BinaryIO, start: int, end: int) -> None:
-        """It may not be in memory, and the file has no other reader."""
+    async def _by_reading(self, file: BinaryIO, start: int, end: int) -> None:
+        """What is in memory is read at once, since a thread would cost more than the reading; the file has no other reader."""
         reader = wrap(file)
-        await reader.seek(start)
         while start < end:
-            start += await self._write(await reader.read(min(CHUNK, end - start)))
+            stop = min(start + CHUNK, end)
+            if zerocopy.is_in_memory(file.fileno(), start, stop):
+                data = os.pread(file.fileno(), stop - start, start)
+            else:
+                await reader.seek(start)
+                data = await reader.read(stop - start)
+            start += await self._write(data)
 
     async def _inline(self, file: BinaryIO, start: int, end: int) -> None:
         while start < end:

@@ -3,20 +3,24 @@
 import asyncio
 import logging
 
-from app.errors import Loop, MethodNotAllowed, MirrorError, Superseded
+from app.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
 from app.fetch.fill import Fill
 from app.fetch.upstream import Reply
 from app.mirror import Hit, Mirror
-from app.origins.identity import ArchiveId
+from app.origins.identity import ArchiveId, normalise_authority, normalise_path
+from app.origins.model import Origin
 from app.origins.routing import find_archive
 from app.rules.conditions import Selection, select
 from app.serve import zerocopy
 from app.serve.access import check_may_change, check_may_read
-from app.serve.asgi import EXTENSION, App, ClientGone, RawFields, Receive, Request, Scope, Send
+from app.serve.asgi import EXTENSION, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from app.serve.body import Body
+from app.serve.ca import Authority
 from app.serve.client import client_address
+from app.serve.doors import Doors
 from app.serve.head import Representation, archive_head, for_one_client, problem
 from app.serve.hot import Hot
+from app.serve.relay import check_may_relay, relay
 from app.store.record import Record
 
 log = logging.getLogger("dataset_mirror.serve")
@@ -25,8 +29,10 @@ log = logging.getLogger("dataset_mirror.serve")
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
-    def __init__(self, mirror: Mirror, pages: App, own_port: int) -> None:
+    def __init__(self, mirror: Mirror, pages: App, own_port: int, authority: Authority) -> None:
         self._mirror, self._pages, self._own_port = mirror, pages, own_port
+        self.doors = Doors(mirror, authority, own_port)
+        """Where CONNECT leads, which our protocol answers."""
         self.hot = Hot(mirror)
         """Answers that our protocol gives by itself."""
         self._warned = False
@@ -39,6 +45,9 @@ class Gateway:
             self._mirror, self.hot, Request.of(scope), receive, send, zero_copy=zerocopy.EXTENSION in (scope.get("extensions") or {})
         )
         try:
+            if answer.request.intercepted is not None and (origin := self._beyond_archives(answer.request)):
+                check_may_relay(self._mirror, origin, answer.request)
+                return await relay(self._mirror, origin, scope, receive, answer.send)
             archive = self._route(answer.request)
             if archive is None:
                 if scope["path"].startswith("/api/"):
@@ -50,9 +59,25 @@ class Gateway:
         except MirrorError as error:
             await answer.problem(error)
 
-    def _route(self, request: Request) -> ArchiveId | None:
+    def _beyond_archives(self, request: Request) -> Origin | None:
+        """The origin of the CONNECT around a request, if the request is for none of its archives. BadRequest if it names another host."""
+        through = request.intercepted or ""
+        named = {request.target.authority or through, *request.target.hosts}
+        if {normalise_authority(name, "https") for name in named} != {through}:
+            raise BadRequest(f"The request names another host than its CONNECT, which was to {through}.", "Use one CONNECT for each host.")
+        origin = self._mirror.origins.get(through)
+        if origin is None:
+            raise NotAllowed(f"{through} is no origin any more.", "Connect anew.")
+        is_archive = origin.lists(normalise_path(request.target.path)) and request.method in ("GET", "HEAD")
+        self._check_loop(request)
+        return None if is_archive else origin
+
+    def _check_loop(self, request: Request) -> None:
         if self._mirror.upstream.via in request.fields.get("via", ""):
             raise Loop("This request comes from this very mirror.", "An upstream leads back here: check `upstreams`.")
+
+    def _route(self, request: Request) -> ArchiveId | None:
+        self._check_loop(request)
         archive = find_archive(request.target, self._mirror.origins, self._own_port)
         if archive is not None and request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{request.method} is not for archives.", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
@@ -81,6 +106,11 @@ class _Answer:
 
     def _served(self, count: int) -> None:
         self._mirror.traffic.send(self._origin, count)
+
+    async def send(self, message: Message) -> None:
+        """What another one answers."""
+        self._started |= message["type"] == "http.response.start"
+        await self._send(message)
 
     async def problem(self, error: MirrorError) -> None:
         """A problem document; once bytes have left, the connection is broken instead."""

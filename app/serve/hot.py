@@ -59,7 +59,7 @@ class Hot:
         """Remembers what a request was answered with, if it was small, and the like may be answered from memory."""
         target = request.target
         limit = self._mirror.settings.memory_cache
-        if record.size > min(LARGEST, limit) or target.authority is not None or len(target.hosts) != 1:
+        if record.size > min(LARGEST, limit) or len(target.hosts) != 1 or target.authority not in (None, target.hosts[0]):
             return
         body = os.pread(file.fileno(), record.size, 0)
         if len(body) != record.size:

@@ -22,7 +22,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from app.errors import MirrorError
 from app.serve import zerocopy
-from app.serve.asgi import EXTENSION, ClientGone
+from app.serve.asgi import EXTENSION, RELAYED, ClientGone
 from app.serve.hot import Hot
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ class MirrorProtocol(HttpToolsProtocol):
             # uvicorn drops the authority of an absolute-form target, which wins over Host (RFC 9112 3.2.2). It is taken raw:
             # httptools would drop userinfo, which is to be refused, and the brackets of an IPv6 address.
             authority = _END_OF_AUTHORITY.split(self.url.partition(b"://")[2], maxsplit=1)[0]
-            self.scope["extensions"] = self._extensions | {EXTENSION: {"authority": authority.decode("latin-1")}}
+            ours = self._extensions[EXTENSION] | {"authority": authority.decode("latin-1")}
+            self.scope["extensions"] = self._extensions | {EXTENSION: ours}
         super().on_headers_complete()
 
     def _answered_from_memory(self) -> bool:
@@ -92,7 +93,7 @@ class MirrorProtocol(HttpToolsProtocol):
             return False
         if not self._armed:
             self._armed = True
-            _set_linger(self._socket, _RESET)
+            set_linger(self._socket, reset=True)
         self.transport.write(answer)
         self.on_response_complete()
         return True
@@ -115,7 +116,12 @@ class MirrorProtocol(HttpToolsProtocol):
         """Before an orderly close; not while there is something that the kernel has not got."""
         if self._armed and not self.flow.write_paused:
             self._armed = False
-            _set_linger(self._socket, _NORMAL)
+            set_linger(self._socket, reset=False)
+
+    def close_in_order(self) -> None:
+        """Closes the connection after what was written."""
+        self._disarm()
+        self.transport.close()
 
     def shutdown(self) -> None:
         if not self._answering:
@@ -170,6 +176,8 @@ class ArmedCycle(RequestResponseCycle):
         async def guarded(scope: "Scope", receive: "ASGIReceiveCallable", send: "ASGISendCallable") -> None:
             try:
                 await app(scope, receive, send)
+                if self.transport.is_closing():
+                    self.disconnected = True  # the connection was broken before an answer began: uvicorn is not to miss it
             except ClientGone:
                 self._fail("the client left")
             except asyncio.CancelledError:
@@ -203,7 +211,8 @@ class ArmedCycle(RequestResponseCycle):
     async def send(self, message: "ASGISendEvent") -> None:
         self._check_connected()
         if message["type"] == "http.response.start":
-            self._set_linger(_RESET)
+            self._arm(reset=True)
+            self.access_log = self.access_log and not self.scope.get(RELAYED)
             self._end_by_close_for_http_1_0(message)
             return await super().send(message)
         if message["type"] == zerocopy.EXTENSION:
@@ -217,8 +226,11 @@ class ArmedCycle(RequestResponseCycle):
         if body:
             await super().send({"type": "http.response.body", "body": body, "more_body": True})
         await self._handed_over()
+        if hasattr(self.transport, "flushed"):  # beneath TLS there is one more buffer
+            await self.transport.flushed()
+            self._check_connected()
         if self.expected_content_length == 0 or self.scope["method"] == "HEAD":
-            self._set_linger(_NORMAL)
+            self._arm(reset=False)
         await super().send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _send_part(self, message: Any) -> None:
@@ -260,14 +272,40 @@ class ArmedCycle(RequestResponseCycle):
         if self.disconnected or self.transport.is_closing():
             raise ClientGone
 
-    def _set_linger(self, value: bytes) -> None:
-        _set_linger(self.transport.get_extra_info("socket"), value)
+    def _arm(self, *, reset: bool) -> None:
+        set_linger(self.transport.get_extra_info("socket"), reset=reset)
 
 
-def _set_linger(connection: Any, value: bytes) -> None:
+def set_linger(connection: Any, *, reset: bool) -> None:
     """Decides how the connection ends if it is closed from now on, by whatever cause."""
     if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, value)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _NORMAL)
+
+
+def is_armed(connection: Any) -> bool:
+    """Whether the connection ends in a reset if it is closed now."""
+    if connection is None or connection.fileno() < 0:
+        return False
+    armed: bool = connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET
+    return armed
+
+
+async def writable(connection: Any) -> None:
+    """Waits until the kernel takes more for a connection whose transport is waiting for the same."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    duplicate = os.dup(connection.fileno())  # asyncio lets nobody else wait on the descriptor of a transport
+    try:
+        loop.add_writer(duplicate, _set, ready)
+        await ready
+    finally:
+        loop.remove_writer(duplicate)
+        os.close(duplicate)
+
+
+def _set(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 def _tune(connection: Any) -> None:

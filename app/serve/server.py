@@ -6,14 +6,23 @@ import errno
 import logging
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Self
 
 import uvicorn
 
 from app.errors import DataFolderError, UsageError
 from app.serve.asgi import App
-from app.serve.protocol import MirrorProtocol
+from app.serve.ca import server_context
+from app.serve.connect import ConnectingProtocol, TlsPortProtocol
+from app.serve.doors import HANDSHAKE_SECONDS
+from app.serve.tls import TlsProtocol, alerts_sent
 from app.settings import Settings
+
+ALERT_SECONDS = 1.0
+"""How long the mirror waits at its end for clients in TLS to be told that their bodies are not whole."""
 
 log = logging.getLogger("dataset_mirror")
 
@@ -46,20 +55,65 @@ def listen(host: str, port: int, *, look_up: bool = True) -> socket.socket:
     return listening
 
 
+@dataclass(frozen=True, slots=True)
+class TlsPort:
+    """A port at which the mirror speaks https, with the operator's certificate."""
+
+    listening: socket.socket
+    context: ssl.SSLContext
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """The port that the settings name, if they do; UsageError if its certificate cannot be used."""
+        if settings.tls_port is None:
+            return None
+        if settings.tls_cert is None or settings.tls_key is None:
+            raise UsageError("`tls_port` needs a certificate and its key.", "Give --tls-cert FILE and --tls-key FILE, in PEM.")
+        try:
+            context = server_context(settings.tls_cert, settings.tls_key)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UsageError(
+                f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {reason}.",
+                "Give a certificate and its own key, in PEM and without a password.",
+            ) from None
+        return cls(listen(settings.host, settings.tls_port, look_up=not settings.offline), context)
+
+    @property
+    def port(self) -> int:
+        number: int = self.listening.getsockname()[1]
+        return number
+
+    async def serve(self, server: uvicorn.Server) -> asyncio.Server:
+        """Accepts connections for a server that has started."""
+        loop = asyncio.get_running_loop()
+
+        def connection() -> TlsPortProtocol:
+            inner = TlsProtocol(server.config, server.server_state, server.lifespan.state, loop)
+            return TlsPortProtocol(self.context, inner, HANDSHAKE_SECONDS)
+
+        return await loop.create_server(connection, sock=self.listening, backlog=server.config.backlog)
+
+
 class Server(uvicorn.Server):
     """uvicorn's server with our signals: the first SIGINT or SIGTERM stops gently, a second one at once; SIGHUP reloads."""
 
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None], reload: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, ready: Callable[[], None], reload: Callable[[], None], tls_port: TlsPort | None = None
+    ) -> None:
         super().__init__(config)
-        self._ready, self._reload = ready, reload
+        self._ready, self._reload, self._tls_port = ready, reload, tls_port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self.started and self._tls_port:
+            self.servers.append(await self._tls_port.serve(self))
         if self.started:
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
+        await alerts_sent(ALERT_SECONDS)
         if self.force_exit:  # uvicorn skips this then: the fills would not end, and the lifespan's task would be torn down
             await self.lifespan.shutdown()
 
@@ -86,12 +140,19 @@ class Server(uvicorn.Server):
 
 
 def run(
-    app: App, settings: Settings, listening: socket.socket, *, access_log: bool, ready: Callable[[], None], reload: Callable[[], None]
+    app: App,
+    settings: Settings,
+    listening: socket.socket,
+    tls_port: TlsPort | None = None,
+    *,
+    access_log: bool,
+    ready: Callable[[], None],
+    reload: Callable[[], None],
 ) -> None:
     """Serves until a signal ends it."""
     config = uvicorn.Config(
         app,
-        http=MirrorProtocol,
+        http=ConnectingProtocol,
         loop="asyncio",  # uvloop has no sendfile
         lifespan="on",
         log_config=None,
@@ -101,4 +162,4 @@ def run(
         timeout_graceful_shutdown=int(settings.grace) or 1,
         timeout_keep_alive=75,
     )
-    Server(config, ready, reload).run(sockets=[listening])
+    Server(config, ready, reload, tls_port).run(sockets=[listening])

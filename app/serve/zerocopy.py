@@ -116,16 +116,23 @@ class PartOfFile:
         """Whether the next step would not wait for the disk, judged by a byte of each 128 KiB, which the kernel reads at once."""
         if self._offset < self._in_memory:
             return True
-        if _NOWAIT is None:
-            return False
         end = min(self._offset + STEP, self._end)
-        try:
-            for at in (*range(self._offset, end, _PROBE), end - 1):
-                os.preadv(self._file, [bytearray(1)], at, _NOWAIT)
-        except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: this file system cannot tell
+        if not is_in_memory(self._file, self._offset, end):
             return False
         self._in_memory = end
         return True
+
+
+def is_in_memory(file: int, start: int, end: int) -> bool:
+    """Whether reading [start, end) would not wait for the disk, judged by a byte of each 128 KiB; False where nobody can tell."""
+    if _NOWAIT is None:
+        return False
+    try:
+        for at in (*range(start, end, _PROBE), end - 1):
+            os.preadv(file, [bytearray(1)], at, _NOWAIT)
+    except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: this file system cannot tell
+        return False
+    return True
 
 
 def _read_in(file: int, offset: int) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from app.errors import BadRequest
 from app.mirror import Mirror
 from app.origins.model import CatalogEntry
 from app.origins.table import Origins
+from app.rules.environment import proxy_address
 from app.rules.host import own_address
 from app.status.html import PAGE_POLICY, page
 from app.status.models import ArchiveSummary, Status, UpstreamStatus, WantedArchive
@@ -54,6 +56,14 @@ class Front:
         return f"{there} · {under_way} · {'offline' if self.status.offline else 'online'}"
 
     @property
+    def proxy(self) -> str:
+        """The address at which the mirror can be a proxy; nothing if `public_url` leads to a path."""
+        try:
+            return proxy_address(self.address)
+        except BadRequest:
+            return ""
+
+    @property
     def resting(self) -> list[UpstreamStatus]:
         return [upstream for upstream in self.status.upstreams if upstream.resting]
 
@@ -74,6 +84,10 @@ class Front:
             {"Cache-Control": "no-store", "Vary": "Host"},
             address=self.address,
             at=f"{self.address}/{self.example.archive}" if self.example else "",
+            proxy=self.proxy,
+            setup=f"{self.address}/setup.sh",
+            home=f"{self.address}/keras-home.tar?only=mnist,cifar10",
+            for_keras=self.example is not None and bool(self.example.keras_home),
             status=self.status,
             state=self.state,
             room=self.room,

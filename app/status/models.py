@@ -60,6 +60,15 @@ class StoreStatus(BaseModel):
     max_size: Bytes | None = Field(description="bytes that all archives may take together; null without a limit", examples=[500000000000])
 
 
+class DoorsStatus(BaseModel):
+    """What went past the archives, since the start."""
+
+    tunnels: int = Field(description="tunnels to public hosts that are open", examples=[2])
+    tunnelled: int = Field(description="tunnels that were opened", examples=[31])
+    refused: int = Field(description="CONNECT requests that were refused", examples=[0])
+    relayed: int = Field(description="requests for other paths of the origins' hosts", examples=[5])
+
+
 class Status(BaseModel):
     """The mirror in one look."""
 
@@ -73,6 +82,7 @@ class Status(BaseModel):
     fills: list[FillStatus]
     failures: list[FailureStatus] = Field(description="the latest first")
     upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
+    doors: DoorsStatus
     hits: int = Field(description="requests answered from the store", examples=[2210])
     misses: int = Field(description="requests that had to wait for an origin", examples=[14])
     bytes_served: Bytes

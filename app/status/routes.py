@@ -14,8 +14,9 @@ from app.mirror import Mirror
 from app.origins.identity import ArchiveId, parse_url
 from app.serve.access import check_may_read
 from app.serve.asgi import Request as Asked
+from app.serve.ca import Authority
 from app.serve.head import problem
-from app.status import assets, docs, front
+from app.status import assets, docs, front, setup, trust
 from app.status.api import api
 from app.status.explain import explain
 from app.status.metrics import metrics
@@ -30,7 +31,7 @@ ArchiveUrl = Annotated[
 ]
 
 
-def pages(mirror: Mirror, lifespan: Lifespan[FastAPI]) -> FastAPI:
+def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> FastAPI:
     """The app behind the gateway; `lifespan` starts and stops the mirror."""
     summary = "Dataset archives, fetched once, verified, kept."
     app = FastAPI(
@@ -40,6 +41,8 @@ def pages(mirror: Mirror, lifespan: Lifespan[FastAPI]) -> FastAPI:
     app.include_router(docs.router())
     app.include_router(assets.router())
     app.include_router(_status(mirror))
+    app.include_router(trust.router(authority))
+    app.include_router(setup.router(mirror, authority))
     app.include_router(api(mirror))
     app.include_router(metrics(mirror))
     app.add_exception_handler(MirrorError, _problem)

@@ -1,6 +1,7 @@
 """What the mirror knows, as models."""
 
 import time
+from dataclasses import asdict
 from importlib.metadata import version
 
 from app.airgap.wanted import Wish, wishes
@@ -15,6 +16,7 @@ from app.status.models import (
     Catalog,
     DatasetArchive,
     DatasetStatus,
+    DoorsStatus,
     FailureStatus,
     FillStatus,
     Status,
@@ -44,6 +46,7 @@ async def status_of(mirror: Mirror) -> Status:
         fills=fills_of(mirror),
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
+        doors=DoorsStatus(**asdict(mirror.traffic.doors)),
         hits=totals["hits"],
         misses=totals["misses"],
         bytes_served=totals["served"],

@@ -12,7 +12,7 @@ from app.errors import DataFolderError
 
 LAYOUT = 1
 _ATTEMPTS, _PAUSE = 20, 0.05
-_NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
+NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
 
 
 class DataFolder:
@@ -27,6 +27,8 @@ class DataFolder:
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
         self.lock = root / "serve.lock"
+        self.ca = root / "ca" / "ca.pem"
+        self.ca_key = root / "ca" / "key.pem"
         self._fingerprint = root / "layout.json"
 
     def prepare(self) -> None:
@@ -68,7 +70,7 @@ class DataFolder:
     def index_url(self, configured: str | None) -> str | URL:
         """The index' database URL. DataFolderError if it would lie on a network file system, where SQLite's WAL does not work."""
         kind = file_system(self.root)
-        if configured is None and kind in _NETWORK_FILE_SYSTEMS:
+        if configured is None and kind in NETWORK_FILE_SYSTEMS:
             raise DataFolderError(
                 f"The data folder {self.root} is on {kind}, where the index' database cannot work.",
                 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.',

@@ -34,6 +34,14 @@ class Tree:
             return False
         return True
 
+    def shows(self, archive: ArchiveId, blob: Path) -> bool:
+        """Whether the archive's name leads to `blob`."""
+        place = self._place(archive)
+        try:
+            return place.readlink() == Path(os.path.relpath(blob, place.parent))
+        except OSError:
+            return False
+
     def unlink(self, archive: ArchiveId) -> None:
         """Takes the archive's name away, and folders that are empty then."""
         place = self._place(archive)

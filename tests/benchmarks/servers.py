@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from app.origins.identity import ArchiveId
+from app.serve import certificates
 from app.store.record import Record
 from app.store.store import Store
 from tests.origin import MIB, body
@@ -25,7 +26,7 @@ http {{
   access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
   scgi_temp_path {folder}/t5;
-  server {{ listen 127.0.0.1:{port}; root {root}; }}
+  server {{ listen 127.0.0.1:{port}{tls}; root {root}; }}
 }}
 """
 
@@ -46,9 +47,34 @@ def make_file(root: Path, size: int) -> str:
     return path
 
 
+def make_certificate(folder: Path) -> Path:
+    """A certificate of this machine and its key, in one file."""
+    file = folder / "certificate.pem"
+    key = certificates.new_key()
+    authority = certificates.issue_authority(key, ["localhost"])
+    leaf = certificates.issue_leaf(authority, key, key, "localhost")
+    file.write_bytes(certificates.to_pem(leaf) + certificates.key_to_pem(key))
+    return file
+
+
 @contextmanager
 def mirror(root: Path, data: Path) -> Iterator[str]:
     """The mirror, which has all files of `root` as archives (as hard links: the same pages in memory); yields its URL."""
+    _adopt(root, data)
+    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1) as running:
+        yield running.url
+
+
+@contextmanager
+def tls_mirror(root: Path, data: Path, certificate: Path) -> Iterator[str]:
+    """The same with TLS."""
+    _adopt(root, data)
+    tls = {"tls_port": free_port(), "tls_cert": str(certificate), "tls_key": str(certificate)}
+    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1, **tls):
+        yield f"https://127.0.0.1:{tls['tls_port']}"
+
+
+def _adopt(root: Path, data: Path) -> None:
     store = Store(data)
     store.lock()
     for file in (root / HOST / "sets").iterdir():
@@ -60,15 +86,23 @@ def mirror(root: Path, data: Path) -> Iterator[str]:
         fields = (("content-type", "application/octet-stream"),)
         store.publish(partial, Record(ArchiveId(HOST, f"/sets/{file.name}"), digest, file.stat().st_size, now, fields=fields, checked=now))
     store.close()
-    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1) as running:
-        yield running.url
+
+
+@contextmanager
+def tls_nginx(root: Path, folder: Path, certificate: Path) -> Iterator[str]:
+    """One nginx worker with TLS; yields its URL."""
+    port = free_port()
+    tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}"
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root, tls=tls))
+    with running(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], port) as url:
+        yield url.replace("http:", "https:")
 
 
 @contextmanager
 def nginx(root: Path, folder: Path) -> Iterator[str]:
     """One nginx worker with sendfile; yields its URL."""
     port = free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root))
+    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root, tls=""))
     with running(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], port) as url:
         yield url
 

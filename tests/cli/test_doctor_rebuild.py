@@ -38,10 +38,3 @@ def test_a_mirror_with_a_damaged_index(start_mirror: StartMirror, origin: Origin
     assert run(mirror.data, "doctor", "--rebuild").returncode == 1
     mirror.start("--offline")
     assert sorted(mirror.archive(f"/sets/{number}.bin").status for number in range(3)) == [200, 200, 504]
-
-
-def test_nothing_named(tmp_path: Path) -> None:
-    """Without an option it says which there are."""
-    done = run(tmp_path / "data", "doctor")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "--rebuild" in done.stderr

@@ -10,7 +10,7 @@ import pytest
 
 from app.origins.model import CatalogEntry
 from app.status.front import Front
-from app.status.models import FailureStatus, FillStatus, Status, StoreStatus, UpstreamStatus
+from app.status.models import DoorsStatus, FailureStatus, FillStatus, Status, StoreStatus, UpstreamStatus
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Answer, Mirror
@@ -59,9 +59,10 @@ def commands(page: Element) -> list[str]:
 def known(**changes: object) -> Status:
     """A status of an idle, empty mirror, with these changes."""
     store = StoreStatus(path="/srv", file_system="ext4", blob_bytes=0, promised=0, free=5_000, min_free=1_000, max_size=None)
+    doors = DoorsStatus(tunnels=0, tunnelled=0, refused=0, relayed=0)
     idle: dict[str, object] = dict.fromkeys(("archives", "archive_bytes", "hits", "misses", "uptime", "wanted"), 0)
     idle |= dict.fromkeys(("bytes_served", "bytes_fetched", "bytes_saved"), 0)
-    idle |= {"version": "1.2.3", "offline": False, "store": store, "fills": [], "failures": [], "upstreams": []}
+    idle |= {"version": "1.2.3", "offline": False, "store": store, "doors": doors, "fills": [], "failures": [], "upstreams": []}
     return Status.model_validate(idle | changes)
 
 
@@ -76,7 +77,7 @@ def test_empty(shared: Mirror) -> None:
     """A mirror that has nothing says so, and what to do first."""
     page = front(shared)
     assert "Nothing kept yet · nothing under way · online" in page.one("header").text
-    assert "the first of these lines fetches the first archive" in page.text
+    assert "the first archive that is asked for is fetched" in page.text
     assert "dataset-mirror fetch keras/mnist" in commands(page)
     assert not page.all("table")
 
@@ -85,11 +86,15 @@ def test_commands(shared: Mirror) -> None:
     """The commands are for the very address that was asked, and get the archive from there."""
     page = read(asked(shared, "mirror.lab:8080").body)
     at = "http://mirror.lab:8080/storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz"
-    curl, keras, home, _ = commands(page)
+    setup, run, curl, keras, tar, home, _ = commands(page)
+    assert setup == 'eval "$(curl -fsS http://mirror.lab:8080/setup.sh)"'
+    assert run == "dataset-mirror run --mirror http://mirror.lab:8080 -- python train.py"
     assert curl == f"curl -fO {at}"
     assert f'origin="{at}"' in keras
     assert "f553886a1f8d56431e820c5b82552d9d95cfcb96d1e678153f8839538947dff5" in keras
-    assert home == f"curl -f --create-dirs -o ~/.keras/datasets/boston_housing.npz {at}"
+    only = "'http://mirror.lab:8080/keras-home.tar?only=mnist,cifar10'"
+    assert tar == f"mkdir -p ~/.keras && curl -fsS {only} | tar -x -C ~/.keras"
+    assert home == "dataset-mirror keras-home ~/.keras --mirror http://mirror.lab:8080"
 
 
 def test_fields(shared: Mirror) -> None:
@@ -139,7 +144,9 @@ def test_public_url(start_mirror: StartMirror) -> None:
     """`public_url` is what the commands name, whatever the Host."""
     mirror = start_mirror(public_url="https://mirror.example.org/data")
     page = read(asked(mirror, "x';'").body)
-    assert commands(page)[0].startswith("curl -fO https://mirror.example.org/data/storage.googleapis.com/")
+    curl, *rest = commands(page)
+    assert curl.startswith("curl -fO https://mirror.example.org/data/storage.googleapis.com/")
+    assert not any("setup.sh" in command or "run" in command.split() for command in rest)  # what lies below a path is no proxy
 
 
 def test_archives(mirror: Mirror, origin: Origin) -> None:
@@ -209,10 +216,9 @@ def test_words_are_escaped() -> None:
 def test_commands_are_quoted() -> None:
     """An archive whose URL means something to a shell or to Python is quoted in the commands."""
     example = CatalogEntry(url=f"{URL}/sets/a.zip?a=1&b='$(id)", keras_home=("sets/a b.zip",))
-    curl, keras, home, *_ = commands(shown(known(archives=1), example))
+    _, _, curl, keras, *_ = commands(shown(known(archives=1), example))
     assert curl == f"""curl -fO 'http://mirror.lab/{HOST}/sets/a.zip?a=1&b='"'"'$(id)'"""
     assert f"""origin="http://mirror.lab/{HOST}/sets/a.zip?a=1&b='$(id)",""" in keras
-    assert "-o ~/.keras/'sets/a b.zip' 'http" in home
 
 
 def test_many_downloads() -> None:

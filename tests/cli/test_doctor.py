@@ -1,0 +1,173 @@
+"""`doctor`: facts and their mends, on the mirror's machine and on a client's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.rules import environment as names
+from tests.conftest import StartMirror
+from tests.origin import Origin, body
+from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.status.test_setup import evaluated
+
+SET = (*names.PROXY, *names.EXCEPT, *names.TRUST, names.WGET)
+SETTINGS: dict[str, Any] = {"presets": [], "origins": [{"url": URL, "paths": ["/sets/"]}]}
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_mirror: StartMirror) -> Mirror:
+    """A mirror of `shared_origin`."""
+    return start_shared_mirror()
+
+
+def ran(home: Path, *arguments: str, known: Mapping[str, str] | None = None, **settings: object) -> subprocess.CompletedProcess[str]:
+    """`dataset-mirror doctor` with these settings."""
+    outside = {name: value for name, value in environment(home, settings).items() if name not in SET}
+    command = [PROGRAM, "doctor", *arguments]
+    return subprocess.run(command, env=outside | dict(known or {}), capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def examined(home: Path, *arguments: str, known: Mapping[str, str] | None = None, **settings: object) -> tuple[int, dict[str, Any]]:
+    """Its exit status, and its findings by what they are about; of several about one thing a wrong one."""
+    done = ran(home, "--json", *arguments, known=known, **settings)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert told["good"] == (done.returncode == 0)
+    assert all(bool(finding["mend"]) != finding["good"] for finding in told["findings"])
+    return done.returncode, {finding["what"]: finding for finding in sorted(told["findings"], key=lambda one: not one["good"])}
+
+
+def wrong(found: Mapping[str, Any]) -> set[str]:
+    """What findings are wrong about."""
+    return {what for what, finding in found.items() if not finding["good"]}
+
+
+def test_a_good_mirror(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """Beside a good mirror all is good, which ends with 0; each line says what it is about."""
+    shared.get("/ca.pem")
+    done = ran(tmp_path, data=str(shared.data), upstreams={HOST: [shared_origin.url]}, **SETTINGS)
+    lines = done.stdout.splitlines()
+    about = ["data folder", "permissions", "file system", "space", "tree", "authority", "key", "hosts", "server", "upstream", "clock"]
+    assert [line[7:19].strip() for line in lines[:-1] if line[7] != " "] == about
+    assert next(line for line in lines if "WRONG" in line).split()[1] == "hosts"  # the mirror has the preset's, too
+    status, found = examined(tmp_path, data=str(shared.data), **SETTINGS | {"presets": ["keras"]}, offline=True)
+    assert (status, wrong(found)) == (0, set())
+    assert f"answers at {shared.url}" in found["server"]["fact"]
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    """A folder that is not there, or is no mirror's, is wrong; nothing is made there."""
+    for data in (tmp_path / "none", tmp_path):
+        status, found = examined(tmp_path, data=str(data), offline=True, port=0)
+        assert status == 1
+        assert wrong(found) == {"data folder"}
+    assert not (tmp_path / "none").exists()
+
+
+def test_what_is_wrong(start_mirror: StartMirror, origin: Origin, tmp_path: Path) -> None:
+    """Each thing that is wrong is found: a disk that is full, a folder and a key open to all, names that the tree lacks, upstreams."""
+    mirror = start_mirror()
+    for path in ("/sets/a", "/sets/a/b"):
+        origin.add(path, body(100))
+        assert mirror.archive(path).status == 200
+    mirror.get("/ca.pem")
+    mirror.stop()
+    mirror.data.chmod(0o777)
+    (mirror.data / "ca" / "key.pem").chmod(0o644)
+    settings = SETTINGS | {"data": str(mirror.data), "min_free": "1000PB", "max_size": 10}
+    status, found = examined(tmp_path, port=0, upstreams={HOST: ["http://127.0.0.1:9"]}, **settings)
+    assert status == 1
+    assert wrong(found) == {"permissions", "space", "limit", "tree", "key", "hosts", "upstream"}
+    assert "such as https://data.example.org/sets/a" in found["tree"]["fact"]
+    assert "chmod 600" in found["key"]["mend"]
+
+
+def test_a_clock_that_is_wrong(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """A clock that differs from the upstream's is wrong, with how far it is off."""
+    shared_origin.add("/", b"", headers={"Date": "Mon, 01 Jan 2001 00:00:00 GMT"})
+    _, found = examined(tmp_path, data=str(shared.data), upstreams={HOST: [shared_origin.url]}, **SETTINGS)
+    assert "ahead" in found["clock"]["fact"]
+
+
+def test_a_port_in_use(shared: Mirror, tmp_path: Path) -> None:
+    """A port that another program has is wrong for a mirror that does not run."""
+    _, found = examined(tmp_path, data=str(tmp_path / "none"), port=shared.port, offline=True)
+    assert "in use" in found["server"]["fact"]
+
+
+def test_a_new_authority(start_mirror: StartMirror, tmp_path: Path) -> None:
+    """--new-ca asks first, makes another key beside a running mirror, and says whom clients have to trust now."""
+    mirror = start_mirror()
+    before, key = mirror.get("/ca.pem").body, (mirror.data / "ca" / "key.pem").read_bytes()
+    assert ran(tmp_path, "--new-ca", data=str(mirror.data)).returncode == 1
+    assert mirror.get("/ca.pem").body == before
+    done = ran(tmp_path, "--new-ca", "--yes", data=str(mirror.data))
+    assert done.returncode == 0
+    assert (mirror.data / "ca" / "key.pem").read_bytes() != key
+    assert mirror.get("/ca.pem").body != before
+    assert done.stdout.split("SHA-256 ")[1].split()[0] in mirror.get("/setup.sh").body.decode()
+    assert ran(tmp_path, "--new-ca", "--yes", data=str(tmp_path / "none")).returncode == 1
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_client_that_is_set_up(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """In a shell that /setup.sh has led all is good: the smallest archive arrives through the mirror, with its digest."""
+    shared_origin.add("/sets/small.bin", body(1_000))
+    assert shared.archive("/sets/small.bin").status == 200
+    known, _ = evaluated(shared.url, tmp_path)
+    status, found = examined(tmp_path, "--client", "--mirror", shared.url, known=known)
+    assert (status, wrong(found)) == (0, set()), found
+    assert "1,000 bytes with the right digest" in found["download"]["fact"]
+    done = ran(tmp_path, "--client", "--data", str(shared.data), known=known)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All 5 are as they should be.")
+
+
+def test_a_client_of_an_empty_mirror(start_mirror: StartMirror, origin: Origin, tmp_path: Path) -> None:
+    """While nothing is stored the head of an archive of the catalog has to arrive; nothing is fetched for it."""
+    mirror = start_mirror()
+    first = json.loads(mirror.get("/status/catalog").body)["datasets"][0]["archives"][0]["url"]
+    origin.add("/" + first.split("/", 3)[3], b"x")
+    known, _ = evaluated(mirror.url, tmp_path)
+    status, found = examined(tmp_path, "--client", "--mirror", mirror.url, known=known)
+    assert status == 0, found
+    assert "the head of" in found["download"]["fact"]
+    assert mirror.blobs == []
+
+
+def test_a_client_that_is_not_set_up(shared: Mirror, tmp_path: Path) -> None:
+    """Without its environment a client lacks proxy, exception and trust, and the mend is the line that sets them."""
+    status, found = examined(tmp_path, "--client", "--mirror", shared.url)
+    assert status == 1
+    assert wrong(found) == {"proxy", "exceptions", "trust", "download"}
+    assert found["proxy"]["mend"] == f'Run: eval "$(curl -fsS {shared.url}/setup.sh)"'
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("https_proxy", "http://other.lab:3128", "proxy"),
+        ("NO_PROXY", ".googleapis.com", "exceptions"),
+        ("CURL_CA_BUNDLE", os.devnull, "trust"),
+    ],
+)
+def test_a_client_with_one_thing_wrong(shared: Mirror, tmp_path: Path, name: str, value: str, what: str) -> None:
+    """One variable that somebody has set to something else is found."""
+    known, _ = evaluated(shared.url, tmp_path)
+    changed = {name: value, name.lower(): value} if name == "NO_PROXY" else {name: value}
+    status, found = examined(tmp_path, "--client", "--mirror", shared.url, known=known | changed)
+    assert status == 1
+    assert what in wrong(found)
+
+
+def test_usage(tmp_path: Path) -> None:
+    """A mirror that does not answer is wrong; --mirror without --client is wrong usage."""
+    status, found = examined(tmp_path, "--client", "--mirror", "http://127.0.0.1:9")
+    assert (status, wrong(found)) == (1, {"mirror"})
+    assert ran(tmp_path, "--mirror", "http://127.0.0.1:9").returncode == 2
