@@ -14,6 +14,7 @@ import click
 
 from app.cli import live
 from app.cli.doctor_client import check_client
+from app.cli.doctor_rebuild import rebuild_index
 from app.cli.here import store_of
 from app.cli.logs import configure
 from app.cli.options import configured
@@ -35,17 +36,15 @@ _WIDTH = 12
 @click.option("--mirror", metavar="URL", help="With --client: the mirror's address [default: the live server of the data folder].")
 @click.option("--new-ca", is_flag=True, help="Make a certificate authority with a new key, which every client then has to trust anew.")
 @click.option("--yes", "-y", is_flag=True, help="With --new-ca: do not ask.")
-@click.option("--rebuild", is_flag=True, help="Make the index anew from archives.ndjson and the blobs; the old one is set aside.")
+@click.option("--rebuild", is_flag=True, help="Make a damaged or lost index anew, from archives.ndjson; the old one is set aside.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 @configured
 def command(configuration: Configuration, client: bool, mirror: str | None, new_ca: bool, yes: bool, rebuild: bool, as_json: bool) -> None:
     """Look for what is not as it should be: each line a fact, and its mend. Ends with 1 if anything is wrong.
 
     On the mirror's machine it looks at data folder, disk, clock, upstreams, certificate authority and port; with --client, on
-    any machine, at the way from here to a mirror.
-
-    --rebuild is for an index that is damaged or lost. No server may run meanwhile. Hits, last uses and the wanted list begin
-    afresh; archives and their older versions come back. Ends with 1 if bytes of some are lost.
+    any machine, at the way from here to a mirror. --rebuild mends a damaged or lost index, with no server running: archives and
+    their older versions come back; hits, last uses and the wanted list begin afresh.
     """
     configure("error")
     if mirror and not client:
@@ -53,8 +52,6 @@ def command(configuration: Configuration, client: bool, mirror: str | None, new_
     if client + new_ca + rebuild > 1:
         raise click.UsageError("--client, --new-ca and --rebuild are three things to do: give one of them.")
     if rebuild:
-        from app.cli.doctor_rebuild import rebuild_index
-
         sys.exit(rebuild_index(configuration))
     if new_ca:
         _renew(configuration, yes=yes)
@@ -130,7 +127,7 @@ def _port(configuration: Configuration) -> Finding:
         if url:
             live.ask(url, settings, "/readyz")
             return Finding("server", f"The mirror answers at {url}.")
-        listen(settings.host, settings.port).close()
+        listen(settings.host, settings.port, look_up=not settings.offline).close()
     except MirrorError as error:
         return Finding("server", error.detail, error.mend or "Look at its log.")
     return Finding("server", f"No mirror is running; port {settings.port} of {settings.host} is free.")

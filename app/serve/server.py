@@ -77,7 +77,7 @@ class TlsPort:
                 f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {reason}.",
                 "Give a certificate and its own key, in PEM and without a password.",
             ) from None
-        return cls(listen(settings.host, settings.tls_port), context)
+        return cls(listen(settings.host, settings.tls_port, look_up=not settings.offline), context)
 
     @property
     def port(self) -> int:
