@@ -12,6 +12,12 @@ _MODULES = {"import": "importing"}
 """A keyword cannot be a module's name."""
 
 
+def command_of(verb: str) -> click.Command:
+    """The command of a verb."""
+    command: click.Command = import_module(f"app.cli.{_MODULES.get(verb, verb)}").command
+    return command
+
+
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -19,8 +25,7 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"app.cli.{_MODULES.get(cmd_name, cmd_name)}").command
-        return command
+        return command_of(cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
