@@ -12,12 +12,6 @@ _MODULES = {"import": "importing"}
 """A keyword cannot be a module's name."""
 
 
-def command_of(verb: str) -> click.Command:
-    """The command of a verb."""
-    command: click.Command = import_module(f"app.cli.{_MODULES.get(verb, verb)}").command
-    return command
-
-
 class _Verbs(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -25,7 +19,8 @@ class _Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return command_of(cmd_name)
+        command: click.Command = import_module(f"app.cli.{_MODULES.get(cmd_name, cmd_name)}").command
+        return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
