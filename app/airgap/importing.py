@@ -117,10 +117,11 @@ class Import:
         assert member.file is not None
         room = Reservation(first.url, self._store.space)
         room.grow(member.size)
-        partial = self._store.new_incoming()
+        partial = None
         try:
+            partial = self._store.new_incoming()
             md5 = any(map(self._claims.wants_md5, records))
-            passed = passing.copy(member.file, member.size, lambda data: self._write(partial, data, room, first), md5=md5)
+            passed = passing.copy(member.file, member.size, _appending(self._told, partial, room, first), md5=md5)
             if passed.size < member.size:
                 raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
             if passed.sha256 != first.sha256:
@@ -128,17 +129,13 @@ class Import:
                     f"The bundle's bytes of {first.url} are damaged.", "They were not taken. Copy the bundle again, or export anew."
                 )
         except BaseException as error:
-            partial.discard()
+            if partial:
+                partial.discard()
             room.release()
             if isinstance(error, OSError):
                 raise self._of_disk(error, first) from None
             raise
         return partial, passed, room
-
-    def _write(self, partial: PartialFile, data: memoryview, room: Reservation, record: Record) -> None:
-        partial.write(partial.prefix, data)
-        room.written(len(data))
-        self._told(record, partial.prefix)
 
     def _of_disk(self, error: OSError | DatabaseError, record: Record) -> MirrorError:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -204,6 +201,17 @@ class Import:
             return known.md5
         with self._store.blobs.open(record.sha256) as file:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
+
+
+def _appending(told: Told, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
+    """Appends to the file, and tells how far it is."""
+
+    def write(data: memoryview) -> None:
+        partial.write(partial.prefix, data)
+        room.written(len(data))
+        told(record, partial.prefix)
+
+    return write
 
 
 def _check_fits(member: Member, record: Record) -> None:

@@ -33,8 +33,12 @@ def members(descriptor: int) -> Iterator[Member]:
     except _BROKEN as error:
         raise BundleError(f"It is no tar that can be read, or is cut short: {error}.", "Copy it again.") from None
     except OSError as error:
-        raise BundleError(f"It cannot be read: {error.strerror}.", "Copy it again, or look at its disk.") from None
+        raise _unreadable(error) from None
     stream.drain()
+
+
+def _unreadable(error: OSError) -> BundleError:
+    return BundleError(f"The bundle cannot be read: {error.strerror}.", "Copy it again, or look at its disk.")
 
 
 def _member(entry: tarfile.TarInfo, stream: "_Stream") -> Member:
@@ -73,10 +77,13 @@ class _Stream:
         return bytes(buffer[: self.readinto(memoryview(buffer))])
 
     def readinto(self, buffer: memoryview) -> int:
-        """Fills the buffer, as far as there is something."""
+        """Fills the buffer, as far as there is something. BundleError if the disk cannot read it."""
         done = 0
-        while done < len(buffer) and (read := os.readv(self._descriptor, [buffer[done:]])):
-            done += read
+        try:
+            while done < len(buffer) and (read := os.readv(self._descriptor, [buffer[done:]])):
+                done += read
+        except OSError as error:
+            raise _unreadable(error) from None
         self._at += done
         return done
 

@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -80,6 +80,9 @@ class Store:
         return self._new_file("")
 
     def _new_file(self, prefix: str) -> PartialFile:
+        for _ in range(3):  # whoever clears the folder just then may take it before it is held
+            with suppress(FileNotFoundError):
+                return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
         return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
 
     def publish(self, partial: Path, record: Record) -> Record:

@@ -5,13 +5,12 @@ import signal
 import socket
 import subprocess
 import time
-from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
-from app.cli import COMMANDS
+from app.cli import COMMANDS, _group
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment
@@ -168,7 +167,8 @@ def test_offline_after_a_restart(start_mirror: StartMirror, origin: Origin) -> N
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_a_command(tmp_path: Path, name: str) -> None:
     """`--help` of a command lists all of its options, each with a sentence where it is not plain."""
-    command: click.Command = import_module(f"app.cli.{name}").command
+    command = _group.get_command(click.Context(_group), name)
+    assert command is not None
     done = run(tmp_path, name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     options = [spelling for parameter in command.params if isinstance(parameter, click.Option) for spelling in parameter.opts]
