@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Literal
 
 from sqlalchemy.exc import DatabaseError
@@ -37,12 +38,14 @@ class Taken:
 class Import:
     """Takes one bundle into the store. Repeated, it passes over what is there: so a killed one goes on where it was.
 
-    While the bytes of one archive are read, those of the one before are made durable and published in a thread of their own.
+    While the bytes of one archive are read, those of the two before are made durable in threads of their own, and published one
+    after the other.
     """
 
     def __init__(self, store: Store, claims: Claims, told: Told) -> None:
         self._store, self._claims, self._told = store, claims, told
         self._listing = Listing()
+        self._publishing = Lock()
 
     def payload(self) -> list[str]:
         """Paths that the manifest has; after the tag files were taken."""
@@ -50,7 +53,7 @@ class Import:
 
     def take(self, members: Iterable[Member]) -> Iterator[Taken]:
         """Takes all of it; yields how it ended for each archive. BundleError if the bundle as such cannot be read. Blocks."""
-        with Passing() as passing, ThreadPoolExecutor(1, "publish") as publisher:
+        with Passing() as passing, ThreadPoolExecutor(2, "publish") as publisher:
             settling: Future[list[Taken]] | None = None
             ended: list[Taken] = []
             for member in self._ending_well(members, ended):
@@ -144,10 +147,11 @@ class Import:
         return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
 
     def _settle(self, partial: PartialFile, passed: Passed, room: Reservation, records: list[Record]) -> list[Taken]:
-        """Publishes verified bytes as all of their archives, in the thread for that."""
+        """Publishes verified bytes as all of their archives, in a thread for that."""
         try:
             partial.sync()
-            return [self._published(record, passed, partial) for record in records]
+            with self._publishing:
+                return [self._published(record, passed, partial) for record in records]
         except OSError as error:
             return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
         finally:
