@@ -307,6 +307,25 @@ def test_the_end_with_a_busy_connection(start_mirror: StartMirror, origin: Origi
     mirror.ended()
 
 
+# ---- More origins
+
+
+def test_after_an_origin_was_added(start_mirror: StartMirror, origin: Origin) -> None:
+    """Who trusts the authority as it was before a reload still reaches the earlier hosts, and the new ones after trusting it anew."""
+    origin.add("/sets/small.bin", SMALL)
+    mirror = start_mirror()
+    earlier = trusting(mirror)
+    (mirror.data / "mirror.toml").write_text('presets = ["keras", "keras-legacy"]')
+    assert mirror.api("reload").status == 200
+    with secured(mirror, context=earlier) as wire:
+        wire.send(asked("/sets/small.bin"))
+        assert wire.answer() == (200, SMALL)
+    with pytest.raises(ssl.SSLError, match="permitted subtree violation"):
+        secured(mirror, "github.com", context=earlier)
+    with secured(mirror, "github.com") as wire:
+        assert isinstance(wire.socket, ssl.SSLSocket)
+
+
 # ---- A port of its own
 
 
