@@ -14,7 +14,8 @@ from typing import Any
 from weakref import WeakSet
 
 from app.serve.asgi import EXTENSION
-from app.serve.protocol import MirrorProtocol, is_armed, set_linger, writable
+from app.serve.protocol import MirrorProtocol
+from app.serve.sockets import is_armed, set_linger, writable
 
 log = logging.getLogger("dataset_mirror.serve")
 
