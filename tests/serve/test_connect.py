@@ -260,6 +260,15 @@ def _client_hello() -> bytes:
     return outgoing.read()
 
 
+def test_idle_connections(shared: Mirror) -> None:
+    """An idle connection in TLS costs less than 128 KiB, so that a thousand of them are no matter."""
+    context, memory = trusting(shared), shared.memory
+    with ExitStack() as ends:
+        for _ in range(200):
+            ends.enter_context(secured(shared, context=context))
+        assert shared.memory - memory < 200 * 128 * 1024
+
+
 def test_clients_that_leave(shared: Mirror) -> None:
     """Clients that leave at any step cost nothing afterwards."""
     descriptors = open_files(shared)
