@@ -41,6 +41,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _tunnel(value: object) -> object:
+    """Checked here as a whole: the errors of a union say nothing to a person."""
+    hosts = _as_list(value)
+    if value == "public":
+        return value
+    if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
+        raise ValueError('it is "public", or a list of hosts such as "pypi.org", or "*.pypi.org" for all below it')
+    return tuple(host.lower() for host in hosts)
+
+
+_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
@@ -90,7 +101,7 @@ class Settings(BaseSettings):
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
     )
-    tunnel: Literal["public"] | tuple[str, ...] = Field(
+    tunnel: Annotated[Literal["public"] | tuple[str, ...], BeforeValidator(_tunnel)] = Field(
         "public",
         description='hosts, other than origins, that CONNECT leads to: "public" for all public ones, or a list',
         examples=[["pypi.org", "*.pythonhosted.org"], [], "public"],

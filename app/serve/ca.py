@@ -157,6 +157,7 @@ def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext
     """A TLS server with this certificate, HTTP/1.1 only. OSError (ssl.SSLError too) if the files are not what they should be."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    context.options |= ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
     return context
 

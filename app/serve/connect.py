@@ -11,7 +11,8 @@ from app.serve import tls, tunnel
 from app.serve.asgi import ClientGone
 from app.serve.doors import Doors, Intercept, Lead
 from app.serve.head import problem
-from app.serve.protocol import MirrorProtocol, writable
+from app.serve.protocol import MirrorProtocol
+from app.serve.sockets import writable
 
 log = logging.getLogger("dataset_mirror.serve")
 

@@ -102,5 +102,4 @@ def _is_address(host: str) -> bool:
 
 
 def _is_named(host: str, name: str) -> bool:
-    name = name.lower()
     return host.endswith(name[1:]) if name.startswith("*.") else host == name

@@ -14,8 +14,6 @@ import asyncio
 import logging
 import os
 import re
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -24,6 +22,7 @@ from app.errors import MirrorError
 from app.serve import zerocopy
 from app.serve.asgi import EXTENSION, RELAYED, ClientGone
 from app.serve.hot import Hot
+from app.serve.sockets import set_linger, tune
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -31,12 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("dataset_mirror.serve")
 
 _END_OF_AUTHORITY = re.compile(rb"[/?#]")
-_RESET = struct.pack("ii", 1, 0)
-_NORMAL = struct.pack("ii", 0, 0)
-NOT_SENT = 128 * 1024
-"""Bytes that wait in the kernel before a connection counts as writable: its memory per slow client."""
-SILENT_MILLISECONDS = 300_000
-"""How long a client may read nothing while there is something for it."""
 
 
 class MirrorProtocol(HttpToolsProtocol):
@@ -56,7 +49,7 @@ class MirrorProtocol(HttpToolsProtocol):
         # was handed over" can be known.
         transport.set_write_buffer_limits(high=0)
         self._socket = transport.get_extra_info("socket")
-        _tune(self._socket)
+        tune(self._socket)
         self._extensions: dict[str, dict[object, object]] = {EXTENSION: {}}
         if transport.get_extra_info("sslcontext") is None and hasattr(os, "sendfile"):
             self._extensions[zerocopy.EXTENSION] = {}
@@ -277,45 +270,3 @@ class ArmedCycle(RequestResponseCycle):
 
     def _arm(self, *, reset: bool) -> None:
         set_linger(self.transport.get_extra_info("socket"), reset=reset)
-
-
-def set_linger(connection: Any, *, reset: bool) -> None:
-    """Decides how the connection ends if it is closed from now on, by whatever cause."""
-    if connection is not None and connection.fileno() >= 0:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _NORMAL)
-
-
-def is_armed(connection: Any) -> bool:
-    """Whether the connection ends in a reset if it is closed now."""
-    if connection is None or connection.fileno() < 0:
-        return False
-    armed: bool = connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET
-    return armed
-
-
-async def writable(connection: Any) -> None:
-    """Waits until the kernel takes more for a connection whose transport is waiting for the same."""
-    loop = asyncio.get_running_loop()
-    ready = loop.create_future()
-    duplicate = os.dup(connection.fileno())  # asyncio lets nobody else wait on the descriptor of a transport
-    try:
-        loop.add_writer(duplicate, _set, ready)
-        await ready
-    finally:
-        loop.remove_writer(duplicate)
-        os.close(duplicate)
-
-
-def _set(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-def _tune(connection: Any) -> None:
-    """A client is sent to as soon as little waits in the kernel for it, and given up when it has read nothing for long.
-
-    asyncio's timeouts cannot tell a slow reader from a dead one; the kernel can.
-    """
-    for option, value in (("TCP_NOTSENT_LOWAT", NOT_SENT), ("TCP_USER_TIMEOUT", SILENT_MILLISECONDS)):
-        if connection is not None and connection.family != socket.AF_UNIX and hasattr(socket, option):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

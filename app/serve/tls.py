@@ -10,11 +10,13 @@ import logging
 import os
 import socket
 import ssl
+from asyncio import sslproto
 from typing import Any
 from weakref import WeakSet
 
 from app.serve.asgi import EXTENSION
-from app.serve.protocol import MirrorProtocol, is_armed, set_linger, writable
+from app.serve.protocol import MirrorProtocol
+from app.serve.sockets import is_armed, set_linger, writable
 
 log = logging.getLogger("dataset_mirror.serve")
 
@@ -23,6 +25,8 @@ ALERT = bytes.fromhex("15030300020250")
 _UNRECOGNISED_NAME = bytes.fromhex("15030300020270")
 _HANDSHAKE_FAILED = bytes.fromhex("15030300020228")
 _NOT_TLS = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+sslproto.SSLProtocol.max_size = 32 * 1024
+"""Bytes that asyncio keeps for what arrives at each connection, instead of 256 KiB: most of what an idle one would cost."""
 _EVERYTHING = 2**31 - 1
 _ending: "WeakSet[asyncio.Transport]" = WeakSet()
 """Connections whose last bytes, the alert among them, the kernel has not got yet."""

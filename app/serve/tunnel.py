@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from app.errors import NoTunnel, OriginUnreachable
 from app.fetch.addresses import addresses_of, is_global
 from app.serve.doors import Doors, refused_as_private
-from app.serve.protocol import set_linger
+from app.serve.sockets import set_linger, tune
 from app.settings import Settings
 
 CONNECT_SECONDS = 10.0
@@ -33,6 +33,7 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        tune(transport.get_extra_info("socket"))
         transport.pause_reading()  # until somebody is there to take it
 
     def data_received(self, data: bytes) -> None:

@@ -33,11 +33,11 @@ def trusting(mirror: Mirror) -> ssl.SSLContext:
     return context
 
 
-def secured(mirror: Mirror, host: str = HOST, port: int = 443) -> Wire:
-    """A connection in TLS inside a CONNECT."""
+def secured(mirror: Mirror, host: str = HOST, port: int = 443, context: ssl.SSLContext | None = None) -> Wire:
+    """A connection in TLS inside a CONNECT, by a client that trusts the mirror's authority or what else it is said to."""
     wire = connected(mirror, f"{host}:{port}")
     assert wire.head()[0] == 200
-    wire.socket = trusting(mirror).wrap_socket(wire.socket, server_hostname=host)
+    wire.socket = (context or trusting(mirror)).wrap_socket(wire.socket, server_hostname=host)
     return wire
 
 

@@ -21,8 +21,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.serve import zerocopy
 from app.serve.asgi import ClientGone, Message, Receive, Scope, Send
-from app.serve.protocol import NOT_SENT, SILENT_MILLISECONDS, MirrorProtocol
+from app.serve.protocol import MirrorProtocol
 from app.serve.server import listen
+from app.serve.sockets import NOT_SENT, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serve.test_protocol import LARGE, Wire, dechunked
 from tests.serving import PATIENCE

@@ -260,6 +260,15 @@ def _client_hello() -> bytes:
     return outgoing.read()
 
 
+def test_idle_connections(shared: Mirror) -> None:
+    """An idle connection in TLS costs less than 128 KiB, so that a thousand of them are no matter."""
+    context, memory = trusting(shared), shared.memory
+    with ExitStack() as ends:
+        for _ in range(200):
+            ends.enter_context(secured(shared, context=context))
+        assert shared.memory - memory < 200 * 128 * 1024
+
+
 def test_clients_that_leave(shared: Mirror) -> None:
     """Clients that leave at any step cost nothing afterwards."""
     descriptors = open_files(shared)
@@ -305,6 +314,25 @@ def test_the_end_with_a_busy_connection(start_mirror: StartMirror, origin: Origi
         assert (status, busy.body(int(fields["content-length"]))) == (200, content)
         assert busy.rest() == b""
     mirror.ended()
+
+
+# ---- More origins
+
+
+def test_after_an_origin_was_added(start_mirror: StartMirror, origin: Origin) -> None:
+    """Who trusts the authority as it was before a reload still reaches the earlier hosts, and the new ones after trusting it anew."""
+    origin.add("/sets/small.bin", SMALL)
+    mirror = start_mirror()
+    earlier = trusting(mirror)
+    (mirror.data / "mirror.toml").write_text('presets = ["keras", "keras-legacy"]')
+    assert mirror.api("reload").status == 200
+    with secured(mirror, context=earlier) as wire:
+        wire.send(asked("/sets/small.bin"))
+        assert wire.answer() == (200, SMALL)
+    with pytest.raises(ssl.SSLError, match="permitted subtree violation"):
+        secured(mirror, "github.com", context=earlier)
+    with secured(mirror, "github.com") as wire:
+        assert isinstance(wire.socket, ssl.SSLSocket)
 
 
 # ---- A port of its own

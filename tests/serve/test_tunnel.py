@@ -26,7 +26,7 @@ exec "$@"
 
 def why_not() -> str | None:
     """Why this machine cannot give a process a network of its own, if so."""
-    for program in ("unshare", "ip", "mount", "openssl"):
+    for program in ("unshare", "ip", "mount", "openssl", "git"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
     tried = subprocess.run(["unshare", "-rnm", "ip", "link", "set", "lo", "up"], capture_output=True, text=True, check=False)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import signal
 import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
+import zipfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -40,6 +44,26 @@ REFUSED = {
 NAMES = {PUBLIC: [FAR], "sub.public.example.com": [FAR], "mirror.example.com": [OURS]} | REFUSED
 HOSTS = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, addresses in NAMES.items() for address in addresses)
 CONTENT = body(3 * MIB)
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def wheel() -> bytes:
+    """A package with nothing in it."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as file:
+        file.writestr("tiny.py", "")
+        file.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        file.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr("tiny-1.0.dist-info/RECORD", "")
+    return written.getvalue()
+
+
+PAGES = {
+    "/repository.git/info/refs": ("text/plain", f"{COMMIT}\trefs/heads/main\n".encode()),
+    "/simple/tiny/": ("text/html", b'<!DOCTYPE html><a href="/tiny-1.0-py3-none-any.whl">tiny-1.0-py3-none-any.whl</a>'),
+    "/tiny-1.0-py3-none-any.whl": ("application/zip", wheel()),
+}
+"""What the far host has for git and pip; the rest is CONTENT."""
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -73,7 +97,9 @@ class Far:
             head = b""
             while b"\r\n\r\n" not in head:
                 head += connection.recv(65536)
-            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(CONTENT) + CONTENT)
+            kind, content = PAGES.get(head.split(b" ")[1].partition(b"?")[0].decode(), ("application/octet-stream", CONTENT))
+            fields = f"Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + fields.encode() + content)
 
     def _echo(self, connection: socket.socket) -> None:
         while data := connection.recv(MIB):
@@ -136,6 +162,21 @@ def test_an_unmodified_client(shared: Mirror, certificate: Path, tmp_path: Path)
     assert curl(shared, f"https://{PUBLIC}/", tmp_path).returncode == 60, "the mirror's authority is not for this host"
     assert shared.status["doors"]["tunnelled"] == 2
     wait_until(lambda: shared.status["doors"]["tunnels"] == 0)
+
+
+def test_git_and_pip(shared: Mirror, certificate: Path, tmp_path: Path) -> None:
+    """git and pip go on working in a shell whose proxy is the mirror."""
+    ways = {"https_proxy": shared.url, "HTTPS_PROXY": shared.url, "no_proxy": "", "NO_PROXY": "", "HOME": str(tmp_path)}
+    ways |= dict.fromkeys(("GIT_SSL_CAINFO", "PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), str(certificate))
+    git = ["git", "ls-remote", f"https://{PUBLIC}/repository.git"]
+    pip = [sys.executable, "-m", "pip", "--isolated", "download", "--no-deps", "--cert", str(certificate), "--proxy", shared.url]
+    pip += ["--index-url", f"https://{PUBLIC}/simple/", "-d", str(tmp_path), "tiny"]
+    environment = {"PATH": os.environ["PATH"], **ways}
+    for command in (git, pip):
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert run.returncode == 0, run.stdout + run.stderr
+        assert command is pip or COMMIT in run.stdout
+    assert (tmp_path / "tiny-1.0-py3-none-any.whl").read_bytes() == PAGES["/tiny-1.0-py3-none-any.whl"][1]
 
 
 def test_bytes_both_ways(shared: Mirror, far: Far) -> None:

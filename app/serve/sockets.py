@@ -1,0 +1,56 @@
+"""What is asked of the kernel for a client's connection: how it ends, how much waits in it, and when there is room again."""
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Any
+
+_RESET = struct.pack("ii", 1, 0)
+_NORMAL = struct.pack("ii", 0, 0)
+NOT_SENT = 128 * 1024
+"""Bytes that wait in the kernel before a connection counts as writable: its memory per slow client."""
+SILENT_MILLISECONDS = 300_000
+"""How long a client may read nothing while there is something for it."""
+
+
+def set_linger(connection: Any, *, reset: bool) -> None:
+    """Decides how the connection ends if it is closed from now on, by whatever cause."""
+    if connection is not None and connection.fileno() >= 0:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _NORMAL)
+
+
+def is_armed(connection: Any) -> bool:
+    """Whether the connection ends in a reset if it is closed now."""
+    if connection is None or connection.fileno() < 0:
+        return False
+    armed: bool = connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_RESET)) == _RESET
+    return armed
+
+
+async def writable(connection: Any) -> None:
+    """Waits until the kernel takes more for a connection whose transport is waiting for the same."""
+    loop = asyncio.get_running_loop()
+    ready = loop.create_future()
+    duplicate = os.dup(connection.fileno())  # asyncio lets nobody else wait on the descriptor of a transport
+    try:
+        loop.add_writer(duplicate, _set, ready)
+        await ready
+    finally:
+        loop.remove_writer(duplicate)
+        os.close(duplicate)
+
+
+def _set(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
+def tune(connection: Any) -> None:
+    """A client is sent to as soon as little waits in the kernel for it, and given up when it has read nothing for long.
+
+    asyncio's timeouts cannot tell a slow reader from a dead one; the kernel can.
+    """
+    for option, value in (("TCP_NOTSENT_LOWAT", NOT_SENT), ("TCP_USER_TIMEOUT", SILENT_MILLISECONDS)):
+        if connection is not None and connection.family != socket.AF_UNIX and hasattr(socket, option):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
