@@ -52,7 +52,7 @@ def select(listed: Iterable[Wish], meant: Iterable[str]) -> list[Wish]:
 def as_list(listed: Iterable[Wish], now: float) -> Iterator[str]:
     """The lines of a file that `fetch --from` reads elsewhere; who asked stays here. `now` in seconds since the epoch."""
     listed = list(listed)
-    yield f"# {len(listed):,} wanted archives, {_day(now)}. One URL or catalog name a line; # begins a comment."
+    yield f"# Wanted archives: {len(listed):,} ({_day(now)}). One URL or catalog name a line; # begins a comment."
     yield f"# Where there is a network: dataset-mirror fetch --from {CARRIED}"
     for wish in listed:
         times = "once" if wish.asked.count == 1 else f"{wish.asked.count:,} times"
