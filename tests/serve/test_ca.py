@@ -150,7 +150,9 @@ def test_no_origins(folder: DataFolder) -> None:
     assert "permitted subtree violation" in reached(pem, signed_by(folder, HOST), HOST)
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", certificates.key_to_pem(certificates.new_key())[:100]])
+@pytest.mark.parametrize(
+    "content", [b"", b"garbage", certificates.key_to_pem(certificates.new_key())[:100]], ids=["empty", "garbage", "half a key"]
+)
 def test_a_damaged_key(authority: Authority, folder: DataFolder, known: Known, content: bytes) -> None:
     """A damaged key is an error that says how to go on, never a silent new one: every client would fail."""
     before = authority.pem
