@@ -1,7 +1,7 @@
 """Commands: one file per verb. Exit codes: 0 done, 1 not all of it, 2 wrong usage."""
 
-import gc
 import sys
+from gc import disable, enable, freeze
 from importlib import import_module
 
 import click
@@ -25,10 +25,10 @@ class _Verbs(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
-        gc.disable()  # all that is loaded stays: to look for garbage in it is a tenth of the start
+        disable()  # all that is loaded stays: to look for garbage in it is a tenth of the start
         command: click.Command = import_module(f"app.cli.{module}").command
-        gc.freeze()
-        gc.enable()
+        freeze()
+        enable()
         return command
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
