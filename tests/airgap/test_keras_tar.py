@@ -133,7 +133,7 @@ def test_a_blob_that_goes_meanwhile(keras: Mirror, last: Path, how: str) -> None
         last.unlink() if how == "gone" else os.truncate(last, 0)
         received += rest(connection)
     tar = received.partition(b"\r\n\r\n")[2]
-    assert len(tar) > SIZES["large.bin"]
+    assert len(tar) > SIZES["large.bin"] // 2  # a reset takes away what the client has not read yet
     assert subprocess.run(["tar", "-t"], input=tar, capture_output=True, check=False).returncode == 2
     assert "Broke off an answer: The blob of" in keras.log
 
