@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from app.airgap.adopt import Adopted, Adoption
-from app.airgap.found import printable
-from app.airgap.recognising import Recogniser
+from app.airgap.files.adopt import Adopted, Adoption
+from app.airgap.files.found import printable
+from app.airgap.files.recognising import Recogniser
 from app.cli.here import store_of
 from app.cli.logs import configure
 from app.cli.options import configured

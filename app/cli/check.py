@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 import click
 
-from app.airgap.preflight import Row, preflight
-from app.airgap.presence import Here, Known
-from app.airgap.sources import asks_in_all
+from app.airgap.preflight.check import Row, preflight
+from app.airgap.preflight.presence import Here, Known
+from app.airgap.preflight.sources import asks_in_all
 from app.cli import live
 from app.cli.here import store_of
 from app.cli.options import configured

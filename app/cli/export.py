@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from app.airgap.choosing import digests, every, named, split
-from app.airgap.export import Bundle, Plan, Write, plan
+from app.airgap.bundle.choosing import digests, every, named, split
+from app.airgap.bundle.export import Bundle, Plan, Write, plan
 from app.airgap.lists import entries
 from app.cli.here import store_of
 from app.cli.logs import configure

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import click
 
-from app.airgap import tarred, unpacked
-from app.airgap.bag import DECLARATION
-from app.airgap.claims import Claims
-from app.airgap.importing import Import
-from app.airgap.member import Member
+from app.airgap.bundle import tarred, unpacked
+from app.airgap.bundle.bag import DECLARATION
+from app.airgap.bundle.claims import Claims
+from app.airgap.bundle.importing import Import
+from app.airgap.bundle.member import Member
 from app.cli.here import store_of
 from app.cli.logs import configure
 from app.cli.options import configured

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 import httpx
 
-from app.airgap.copying import STEP, Copying
-from app.airgap.keras_folder import Blobs, KerasFolder, Put, Source, advice
-from app.airgap.keras_home import KerasFile, KerasHome, lacking, plan
+from app.airgap.files.copying import STEP, Copying
+from app.airgap.files.keras_folder import Blobs, KerasFolder, Put, Source, advice
+from app.airgap.files.keras_home import KerasFile, KerasHome, lacking, plan
 from app.cli import live
 from app.cli.here import store_of
 from app.cli.logs import configure

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import click
 
-from app.airgap.preflight import Row
+from app.airgap.preflight.check import Row
 from app.cli.sizes import human
 
 _HEADINGS = ("archive", "asked for at", "present", "verified", "size", "how to get it")

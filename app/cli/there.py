@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from app.airgap.presence import Presence
+from app.airgap.preflight.presence import Presence
 from app.cli.live import ServerSaysNo, check
 from app.status.models import Catalog, Checked, WantAnswer
 

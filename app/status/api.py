@@ -6,7 +6,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
-from app.airgap.presence import put_on_list
+from app.airgap.preflight.presence import put_on_list
 from app.errors import MirrorError
 from app.mirror import Mirror, Progress
 from app.serve.asgi import Request as Asked

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response, StreamingResponse
 
-from app.airgap.keras_home import KerasHome, plan
-from app.airgap.keras_tar import length, stream
+from app.airgap.files.keras_home import KerasHome, plan
+from app.airgap.files.keras_tar import length, stream
 from app.mirror import Mirror
 from app.origins.identity import ArchiveId
 from app.serve.access import check_may_read

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 
-from app.airgap.presence import presence
+from app.airgap.preflight.presence import presence
 from app.airgap.wanted import Wish, wishes
 from app.errors import NoSuchPage
 from app.fetch.fill import Fill

@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from app.airgap import bag, tarred, unpacked
-from app.airgap.claims import Claims
-from app.airgap.export import Bundle, plan
-from app.airgap.importing import Import, Taken
+from app.airgap.bundle import bag, tarred, unpacked
+from app.airgap.bundle.claims import Claims
+from app.airgap.bundle.export import Bundle, plan
+from app.airgap.bundle.importing import Import, Taken
 from app.origins.model import CatalogEntry, Origin
 from app.origins.table import Origins
 from app.store.listing import Query

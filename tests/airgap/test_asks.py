@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.airgap.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Part, Subject, Unclear, asks_of
-from app.airgap.python import parsed
-from app.airgap.scopes import UNKNOWN
+from app.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Part, Subject, Unclear, asks_of
+from app.airgap.preflight.python import parsed
+from app.airgap.preflight.scopes import UNKNOWN
 from app.errors import UsageError
 
 CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

@@ -13,7 +13,7 @@ from pathlib import Path
 import bagit  # type: ignore[import-untyped]
 import pytest
 
-from app.airgap import bag
+from app.airgap.bundle import bag
 from app.cli import main
 from app.origins.identity import ArchiveId
 from app.store.record import Record

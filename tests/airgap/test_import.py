@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.airgap import bag
-from app.airgap.importing import Taken
+from app.airgap.bundle import bag
+from app.airgap.bundle.importing import Taken
 from app.errors import BundleError
 from app.origins.identity import ArchiveId
 from app.origins.model import CatalogEntry

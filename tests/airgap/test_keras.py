@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from app.airgap.asks import Application, ClassIndex, Dataset
-from app.airgap.preflight import archives_of
-from app.airgap.presence import names_of
+from app.airgap.preflight.asks import Application, ClassIndex, Dataset
+from app.airgap.preflight.check import archives_of
+from app.airgap.preflight.presence import names_of
 from app.origins.presets import read_preset
 from app.origins.table import Origins
 from tests.airgap.test_asks import asked_by

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.airgap.bag import is_inside
-from app.airgap.names import Names, natural
+from app.airgap.bundle.bag import is_inside
+from app.airgap.bundle.names import Names, natural
 from app.origins.identity import ArchiveId, check_query, normalise_path
 from tests.airgap.bundles import digest
 

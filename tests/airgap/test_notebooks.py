@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.airgap.asks import Address, Dataset
-from app.airgap.sources import asks_in
+from app.airgap.preflight.asks import Address, Dataset
+from app.airgap.preflight.sources import asks_in
 from app.errors import UsageError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"

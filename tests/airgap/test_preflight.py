@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from app.airgap.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
-from app.airgap.preflight import archives_of, preflight
-from app.airgap.presence import Presence, names_of
-from app.airgap.scopes import UNKNOWN
-from app.airgap.weights import CannotTell
+from app.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
+from app.airgap.preflight.check import archives_of, preflight
+from app.airgap.preflight.presence import Presence, names_of
+from app.airgap.preflight.scopes import UNKNOWN
+from app.airgap.preflight.weights import CannotTell
 from app.origins.presets import read_preset
 from app.origins.table import Origins
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.airgap.asks import Address, Ask, Dataset
-from app.airgap.sources import GIVEN, asks_in, asks_in_all
+from app.airgap.preflight.asks import Address, Ask, Dataset
+from app.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
 from app.errors import UsageError
 
 A, B, C = (f"https://a.org/{name}" for name in "abc")

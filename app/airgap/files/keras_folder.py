@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from app.airgap.copying import Copying, contents
-from app.airgap.keras_home import KerasFile
+from app.airgap.files.copying import Copying, contents
+from app.airgap.files.keras_home import KerasFile
 from app.errors import MirrorError
 from app.store.store import Store
 

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import AsyncIterator, Sequence
 from typing import BinaryIO
 
-from app.airgap.keras_home import KerasFile
+from app.airgap.files.keras_home import KerasFile
 from app.errors import MirrorError, NotStored
 from app.mirror import Mirror
 

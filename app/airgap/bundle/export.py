@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from app.airgap import bag
-from app.airgap.bag import Payload
-from app.airgap.names import Names, natural
-from app.airgap.passing import Passing
+from app.airgap.bundle import bag
+from app.airgap.bundle.bag import Payload
+from app.airgap.bundle.names import Names, natural
+from app.airgap.bundle.passing import Passing
 from app.errors import BundleError
 from app.store.blobs import Blobs
 from app.store.record import Record

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from app.airgap.passing import STEP, Reads
+from app.airgap.bundle.passing import STEP, Reads
 from app.errors import BundleError
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from app.airgap.scopes import UNKNOWN, Reader, Scope, Seen, walk
+from app.airgap.preflight.scopes import UNKNOWN, Reader, Scope, Seen, walk
 
 _KERAS = re.compile(
     r"(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.(?:api|src|_tf_keras\.keras|_v2))*(?:\.(.+))?"

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from app.airgap.asks import Address, Ask, Part, asks_of, urls_in
 from app.airgap.lists import numbered, read_list
-from app.airgap.notebooks import cells_of
-from app.airgap.python import decoded, parsed
+from app.airgap.preflight.asks import Address, Ask, Part, asks_of, urls_in
+from app.airgap.preflight.notebooks import cells_of
+from app.airgap.preflight.python import decoded, parsed
 from app.errors import BadRequest, UsageError
 from app.origins.identity import parse_url
 from app.origins.table import closest

@@ -10,11 +10,11 @@ from typing import Literal
 
 from sqlalchemy.exc import DatabaseError
 
-from app.airgap import bag
-from app.airgap.claims import Claims
-from app.airgap.listing import Listing
-from app.airgap.member import Member
-from app.airgap.passing import Passed, Passing
+from app.airgap.bundle import bag
+from app.airgap.bundle.claims import Claims
+from app.airgap.bundle.listing import Listing
+from app.airgap.bundle.member import Member
+from app.airgap.bundle.passing import Passed, Passing
 from app.errors import BundleError, DataFolderError, MirrorError
 from app.store.partial import PartialFile
 from app.store.record import Record

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from app.airgap.copying import Copying, contents
-from app.airgap.found import Found, found
-from app.airgap.recognising import Claim, Recogniser
+from app.airgap.files.copying import Copying, contents
+from app.airgap.files.found import Found, found
+from app.airgap.files.recognising import Claim, Recogniser
 from app.errors import MirrorError
 from app.rules.content import LOOK
 from app.store.record import DigestSource, Record

@@ -5,8 +5,8 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from app.airgap.bag import DECLARATION, INFO, LINES, MANIFEST, TAG_MANIFEST
-from app.airgap.member import Member
+from app.airgap.bundle.bag import DECLARATION, INFO, LINES, MANIFEST, TAG_MANIFEST
+from app.airgap.bundle.member import Member
 
 
 def members(folder: Path, payload: Callable[[], Iterable[str]]) -> Iterator[Member]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.airgap.keras_home import by_claim
+from app.airgap.files.keras_home import by_claim
 from app.errors import BadRequest, DigestMismatch, MirrorError, NotAnArchive
 from app.origins.identity import ArchiveId, check_query, normalise_path
 from app.origins.model import CatalogEntry, Origin

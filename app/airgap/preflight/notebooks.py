@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.airgap.python import parsed
+from app.airgap.preflight.python import parsed
 from app.errors import UsageError
 
 _MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?]|[\w., ()\[\]]+=\s*[%!]|[^#]*\?\s*$)")

@@ -7,8 +7,8 @@ classifier ("top") and one without, some have one for each width and image size.
 import re
 from collections.abc import Mapping, Sequence
 
-from app.airgap.asks import Application
-from app.airgap.scopes import UNKNOWN
+from app.airgap.preflight.asks import Application
+from app.airgap.preflight.scopes import UNKNOWN
 
 _PARAMETERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mobilenetv3", ("input_shape", "alpha", "minimalistic", "include_top", "weights", "input_tensor")),

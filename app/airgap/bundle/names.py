@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import count
 
-from app.airgap.bag import PAYLOAD
+from app.airgap.bundle.bag import PAYLOAD
 from app.origins.identity import ArchiveId
 
 _LONGEST, _LONGEST_PATH = 200, 1000

@@ -7,7 +7,7 @@ import struct
 import tarfile
 from collections.abc import Iterator
 
-from app.airgap.member import Member
+from app.airgap.bundle.member import Member
 from app.errors import BundleError
 
 _MOST_HEAD = 1024 * 1024

@@ -4,8 +4,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 
-from app.airgap import bag
-from app.airgap.member import Member
+from app.airgap.bundle import bag
+from app.airgap.bundle.member import Member
 from app.errors import BundleError
 
 _NEEDED = (bag.DECLARATION, bag.MANIFEST, bag.LINES, bag.TAG_MANIFEST)

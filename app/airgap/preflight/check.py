@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from app.airgap.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
-from app.airgap.presence import Known, Presence
-from app.airgap.sources import Names
-from app.airgap.weights import CannotTell, weights_of
+from app.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
+from app.airgap.preflight.presence import Known, Presence
+from app.airgap.preflight.sources import Names
+from app.airgap.preflight.weights import CannotTell, weights_of
 
 State = Literal["present", "fetching", "missing", "not listed", "cannot tell"]
 
