@@ -22,7 +22,7 @@ HOST = "data.example.org"
 """The origin that mirrors under test know, besides those of the preset; its bytes come from tests.origin."""
 URL = f"https://{HOST}"
 PROGRAM = str(Path(sys.executable).with_name("dataset-mirror"))
-PATIENCE = 20.0
+PATIENCE = 30.0
 """Seconds after which something that must happen is said not to have happened."""
 
 
