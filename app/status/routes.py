@@ -52,7 +52,8 @@ def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> 
     app.include_router(docs.router())
     app.include_router(assets.router())
     app.include_router(keras_home.router(mirror))
-    app.include_router(_status(mirror))
+    for part in (_overview, _archives, _health, _checksums):
+        app.include_router(part(mirror))
     app.include_router(trust.router(authority))
     app.include_router(setup.router(mirror, authority))
     app.include_router(api(mirror))
@@ -63,13 +64,29 @@ def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> 
     return app
 
 
-def _status(mirror: Mirror) -> APIRouter:
+def _overview(mirror: Mirror) -> APIRouter:
     router = APIRouter(tags=["status"])
 
     @router.get("/status")
     async def status() -> Status:
         """The mirror in one look."""
         return await status_of(mirror)
+
+    @router.get("/status/fills")
+    async def fills() -> list[FillStatus]:
+        """The downloads under way."""
+        return fills_of(mirror)
+
+    @router.get("/status/catalog")
+    async def catalog() -> Catalog:
+        """Per named dataset: is it complete, is it verified, how large is it?"""
+        return await catalog_of(mirror)
+
+    return router
+
+
+def _archives(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
 
     @router.get("/status/archives")
     async def archives(
@@ -97,16 +114,6 @@ def _status(mirror: Mirror) -> APIRouter:
         """All about one stored archive: digest, validators, age, history."""
         return await archive_of(mirror, parse_url(url))
 
-    @router.get("/status/fills")
-    async def fills() -> list[FillStatus]:
-        """The downloads under way."""
-        return fills_of(mirror)
-
-    @router.get("/status/catalog")
-    async def catalog() -> Catalog:
-        """Per named dataset: is it complete, is it verified, how large is it?"""
-        return await catalog_of(mirror)
-
     @router.get("/status/explain")
     async def explanation(url: ArchiveUrl) -> Explanation:
         """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
@@ -127,6 +134,12 @@ def _status(mirror: Mirror) -> APIRouter:
         """What of these archives is there. Nothing is fetched."""
         return await checked(mirror, url)
 
+    return router
+
+
+def _health(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
+
     @router.get("/healthz")
     async def healthz() -> Health:
         """Whether the process answers."""
@@ -137,6 +150,12 @@ def _status(mirror: Mirror) -> APIRouter:
         """Whether archives can be served: the index answers."""
         await mirror.store.in_worker(mirror.store.index.counters)
         return Health(status="ready")
+
+    return router
+
+
+def _checksums(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
 
     @router.get("/sha256/{archive:path}", response_class=PlainTextResponse)
     async def sha256(request: Request) -> PlainTextResponse:
