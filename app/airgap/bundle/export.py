@@ -1,7 +1,6 @@
 """Writing a bundle: planned from the index, then streamed, so that nothing of it lies on the disk a second time."""
 
 import hashlib
-import os
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from importlib.metadata import version
 from app.airgap.bundle import bag
 from app.airgap.bundle.bag import Payload
 from app.airgap.bundle.names import Names, natural
-from app.airgap.bundle.passing import Passing
+from app.airgap.bundle.passing import Opened, Passing
 from app.errors import BundleError
 from app.store.blobs import Blobs
 from app.store.record import Record
@@ -108,7 +107,7 @@ class Bundle:
                 self._write(data)
                 told(payload, self._written - at)
 
-            passed = passing.copy(_Raw(file.fileno()), payload.size, write)
+            passed = passing.copy(Opened(file.fileno()), payload.size, write)
         left = payload.size - passed.size
         while left > 0:  # the head promised them
             left -= self._write(bytes(min(left, tarfile.RECORDSIZE)))
@@ -133,17 +132,3 @@ class Bundle:
         self._out(data)
         self._written += len(data)
         return len(data)
-
-
-class _Raw:
-    """A descriptor, read in order."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def readinto(self, buffer: memoryview) -> int:
-        """A blob that the disk cannot read ends here, and is too short."""
-        try:
-            return os.readv(self._descriptor, [buffer])
-        except OSError:
-            return 0

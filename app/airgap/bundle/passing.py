@@ -1,6 +1,7 @@
 """Bytes that pass from a file to another, hashed on the way: in a thread beside the reading and writing, since hashing frees the GIL."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, Self
@@ -74,3 +75,16 @@ class Passed:
     def md5(self) -> str | None:
         """None unless it was asked for."""
         return self._md5.hexdigest() if self._md5 else None
+
+
+class Opened:
+    """A descriptor, read in order. What the disk cannot read ends there, and is too short."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def readinto(self, buffer: memoryview) -> int:
+        try:
+            return os.readv(self._descriptor, [buffer])
+        except OSError:
+            return 0

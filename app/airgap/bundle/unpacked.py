@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.airgap.bundle.bag import DECLARATION, INFO, LINES, MANIFEST, TAG_MANIFEST
 from app.airgap.bundle.member import Member
+from app.airgap.bundle.passing import Opened
 
 
 def members(folder: Path, payload: Callable[[], Iterable[str]]) -> Iterator[Member]:
@@ -33,18 +34,6 @@ def _member(folder: Path, name: str) -> Iterator[Member]:
     try:
         status = os.fstat(descriptor)
         plain = stat.S_ISREG(status.st_mode)
-        yield Member(name, status.st_size, _Open(descriptor) if plain else None, "file" if plain else "file of another kind")
+        yield Member(name, status.st_size, Opened(descriptor) if plain else None, "file" if plain else "file of another kind")
     finally:
         os.close(descriptor)
-
-
-class _Open:
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def readinto(self, buffer: memoryview) -> int:
-        """A file that the disk cannot read ends here, and is too short."""
-        try:
-            return os.readv(self._descriptor, [buffer])
-        except OSError:
-            return 0
