@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import load
+from dataset_mirror.settings import load
 from tests.origin import Origin, body
 from tests.serving import HOST, PROGRAM, Mirror, environment
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from app.errors import UsageError
-from app.origins.identity import parse_url
-from app.settings import CONFIG_VARIABLE, ENV_PREFIX, Configuration, Settings, load
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.settings import CONFIG_VARIABLE, ENV_PREFIX, Configuration, Settings, load
 
 FIELDS = sorted(Settings.model_fields)
 

@@ -8,15 +8,15 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from app.airgap.bundle import bag, tarred, unpacked
-from app.airgap.bundle.claims import Claims
-from app.airgap.bundle.export import Bundle, plan
-from app.airgap.bundle.importing import Import, Taken
-from app.origins.model import CatalogEntry, Origin
-from app.origins.table import Origins
-from app.store.listing import Query
-from app.store.record import Record
-from app.store.store import Store
+from dataset_mirror.airgap.bundle import bag, tarred, unpacked
+from dataset_mirror.airgap.bundle.claims import Claims
+from dataset_mirror.airgap.bundle.export import Bundle, plan
+from dataset_mirror.airgap.bundle.importing import Import, Taken
+from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from tests.serving import URL
 
 LISTED = Origin(url=URL, paths=("/sets/",))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from app.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Part, Subject, Unclear, asks_of
-from app.airgap.preflight.python import parsed
-from app.airgap.preflight.scopes import UNKNOWN
-from app.errors import UsageError
+from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Part, Subject, Unclear, asks_of
+from dataset_mirror.airgap.preflight.python import parsed
+from dataset_mirror.airgap.preflight.scopes import UNKNOWN
+from dataset_mirror.errors import UsageError
 
 CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 MNIST = Dataset("mnist", "load_data")

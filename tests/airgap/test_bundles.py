@@ -13,11 +13,11 @@ from pathlib import Path
 import bagit  # type: ignore[import-untyped]
 import pytest
 
-from app.airgap.bundle import bag
-from app.cli import main
-from app.origins.identity import ArchiveId
-from app.store.record import Record
-from app.store.store import Store
+from dataset_mirror.airgap.bundle import bag
+from dataset_mirror.cli import main
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from tests.airgap.bundles import exported, failed, rows, stored, take
 from tests.origin import body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment

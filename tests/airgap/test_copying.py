@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.airgap.files.copying import STEP, Copying, clone
+from dataset_mirror.airgap.files.copying import STEP, Copying, clone
 from tests.origin import body
 
 CONTENT = body(2 * STEP + 17)

@@ -12,14 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.airgap.bundle import bag
-from app.airgap.bundle.importing import Taken
-from app.errors import BundleError
-from app.origins.identity import ArchiveId
-from app.origins.model import CatalogEntry
-from app.rules.conditions import Validators
-from app.store.record import Record
-from app.store.store import Store
+from dataset_mirror.airgap.bundle import bag
+from dataset_mirror.airgap.bundle.importing import Taken
+from dataset_mirror.errors import BundleError
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from tests.airgap.bundles import digest, exported, failed, knowing, rows, stored, tags, take, tar
 from tests.store import archive, record
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from app.airgap.preflight.asks import Application, ClassIndex, Dataset
-from app.airgap.preflight.check import archives_of
-from app.airgap.preflight.presence import names_of
-from app.origins.presets import read_preset
-from app.origins.table import Origins
+from dataset_mirror.airgap.preflight.asks import Application, ClassIndex, Dataset
+from dataset_mirror.airgap.preflight.check import archives_of
+from dataset_mirror.airgap.preflight.presence import names_of
+from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.table import Origins
 from tests.airgap.test_asks import asked_by
 from tests.origins.test_keras_presets import VARIANTS, Asked, listen, no_layers
 

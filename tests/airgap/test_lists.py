@@ -1,6 +1,6 @@
 """Lists of archives, as people edit them."""
 
-from app.airgap.lists import entries
+from dataset_mirror.airgap.lists import entries
 
 
 def test_entries() -> None:

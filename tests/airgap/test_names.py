@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.airgap.bundle.bag import is_inside
-from app.airgap.bundle.names import Names, natural
-from app.origins.identity import ArchiveId, check_query, normalise_path
+from dataset_mirror.airgap.bundle.bag import is_inside
+from dataset_mirror.airgap.bundle.names import Names, natural
+from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_path
 from tests.airgap.bundles import digest
 
 HOLDABLE = re.compile(r"[!#$&-)+-.0-9;=@-\[\]^_`a-{}~]{1,255}")

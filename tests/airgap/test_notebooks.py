@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from app.airgap.preflight.asks import Address, Dataset
-from app.airgap.preflight.sources import asks_in
-from app.errors import UsageError
+from dataset_mirror.airgap.preflight.asks import Address, Dataset
+from dataset_mirror.airgap.preflight.sources import asks_in
+from dataset_mirror.errors import UsageError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 

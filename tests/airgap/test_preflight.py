@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from app.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
-from app.airgap.preflight.check import archives_of, preflight
-from app.airgap.preflight.presence import Presence, names_of
-from app.airgap.preflight.scopes import UNKNOWN
-from app.airgap.preflight.weights import CannotTell
-from app.origins.presets import read_preset
-from app.origins.table import Origins
+from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
+from dataset_mirror.airgap.preflight.check import archives_of, preflight
+from dataset_mirror.airgap.preflight.presence import Presence, names_of
+from dataset_mirror.airgap.preflight.scopes import UNKNOWN
+from dataset_mirror.airgap.preflight.weights import CannotTell
+from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.table import Origins
 
 NAMES = names_of(Origins([read_preset("keras", Path())]))
 A, B, C = (f"https://a.org/sets/{name}" for name in "abc")

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from app.airgap.preflight.asks import Address, Ask, Dataset
-from app.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
-from app.errors import UsageError
+from dataset_mirror.airgap.preflight.asks import Address, Ask, Dataset
+from dataset_mirror.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
+from dataset_mirror.errors import UsageError
 
 A, B, C = (f"https://a.org/{name}" for name in "abc")
 NAMES = {"keras/mnist": [A], "keras/imdb": [B, C]}

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from app.airgap.lists import entries
-from app.airgap.wanted import as_list, select, wishes
-from app.errors import UsageError
-from app.origins.identity import parse_url
-from app.origins.model import Origin
-from app.origins.table import Origins
-from app.store.wanted import Wanted
+from dataset_mirror.airgap.lists import entries
+from dataset_mirror.airgap.wanted import as_list, select, wishes
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.wanted import Wanted
 from tests.origin import Origin as Server
 from tests.origin import body
 from tests.serving import PATIENCE, PROGRAM, URL, Mirror, environment, mirroring

@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from app.origins.identity import ArchiveId
-from app.store.record import Record
-from app.store.store import Store
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from tests.benchmarks.measure import OURS, Bench, Figures, Line
 from tests.origin import MIB
 from tests.serving import HOST, PROGRAM, URL, environment

@@ -15,8 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
-from app.store import schema
-from app.store.store import Store
+from dataset_mirror.store import schema
+from dataset_mirror.store.store import Store
 from tests.benchmarks.measure import OURS, Bench, Figures, Line
 from tests.origin import MIB, body
 from tests.serving import HOST, PATIENCE, URL, Mirror

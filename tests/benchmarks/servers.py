@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from app.origins.identity import ArchiveId
-from app.serve import certificates
-from app.store.record import Record
-from app.store.store import Store
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.serve import certificates
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from tests.origin import MIB, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 

@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from app.origins.presets import read_preset
-from app.origins.routing import Target, find_archive
-from app.origins.table import Origins
+from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.routing import Target, find_archive
+from dataset_mirror.origins.table import Origins
 
-DEMO = (sys.executable, "-P", "-m", "app.cli", "demo")
+DEMO = (sys.executable, "-P", "-m", "dataset_mirror.cli", "demo")
 SPOILED = """
-from app.cli import demo
+from dataset_mirror.cli import demo
 real = demo.generated
 demo.generated = lambda name, size, damaged=False: real(name, size // 10)
 demo.command()
@@ -135,7 +135,7 @@ def test_a_reader_that_leaves(place: Path) -> None:
 
 def test_no_temporary_folder(place: Path) -> None:
     """Without a place to write, one sentence says so."""
-    wrapper = "import tempfile; tempfile.tempdir = '/nowhere/at/all'; from app.cli import main; main(['demo'])"
+    wrapper = "import tempfile; tempfile.tempdir = '/nowhere/at/all'; from dataset_mirror.cli import main; main(['demo'])"
     done = run(place, sys.executable, "-P", "-c", wrapper)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.rules import environment as names
+from dataset_mirror.rules import environment as names
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from app.rules import environment as names
+from dataset_mirror.rules import environment as names
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import PATIENCE, PROGRAM, URL, Mirror, environment

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
-from app.cli import COMMANDS, _group
+from dataset_mirror.cli import COMMANDS, _group
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment

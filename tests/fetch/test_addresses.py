@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.fetch.addresses import is_global
+from dataset_mirror.fetch.addresses import is_global
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 

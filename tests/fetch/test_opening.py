@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.errors import FillFailed, MirrorError, NotAllowed, NotAnArchive, OriginBusy, OriginUnreachable
-from app.fetch.opening import first_reply
-from app.fetch.upstream import Reply, Upstream
-from app.origins.identity import ArchiveId
-from app.settings import Configuration, load
+from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, NotAnArchive, OriginBusy, OriginUnreachable
+from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.upstream import Reply, Upstream
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import Configuration, load
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
@@ -60,7 +60,7 @@ async def refusal(origin: Origin) -> MirrorError:
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between tries take no time."""
-    monkeypatch.setattr("app.fetch.retry.random.uniform", lambda *_: 0.0)
+    monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -105,14 +105,14 @@ async def test_long_retry_after_is_passed_on_at_once(origin: Origin) -> None:
 
 async def test_accepted_is_asked_again(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An origin that prepares a file first (202) is asked until the file is there."""
-    monkeypatch.setattr("app.fetch.opening.ACCEPTED_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("dataset_mirror.fetch.opening.ACCEPTED_WAITS", (0.0, 0.0, 0.0))
     origin.add(PATH, DATA, status=202, times=3)
     assert await read(origin) == DATA
 
 
 async def test_accepted_for_ever_is_no_archive(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An origin that answers 202 four times gave no archive: 502."""
-    monkeypatch.setattr("app.fetch.opening.ACCEPTED_WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr("dataset_mirror.fetch.opening.ACCEPTED_WAITS", (0.0, 0.0, 0.0))
     origin.add(PATH, DATA, status=202)
     error = await refusal(origin)
     assert (type(error), error.status) == (NotAnArchive, 502)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.fetch.pieces import LARGEST, SMALLEST, Piece, Plan, Speed
-from app.store.intervals import Intervals
+from dataset_mirror.fetch.pieces import LARGEST, SMALLEST, Piece, Plan, Speed
+from dataset_mirror.store.intervals import Intervals
 
 MIB = 1024 * 1024
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from app.origins.identity import parse_url
-from app.rules.conditions import Validators
-from app.store.resumable import Leftover
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.store.resumable import Leftover
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, mirroring

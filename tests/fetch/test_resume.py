@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import FillFailed, MirrorError, OriginBusy
-from app.fetch.fill import Fill
-from app.fetch.retry import Backoff, retry_after
-from app.mirror import Mirror as Heart
-from app.mirror import running
-from app.origins.identity import ArchiveId
-from app.settings import load
-from app.store.store import Store
+from dataset_mirror.errors import FillFailed, MirrorError, OriginBusy
+from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.retry import Backoff, retry_after
+from dataset_mirror.mirror import Mirror as Heart
+from dataset_mirror.mirror import running
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import load
+from dataset_mirror.store.store import Store
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
@@ -202,7 +202,7 @@ async def failure(fill: Fill) -> MirrorError:
 @pytest.fixture
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits between tries take no time."""
-    monkeypatch.setattr("app.fetch.retry.random.uniform", lambda *_: 0.0)
+    monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 0.0)
 
 
 @pytest.mark.usefixtures("no_waits")
@@ -271,7 +271,7 @@ async def test_long_retry_after_in_the_middle_is_not_waited_for(origin: Origin, 
 
 def test_waits_double_from_half_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """Five attempts without progress have four waits between them, of 0.5 s and doubling; then the budget is spent."""
-    monkeypatch.setattr("app.fetch.retry.random.uniform", lambda *_: 1.0)
+    monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 1.0)
     backoff = Backoff(attempts=5)
     assert [backoff.next_wait() for _ in range(5)] == [0.5, 1.0, 2.0, 4.0, None]
 
@@ -295,7 +295,7 @@ def test_progress_makes_the_budget_whole() -> None:
 def test_time_is_a_budget_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """No attempt is made after the seconds of the budget."""
     now = [100.0]
-    monkeypatch.setattr("app.fetch.retry.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("dataset_mirror.fetch.retry.time.monotonic", lambda: now[0])
     backoff = Backoff(attempts=9, seconds=15)
     assert backoff.next_wait() is not None
     now[0] += 15.1

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.fetch import health
+from dataset_mirror.fetch import health
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from app.settings import Settings
+from dataset_mirror.settings import Settings
 from tests.image.dockerfile import ROOT, stages
 
 FILE = ROOT / "compose.yaml"

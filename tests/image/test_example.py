@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.origins.model import CatalogEntry, Origin
-from app.settings import ENV_PREFIX, Settings, load
+from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.settings import ENV_PREFIX, Settings, load
 from tests.image.dockerfile import ROOT
 
 TEXT = (ROOT / "docker" / "mirror.toml").read_text(encoding="utf-8")

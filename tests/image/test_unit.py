@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from dataset_mirror.settings import Settings
 from tests.image.dockerfile import ROOT
 
 UNIT = ROOT / "docker" / "dataset-mirror.service"

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UsageError
-from app.origins.credentials import credentials
-from app.origins.model import Origin
-from app.settings import load
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.credentials import credentials
+from dataset_mirror.origins.model import Origin
+from dataset_mirror.settings import load
 
 SECRET = "hush-4711-hush"
 URL = "https://data.example.org"

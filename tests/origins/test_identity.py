@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest
-from app.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path, parse_url
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path, parse_url
 
 
 @pytest.mark.parametrize(

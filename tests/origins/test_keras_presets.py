@@ -25,7 +25,7 @@ from zipfile import BadZipFile
 
 import pytest
 
-from app.origins.presets.source import make
+from dataset_mirror.origins.presets.source import make
 
 PRESETS = {name: tomllib.loads((make.PRESETS / name).read_text(encoding="utf-8")) for name in ("keras.toml", "keras-legacy.toml")}
 each_preset = pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from app.origins.identity import ArchiveId
-from app.origins.model import CatalogEntry, Origin, Preset
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 
 HOST = "https://data.example.org"
 SHA256, MD5 = "aB" * 32, "Cd" * 16

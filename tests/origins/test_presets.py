@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UsageError
-from app.origins.presets import read_preset, shipped
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.presets import read_preset, shipped
 
 OWN = """
 [[origins]]

@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest, MirrorError, NoSuchPage, NotAllowed
-from app.origins.identity import MAX_TARGET, ArchiveId
-from app.origins.model import Origin
-from app.origins.routing import PAGE_PREFIXES, PAGES, Target, find_archive
-from app.origins.table import Origins
+from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage, NotAllowed
+from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId
+from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.routing import PAGE_PREFIXES, PAGES, Target, find_archive
+from dataset_mirror.origins.table import Origins
 
 PORT = 8080
 ORIGINS = Origins(

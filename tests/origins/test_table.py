@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest, NotAllowed, UsageError
-from app.origins.identity import ArchiveId
-from app.origins.model import CatalogEntry, Origin, Preset
-from app.origins.presets import read_preset, shipped
-from app.origins.table import Origins
+from dataset_mirror.errors import BadRequest, NotAllowed, UsageError
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
+from dataset_mirror.origins.presets import read_preset, shipped
+from dataset_mirror.origins.table import Origins
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 HOST = "https://data.example.org"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rules.conditions import NO_VALIDATORS, Selection, Validators, date_is_strong, select
+from dataset_mirror.rules.conditions import NO_VALIDATORS, Selection, Validators, date_is_strong, select
 
 BEFORE = "Tue, 30 Apr 2024 10:00:00 GMT"
 DATE = "Wed, 01 May 2024 10:00:00 GMT"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rules.content import LOOK, decoder, encoding_is_the_file, page_instead, wrong_magic
+from dataset_mirror.rules.content import LOOK, decoder, encoding_is_the_file, page_instead, wrong_magic
 
 PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
 HDF5 = b"\x89HDF\r\n\x1a\n" + bytes(8)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.rules.fields import cache_status, kept, repr_digest
+from dataset_mirror.rules.fields import cache_status, kept, repr_digest
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.rules.conditions import Validators
-from app.rules.freshness import conditions, freshness
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.freshness import conditions, freshness
 
 A, B = "a" * 64, "b" * 64
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.errors import BadRequest
-from app.rules.host import is_plain_host, own_address
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.rules.host import is_plain_host, own_address
 
 
 @pytest.mark.parametrize(

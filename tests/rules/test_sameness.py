@@ -5,8 +5,8 @@ import hashlib
 
 import pytest
 
-from app.rules.conditions import Validators
-from app.rules.sameness import same_bytes, whole_size
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.sameness import same_bytes, whole_size
 
 DATA = b"the bytes"
 SHA256, MD5 = hashlib.sha256(DATA), hashlib.md5(DATA)

@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from app.serve.access import is_loopback
+from dataset_mirror.serve.access import is_loopback
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import PATIENCE, URL, Answer, Mirror

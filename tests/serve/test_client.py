@@ -4,9 +4,9 @@ from ipaddress import ip_network
 
 import pytest
 
-from app.origins.routing import Target
-from app.serve.asgi import Request
-from app.serve.client import client_address
+from dataset_mirror.origins.routing import Target
+from dataset_mirror.serve.asgi import Request
+from dataset_mirror.serve.client import client_address
 
 TRUSTED = (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/24"))
 

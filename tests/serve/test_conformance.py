@@ -19,11 +19,11 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.serve import zerocopy
-from app.serve.asgi import ClientGone, Message, Receive, Scope, Send
-from app.serve.protocol import MirrorProtocol
-from app.serve.server import listen
-from app.serve.sockets import NOT_SENT, SILENT_MILLISECONDS
+from dataset_mirror.serve import zerocopy
+from dataset_mirror.serve.asgi import ClientGone, Message, Receive, Scope, Send
+from dataset_mirror.serve.protocol import MirrorProtocol
+from dataset_mirror.serve.server import listen
+from dataset_mirror.serve.sockets import NOT_SENT, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serve.test_protocol import LARGE, Wire, dechunked
 from tests.serving import PATIENCE

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_plain_uvicorn(origin: Origin, tmp_path: Path) -> None:
-    """`uvicorn app.main:app` serves archives, and warns once that it cannot reset connections."""
+    """`uvicorn --app-dir app dataset_mirror.main:app` serves archives, and warns once that it cannot reset connections."""
     origin.add("/sets/a.bin", body(100_000))
     settings = {"data": str(tmp_path / "data"), "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
-    command = [sys.executable, "-m", "uvicorn", "app.main:app", "--port", "0"]
+    command = [sys.executable, "-m", "uvicorn", "dataset_mirror.main:app", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(tmp_path, settings), cwd=ROOT) as process:
         assert process.stderr is not None
         try:

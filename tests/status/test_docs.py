@@ -90,7 +90,7 @@ def test_favicon(shared: Mirror) -> None:
 @pytest.mark.parametrize("name", VENDORED)
 def test_vendored(name: str) -> None:
     """Swagger UI is in the package as its makers ship it, with its licence and notices beside it."""
-    static = files("app.status") / "static"
+    static = files("dataset_mirror.status") / "static"
     assert hashlib.sha256((static / name).read_bytes()).hexdigest() == VENDORED[name]
     for text in ("LICENSE", "NOTICE", "bundle.LICENSE"):
         assert (static / f"swagger-ui-5.35.0.{text}.txt").is_file()

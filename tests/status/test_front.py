@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from app.origins.model import CatalogEntry
-from app.status.front import Front
-from app.status.models import DoorsStatus, FailureStatus, FillStatus, Status, StoreStatus, UpstreamStatus
+from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.status.front import Front
+from dataset_mirror.status.models import DoorsStatus, FailureStatus, FillStatus, Status, StoreStatus, UpstreamStatus
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Answer, Mirror

@@ -3,8 +3,8 @@
 import hashlib
 from typing import Any
 
-from app.origins.identity import ArchiveId
-from app.store.record import Record
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.record import Record
 
 
 def archive(path: str = "/sets/a.zip", query: str = "") -> ArchiveId:

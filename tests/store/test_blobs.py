@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.blobs import Blobs
+from dataset_mirror.store.blobs import Blobs
 
 DATA = b"the bytes of an archive"
 DIGEST = hashlib.sha256(DATA).hexdigest()

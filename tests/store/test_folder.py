@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import DataFolderError
-from app.store import folder as folder_module
-from app.store.folder import LAYOUT, DataFolder, FillLock, file_system, server_of
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.store import folder as folder_module
+from dataset_mirror.store.folder import LAYOUT, DataFolder, FillLock, file_system, server_of
 
 HOLDER = """
 import sys
 from pathlib import Path
-from app.store.folder import FillLock
+from dataset_mirror.store.folder import FillLock
 lock = FillLock(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     lock.announce(sys.argv[2])

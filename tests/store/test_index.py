@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy.exc import OperationalError
 
-from app.errors import DataFolderError
-from app.rules.conditions import Validators
-from app.store.index import Index
-from app.store.record import Record
-from app.store.schema import VERSION
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.schema import VERSION
 from tests.store import archive, record
 
 FULL = record(
@@ -111,7 +111,7 @@ class IndexCompliance(ABC):
 
     def test_all_digests_come_in_order(self, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each digest comes once, in order, in however many steps; and those that several archives have are known."""
-        monkeypatch.setattr("app.store.index._STEP", 3)
+        monkeypatch.setattr("dataset_mirror.store.index._STEP", 3)
         known = [record(b"%d" % number, archive(f"/sets/{number}")) for number in range(7)]
         publish(index, *known, record(b"3", archive("/sets/other")))
         assert list(index.digests()) == sorted(each.sha256 for each in known)

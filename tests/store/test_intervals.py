@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.store.intervals import Intervals
+from dataset_mirror.store.intervals import Intervals
 
 numbers = st.integers(0, 30)
 additions = st.lists(st.tuples(numbers, numbers), max_size=15)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.store.journal import Journal
+from dataset_mirror.store.journal import Journal
 from tests.store import archive, record
 
 FIRST, SECOND = record(b"1"), record(b"2", archive("/sets/b.zip"))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.errors import BadRequest
-from app.origins.identity import ArchiveId
-from app.store.index import Index
-from app.store.listing import Listed, Order, Query, State
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Listed, Order, Query, State
 from tests.store import record
 
 HOSTS = ("a.example.org", "b.example.org")
@@ -98,7 +98,7 @@ def test_no_page_is_sorted(index: Index, order: Order, filters: dict[str, str]) 
     """Every order has an index for every filter: the database never sorts, so a page costs the same in a list of a million."""
     from sqlalchemy.dialects import sqlite
 
-    from app.store.listing import statement
+    from dataset_mirror.store.listing import statement
 
     compiled = statement(Query(order, True, **filters)).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})  # type: ignore[arg-type]
     with index._engine.connect() as connection:

@@ -3,10 +3,10 @@
 import sqlite3
 from pathlib import Path
 
-from app.store.index import Index
-from app.store.listing import Query
-from app.store.schema import VERSION
-from app.store.wanted import Wanted
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.schema import VERSION
+from dataset_mirror.store.wanted import Wanted
 from tests.store import archive, record
 
 _NEW = ("private", "state")

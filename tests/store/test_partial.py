@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.store.partial import PartialFile
+from dataset_mirror.store.partial import PartialFile
 
 
 @pytest.fixture

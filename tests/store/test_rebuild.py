@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.errors import DataFolderError
-from app.settings import Settings
-from app.store.index import Index
-from app.store.listing import Query
-from app.store.rebuild import rebuild
-from app.store.store import Store
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.settings import Settings
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.rebuild import rebuild
+from dataset_mirror.store.store import Store
 from tests.store import archive, record
 
 ARCHIVES = [archive(f"/sets/{name}") for name in "abc"]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.origins.identity import ArchiveId, check_query, normalise_path
-from app.rules.conditions import Validators
-from app.store.record import Record, digest_etag
+from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_path
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.store.record import Record, digest_etag
 from tests.store import record
 
 printable = st.characters(min_codepoint=0x21, max_codepoint=0x7E)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.store.journal import Removal
-from app.store.store import Store
+from dataset_mirror.store.journal import Removal
+from dataset_mirror.store.store import Store
 from tests.store import archive, record
 
 A, B = archive("/sets/a.zip"), archive("/sets/b.zip")
@@ -111,8 +111,8 @@ def test_a_removal_that_is_killed_is_completed(tmp_path: Path, step: str) -> Non
     code = f"""
 import os, signal
 from pathlib import Path
-from app.store.store import Store
-from app.store.index import Writing
+from dataset_mirror.store.store import Store
+from dataset_mirror.store.index import Writing
 from tests.store.test_removal import A, publish
 store = Store(Path({str(tmp_path)!r})); store.lock(); publish(store, b"data")
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.origins.identity import parse_url
-from app.rules.conditions import Validators
-from app.store.partial import journal_of
-from app.store.resumable import KEPT_SECONDS, Leftover, Leftovers
-from app.store.store import Store
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.store.partial import journal_of
+from dataset_mirror.store.resumable import KEPT_SECONDS, Leftover, Leftovers
+from dataset_mirror.store.store import Store
 
 URL = "http://data.example.org/sets/a.zip?v=1"
 VALIDATORS = Validators('"v1"', "Mon, 02 Jan 2023 03:04:05 GMT", True)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import StoreFull
-from app.store.space import Reservation, Space
+from dataset_mirror.errors import StoreFull
+from dataset_mirror.store.space import Reservation, Space
 
 FREE = 1000
 

@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from app.errors import DataFolderError
-from app.origins.identity import ArchiveId
-from app.store import blobs
-from app.store.blobs import Blobs
-from app.store.index import Writing
-from app.store.journal import Journal
-from app.store.record import Record
-from app.store.store import Store
-from app.store.tree import Tree
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store import blobs
+from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.index import Writing
+from dataset_mirror.store.journal import Journal
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
+from dataset_mirror.store.tree import Tree
 from tests.store import archive, record
 
 ROOT = Path(__file__).parents[2]

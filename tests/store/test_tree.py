@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.origins.identity import ArchiveId
-from app.store.tree import Tree
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.tree import Tree
 from tests.store import archive
 
 

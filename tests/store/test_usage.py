@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.origins.identity import ArchiveId
-from app.store.store import Store
-from app.store.usage import Usage
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.store import Store
+from dataset_mirror.store.usage import Usage
 from tests.store import archive, record
 
 A, B = archive("/a"), archive("/b")
@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture
 def now(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Sets the time."""
-    return lambda seconds: monkeypatch.setattr("app.store.usage.time.time", lambda: seconds)
+    return lambda seconds: monkeypatch.setattr("dataset_mirror.store.usage.time.time", lambda: seconds)
 
 
 def written(store: Store) -> dict[ArchiveId, tuple[int, float]]:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import BadRequest
-from app.store.index import Index
-from app.store.wanted import MOST, Wanted
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.wanted import MOST, Wanted
 from tests.store import archive, record
 
 A, B, C = archive("/sets/a.zip"), archive("/sets/b.zip", "v=1&w=?/x"), archive("/sets/c.zip")

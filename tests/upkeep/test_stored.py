@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from app.errors import UsageError
-from app.origins.identity import parse_url
-from app.origins.model import CatalogEntry
-from app.origins.table import Origins
-from app.store.index import Index
-from app.upkeep.stored import select_stored
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.index import Index
+from dataset_mirror.upkeep.stored import select_stored
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.store import record

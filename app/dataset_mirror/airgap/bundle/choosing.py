@@ -1,0 +1,65 @@
+"""Which archives go into a bundle."""
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.stored import select_stored
+
+_DIGEST = re.compile(r"([0-9a-fA-F]{64})(?:\s.*)?")
+
+
+def every(index: Index, *, versions: bool, minus: frozenset[bytes] = frozenset()) -> Iterator[Record]:
+    """All that is stored, by name; `versions`: older ones, too. Blocks.
+
+    Without those whose bytes `minus` names, unless another archive has the same: whether the other side knows both it does not say.
+    """
+    shared = index.shared() if minus else frozenset()
+    for line in index.every(Query(limit=1000)):
+        for record in _of(index, line.record, versions=versions):
+            if bytes.fromhex(record.sha256) not in minus or record.sha256 in shared:
+                yield record
+
+
+def named(index: Index, origins: Origins, names: Iterable[str], *, versions: bool) -> Iterator[Record]:
+    """The stored archives of these names, by name. UsageError for one that means none. Blocks."""
+    found = {line.record.archive: line.record for line in select_stored(index, origins, names)}
+    for archive in sorted(found, key=str):
+        yield from _of(index, found[archive], versions=versions)
+
+
+def _of(index: Index, current: Record, *, versions: bool) -> Iterator[Record]:
+    yield from index.versions(current.archive) if versions else [current]
+
+
+def split(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[str], list[tuple[str, MirrorError]]]:
+    """The entries of a list that mean something stored, and the others with the reason. Blocks."""
+    there, missing = [], []
+    for one in wanted:
+        try:
+            select_stored(index, origins, [one])
+        except MirrorError as error:
+            missing.append((one, error))
+        else:
+            there.append(one)
+    return there, missing
+
+
+def digests(file: Path) -> frozenset[bytes]:
+    """The digests of a list, one a line; what follows it, and `#` comments, are for people. UsageError for another line."""
+    found = set()
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        for number, line in enumerate(lines, 1):
+            text = line.strip()
+            if not text or text.startswith("#"):
+                continue
+            match = _DIGEST.fullmatch(text)
+            if match is None:
+                raise UsageError(f"Line {number} of {file} is no SHA-256: {text[:80]!r}.", "Make it with: dataset-mirror have > have.txt")
+            found.add(bytes.fromhex(match[1]))
+    return frozenset(found)

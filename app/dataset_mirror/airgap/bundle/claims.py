@@ -1,0 +1,100 @@
+"""What a bundle says of an archive, held against what we know ourselves. Nothing in a bundle is trusted."""
+
+import re
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+
+from dataset_mirror.errors import BundleError, DigestMismatch
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.store.record import DigestSource, Record
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
+_TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,1000}"')
+_MOST_FIELDS = 32 * 1024
+_AHEAD = 24 * 3600.0
+"""Seconds that clocks on the two sides may differ."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Judges lines of a bundle at the time `now` (seconds since the epoch)."""
+
+    origins: Origins
+    any_origin: bool
+    now: float
+
+    def read(self, line: bytes) -> Record:
+        """The record of a line, as it could be kept; BundleError, NotAllowed or DigestMismatch if it cannot."""
+        try:
+            record = Record.from_line(line.decode())
+        except ValueError:
+            raise BundleError(f"A line of the bundle's list is no archive: {line[:80]!r}.", "Export it again.") from None
+        if not self.any_origin:
+            self.origins.of(record.archive)
+        if max(record.fetched, record.checked) > self.now + _AHEAD:
+            # It could not become older by waiting: it would be current whatever the origin sends later.
+            raise BundleError(f"{record.url} says that it was fetched in the future.", "Set the clocks of both sides, and fetch it again.")
+        expected = self.origins.expected(record.archive)
+        if expected and expected.sha256 and not expected.md5 and record.sha256 not in expected.sha256:
+            raise _mismatch(record)
+        return replace(record, validators=_validators(record.validators), fields=_fields(record), md5=None, source=_unproven(record))
+
+    def wants_md5(self, record: Record) -> bool:
+        """Whether the catalog knows the archive by an MD5."""
+        expected = self.origins.expected(record.archive)
+        return bool(expected and expected.md5)
+
+    def settled(self, record: Record, md5: str | None) -> Record:
+        """The record of bytes that have its digest, and `md5` if that was wanted; DigestMismatch if our catalog expects others."""
+        expected = self.origins.expected(record.archive)
+        source = _unproven(record)
+        if expected and expected.has_digest:
+            if record.sha256 not in expected.sha256 and md5 not in expected.md5:
+                raise _mismatch(record)
+            source = "catalog"
+        elif expected and expected.size not in (None, record.size):
+            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not taken.")
+        return replace(record, md5=md5 if self.wants_md5(record) else None, source=source)
+
+
+def _unproven(record: Record) -> DigestSource:
+    """Where its digest is known from while our own catalog does not prove it; what was believed stays so."""
+    return "adopted" if record.source == "adopted" else "computed"
+
+
+def _mismatch(record: Record) -> DigestMismatch:
+    return DigestMismatch(
+        f"The bundle's bytes of {record.url} have sha256 {record.sha256}, which is not what the catalog here expects.",
+        f'They were not taken. If you trust them, write into mirror.toml: [[archives]] url = "{record.url}" sha256 = "{record.sha256}"',
+    )
+
+
+def _fields(record: Record) -> Fields:
+    """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
+    found = kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and _is_latin(value))
+    if sum(len(name) + len(value) for name, value in found) > _MOST_FIELDS:
+        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not taken.")
+    return found
+
+
+def _validators(known: Validators) -> Validators:
+    """Those that can stand in a field."""
+    etag = known.etag if known.etag and _TAG.fullmatch(known.etag) else None
+    dated = known.last_modified is not None and _is_date(known.last_modified)
+    return Validators(etag, known.last_modified if dated else None, known.date_is_strong and dated)
+
+
+def _is_latin(text: str) -> bool:
+    return text.isprintable() and all(ord(character) < 0x100 for character in text)
+
+
+def _is_date(text: str) -> bool:
+    if not (len(text) <= 64 and text.isascii() and text.isprintable()):
+        return False
+    try:
+        parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return False
+    return True

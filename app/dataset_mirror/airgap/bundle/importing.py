@@ -1,0 +1,242 @@
+"""Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and passed over."""
+
+import errno
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Lock
+from typing import Literal
+
+from sqlalchemy.exc import DatabaseError
+
+from dataset_mirror.airgap.bundle import bag
+from dataset_mirror.airgap.bundle.claims import Claims
+from dataset_mirror.airgap.bundle.listing import Listing
+from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.bundle.passing import Passed, Passing
+from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
+from dataset_mirror.store.partial import PartialFile
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.space import Reservation
+from dataset_mirror.store.store import Store
+
+Told = Callable[[Record, int], None]
+"""Is told how many bytes of an archive are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How it ended for one archive, or for a part of the bundle that is none: `what` is a URL or a name, `size` in bytes."""
+
+    what: str
+    state: Literal["imported", "present", "failed"]
+    size: int = 0
+    error: MirrorError | None = None
+
+
+class Import:
+    """Takes one bundle into the store. Repeated, it passes over what is there: so a killed one goes on where it was.
+
+    While the bytes of one archive are read, those of the two before are made durable in threads of their own, and published one
+    after the other.
+    """
+
+    def __init__(self, store: Store, claims: Claims, told: Told) -> None:
+        self._store, self._claims, self._told = store, claims, told
+        self._listing = Listing()
+        self._publishing = Lock()
+
+    def payload(self) -> list[str]:
+        """Paths that the manifest has; after the tag files were taken."""
+        return list(self._listing.paths)
+
+    def take(self, members: Iterable[Member]) -> Iterator[Taken]:
+        """Takes all of it; yields how it ended for each archive. BundleError if the bundle as such cannot be read. Blocks."""
+        with Passing() as passing, ThreadPoolExecutor(2, "publish") as publisher:
+            settling: Future[list[Taken]] | None = None
+            ended: list[Taken] = []
+            for member in self._ending_well(members, ended):
+                if not self._listing.takes(member):
+                    continue
+                taken, begun = self._payload(member, passing, publisher)
+                yield from taken
+                if begun:
+                    yield from settling.result() if settling else ()
+                    settling = begun
+            yield from settling.result() if settling else ()
+            yield from ended
+        for lines in self._listing.rest():
+            records, refused = self._judged(lines)
+            yield from refused
+            yield from self._without_bytes(records)
+
+    def _ending_well(self, members: Iterable[Member], ended: list[Taken]) -> Iterator[Member]:
+        """The members, as far as they can be read; after the list of archives is known, an error ends them and is kept."""
+        try:
+            yield from members
+            self._listing.begin()
+        except BundleError as error:
+            if not self._listing.begun:
+                raise
+            ended.append(Taken("the rest of the bundle", "failed", error=error))
+
+    def _payload(self, member: Member, passing: Passing, publisher: ThreadPoolExecutor) -> tuple[list[Taken], Future[list[Taken]] | None]:
+        """Takes one file: what is known of it at once, and what is still under way."""
+        try:
+            lines = self._listing.lines_of(member)
+        except BundleError as error:
+            return [Taken(_plain(member.name), "failed", error=error)], None
+        records, taken = self._judged(lines, member)
+        if not records or self._is_there(records[0]):
+            return [*taken, *self._without_bytes(records)], None
+        try:
+            partial, passed, room = self._read(member, records, passing)
+        except MirrorError as error:
+            return [*taken, *(Taken(record.url, "failed", error=error) for record in records)], None
+        return taken, publisher.submit(self._settle, partial, passed, room, records)
+
+    def _judged(self, lines: Iterable[bytes], member: Member | None = None) -> tuple[list[Record], list[Taken]]:
+        """The records of lines, which fit the file that is to be them, and how it ended for the others."""
+        records, taken = [], []
+        for line in lines:
+            try:
+                record = self._claims.read(line)
+                if member:
+                    _check_fits(member, record)
+                records.append(record)
+            except MirrorError as error:
+                taken.append(Taken(_named(line), "failed", error=error))
+        return records, taken
+
+    def _is_there(self, record: Record) -> bool:
+        return self._store.blobs.inode(record.sha256) is not None and self._store.blobs.size(record.sha256) == record.size
+
+    # Bytes that come
+
+    def _read(self, member: Member, records: list[Record], passing: Passing) -> tuple[PartialFile, Passed, Reservation]:
+        """The bytes, verified, in a file that is neither durable nor published yet."""
+        first = records[0]
+        assert member.file is not None
+        room = Reservation(first.url, self._store.space)
+        room.grow(member.size)
+        partial = None
+        try:
+            partial = self._store.new_incoming()
+            md5 = any(map(self._claims.wants_md5, records))
+            passed = passing.copy(member.file, member.size, _appending(self._told, partial, room, first), md5=md5)
+            if passed.size < member.size:
+                raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
+            if passed.sha256 != first.sha256:
+                raise BundleError(
+                    f"The bundle's bytes of {first.url} are damaged.", "They were not taken. Copy the bundle again, or export anew."
+                )
+        except BaseException as error:
+            if partial:
+                partial.discard()
+            room.release()
+            if isinstance(error, OSError):
+                raise self._of_disk(error, first) from None
+            raise
+        return partial, passed, room
+
+    def _of_disk(self, error: OSError | DatabaseError, record: Record) -> MirrorError:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return self._store.space.full(record.size, record.url)
+        why = error.strerror if isinstance(error, OSError) else error.orig
+        return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
+
+    def _settle(self, partial: PartialFile, passed: Passed, room: Reservation, records: list[Record]) -> list[Taken]:
+        """Publishes verified bytes as all of their archives, in a thread for that."""
+        try:
+            partial.sync()
+            with self._publishing:
+                return [self._published(record, passed, partial) for record in records]
+        except OSError as error:
+            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
+        finally:
+            partial.discard()
+            room.release()
+
+    def _published(self, record: Record, passed: Passed, partial: PartialFile) -> Taken:
+        try:
+            settled = self._claims.settled(record, passed.md5)
+            if partial.path.exists():
+                self._store.publish(partial.path, settled)
+            elif self._store.also(settled) is None:
+                raise _gone(record)
+        except MirrorError as error:
+            return Taken(record.url, "failed", error=error)
+        except (OSError, DatabaseError) as error:
+            return Taken(record.url, "failed", error=self._of_disk(error, record))
+        return Taken(record.url, "imported", record.size)
+
+    # Bytes that are here
+
+    def _without_bytes(self, records: Iterable[Record]) -> Iterator[Taken]:
+        """Archives whose bytes are here already: most of them are here themselves, and nothing is written."""
+        for record in records:
+            try:
+                yield self._kept(record)
+            except MirrorError as error:
+                yield Taken(record.url, "failed", error=error)
+            except (OSError, DatabaseError) as error:
+                yield Taken(record.url, "failed", error=self._of_disk(error, record))
+
+    def _kept(self, record: Record) -> Taken:
+        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
+        if not self._is_there(record):
+            raise BundleError(
+                f"The bytes of {record.url} are neither in the bundle nor here.",
+                "Copy the bundle again; if it was made with --minus, export it anew without.",
+            )
+        settled = self._claims.settled(record, self._md5(record, known))
+        if known and known.united(settled) == known:
+            return Taken(record.url, "present", record.size)
+        if self._store.also(settled) is None:
+            raise _gone(record)
+        return Taken(record.url, "imported", record.size)
+
+    def _md5(self, record: Record, known: Record | None) -> str | None:
+        """The MD5 of bytes that are here, if the catalog wants to know it."""
+        if not self._claims.wants_md5(record):
+            return None
+        if known and known.md5:
+            return known.md5
+        with self._store.blobs.open(record.sha256) as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
+
+
+def _appending(told: Told, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
+    """Appends to the file, and tells how far it is."""
+
+    def write(data: memoryview) -> None:
+        partial.write(partial.prefix, data)
+        room.written(len(data))
+        told(record, partial.prefix)
+
+    return write
+
+
+def _check_fits(member: Member, record: Record) -> None:
+    if member.file is None:
+        raise BundleError(f"{record.url} comes as a {member.kind}, not as a file.", "Nothing was taken of it. Export it again.")
+    if record.size != member.size:
+        raise BundleError(f"{record.url} comes with {member.size:,} bytes, but the list says {record.size:,}.", "Copy the bundle again.")
+
+
+def _gone(record: Record) -> BundleError:
+    return BundleError(f"The bytes of {record.url} have gone from here meanwhile.", "Import the bundle again.")
+
+
+def _plain(name: str) -> str:
+    """A name as it can be shown: one of a bundle could make a terminal do things."""
+    return name if name.isascii() and name.isprintable() else ascii(name)
+
+
+def _named(line: bytes) -> str:
+    """What a line that was refused says that it is, for people."""
+    try:
+        return Record.from_line(line.decode()).url
+    except ValueError:
+        return f"a line of {bag.LINES}"

@@ -1,0 +1,146 @@
+"""Files that somebody has already, taken into the store: by the catalog's digest whatever they are called, else by their place.
+
+A place is `<host>/<path>` of a listed origin, or where Keras keeps an archive (`datasets/mnist.npz`). It proves nothing, so it
+counts only where no digest is known, and the index says `adopted` of such bytes.
+"""
+
+import os
+import stat
+import time
+from collections.abc import Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from dataset_mirror.airgap.files.copying import Copying, contents
+from dataset_mirror.airgap.files.found import Found, found
+from dataset_mirror.airgap.files.recognising import Claim, Recogniser
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.rules.content import LOOK
+from dataset_mirror.store.record import DigestSource, Record
+from dataset_mirror.store.store import Store
+
+State = Literal["reading", "copying", "adopted", "present", "unknown", "skipped", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """How far one file is; `url` is the archive that it is, once that is known. `done` and `size` in bytes."""
+
+    path: Path
+    state: State
+    done: int = 0
+    size: int = 0
+    url: str = ""
+    proven: bool = True
+    """Whether the catalog's digest says that it is that archive."""
+    error: MirrorError | None = None
+
+    @property
+    def over(self) -> bool:
+        return self.state not in ("reading", "copying")
+
+
+class Adoption:
+    """Takes files into a store, beside a live server or without one. Blocks."""
+
+    def __init__(self, store: Store, claims: Recogniser) -> None:
+        self._store, self._claims = store, claims
+
+    def adopt(self, paths: Iterable[Path]) -> Iterator[Adopted]:
+        """Takes what is an archive of these files and folders; each file ends adopted, present, unknown, skipped or refused."""
+        for path in paths:
+            for one in found(path, but=self._store.folder.root):
+                try:
+                    yield from self._one(one)
+                except MirrorError as error:
+                    yield Adopted(one.path, "refused", error=error)
+                except OSError as error:
+                    said = MirrorError(f"It cannot be taken: {error.strerror or error}.", "Check its permissions, and the disk.")
+                    yield Adopted(one.path, "refused", error=said)
+
+    def _one(self, one: Found) -> Iterator[Adopted]:
+        if one.why_not:
+            yield Adopted(one.path, "refused" if one.is_named else "skipped", error=MirrorError(one.why_not, one.mend))
+            return
+        descriptor = os.open(one.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it became something else meanwhile
+                raise MirrorError("It is no file.", "Give the file itself.")
+            yield from self._file(one, descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _file(self, one: Found, file: int) -> Iterator[Adopted]:
+        size = os.fstat(file).st_size
+        digests = yield from self._read(one.path, file, size)
+        claims = self._claims.of(one.path, digests, size, os.pread(file, LOOK, 0))
+        if not claims:
+            error = MirrorError("no archive of the catalog has its digest, and its place is none of an archive's.")
+            yield Adopted(one.path, "refused" if one.is_named else "unknown", size=size, error=error)
+        for claim in claims:
+            yield from self._take(one.path, file, digests, claim)
+
+    def _read(self, path: Path, file: int, size: int) -> Generator[Adopted, None, tuple[str, ...]]:
+        """Digests, to find out what it is; what is copied is hashed again."""
+        done, digest = 0, self._claims.digest()
+        for data in contents(file):
+            digest.update(data)
+            done += len(data)
+            yield Adopted(path, "reading", done, max(size, done))
+        return digest.values
+
+    def _take(self, path: Path, file: int, digests: tuple[str, ...], claim: Claim) -> Iterator[Adopted]:
+        size = os.fstat(file).st_size
+        if self._has(claim, digests[0]):
+            yield Adopted(path, "present", size, size, claim.url, claim.proven)
+            return
+        if self._store.space.missing(size):
+            raise self._store.space.full(size, claim.url)
+        with self._store.incoming() as partial:
+            with partial.duplicate() as target:
+                copying = Copying(target.fileno(), md5=len(digests) > 1)
+                for done in copying.file(file):
+                    yield Adopted(path, "copying", done, size, claim.url, claim.proven)
+            if copying.digests != digests:
+                raise MirrorError("It changed while it was read.", "Try again when nobody writes it.")
+            partial.sync()
+            self._store.publish(partial.path, self._record(claim, digests, copying.done, os.fstat(file).st_mtime))
+        yield Adopted(path, "adopted", copying.done, copying.done, claim.url, claim.proven)
+
+    def _has(self, claim: Claim, sha256: str) -> bool:
+        """Whether the mirror has it. Of bytes that nothing proves, those are refused that differ from what there is."""
+        known = self._store.find(claim.archive)
+        if known and not claim.proven and known.sha256 != sha256:
+            raise MirrorError(
+                f"The mirror has other bytes of {claim.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
+                f"If these are, remove the others first: dataset-mirror rm {claim.url}",
+            )
+        if known is None or known.sha256 != sha256 or (known.source == "adopted" and claim.proven):
+            return False
+        return self._store.blobs.has(sha256)
+
+    def _record(self, claim: Claim, digests: tuple[str, ...], size: int, written: float) -> Record:
+        """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon.
+
+        What is known of the same bytes from their origin stays, the entity tag above all.
+        """
+        source: DigestSource = "catalog" if claim.proven else "adopted"
+        fetched = time.time() if claim.proven else max(0.0, min(written, time.time()))
+        for known in self._store.index.versions(claim.archive):
+            if known.sha256 == digests[0]:
+                return replace(known, source=source if claim.proven else known.source, fetched=max(fetched, known.fetched))
+        return _new_record(claim, digests, size, source, fetched)
+
+
+def _new_record(claim: Claim, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
+    return Record(
+        archive=claim.archive,
+        scheme=claim.origin.scheme,
+        sha256=digests[0],
+        md5=digests[1] if len(digests) > 1 else None,
+        size=size,
+        fetched=fetched,
+        source=source,
+        private=bool(claim.origin.headers),
+    )

@@ -1,0 +1,137 @@
+"""Which archive a file can be, by its digest or by its place, and why it is not the one that it looks like."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from dataset_mirror.airgap.files.keras_home import by_claim
+from dataset_mirror.errors import BadRequest, DigestMismatch, MirrorError, NotAnArchive
+from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_path
+from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.content import looks_like_a_page, wrong_magic
+
+_DEEPEST = 8
+"""Most segments of a place below KERAS_HOME."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """An archive of an origin that a file is; `proven` by the catalog's digest, or believed because of its place."""
+
+    archive: ArchiveId
+    origin: Origin
+    proven: bool
+
+    @property
+    def url(self) -> str:
+        return self.origin.url_of(self.archive)
+
+
+class Digest:
+    """SHA-256, and MD5 where the catalog needs it."""
+
+    def __init__(self, *, md5: bool) -> None:
+        self._hashes = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
+
+    def update(self, data: bytes) -> None:
+        for each in self._hashes:
+            each.update(data)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """In hex, SHA-256 first."""
+        return tuple(each.hexdigest() for each in self._hashes)
+
+
+class Recogniser:
+    """The catalog, looked up by what a file shows of itself."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._by_digest: dict[str, list[CatalogEntry]] = {}
+        self._by_name: dict[str, list[CatalogEntry]] = {}
+        for entry in origins.catalog:
+            self._by_name.setdefault(entry.archive.name, []).append(entry)
+            for digest in (*entry.sha256, *entry.md5):
+                self._by_digest.setdefault(digest, []).append(entry)
+        places = ((place, entry) for entry in reversed(by_claim(origins)) for place in entry.keras_home)
+        self._by_place = dict(places)  # of two the present one stays
+        self._with_md5 = any(entry.md5 for entry in origins.catalog)
+
+    def digest(self) -> Digest:
+        """For the bytes of one file."""
+        return Digest(md5=self._with_md5)
+
+    def of(self, path: Path, digests: Iterable[str], size: int, beginning: bytes) -> list[Claim]:
+        """The archives that the file is; none if nobody knows it. Raises why it is not, if it looks like one."""
+        digests = tuple(digests)
+        proven = {entry.archive: None for digest in digests for entry in self._by_digest.get(digest, ())}
+        if proven:
+            listed = [archive for archive in proven if self._is_listed(archive)] or list(proven)
+            return [Claim(archive, self._origins.of(archive), proven=True) for archive in listed]
+        archive = self._at(path)
+        if archive is None:
+            self._refuse_namesake(path, digests, beginning)
+            return []
+        entry = self._origins.expected(archive)
+        claim = Claim(archive, self._origins.of(archive), proven=False)
+        _check(claim, entry, digests, size, beginning)
+        return [claim]
+
+    def _is_listed(self, archive: ArchiveId) -> bool:
+        origin = self._origins.get(archive.authority)
+        return origin is not None and origin.lists(archive.path)
+
+    def _at(self, path: Path) -> ArchiveId | None:
+        """The archive whose place the file is in."""
+        return next(self._of_hosts(path.parts), None) or self._of_keras(path.parts)
+
+    def _of_hosts(self, parts: tuple[str, ...]) -> Iterator[ArchiveId]:
+        for at in range(len(parts) - 1, 0, -1):
+            if self._origins.get(parts[at - 1].lower()):
+                raw, _, query = os.fsencode("/".join(("", *parts[at:]))).partition(b"?")
+                with suppress(BadRequest):
+                    yield ArchiveId(parts[at - 1].lower(), normalise_path(raw), check_query(query))
+
+    def _of_keras(self, parts: tuple[str, ...]) -> ArchiveId | None:
+        tails = ("/".join(parts[-count:]) for count in range(2, min(_DEEPEST, len(parts)) + 1))
+        return next((self._by_place[tail].archive for tail in tails if tail in self._by_place), None)
+
+    def _refuse_namesake(self, path: Path, digests: tuple[str, ...], beginning: bytes) -> None:
+        """A file with an archive's name that nothing proves to be it is worth a word: somebody may have taken it for that."""
+        alike = self._by_name.get(path.name)
+        if not alike:
+            return
+        entry = next((entry for entry in alike if entry.has_digest), alike[0])
+        if entry.has_digest:
+            raise _mismatch(entry, digests, beginning)
+        raise MirrorError(
+            f"It has the name of {entry.url}, but no digest is known that proves it, and its place does not say it.",
+            f"If you trust it, put it into a folder as {entry.archive} and adopt that folder.",
+        )
+
+
+def _check(claim: Claim, entry: CatalogEntry | None, digests: tuple[str, ...], size: int, beginning: bytes) -> None:
+    """Raises why these bytes cannot be the archive in whose place they are."""
+    if size == 0:
+        raise NotAnArchive(f"It is empty, so it is not {claim.url}.", "Fetch it anew.")
+    if entry and entry.has_digest:
+        raise _mismatch(entry, digests, beginning)
+    if reason := looks_like_a_page(claim.archive.name, beginning) or wrong_magic(claim.archive.name, beginning):
+        raise NotAnArchive(f"It is not {claim.url}: {reason}.", "Fetch it anew.")
+    if entry and entry.size not in (None, size):
+        raise NotAnArchive(f"It has {size:,} bytes, but {claim.url} has {entry.size:,}.", "Fetch it anew.")
+
+
+def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> MirrorError:
+    if page := looks_like_a_page(entry.archive.name, beginning):
+        return NotAnArchive(f"It is not {entry.url}: {page}.", "Fetch it anew.")
+    got = f"SHA-256 {digests[0]}" if entry.sha256 or len(digests) < 2 else f"MD5 {digests[1]}"
+    return DigestMismatch(
+        f"It is not {entry.url}: it has {got}, but the catalog expects {' or '.join((*entry.sha256, *entry.md5))}.",
+        f'Fetch it anew; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests[0]}"',
+    )

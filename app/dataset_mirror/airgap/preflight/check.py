@@ -1,0 +1,138 @@
+"""Before a run: is all there that it will ask for?"""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
+from dataset_mirror.airgap.preflight.presence import Known, Presence
+from dataset_mirror.airgap.preflight.sources import Names
+from dataset_mirror.airgap.preflight.weights import CannotTell, weights_of
+
+State = Literal["present", "fetching", "missing", "not listed", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One archive that is asked for, or one place of which nobody can tell what it asks for; `size` in bytes."""
+
+    state: State
+    places: tuple[str, ...]
+    url: str = ""
+    name: str = ""
+    verified: bool = False
+    size: int | None = None
+    get: str = ""
+    """The command that gets it."""
+    reason: str = ""
+    """Why it cannot be told."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """URLs that are certainly asked for, URLs that merely stand somewhere, and doubts; each with its places."""
+
+    needed: dict[str, list[str]] = field(default_factory=dict)
+    mentioned: dict[str, list[str]] = field(default_factory=dict)
+    beginnings: dict[str, list[str]] = field(default_factory=dict)
+    doubts: dict[str, list[str]] = field(default_factory=dict)
+
+
+def preflight(asks: Iterable[Ask], known: Known) -> list[Row]:
+    """What a mirror has of all that is asked for, each archive once, in the order of asking; doubts last."""
+    plan = _planned(asks, known.names)
+    found = known.look(dict.fromkeys([*plan.needed, *plan.mentioned, *plan.beginnings]))
+    _sort_out(plan, found)
+    missing = [url for url in plan.needed if not found[url].present]
+    ways = _Ways(known, missing)
+    rows = [ways.row(found[url], tuple(dict.fromkeys(places))) for url, places in plan.needed.items()]
+    return rows + [Row("cannot tell", tuple(dict.fromkeys(places)), reason=reason) for reason, places in plan.doubts.items()]
+
+
+def _planned(asks: Iterable[Ask], names: Names) -> _Plan:
+    plan = _Plan()
+    for ask in asks:
+        match ask.subject:
+            case Address(url, certain):
+                (plan.needed if certain else plan.mentioned).setdefault(url, []).append(ask.place)
+            case Beginning(url):
+                plan.beginnings.setdefault(url, []).append(ask.place)
+            case Unclear(reason):
+                plan.doubts.setdefault(reason, []).append(ask.place)
+            case subject:
+                _add_named(plan, subject, ask.place, names)
+    return plan
+
+
+def _add_named(plan: _Plan, subject: Dataset | Application | ClassIndex, place: str, names: Names) -> None:
+    try:
+        for url in archives_of(subject, names):
+            plan.needed.setdefault(url, []).append(place)
+    except CannotTell as doubt:
+        plan.doubts.setdefault(str(doubt), []).append(place)
+
+
+def archives_of(subject: Dataset | Application | ClassIndex, names: Names) -> list[str]:
+    """The URLs of the catalog that a part of Keras asks for. CannotTell, with the reason, if that is not known."""
+    match subject:
+        case Dataset(name, loader):
+            files = _files(f"keras.datasets.{name}", f"keras/{name}", names)
+            is_index = loader == "get_word_index"
+            found = [url for url in files if ("_word_index." in url) == is_index]
+            if not found:
+                raise CannotTell(f"keras.datasets.{name}.{loader} has no archive in the catalog")
+            return found
+        case Application(name):
+            files = _files(f"keras.applications.{name}", f"keras/applications/{name.lower()}", names)
+            try:
+                return weights_of(subject, files)
+            except CannotTell as doubt:
+                raise CannotTell(f"keras.applications.{name}: {doubt}") from None
+        case ClassIndex():
+            return list(_files("decode_predictions", "keras/applications/imagenet_class_index", names))
+
+
+def _files(what: str, name: str, names: Names) -> Sequence[str]:
+    if name not in names:
+        raise CannotTell(f"{what} is not in the catalog")
+    return names[name]
+
+
+def _sort_out(plan: _Plan, found: Mapping[str, Presence]) -> None:
+    """A URL that merely stands in a source is an archive if an origin lists it, a doubt if it leads to what one lists, else nothing."""
+    for url, places in plan.mentioned.items():
+        if found[url].listed and not url.endswith("/"):
+            plan.needed.setdefault(url, []).extend(places)
+        elif found[url].listed or found[url].leads:
+            plan.beginnings[url] = [*plan.beginnings.get(url, []), *places]
+    for url, places in plan.beginnings.items():
+        if found[url].listed or found[url].leads:
+            plan.doubts.setdefault(f"a URL that begins with {url}", []).extend(places)
+
+
+class _Ways:
+    """How to get what is missing."""
+
+    def __init__(self, known: Known, missing: Iterable[str]) -> None:
+        self._offline = known.offline
+        self._names = {url: name for name, urls in known.names.items() for url in urls}
+        gone = set(missing)
+        self._whole = {name for name, urls in known.names.items() if set(urls) <= gone}
+        """Names of which everything is missing: shorter than their URLs."""
+
+    def row(self, presence: Presence, places: tuple[str, ...]) -> Row:
+        name = self._names.get(presence.url, "")
+        if not presence.listed:
+            return Row("not listed", places, presence.url, get=f"dataset-mirror add {shlex.quote(presence.url)}")
+        if presence.present:
+            return Row("present", places, presence.url, name, presence.verified, presence.size)
+        what = shlex.quote(name if name in self._whole else presence.url)
+        return Row(
+            "fetching" if presence.fetching else "missing",
+            places,
+            presence.url,
+            name,
+            size=presence.size,
+            get="" if presence.fetching else f"dataset-mirror fetch {what}",
+        )

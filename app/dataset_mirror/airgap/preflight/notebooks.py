@@ -1,0 +1,67 @@
+"""Notebooks as sources: the Python of their code cells, without the lines that only IPython understands."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dataset_mirror.airgap.preflight.python import parsed
+from dataset_mirror.errors import UsageError
+
+_MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?]|[\w., ()\[\]]+=\s*[%!]|[^#]*\?\s*$)")
+_PYTHON_MAGICS = re.compile(r"%%(?:time|timeit|capture|prun|mem\w*)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A code cell; `number` counts all code cells from 1. `commands`: the lines of its magics, by line number."""
+
+    number: int
+    tree: ast.Module
+    commands: dict[int, str]
+
+
+def cells_of(text: str, name: str) -> list[Cell]:
+    """The code cells of a notebook's JSON, in order. UsageError, which says which cell and line, if one cannot be read."""
+    return [_cell(number, source, name) for number, source in enumerate(_sources(text, name), start=1)]
+
+
+def _sources(text: str, name: str) -> Iterator[str]:
+    try:
+        notebook = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is not a notebook: it is not valid JSON ({error}).", "Save it again in Jupyter.") from None
+    try:
+        sheets = notebook.get("worksheets") or [notebook]  # nbformat 3 has sheets
+        for cell in (cell for sheet in sheets for cell in sheet["cells"]):
+            if cell["cell_type"] == "code":
+                source = cell["source"] if "source" in cell else cell["input"]
+                yield source if isinstance(source, str) else "".join(source)
+    except (KeyError, TypeError, AttributeError):
+        raise UsageError(f"{name} is not a notebook: it has no cells with sources.", "Save it again in Jupyter.") from None
+
+
+def _cell(number: int, source: str, name: str) -> Cell:
+    place = f"{name} cell {number}, line {{}}"
+    try:
+        return Cell(number, parsed(source, place), {})
+    except UsageError:
+        # Only now: a line of Python may begin with % where an expression goes on.
+        blank, commands = _without_magics(source)
+        return Cell(number, parsed(blank, place), commands)
+
+
+def _without_magics(source: str) -> tuple[str, dict[int, str]]:
+    """The source with magics replaced by `pass`, so that no line moves and no block is empty; and these lines."""
+    lines = source.split("\n")
+    first = next((line for line in lines if line.strip()), "")
+    if first.startswith("%%") and not _PYTHON_MAGICS.match(first):
+        return "", dict(enumerate(lines, start=1))
+    commands: dict[int, str] = {}
+    for number, line in enumerate(lines, start=1):
+        if commands.get(number - 1, "").endswith("\\"):
+            commands[number], lines[number - 1] = line, ""
+        elif magic := _MAGIC.match(line):
+            commands[number], lines[number - 1] = line, f"{magic['indent']}pass"
+    return "\n".join(lines), commands

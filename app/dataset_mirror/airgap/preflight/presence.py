@@ -1,0 +1,94 @@
+"""What of some archives a mirror has."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.store import Store
+from dataset_mirror.store.wanted import Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What is known of one URL; `size` in bytes, of what is stored, else as the catalog knows it."""
+
+    url: str
+    listed: bool = False
+    """Whether an origin lists it."""
+    leads: bool = False
+    """Whether it is the beginning of what an origin lists."""
+    present: bool = False
+    verified: bool = False
+    """Whether its bytes have the catalog's digest."""
+    fetching: bool = False
+    """Whether it is on its way; only a live server can tell."""
+    size: int | None = None
+
+
+class Known(Protocol):
+    """A mirror to ask: the one of this data folder, or one somewhere else."""
+
+    @property
+    def offline(self) -> bool:
+        """Whether it could not fetch what is missing. Known after the first look."""
+
+    @property
+    def names(self) -> Mapping[str, list[str]]:
+        """The URLs of each name of its catalog."""
+
+    def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
+        """What it has of them."""
+
+    def want(self, urls: Iterable[str]) -> list[str]:
+        """Puts what is missing of them on its wanted list, and returns that."""
+
+
+def presence(store: Store, origins: Origins, url: str) -> Presence:
+    """What this store has of a URL, which may be the beginning of one. Reads the index once and the disk once."""
+    try:
+        archive = parse_url(url)
+    except BadRequest:
+        return Presence(url)
+    origin = origins.get(archive.authority)
+    if origin is None or not origin.lists(archive.path):
+        return Presence(url, leads=origin is not None and any(path.startswith(archive.path) for path in origin.paths))
+    record, entry = store.find(archive), origins.expected(archive)
+    if record is None or not store.blobs.has(record.sha256):
+        return Presence(url, listed=True, size=entry.size if entry else None)
+    return Presence(url, listed=True, present=True, verified=record.source == "catalog", size=record.size)
+
+
+def names_of(origins: Origins) -> dict[str, list[str]]:
+    """The URLs of each name of the catalog."""
+    found: dict[str, list[str]] = {}
+    for entry in origins.catalog:
+        if entry.name:
+            found.setdefault(entry.name, []).append(entry.url)
+    return found
+
+
+def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: str | None = None) -> list[str]:
+    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks."""
+    missing = [one.url for one in (presence(store, origins, url) for url in urls) if one.listed and not one.present]
+    now = time.time()
+    store.want(Wanted(parse_url(url), 1, now, now, asked_by) for url in missing)
+    return missing
+
+
+class Here:
+    """The store of this data folder."""
+
+    def __init__(self, store: Store, origins: Origins, *, offline: bool) -> None:
+        self._store, self._origins = store, origins
+        self.offline = offline
+        self.names: Mapping[str, list[str]] = names_of(origins)
+
+    def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
+        return {url: presence(self._store, self._origins, url) for url in urls}
+
+    def want(self, urls: Iterable[str]) -> list[str]:
+        return put_on_list(self._store, self._origins, urls)

@@ -1,0 +1,106 @@
+"""What people check: scripts, notebooks, lists, names and URLs, as what they ask for."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from dataset_mirror.airgap.lists import numbered, read_list
+from dataset_mirror.airgap.preflight.asks import Address, Ask, Part, asks_of, urls_in
+from dataset_mirror.airgap.preflight.notebooks import cells_of
+from dataset_mirror.airgap.preflight.python import decoded, parsed
+from dataset_mirror.errors import BadRequest, UsageError
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.table import closest
+
+MAX_FILE = 256 * 1024 * 1024
+"""Longest file that is read, in bytes: notebooks carry their pictures."""
+GIVEN = "command line"
+"""The place of what a person names."""
+
+Names = Mapping[str, list[str]]
+
+
+def asks_in(given: str, names: Names) -> list[Ask]:
+    """What a script.py, a notebook.ipynb, a list (`-`: standard input), a URL, or a name or glob of the catalog asks for.
+
+    UsageError if it is none of them.
+    """
+    if given == "-":
+        return _of_list(read_list(given), "standard input", names)
+    if "://" in given:
+        return _of_url(given, GIVEN)
+    suffix = Path(given).suffix.lower()
+    if suffix in (".py", ".pyw"):
+        return asks_of([Part(parsed(decoded(_read(given), given), f"{given}:{{}}"), f"{given}:{{}}")])
+    if suffix == ".ipynb":
+        return _of_notebook(given)
+    if found := _named(given, names):
+        return [Ask(GIVEN, Address(url, certain=True)) for url in found]
+    if not Path(given).exists():
+        raise UsageError(f"There is no file and no archive of the catalog named {given!r}.", closest(given, names))
+    return _of_list(_text(given), given, names)
+
+
+def _of_notebook(name: str) -> list[Ask]:
+    cells = cells_of(_text(name), name)
+    asks = asks_of(Part(cell.tree, f"{name} cell {cell.number}, line {{}}") for cell in cells)
+    for cell in cells:
+        for line, command in cell.commands.items():
+            asks += [Ask(f"{name} cell {cell.number}, line {line}", Address(url)) for url in urls_in(command)]
+    return asks
+
+
+def _of_list(text: str, name: str, names: Names) -> list[Ask]:
+    asks: list[Ask] = []
+    for number, entry in numbered(text):
+        place = f"{name}:{number}"
+        asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
+    return asks
+
+
+def _of_url(url: str, place: str) -> list[Ask]:
+    try:
+        parse_url(url)
+    except BadRequest as error:
+        raise UsageError(f"{place}: {error.detail}", error.mend) from None
+    return [Ask(place, Address(url, certain=True))]
+
+
+def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
+    found = _named(entry, names)
+    if not found:
+        raise UsageError(f"{place}: the catalog has no archive named {entry[:200]!r}.", closest(entry[:200], names))
+    return [Ask(place, Address(url, certain=True)) for url in found]
+
+
+def _named(wanted: str, names: Names) -> list[str]:
+    if wanted in names:
+        return names[wanted]
+    if not set(wanted) & set("*?["):
+        return []
+    return [url for name, urls in names.items() if fnmatchcase(name, wanted) for url in urls]
+
+
+def _text(name: str) -> str:
+    try:
+        return _read(name).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{name} is not a text in UTF-8.", "A script ends in .py, a notebook in .ipynb, anything else is a list."
+        ) from None
+
+
+def _read(name: str) -> bytes:
+    try:
+        with Path(name).open("rb") as file:
+            content = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise UsageError(f"{name} cannot be read: {error.strerror}.", "Check the path.") from None
+    if len(content) > MAX_FILE:
+        raise UsageError(f"{name} is larger than {MAX_FILE:,} bytes.", "Name the archives in a list instead.")
+    return content
+
+
+def asks_in_all(given: Iterable[str], names: Names) -> list[Ask]:
+    """What all of them ask for, in this order."""
+    return [ask for each in given for ask in asks_in(each, names)]

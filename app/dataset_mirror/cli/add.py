@@ -1,0 +1,71 @@
+"""`add`: allows an archive that no origin lists yet, by a block in mirror.toml."""
+
+from pathlib import Path
+
+import click
+import tomlkit
+from tomlkit.items import AoT
+
+from dataset_mirror.cli import live
+from dataset_mirror.cli.options import configured
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.settings import Configuration, load
+
+
+@click.command(name="add")
+@click.argument("url")
+@click.option("--exact", is_flag=True, help="Allow only this very path, not its whole folder.")
+@configured
+def command(configuration: Configuration, url: str, exact: bool) -> None:
+    """Allow an archive that no origin lists yet: its folder goes into mirror.toml, whose comments are kept.
+
+    A live server takes it up at once.
+    """
+    archive, scheme = parse_url(url), "http" if url.startswith("http://") else "https"
+    origin = configuration.origins.get(archive.authority)
+    if origin and origin.lists(archive.path):
+        click.echo(f"{origin.url_of(archive)} may be mirrored already.")
+        return
+    path = archive.path if exact else path_to_list(archive)
+    _write(configuration.file, origin.scheme if origin else scheme, archive, path)
+    click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
+    _tell(configuration)
+
+
+def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
+    """Adds the path to the origin's block, or a block; the file is replaced as a whole, and only if the result is right."""
+    before = file.read_text(encoding="utf-8") if file.exists() else ""
+    document = tomlkit.parse(before)
+    blocks = document.setdefault("origins", tomlkit.aot())
+    if not isinstance(blocks, AoT):
+        raise UsageError(f"{file} has `origins` in another form than [[origins]] blocks.", "Add it there by hand.")
+    known = next((block for block in blocks if parse_url(str(block["url"])).authority == archive.authority), None)
+    if known is None:
+        known = tomlkit.table()
+        known["url"] = f"{scheme}://{archive.authority}"
+        known["paths"] = []
+        known.trivia.indent = "\n" if before else ""  # an empty line above the block
+        blocks.append(known)
+    known.setdefault("paths", []).append(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_name(f".{file.name}.new.toml")
+    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
+    try:
+        load(fresh)
+    except UsageError:
+        fresh.unlink()
+        raise
+    if file.exists():
+        fresh.chmod(file.stat().st_mode)
+    fresh.replace(file)
+
+
+def _tell(configuration: Configuration) -> None:
+    url = live.found(configuration.settings)
+    if url is None:
+        return
+    with live.server(url, configuration.settings) as client:
+        live.check(client.post("/api/reload"))
+    click.echo(f"The mirror at {url} has taken it up.")

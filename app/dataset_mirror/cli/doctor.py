@@ -1,0 +1,164 @@
+"""`doctor`: what is not as it should be, and what to do about it."""
+
+import asyncio
+import json
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from dataset_mirror.cli import live
+from dataset_mirror.cli.doctor_client import check_client
+from dataset_mirror.cli.doctor_rebuild import rebuild_index
+from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.run import authority_of, mirror_address
+from dataset_mirror.errors import DataFolderError, MirrorError
+from dataset_mirror.serve import certificates
+from dataset_mirror.serve.ca import Authority
+from dataset_mirror.serve.server import listen
+from dataset_mirror.settings import Configuration
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.upkeep.checkup import Finding, check_folder, check_store, check_upstreams, not_there
+
+_NEW_CA = "Run: dataset-mirror doctor --new-ca"
+_WIDTH = 12
+
+
+@click.command(name="doctor")
+@click.option("--client", is_flag=True, help="Look at this machine as a client: its proxy, its trust, one real download.")
+@click.option("--mirror", metavar="URL", help="With --client: the mirror's address [default: the live server of the data folder].")
+@click.option("--new-ca", is_flag=True, help="Make a certificate authority with a new key, which every client then has to trust anew.")
+@click.option("--yes", "-y", is_flag=True, help="With --new-ca: do not ask.")
+@click.option("--rebuild", is_flag=True, help="Make a damaged or lost index anew, from archives.ndjson; the old one is set aside.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
+@configured
+def command(configuration: Configuration, client: bool, mirror: str | None, new_ca: bool, yes: bool, rebuild: bool, as_json: bool) -> None:
+    """Look for what is not as it should be: each line a fact, and its mend. Ends with 1 if anything is wrong.
+
+    On the mirror's machine it looks at data folder, disk, clock, upstreams, certificate authority and port; with --client, on
+    any machine, at the way from here to a mirror. --rebuild mends a damaged or lost index, with no server running: archives and
+    their older versions come back; hits, last uses and the wanted list begin afresh.
+    """
+    configure("error")
+    if mirror and not client:
+        raise click.UsageError("--mirror goes with --client.")
+    if client + new_ca + rebuild > 1:
+        raise click.UsageError("--client, --new-ca and --rebuild are three things to do: give one of them.")
+    if rebuild:
+        sys.exit(rebuild_index(configuration))
+    if new_ca:
+        _renew(configuration, yes=yes)
+    elif client:
+        _tell(check_client(mirror_address(configuration, mirror), os.environ), as_json=as_json)
+    else:
+        _tell(check_server(configuration), as_json=as_json)
+
+
+def check_server(configuration: Configuration) -> Iterator[Finding]:
+    """All about the mirror of a data folder."""
+    folder = list(check_folder(configuration))
+    yield from folder
+    if folder[0].is_good:
+        yield from _store(configuration)
+        yield from check_authority(configuration)
+    yield _port(configuration)
+    yield from asyncio.run(_upstreams(configuration))
+
+
+def _store(configuration: Configuration) -> Iterator[Finding]:
+    try:
+        with store_of(configuration) as store:
+            yield from check_store(store)
+    except DataFolderError as error:
+        yield not_there(error)
+
+
+async def _upstreams(configuration: Configuration) -> list[Finding]:
+    return [finding async for finding in check_upstreams(configuration)]
+
+
+def check_authority(configuration: Configuration) -> Iterator[Finding]:
+    """The certificate authority as it is in its files, which are left as they are."""
+    folder, what = DataFolder(configuration.settings.data.absolute()), "authority"
+    try:
+        key = certificates.key_of_pem(folder.ca_key.read_bytes())
+        known = certificates.of_pem(folder.ca.read_bytes())
+    except FileNotFoundError:
+        yield Finding(what, "There is none yet; the first start makes it.")
+        return
+    except (OSError, ValueError) as error:
+        yield Finding(what, f"It cannot be read: {error}.", f"Mend the permissions of {folder.ca.parent}. {_NEW_CA}")
+        return
+    yield _of_key(known, key)
+    yield _key_permissions(folder.ca_key)
+    hosts = Authority(folder, lambda: configuration.origins).hosts
+    if certificates.named_hosts(known) != hosts:
+        yield Finding("hosts", "It is not for the hosts that are origins now.", "Start the mirror, or reload it: it is issued again then.")
+
+
+def _key_permissions(key: Path) -> Finding:
+    mode = stat.S_IMODE(key.stat().st_mode)
+    if mode & 0o77:
+        return Finding("key", f"Others may read or write its key ({mode:o}).", f"Run: chmod 600 {key}; if others were there: {_NEW_CA[5:]}")
+    return Finding("key", f"Only its owner may read its key ({mode:o}).")
+
+
+def _of_key(known: certificates.Certificate, key: certificates.Key) -> Finding:
+    until, now = known.not_valid_after_utc, datetime.now(UTC)
+    print_ = f"SHA-256 {certificates.fingerprint(known)}"
+    if known.public_key() != key.public_key():
+        return Finding("authority", "Its certificate is of another key.", "Start the mirror, or reload it: it is issued again then.")
+    if not known.not_valid_before_utc <= now <= until:
+        return Finding("authority", f"It is valid from {known.not_valid_before_utc:%Y-%m-%d} to {until:%Y-%m-%d}.", "Check the clock.")
+    return Finding("authority", f"It is valid until {until:%Y-%m-%d}, {print_}.")
+
+
+def _port(configuration: Configuration) -> Finding:
+    settings = configuration.settings
+    try:
+        url = live.found(settings)
+        if url:
+            live.ask(url, settings, "/readyz")
+            return Finding("server", f"The mirror answers at {url}.")
+        listen(settings.host, settings.port, look_up=not settings.offline).close()
+    except MirrorError as error:
+        return Finding("server", error.detail, error.mend or "Look at its log.")
+    return Finding("server", f"No mirror is running; port {settings.port} of {settings.host} is free.")
+
+
+def _renew(configuration: Configuration, *, yes: bool) -> None:
+    folder = DataFolder(configuration.settings.data.absolute())
+    if not folder.exists:
+        raise DataFolderError(f"There is no mirror's data in {folder.root}.", "Give its folder: --data DIR.")
+    if not yes:
+        click.confirm("Every client will have to evaluate /setup.sh again. Make a new certificate authority?", abort=True)
+    authority = Authority(folder, lambda: configuration.origins)
+    authority.renew_key()
+    url = live.found(configuration.settings)
+    pem = authority_of(url) if url else authority.pem  # a server that runs may have other origins, and issues it for these
+    click.echo(f"The new certificate authority has SHA-256 {certificates.fingerprint(certificates.of_pem(pem))}")
+    click.echo("Evaluate /setup.sh again in every client's shell; until then TLS by way of this mirror fails there.")
+
+
+def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
+    """Prints each as it comes; ends the command with 0 if all are good, else with 1."""
+    told = []
+    for finding in findings:
+        told.append(finding)
+        if not as_json:
+            click.echo(f"{'good' if finding.is_good else 'WRONG':5}  {finding.what:{_WIDTH}}  {finding.fact}")
+            if not finding.is_good:
+                click.echo(f"{'':{_WIDTH + 9}}→ {finding.mend}")
+    wrong = sum(not finding.is_good for finding in told)
+    if as_json:
+        click.echo(json.dumps({"good": not wrong, "findings": [{**asdict(one), "good": one.is_good} for one in told]}, indent=2))
+    else:
+        click.echo(f"{wrong} of {len(told)} are not as they should be." if wrong else f"All {len(told)} are as they should be.")
+    sys.exit(1 if wrong else 0)

@@ -1,0 +1,135 @@
+"""What `doctor --client` looks at: the way from this machine to a mirror, as an unmodified client goes it."""
+
+import hashlib
+import shlex
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dataset_mirror.cli.run import authority_of
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.rules.environment import PROXY, TRUST, host_of
+from dataset_mirror.serve import certificates
+from dataset_mirror.upkeep.checkup import Finding
+
+_PATIENCE = 60.0
+_CHUNK = 1 << 20
+_SMALLEST = 20
+
+
+def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
+    """All about this client and the mirror at `address`; `known` is the client's environment."""
+    try:
+        pem = authority_of(address)
+    except MirrorError as error:
+        yield Finding("mirror", error.detail, error.mend)
+        return
+    yield Finding("mirror", f"{address} answers.")
+    mend = f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"'
+    proxy, trust = _proxy(address, known, mend), _trust(pem, known, mend)
+    yield proxy
+    yield from _exceptions(address, certificates.named_hosts(certificates.of_pem(pem)), mend)
+    yield trust
+    if proxy.is_good and trust.is_good:
+        yield _download(address, mend)
+    else:
+        yield Finding("download", "It was not tried.", "Mend what is above first.")
+
+
+def _proxy(address: str, known: Mapping[str, str], mend: str) -> Finding:
+    """In both spellings, for clients read the one or the other."""
+    wrong = [name for name in PROXY if known.get(name, "").rstrip("/") != address]
+    if not wrong:
+        return Finding("proxy", f"{' and '.join(PROXY)} are {address}.")
+    name = wrong[0]
+    return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", mend)
+
+
+def _exceptions(address: str, hosts: frozenset[str], mend: str) -> Iterator[Finding]:
+    """As Python's standard library reads them."""
+    name = host_of(address)
+    if urllib.request.proxy_bypass(name):
+        yield Finding("exceptions", f"NO_PROXY names the mirror, {name}.")
+    else:
+        yield Finding("exceptions", f"NO_PROXY does not name the mirror, {name}: requests to it go by way of itself.", mend)
+    passed = sorted(host for host in hosts if urllib.request.proxy_bypass(host))
+    if passed:
+        yield Finding("exceptions", f"NO_PROXY keeps {', '.join(passed)} away from the mirror.", "Take that out of NO_PROXY and no_proxy.")
+
+
+def _trust(pem: bytes, known: Mapping[str, str], mend: str) -> Finding:
+    lacking = [name for name in TRUST if not _has(known.get(name), pem)]
+    if not lacking:
+        return Finding("trust", f"The mirror's authority is trusted, by {', '.join(TRUST)}.")
+    return Finding("trust", f"The mirror's present authority is in no file of {', '.join(lacking)}.", mend)
+
+
+def _has(file: str | None, pem: bytes) -> bool:
+    """Whether a bundle has that certificate."""
+    try:
+        content = Path(file).read_bytes() if file else b""
+    except OSError:
+        return False
+    return b"".join(pem.split()) in b"".join(content.split())
+
+
+def _download(address: str, mend: str) -> Finding:
+    """The smallest stored archive at its own URL, through the environment's proxy; without one the head of one of the catalog."""
+    try:
+        stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
+        kept = next((one for one in stored if one["url"].startswith("https:")), None)
+        named = [archive["url"] for dataset in _ask(address, "/status/catalog")["datasets"] for archive in dataset["archives"]]
+        url = kept["url"] if kept else next(url for url in named if url.startswith("https:"))
+    except (httpx.HTTPError, ValueError, LookupError) as error:
+        return Finding("download", f"The mirror's list of archives cannot be read: {error}.", "Look at the mirror's log.")
+    except StopIteration:
+        return Finding("download", "The mirror knows no archive that could be tried.", "Fetch one: dataset-mirror fetch URL")
+    return _whole(url, kept["sha256"], mend) if kept else _head(url, mend)
+
+
+def _ask(address: str, path: str) -> Any:
+    return httpx.get(address + path, trust_env=False, timeout=_PATIENCE).raise_for_status().json()
+
+
+def _whole(url: str, sha256: str, mend: str) -> Finding:
+    try:
+        with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
+            through, digest, count = _is_ours(answer), hashlib.sha256(), 0
+            while chunk := answer.read(_CHUNK):
+                digest.update(chunk)
+                count += len(chunk)
+    except (OSError, ValueError) as error:
+        return _failed(url, error, mend)
+    if not through:
+        return Finding("download", f"{url} arrived, but not from the mirror.", mend)
+    if digest.hexdigest() != sha256:
+        return Finding("download", f"{url} arrived with other bytes than the mirror has.", "Run on the mirror: dataset-mirror verify")
+    return Finding("download", f"{url} arrived through the mirror, {count:,} bytes with the right digest.")
+
+
+def _head(url: str, mend: str) -> Finding:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE) as answer:
+            through = _is_ours(answer)
+    except (OSError, ValueError) as error:
+        return _failed(url, error, mend)
+    if not through:
+        return Finding("download", f"The head of {url} arrived, but not from the mirror.", mend)
+    return Finding("download", f"Nothing is stored yet; the head of {url} arrived through the mirror.")
+
+
+def _is_ours(answer: Any) -> bool:
+    return "dataset-mirror" in (answer.headers["cache-status"] or "")
+
+
+def _failed(url: str, error: Exception, mend: str) -> Finding:
+    reason = getattr(error, "reason", error)
+    fact = f"{url} does not arrive: {error if isinstance(error, urllib.error.HTTPError) else reason}."
+    if isinstance(reason, ssl.SSLCertVerificationError):
+        return Finding("download", fact, mend)
+    return Finding("download", fact, f"Run on the mirror: dataset-mirror explain {shlex.quote(url)}")

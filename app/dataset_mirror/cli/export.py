@@ -1,0 +1,141 @@
+"""`export`: stored archives into a bundle that crosses an air gap."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from dataset_mirror.airgap.bundle.choosing import digests, every, named, split
+from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
+from dataset_mirror.airgap.lists import entries
+from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.steps import Step, View, view
+from dataset_mirror.errors import BundleError, MirrorError, UsageError
+from dataset_mirror.settings import Configuration
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
+
+
+@click.command(name="export")
+@click.argument("file", metavar="FILE.tar|-")
+@click.argument("names", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.option("--wanted", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Export what a list names, one a line.")
+@click.option("--all", "all_of_them", is_flag=True, help="Export everything.")
+@click.option(
+    "--minus", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Leave out bytes whose digests are in this list."
+)
+@click.option("--versions", is_flag=True, help="Older versions of each archive, too.")
+@click.option("--private", is_flag=True, help="Private archives, too: who gets the bundle gets them.")
+@configured
+def command(
+    configuration: Configuration,
+    file: str,
+    names: tuple[str, ...],
+    wanted: Path | None,
+    all_of_them: bool,
+    minus: Path | None,
+    versions: bool,
+    private: bool,
+) -> None:
+    """Write stored archives into a bundle, for dataset-mirror import on the other side of an air gap.
+
+    FILE.tar is a BagIt bag (RFC 8493) in a tar; `-` is standard output. Without this program it is checked so:
+    tar xf FILE.tar && cd dataset-mirror-* && sha256sum -c manifest-sha256.txt
+
+    Ends with 1 if not all that was named is in it, whole.
+    """
+    configure("error")
+    if sum((bool(names), wanted is not None, all_of_them)) != 1:
+        raise UsageError("It must be said what to export: names, --wanted FILE, or --all.", "For everything: --all")
+    with store_of(configuration) as store:
+        origins = configuration.origins
+        missing: list[tuple[str, MirrorError]] = []
+        if wanted is not None:
+            found, missing = split(store.index, origins, entries(wanted.read_text(encoding="utf-8")))
+            names = tuple(found)
+        there = digests(minus) if minus else frozenset()
+        if all_of_them:
+            records = every(store.index, versions=versions, minus=there)
+        else:
+            records = named(store.index, origins, names, versions=versions)
+        planned = plan(_public(records, private=private), there)
+        failed = _written(file, planned, store, missing)
+    sys.exit(1 if failed else 0)
+
+
+def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
+    """Without those that only some may read, which is said."""
+    left_out = 0
+    for record in records:
+        if record.private and not private:
+            left_out += 1
+        else:
+            yield record
+    if left_out:
+        click.echo(f"Private archives are left out: {left_out:,}. To take them along: --private", err=True)
+
+
+def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]]) -> int:
+    """Writes the bundle; returns how many archives failed."""
+    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-", size=planned.size)
+    with shown:
+        for name, error in missing:
+            shown.show(Step(name, "failed", error=error, over=True))
+        with _output(file) as write:
+            _send(Bundle(planned, store.blobs, write), shown)
+    return shown.failed
+
+
+def _send(bundle: Bundle, shown: View) -> None:
+    for payload, error in bundle.send(lambda payload, done: shown.show(Step(payload.url, "writing", done, payload.size))):
+        shown.show(Step(payload.url, "failed" if error else "written", payload.size, payload.size, error, over=True))
+
+
+@contextmanager
+def _output(file: str) -> Iterator[Write]:
+    """Where the bundle goes: to standard output, or beside FILE, in whose place it is put when it is whole and durable."""
+    if file == "-" and sys.stdout.isatty():
+        raise UsageError("A bundle is not for a terminal.", "Give a file, or a pipe: | dataset-mirror import -")
+    try:
+        if file == "-":
+            yield _all_to(sys.stdout.fileno())
+        else:
+            with _beside(Path(file).absolute()) as descriptor:
+                yield _all_to(descriptor)
+    except OSError as error:
+        raise BundleError(f"The bundle {file} cannot be written: {error.strerror}.", "Give another place, or make room there.") from None
+
+
+@contextmanager
+def _beside(target: Path) -> Iterator[int]:
+    """A new file, which takes the place of `target` if all goes well, and else is gone."""
+    descriptor, fresh = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
+    try:
+        os.fchmod(descriptor, 0o644 & ~_umask())
+        yield descriptor
+        os.fsync(descriptor)
+        Path(fresh).replace(target)
+    finally:
+        os.close(descriptor)
+        Path(fresh).unlink(missing_ok=True)
+
+
+def _all_to(descriptor: int) -> Write:
+    def write(data: bytes | memoryview) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(descriptor, view) :]
+
+    return write
+
+
+def _umask() -> int:
+    old = os.umask(0)
+    os.umask(old)
+    return old

@@ -1,0 +1,37 @@
+"""Working on a data folder without a live server."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.settings import Configuration
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.store import Store, open_store
+
+if TYPE_CHECKING:
+    from dataset_mirror.mirror import Mirror
+
+
+@contextmanager
+def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Store]:
+    """The store of the settings' data folder. DataFolderError if there is none yet, unless it may be `new`."""
+    root = configuration.settings.data.absolute()
+    if not new and not DataFolder(root).exists:
+        raise DataFolderError(f"There is no mirror's data in {root}.", "Give its folder: --data DIR; or start with dataset-mirror serve.")
+    store = open_store(configuration.settings)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@asynccontextmanager
+async def mirror_of(configuration: Configuration, *, new: bool = False, mend: bool = True) -> AsyncIterator["Mirror"]:
+    """A mirror in this process, which has the folder's lock. `new`: the folder may be made; `mend`: leftovers are cleared first."""
+    from dataset_mirror.mirror import running  # with all that fetches: commands that only look need not wait for it
+
+    with store_of(configuration, new=new) as store:
+        store.lock(mend=mend)
+        async with running(configuration, store) as mirror:
+            yield mirror

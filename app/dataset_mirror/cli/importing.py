@@ -1,0 +1,100 @@
+"""`import`: bundles from the other side of an air gap into the mirror."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from dataset_mirror.airgap.bundle import tarred, unpacked
+from dataset_mirror.airgap.bundle.bag import DECLARATION
+from dataset_mirror.airgap.bundle.claims import Claims
+from dataset_mirror.airgap.bundle.importing import Import
+from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.steps import Step, View, view
+from dataset_mirror.errors import BundleError, MirrorError, UsageError
+from dataset_mirror.settings import Configuration
+
+
+@click.command(name="import")
+@click.argument("bundles", nargs=-1, required=True, metavar="FILE.tar|DIR|-...")
+@click.option("--any-origin", is_flag=True, help="Take archives of origins that are not listed here, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@configured
+def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: bool, as_json: bool) -> None:
+    """Take bundles of dataset-mirror export into the mirror, beside a live server or without one.
+
+    A bundle is a tar, its unpacked folder, or `-` for standard input; another DIR means all bundles in it. Each archive is
+    verified, and there as soon as it is said; a damaged one is passed over. In any order, twice, and after a kill: what is
+    there already is not written again. Ends with 1 if not all arrived.
+    """
+    configure("error")
+    sources = [source for bundle in bundles for source in _sources(bundle)]
+    shown = view(None, as_json=as_json, size=_size(sources))
+    claims = Claims(configuration.origins, any_origin, time.time())
+    with store_of(configuration, new=True) as store, shown:
+        store.clear_incoming()
+        for source in sources:
+            one = Import(store, claims, lambda record, done: shown.show(Step(record.url, "importing", done, record.size)))
+            try:
+                _take(one, source, shown)
+            except MirrorError as error:
+                shown.show(Step(source, "failed", error=error, over=True))
+    sys.exit(1 if shown.failed else 0)
+
+
+def _sources(bundle: str) -> list[str]:
+    """The bundles that an argument means; UsageError if there are none."""
+    if bundle == "-":
+        if sys.stdin.isatty():
+            raise UsageError("A bundle does not come from a terminal.", "Give a file, or a pipe: dataset-mirror export - … |")
+        return [bundle]
+    path = Path(bundle)
+    if not path.exists():
+        raise UsageError(f"There is no bundle {bundle}.", "Give a file or folder of dataset-mirror export, or - for standard input.")
+    if not path.is_dir() or (path / DECLARATION).is_file():
+        return [bundle]
+    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or (each / DECLARATION).is_file()]
+    if not found:
+        raise UsageError(f"There is no bundle in {bundle}.", f"A bundle is a .tar, or a folder with {DECLARATION}.")
+    return found
+
+
+def _size(sources: list[str]) -> int | None:
+    """Bytes of all bundles; None if that is not known."""
+    sizes = [Path(source).stat().st_size for source in sources if Path(source).is_file()]
+    return sum(sizes) if len(sizes) == len(sources) else None
+
+
+def _take(one: Import, source: str, shown: View) -> None:
+    if source != "-" and Path(source).is_dir():
+        _show(one, unpacked.members(Path(source), one.payload), shown)
+        return
+    with _opened(source) as descriptor:
+        _show(one, tarred.members(descriptor), shown)
+
+
+def _show(one: Import, members: Iterator[Member], shown: View) -> None:
+    for taken in one.take(members):
+        shown.show(Step(taken.what, taken.state, taken.size, taken.size, taken.error, over=True))
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[int]:
+    if source == "-":
+        yield sys.stdin.fileno()
+        return
+    try:
+        descriptor = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise BundleError(f"{source} cannot be opened: {error.strerror}.", "Look at its permissions.") from None
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

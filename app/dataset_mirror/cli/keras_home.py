@@ -1,0 +1,112 @@
+"""`keras-home`: a folder in which Keras finds its archives, without any network."""
+
+import os
+import ssl
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import httpx
+
+from dataset_mirror.airgap.files.copying import STEP, Copying
+from dataset_mirror.airgap.files.keras_folder import Blobs, KerasFolder, Put, Source, advice
+from dataset_mirror.airgap.files.keras_home import KerasFile, KerasHome, lacking, plan
+from dataset_mirror.cli import live
+from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.steps import Step, paced, view
+from dataset_mirror.errors import NoSuchPage, OriginUnreachable, UsageError
+from dataset_mirror.settings import Configuration
+
+
+@click.command(name="keras-home")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("names", nargs=-1, metavar="[NAME|GLOB...]")
+@click.option("--mirror", metavar="URL", help="Take them from that mirror, over HTTP [default: from the data folder here].")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@configured
+def command(configuration: Configuration, folder: Path, names: tuple[str, ...], mirror: str | None, as_json: bool) -> None:
+    """Fill DIR so that Keras with KERAS_HOME=DIR finds its archives and asks no network; ~/.keras is where all versions look.
+
+    NAME is one of the catalog, with or without keras/ (mnist, applications/resnet50); a GLOB means what is stored of it; no name
+    means all that is. Both layouts (before and from Keras 3.6), archives kept. Files are copies, sharing blocks with the data
+    folder where the disk can; the layouts are hard links to each other. A file that is there and right stays as it is; one that
+    the catalog's digest proves wrong is set aside. Ends with 1 if not all of it is there then.
+    """
+    configure("error")
+    target = KerasFolder(folder.expanduser().absolute())
+    with _over_http(mirror, names) if mirror else _from_here(configuration, names) as (home, source):
+        if not home.missing:
+            home.whole()
+        failed = _fill(target, home, source, as_json=as_json)
+    notes = [f"{one.url} ({one.name}) is left out: another one that you named has its place." for one in home.displaced]
+    for note in notes + target.notes + advice(target.root, dict(os.environ)):
+        click.echo(note, err=True)
+    sys.exit(1 if failed else 0)
+
+
+def _fill(target: KerasFolder, home: KerasHome, source: Source, *, as_json: bool) -> int:
+    shown = view(len(home.files) + len(home.missing), as_json=as_json)
+    with shown:
+        for one in home.missing:
+            shown.show(Step(one.url, "missing", error=lacking([one]), over=True))
+        for file in home.files:
+            for step in paced(_step(put) for put in target.put(file, source)):
+                shown.show(step)
+    return shown.failed
+
+
+def _step(put: Put) -> Step:
+    return Step(put.file.url, put.state, put.done, put.file.size, put.error, put.over)
+
+
+@contextmanager
+def _from_here(configuration: Configuration, names: Sequence[str]) -> Iterator[tuple[KerasHome, Source]]:
+    with store_of(configuration) as store:
+        try:
+            home = plan(store, configuration.origins, names, lambda archive, _: configuration.origins.of(archive))
+        except NoSuchPage as error:
+            raise UsageError(error.detail, error.mend) from None
+        yield home, Blobs(store)
+
+
+@contextmanager
+def _over_http(url: str, names: Sequence[str]) -> Iterator[tuple[KerasHome, Source]]:
+    base = (url if "://" in url else f"http://{url}").rstrip("/")
+    # Not by the environment's proxy, which may be this very mirror; the client's own CAs (SSL_CERT_FILE) count.
+    with httpx.Client(base_url=base, trust_env=False, verify=ssl.create_default_context(), timeout=httpx.Timeout(10, read=300)) as client:
+        yield _planned(client, base, names), _OverHttp(client)
+
+
+def _planned(client: httpx.Client, base: str, names: Sequence[str]) -> KerasHome:
+    try:
+        response = client.get("/status/keras-home", params={"only": list(names)})
+        if response.status_code == 404:
+            problem = response.json()
+            raise UsageError(str(problem.get("detail", "")), str(problem.get("mend", "")))
+        live.check(response)
+        return KerasHome.model_validate_json(response.content)
+    except httpx.HTTPError as error:
+        raise OriginUnreachable(f"The mirror at {base} does not answer: {error}.", "Check the URL, and whether it runs.") from None
+    except ValueError:
+        raise OriginUnreachable(f"What answers at {base} is no dataset-mirror, or an older one.", "Check the URL.") from None
+
+
+class _OverHttp:
+    """Another mirror as the source of bytes."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def copy(self, file: KerasFile, into: Copying) -> Iterator[int]:
+        try:
+            with self._client.stream("GET", f"/{file.archive}", headers={"accept-encoding": "identity"}) as response:
+                live.check(response)
+                for data in response.iter_raw(STEP):
+                    into.add(data)
+                    yield into.done
+        except httpx.HTTPError as error:
+            raise OriginUnreachable(f"The mirror broke off: {error}.", "Run this again: what is there stays.") from None

@@ -1,0 +1,100 @@
+"""`serve`: the mirror itself."""
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+
+import click
+
+from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.options import configured
+from dataset_mirror.errors import DataFolderError, UsageError
+from dataset_mirror.main import create_app
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.serve.ca import Authority
+from dataset_mirror.serve.server import TlsPort, listen, run
+from dataset_mirror.settings import Configuration
+from dataset_mirror.store.folder import file_system
+from dataset_mirror.store.store import Store, open_store
+
+log = logging.getLogger("dataset_mirror")
+
+
+@click.command(name="serve")
+@click.option("--host", help="Address to listen at [default: 127.0.0.1].")
+@click.option("--port", type=int, help="Port to listen at; 0 takes a free one [default: 8080].")
+@click.option("--offline", is_flag=True, default=None, help="Serve only what is there; no packet leaves.")
+@click.option("--tls-port", type=int, help="Second port, for https.")
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
+@click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
+@click.option("--access-log", is_flag=True, help="One line per request.")
+@configured
+def command(configuration: Configuration, log_level: str, access_log: bool) -> None:
+    """Run the mirror: fetch archives from their origins once, keep them, serve them.
+
+    Works without any option. Stop it with Ctrl-C.
+    """
+    configure(log_level, access_log=access_log)
+    settings = configuration.settings
+    store = open_store(configuration.settings)
+    try:
+        lock = store.lock()
+        listening = listen(settings.host, settings.port, look_up=not settings.offline)
+        url = url_of(listening)
+        tls_port = TlsPort.of(settings)
+        mirror = Mirror(configuration, store)
+        app = create_app(mirror, listening.getsockname()[1])
+        if tls_port:
+            app.doors.own_ports.add(tls_port.port)
+
+        def ready() -> None:
+            lock.announce(url)
+            _greet(configuration, store, url, tls_port)
+            asyncio.get_running_loop().run_in_executor(None, _prepare, app.doors.authority)
+
+        run(app, settings, listening, tls_port, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
+    finally:
+        store.close()
+
+
+def _prepare(authority: Authority) -> None:
+    """Makes the certificate authority, or issues it again for other hosts, before the first client needs it."""
+    try:
+        log.debug("The certificate authority is %s.", authority.fingerprint)
+    except DataFolderError as error:
+        log.error("%s Only plain http works meanwhile.", error)
+
+
+def _reload(mirror: Mirror) -> None:
+    """On SIGHUP; a wrong setting must not end what runs well."""
+    try:
+        mirror.reload()
+    except UsageError as error:
+        log.error("The configuration stays as it was: %s", error)
+
+
+def url_of(listening: socket.socket) -> str:
+    """A URL at which programs on this machine reach the server."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPort | None) -> None:
+    settings = configuration.settings
+    mode = " (offline)" if settings.offline else ""
+    click.echo(f"dataset-mirror listens at {url}{mode}")
+    if tls_port:
+        click.echo(f"TLS:   port {tls_port.port}, with {settings.tls_cert}")
+    if settings.public_url:
+        click.echo(f"Clients reach it at {settings.public_url}")
+    root = store.folder.root
+    click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
+    example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)
+    example = example or next(iter(configuration.origins.catalog), None)
+    if example:
+        click.echo(f"Try:   curl -fO {url}/{example.archive}")
+    for path in configuration.origins.ambiguities():
+        click.echo(f"Note:  more than one origin lists {path}; it is served under its host's name only.")

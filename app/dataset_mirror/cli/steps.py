@@ -1,0 +1,162 @@
+"""How far a long command is: bars on a terminal, one line per archive elsewhere, or JSON."""
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import click
+
+from dataset_mirror.errors import MirrorError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far one archive is; `done` and `total` in bytes. `over`: nothing more comes of it."""
+
+    url: str
+    state: str
+    done: int = 0
+    total: int | None = None
+    error: MirrorError | None = None
+    over: bool = False
+    archive: str = ""
+    """The archive's URL, if `url` is the path of a file: of that it shows only later which archive it is."""
+
+
+PASSED_OVER = ("unknown", "skipped")
+"""States of what is no archive: said with the reason, which is its error, and not counted."""
+
+
+def paced(steps: Iterable[Step], every: float = 0.2) -> Iterator[Step]:
+    """The last words, and of the others one every so many seconds: whoever copies files would say something for each megabyte."""
+    said = 0.0
+    for step in steps:
+        if step.over or time.monotonic() - said >= every:
+            said = time.monotonic()
+            yield step
+
+
+class View(Protocol):
+    """Shows steps; a context manager."""
+
+    @property
+    def failed(self) -> int:
+        """Archives that ended badly."""
+
+    def __enter__(self) -> object: ...
+    def __exit__(self, kind: object, error: object, trace: object, /) -> None: ...
+    def show(self, step: Step) -> None: ...
+
+
+def view(total: int | None, *, as_json: bool, received: str = "are there", err: bool = False, size: int | None = None) -> View:
+    """The view that fits where the output goes; `total` archives of `size` bytes are to come, as far as that is known.
+
+    `err`: nothing goes to standard output.
+    """
+    if as_json:
+        return _Json()
+    return _Bars(total, received, err=err, size=size) if sys.stderr.isatty() else _Lines(total, received, err=err)
+
+
+class _Json:
+    def __init__(self) -> None:
+        self.failed = 0
+
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, step: Step) -> None:
+        self.failed += step.error is not None and step.state not in PASSED_OVER
+        known = {"url": step.archive or step.url, "state": step.state, "received": step.done, "total": step.total}
+        if step.archive:
+            known["file"] = step.url
+        if step.error:
+            known |= {"detail": step.error.detail, "mend": step.error.mend}
+        click.echo(json.dumps(known))
+
+
+class _Lines:
+    """For pipes and files: one line per archive that ended, or that something is wrong with."""
+
+    def __init__(self, total: int | None, received: str, *, err: bool = False) -> None:
+        self._total, self._received, self._err = total, received, err
+        self._good: dict[str, int] = {}
+        self._bad: set[str] = set()
+
+    @property
+    def failed(self) -> int:
+        return len(self._bad)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind:
+            return  # the error says what there is to say
+        good = {url: size for url, size in self._good.items() if url not in self._bad}
+        total = self._total if self._total is not None else len(self._good.keys() | self._bad)
+        said = f"{len(good)} of {total} archives {self._received} ({sum(good.values()):,} bytes)"
+        click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.", err=self._err)
+
+    def show(self, step: Step) -> None:
+        if not step.over:
+            return
+        what = f"{step.url} as {step.archive}" if step.archive else step.url
+        if step.state in PASSED_OVER:
+            self._say(f"{step.state:8} {what}: {step.error}")
+        elif step.error:
+            self._bad.add(step.url)
+            self._say(f"failed   {what}: {step.error}", err=True)
+        else:
+            if step.state not in ("damaged", "lost"):
+                self._good[step.archive or step.url] = step.done
+            self._say(f"{step.state:8} {what} ({step.done:,} bytes)")
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        click.echo(line, err=err or self._err)
+
+
+class _Bars(_Lines):
+    """For terminals: a bar per archive under way, and one in total."""
+
+    def __init__(self, total: int | None, received: str, *, err: bool = False, size: int | None = None) -> None:
+        super().__init__(total, received, err=err)
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True))
+        self._all = self._bars.add_task("total", total=size)
+        self._size = size
+        self._tasks: dict[str, object] = {}
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._done = self._known = 0
+        """Bytes of all that were shown: there, and in all."""
+
+    def __enter__(self) -> None:
+        self._bars.start()
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._bars.stop()
+        super().__exit__(kind)
+
+    def _say(self, line: str, *, err: bool = False) -> None:
+        """Above the bars, which are drawn again below it."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def show(self, step: Step) -> None:
+        name = step.url.rsplit("/", 1)[-1]
+        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
+        self._tasks[step.url] = task
+        self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
+        before, now = self._sizes.get(step.url, (0, 0)), (step.done, step.total or step.done)
+        self._sizes[step.url] = now
+        self._done, self._known = self._done + now[0] - before[0], self._known + now[1] - before[1]
+        of = f" of {self._total}" if self._total is not None else ""
+        self._bars.update(self._all, completed=self._done, total=self._size or self._known, description=f"total ({len(self._sizes)}{of})")
+        if step.over:
+            self._bars.remove_task(task)  # type: ignore[arg-type]
+            del self._tasks[step.url]
+            super().show(step)

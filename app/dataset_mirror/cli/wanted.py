@@ -1,0 +1,82 @@
+"""`wanted`: what was asked for and could not be fetched."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select, wishes
+from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.sizes import moment
+from dataset_mirror.errors import UsageError
+from dataset_mirror.settings import Configuration
+
+
+@click.command(name="wanted")
+@click.argument("meant", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.option("--export", metavar="FILE", help="Write the list to FILE, for fetch --from elsewhere; - is standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--clear", is_flag=True, help="Take what was listed or exported off the list.")
+@configured
+def command(configuration: Configuration, meant: tuple[str, ...], export: str | None, as_json: bool, clear: bool) -> None:
+    """List the archives that clients asked for while they could not be fetched.
+
+    An archive that arrives, by whatever way, leaves the list. It holds 10,000; for more, those asked for longest ago go. NAME is
+    one of the catalog (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') means several. Without any: all.
+
+    \b
+    Across an air gap:
+      inside    dataset-mirror wanted --export wanted.txt
+      outside   dataset-mirror fetch --from wanted.txt
+    """
+    if export is not None and as_json:
+        raise UsageError("--export and --json are two forms.", "Give one of them.")
+    with store_of(configuration) as store:
+        listed = wishes(store.index.all_wanted(), configuration.origins)
+        if meant:
+            listed = select(listed, meant)
+        if export is not None:
+            _export(listed, export)
+        elif as_json:
+            _print_json(listed)
+        else:
+            _print(listed)
+        if clear:
+            number = store.unwant(wish.asked.archive for wish in listed)
+            click.echo(f"Took {_archives(number)} off the list.", err=True)
+
+
+def _export(listed: Sequence[Wish], file: str) -> None:
+    text = "".join(f"{line}\n" for line in as_list(listed, time.time()))
+    if file == "-":
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{file} cannot be written: {error.strerror}.", "Give another file, or - for standard output.") from None
+    click.echo(f"Wrote {_archives(len(listed))} to {file}.", err=True)
+
+
+def _print_json(listed: Sequence[Wish]) -> None:
+    for wish in listed:
+        asked = wish.asked
+        known = {"url": wish.url, "name": wish.name, "count": asked.count, "first": asked.first, "last": asked.last}
+        click.echo(json.dumps(known | {"asked_by": asked.asked_by}))
+
+
+def _print(listed: Sequence[Wish]) -> None:
+    if listed:
+        click.echo(f"{'times':>7}  {'last':16}  {'asked by':15}  archive")
+    for wish in listed:
+        name = f"  ({wish.name})" if wish.name else ""
+        click.echo(f"{wish.asked.count:>7,}  {moment(wish.asked.last):16}  {wish.asked.asked_by or 'unknown':15}  {wish.url}{name}")
+    how = f" Carry the list out: dataset-mirror wanted --export {CARRIED}" if listed else ""
+    click.echo(f"{_archives(len(listed))} {'is' if len(listed) == 1 else 'are'} wanted.{how}", err=True)
+
+
+def _archives(number: int) -> str:
+    return f"{number:,} {'archive' if number == 1 else 'archives'}"

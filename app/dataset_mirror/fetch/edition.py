@@ -1,0 +1,77 @@
+"""What an origin is sending: one representation, its head, and the partial file that it grows in."""
+
+from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.store.partial import PartialFile
+from dataset_mirror.store.record import digest_etag
+from dataset_mirror.store.space import Reservation
+
+HOLD = 64 * 1024
+"""Bytes at the end of an answer that wait until the archive is whole, verified and durable."""
+
+
+class Edition:
+    """The bytes of one representation as they arrive. If the origin's archive changes under us, another edition begins."""
+
+    def __init__(
+        self,
+        length: int | None,
+        validators: Validators,
+        fields: list[tuple[str, str]],
+        partial: PartialFile,
+        room: Reservation,
+        upstream: str = "",
+    ) -> None:
+        self.length = length
+        """Bytes; None while it is not known."""
+        self.validators = validators
+        self.fields: Fields = kept(fields)
+        self.partial = partial
+        self.room = room
+        self.upstream = upstream
+        """Scheme and authority of the upstream whose head this is; validators are its own."""
+        self.abandoned = False
+        """The origin began anew with other bytes: nobody may go on with these."""
+        self.complete = False
+        """Whole, verified and published: the held-back end may go."""
+        self.stays = False
+        """The next run of the mirror goes on with the file: see `keeping.py`."""
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Adds bytes; OSError if the disk is full."""
+        self.partial.write(offset, data)
+        self.room.written(len(data))
+
+    def limit(self, offset: int, end: int | None, *, hold: bool) -> int:
+        """How far an answer that stands at `offset` and ends at `end` may go now."""
+        if self.complete:
+            return self.partial_end if end is None else end
+        there = self.partial.have.end_of(offset)
+        if end is None:
+            return there - HOLD
+        return min(there, end - HOLD if hold else end)
+
+    @property
+    def partial_end(self) -> int:
+        return self.length if self.length is not None else self.partial.prefix
+
+    @property
+    def next_offset(self) -> int:
+        """Where an answer has to begin that goes on with it: at the first byte that is missing, or the last of all if none is."""
+        return self.partial.prefix if self.length is None else min(self.partial.prefix, self.length - 1)
+
+    def as_served(self, expected: CatalogEntry | None) -> Validators:
+        """The validators that clients may be told during the fill: the origin's strong tag, the catalog's digest, or no tag."""
+        etag = self.validators.strong_etag
+        if etag is None and expected and len(expected.sha256) == 1:
+            etag = digest_etag(expected.sha256[0])
+        return Validators(etag, self.validators.last_modified, self.validators.date_is_strong)
+
+    def drop(self) -> None:
+        """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""
+        self.room.release()
+        if self.stays:
+            self.partial.close()
+        else:
+            self.partial.discard()

@@ -1,0 +1,104 @@
+"""Single flight: one fill per archive, however many ask; and what is remembered of those that failed."""
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dataset_mirror.errors import MirrorError, OriginSaysNo, Stopping
+from dataset_mirror.fetch.fill import Fill, Job
+from dataset_mirror.fetch.shared import Shared
+from dataset_mirror.origins.identity import ArchiveId
+
+log = logging.getLogger("dataset_mirror.fetch")
+
+REMEMBERED, REMEMBERED_SECONDS = 10_000, 60.0
+"""How many 404 and 410 of origins are remembered, and how long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A fill that failed: when (seconds since the epoch), of what, and the error that its clients got."""
+
+    at: float
+    url: str
+    error: MirrorError
+
+
+class Flights:
+    """The fills under way."""
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+        self._fills: dict[ArchiveId, Fill] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._absent: OrderedDict[ArchiveId, tuple[float, MirrorError]] = OrderedDict()
+        self.failures: deque[Failure] = deque(maxlen=50)
+        """The latest, without those of archives that came after all."""
+
+    def __iter__(self) -> Iterator[Fill]:
+        return iter(list(self._fills.values()))
+
+    def get(self, archive: ArchiveId) -> Fill | None:
+        return self._fills.get(archive)
+
+    def join(self, job: Job) -> Fill:
+        """The fill under way for the archive, or a new one. Raises a recent 404 or 410 of the origin again."""
+        fill = self._fills.get(job.archive)
+        if fill is None:
+            if (error := self.absence(job.archive)) is not None:
+                raise error
+            fill = self._fills[job.archive] = Fill(job, self._shared)
+            task = asyncio.create_task(self._fly(fill))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return fill
+
+    async def stop(self) -> None:
+        """Ends every fill; its readers get Stopping."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _fly(self, fill: Fill) -> None:
+        log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
+        await fill.run()
+        del self._fills[fill.job.archive]
+        self._report(fill)
+
+    def _report(self, fill: Fill) -> None:
+        seconds = max(time.time() - fill.began, 1e-3)
+        known = fill.job.known
+        if fill.record:
+            self.failures = deque((failure for failure in self.failures if failure.url != fill.job.url), maxlen=self.failures.maxlen)
+        if fill.record and known and known.sha256 == fill.record.sha256:
+            self._shared.traffic.ended(fill.job.archive.authority, "confirmed")
+            log.info("Checked %s: its origin still has the same.", fill.job.url)
+            return
+        if fill.record:
+            self._shared.traffic.ended(fill.job.archive.authority, "stored")
+            if known:
+                log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
+            size = fill.record.size
+            log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
+            return
+        assert fill.error is not None
+        self._shared.traffic.ended(fill.job.archive.authority, fill.error.problem)
+        if isinstance(fill.error, OriginSaysNo) and fill.error.status in (404, 410):
+            self._absent[fill.job.archive] = (time.monotonic() + REMEMBERED_SECONDS, fill.error)
+            while len(self._absent) > REMEMBERED:
+                self._absent.popitem(last=False)
+        if not isinstance(fill.error, Stopping):
+            self.failures.append(Failure(time.time(), fill.job.url, fill.error))
+        log.warning("Failed after %.1f s: %s", seconds, fill.error)
+
+    def absence(self, archive: ArchiveId) -> MirrorError | None:
+        """What a 404 or 410 of the origin, not longer than a minute ago, was answered with."""
+        until, error = self._absent.get(archive, (0.0, None))
+        if error is not None and time.monotonic() >= until:
+            del self._absent[archive]
+            return None
+        return error

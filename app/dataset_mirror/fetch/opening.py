@@ -1,0 +1,113 @@
+"""Before the first byte: asking until the origin answers with the archive, or saying why it does not."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
+from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
+from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
+
+TRIES, SECONDS = 3, 15.0
+ACCEPTED_WAITS = (2.0, 5.0, 10.0)
+"""Seconds before asking again after 202: some origins prepare a file first."""
+QUOTED = 2048
+"""Bytes of an origin's refusal that are quoted."""
+PASSED_ON = (401, 403, 404, 410, 412, 451)
+
+
+@dataclass(frozen=True, slots=True)
+class _Again:
+    """Worth another try: after how long the upstream asks to wait, and the error if it was the last."""
+
+    error: MirrorError
+    asked: float | None = None
+
+
+async def first_reply(
+    upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None, *, first: str = ""
+) -> Reply:
+    """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
+
+    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The upstream at `first` is asked first.
+    """
+    backoff, accepted = Backoff(TRIES, SECONDS), 0
+    while True:
+        outcome = await _once(upstream, origin, archive, conditions or {}, first)
+        if isinstance(outcome, Reply):
+            return outcome
+        if isinstance(outcome.error, NotAnArchive):
+            wait = ACCEPTED_WAITS[accepted] if accepted < len(ACCEPTED_WAITS) else None
+            accepted += 1
+        else:
+            wait = backoff.next_wait(outcome.asked)
+        if wait is None:
+            raise outcome.error
+        await asyncio.sleep(wait)
+
+
+async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str], first: str) -> Reply | _Again:
+    url = origin.url_of(archive)
+    try:
+        reply = await upstream.ask(origin, archive, lambda _: conditions, first=first)
+    except Broken as error:
+        return _Again(_unreachable(url, error))
+    if reply.status == 200 or reply.status in ((206, 416) if "range" in conditions else (304,) if conditions else ()):
+        return reply
+    try:
+        return await judge(reply, url, quoted=not origin.headers)
+    finally:
+        await reply.close()
+
+
+async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
+    """What an answer other than 200 means; raises if asking again would not help.
+
+    `quoted`: whether its body may be shown. One to a request with credentials may repeat them.
+    """
+    status = reply.status
+    if status in PASSED_ON:
+        said = {"origin_said": await _quoted(reply)} if quoted else {}
+        raise OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), **said)
+    if status == 508:
+        raise Loop(f"The upstream of {url} says that requests go round in a circle.", "An upstream leads back here: check `upstreams`.")
+    if status == 202:
+        return _Again(NotAnArchive(f"The origin keeps answering 202 (not ready yet) for {url}.", "Ask again in a few minutes."))
+    asked = retry_after(reply.field("retry-after"))
+    if asked is not None and asked > LONGEST_WAIT:
+        raise OriginBusy(
+            f"The origin answers {status} for {url} and asks to wait {asked:.0f} s.",
+            "Ask again then.",
+            headers={"Retry-After": f"{asked:.0f}"},
+        )
+    error = FillFailed(f"The origin answers {status} for {url}.", "Ask again later; look at it with curl -v.")
+    if status == 429 or status >= 500:
+        return _Again(error, asked)
+    raise error
+
+
+def _unreachable(url: str, error: Broken) -> MirrorError:
+    what = f"{url} cannot be fetched: {error}."
+    if error.reached:
+        return FillFailed(what, "Ask again later.")
+    return OriginUnreachable(what, "Check the mirror's network, `upstreams` and `upstream_proxy`; then ask again.")
+
+
+def _advice(status: int) -> str:
+    if status in (404, 410):
+        return "Check the URL; this answer is remembered for a minute."
+    return "The origin wants credentials, or refuses this mirror's address."
+
+
+async def _quoted(reply: Reply) -> str:
+    said = b""
+    try:
+        async for chunk in reply.bytes():
+            said += chunk
+            if len(said) >= QUOTED:
+                break
+    except Broken:
+        pass  # what came is enough to quote
+    return said[:QUOTED].decode("utf-8", "replace")

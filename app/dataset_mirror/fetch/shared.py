@@ -1,0 +1,80 @@
+"""What all fills share: the way out, the store, limits, threads, and what was counted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from dataset_mirror.fetch.room import Room
+from dataset_mirror.fetch.traffic import Traffic
+from dataset_mirror.fetch.upstream import Upstream
+from dataset_mirror.origins.model import Origin
+from dataset_mirror.store.store import Store
+
+MOST_EXTRA = 64
+"""Connections of all fills together beyond the first of each."""
+
+
+class _Places:
+    """The connections to one origin, and who has been lent one beyond its first."""
+
+    def __init__(self, count: int) -> None:
+        self.free = asyncio.Semaphore(count)
+        self.lent: list[asyncio.Task[object]] = []
+
+
+class Limits:
+    """How many fills run at once, and how many connections an origin gets. Who is over the limit waits in line."""
+
+    def __init__(self, fills: int) -> None:
+        self._fills = asyncio.Semaphore(fills)
+        self._places: dict[tuple[str, int], _Places] = {}
+
+    @asynccontextmanager
+    async def one_fill(self, origin: Origin) -> AsyncIterator[None]:
+        """A place among the fills, with one connection to the origin: another fill's extra one ends if there is no other."""
+        places = self._of(origin)
+        if places.free.locked() and places.lent:
+            places.lent.pop().cancel()
+        # The origin's place first: those who wait for a busy origin must not take the places of others.
+        async with places.free, self._fills:
+            yield
+
+    def may_lend(self, origin: Origin) -> bool:
+        """Whether a fill may have one more connection to the origin now."""
+        return not self._of(origin).free.locked() and sum(len(places.lent) for places in self._places.values()) < MOST_EXTRA
+
+    @asynccontextmanager
+    async def lent(self, origin: Origin) -> AsyncIterator[bool]:
+        """One more connection for a fill that has one, or False: it never waits. This task is cancelled when a fill needs its first."""
+        if not self.may_lend(origin):
+            yield False
+            return
+        places, task = self._of(origin), asyncio.current_task()
+        assert task is not None
+        async with places.free:
+            places.lent.append(task)
+            try:
+                yield True
+            finally:
+                if task in places.lent:  # else it was called back
+                    places.lent.remove(task)
+
+    def _of(self, origin: Origin) -> _Places:
+        key = (origin.authority, origin.connections)
+        if key not in self._places:
+            self._places[key] = _Places(origin.connections)
+        return self._places[key]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Handed to every fill."""
+
+    store: Store
+    upstream: Upstream
+    limits: Limits
+    executor: ThreadPoolExecutor
+    traffic: Traffic
+    room: Room

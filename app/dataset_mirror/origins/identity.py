@@ -1,0 +1,103 @@
+"""What identifies an archive: authority, normalised raw path, raw query. Never the scheme, a redirect target or a basename."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes, urlsplit
+
+from dataset_mirror.errors import BadRequest
+
+MAX_TARGET = 8 * 1024
+"""Longest path and query, in bytes."""
+
+_UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_NOT_OF_A_PATH = frozenset(b"?#")
+_AUTHORITY = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveId:
+    """One archive: `authority` in lower case (port only if unusual), `path` normalised and raw, `query` raw without `?`."""
+
+    authority: str
+    path: str
+    query: str = ""
+
+    @property
+    def target(self) -> str:
+        """Path and query as they stand in a request line (RFC 9112 3.2.1)."""
+        return f"{self.path}?{self.query}" if self.query else self.path
+
+    @property
+    def name(self) -> str:
+        """Last segment of the path: for people and for guessing the type, never an identity."""
+        return self.path.rsplit("/", 1)[-1]
+
+    def __str__(self) -> str:
+        return self.authority + self.target
+
+
+def parse_url(url: str) -> ArchiveId:
+    """The archive that `url` names (scheme optional); BadRequest if it names none."""
+    if any(ord(character) < 0x20 for character in url):  # urlsplit would drop them, and another archive would be meant
+        raise BadRequest(f"{url!r} has a control character.", "Check the URL.")
+    try:
+        parts = urlsplit(url if "://" in url else f"https://{url}")
+        raw_path, raw_query = parts.path.encode(), parts.query.encode()
+    except ValueError:
+        raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
+    authority = normalise_authority(parts.netloc, parts.scheme)
+    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query))
+
+
+def normalise_authority(authority: str, scheme: str = "https") -> str:
+    """Host in lower case; the port only if it is not the scheme's own (RFC 3986 6.2.3). BadRequest for userinfo."""
+    if "@" in authority:
+        raise BadRequest("The URL carries a user name or password.", "Leave them out; set `headers` of the origin instead.")
+    host = authority.lower().removesuffix(f":{_DEFAULT_PORTS[scheme]}")
+    if not _AUTHORITY.fullmatch(host):
+        raise BadRequest(f"{authority[:80]!r} is not a host name.", "Give a URL such as https://host/path.")
+    return host
+
+
+def normalise_path(raw: bytes) -> str:
+    """The path with unreserved characters decoded and hex in upper case (RFC 3986 6.2.2); `%2F` stays data.
+
+    BadRequest if its fully decoded form has a `.` or `..` segment, an empty first segment, a backslash or a control byte.
+    """
+    if len(raw) > MAX_TARGET:
+        raise BadRequest(f"The path is longer than {MAX_TARGET} bytes.", "Check the URL.")
+    path = _ESCAPE.sub(_normal_escape, raw or b"/")
+    _refuse_tricks(path)
+    return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in _NOT_OF_A_PATH else f"%{byte:02X}" for byte in path)
+
+
+def check_query(raw: bytes) -> str:
+    """The query as it is, if it is printable ASCII of a sane length; else BadRequest."""
+    if len(raw) > MAX_TARGET:
+        raise BadRequest(f"The query is longer than {MAX_TARGET} bytes.", "Check the URL.")
+    if not all(0x20 < byte < 0x7F and byte != 0x23 for byte in raw):
+        raise BadRequest("The query has a control byte, a space, a # or a byte that is not ASCII.", "Percent-encode it.")
+    return raw.decode("ascii")
+
+
+def _normal_escape(match: re.Match[bytes]) -> bytes:
+    if match[1] is None:
+        raise BadRequest("The path has a % that is not followed by two hex digits.", "Write it as %25.")
+    byte = int(match[1], 16)
+    return bytes([byte]) if byte in _UNRESERVED else b"%%%02X" % byte
+
+
+def _refuse_tricks(path: bytes) -> None:
+    decoded = path
+    while (further := unquote_to_bytes(decoded)) != decoded:
+        decoded = further
+    if not decoded.startswith(b"/") or decoded.startswith(b"//"):
+        raise BadRequest("The path does not start with exactly one slash.", "Check the URL.")
+    if any(byte < 0x20 or byte == 0x7F or byte == 0x5C for byte in decoded):
+        raise BadRequest("The path has a control byte or a backslash.", "Check the URL.")
+    if any(segment in (b".", b"..") for segment in decoded.split(b"/")):
+        raise BadRequest("The path has a segment '.' or '..'.", "Ask for the path that it leads to.")

@@ -1,0 +1,69 @@
+"""The environment that leads unmodified clients through the mirror: one list for `/setup.sh` and for `run`."""
+
+import re
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.rules.host import is_plain_host
+
+PROXY = ("HTTPS_PROXY", "https_proxy")
+PLAIN_PROXY = ("HTTP_PROXY", "http_proxy")
+"""For plain http, too; only on demand, for the mirror refuses what no origin lists there."""
+EXCEPT = ("NO_PROXY", "no_proxy")
+TRUST = (
+    "SSL_CERT_FILE",  # Python's ssl, OpenSSL, Go, httpx
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "PIP_CERT",
+    "AWS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+)
+WGET = "WGETRC"
+"""wget built with GnuTLS reads none of the others."""
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where systems keep the authorities that they trust: Debian and its kin, Fedora and its kin, macOS and BSD."""
+
+FOLDER = "dataset-mirror"
+"""Below the user's cache folder."""
+BUNDLE, OWN, WGETRC, OWN_WGETRC = "ca-bundle.pem", "own.pem", "wgetrc", "own.wgetrc"
+
+
+def proxy_address(address: str) -> str:
+    """An address at which a mirror can be a proxy: scheme, host and port. BadRequest for anything else."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or parts.path not in ("", "/") or parts.query or not is_plain_host(parts.netloc):
+        raise BadRequest(f"{address!r} cannot be a proxy's address.", "It has to be scheme, host and port: http://mirror.lab:8080")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def host_of(address: str) -> str:
+    """The host as NO_PROXY has it: without port and brackets."""
+    return urlsplit(address).hostname or ""
+
+
+def label(address: str) -> str:
+    """A folder's name for what belongs to the mirror at `address`."""
+    readable = re.sub(r"[^A-Za-z0-9.]+", "-", urlsplit(address).netloc).strip("-.")
+    return f"{readable[:80]}-{sha256(address.encode()).hexdigest()[:8]}"
+
+
+def variables(address: str, place: Path, known: Mapping[str, str], *, http: bool) -> dict[str, str]:
+    """What to set for the mirror at `address`; `place` holds the bundle and the wgetrc, `known` is what is set already."""
+    around = no_proxy(address, *(known.get(name, "") for name in reversed(EXCEPT)))
+    return {
+        **dict.fromkeys(PROXY + (PLAIN_PROXY if http else ()), address),
+        **dict.fromkeys(EXCEPT, around),
+        **dict.fromkeys(TRUST, str(place / BUNDLE)),
+        WGET: str(place / WGETRC),
+    }
+
+
+def no_proxy(address: str, *known: str) -> str:
+    """These lists together, with the mirror itself and loopback names."""
+    parts = [part for one in known for part in one.replace(" ", ",").split(",") if part]
+    return ",".join(dict.fromkeys([*parts, host_of(address), *LOOPBACK_NAMES]))

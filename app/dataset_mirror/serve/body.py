@@ -1,0 +1,69 @@
+"""Bodies: finished blobs, and files that still grow. Where the server offers it the kernel sends them, else Python does."""
+
+import os
+from collections.abc import Callable
+from typing import BinaryIO
+
+from aiofiles.threadpool import wrap
+
+from dataset_mirror.fetch.edition import Edition
+from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.serve import zerocopy
+from dataset_mirror.serve.asgi import Send
+
+CHUNK = 256 * 1024
+
+
+class Body:
+    """Sends bytes of a file as an ASGI body, and counts them."""
+
+    def __init__(self, send: Send, count: Callable[[int], None], *, zero_copy: bool) -> None:
+        self._send, self._count, self._zero_copy = send, count, zero_copy
+
+    async def finished(self, file: BinaryIO, start: int, end: int) -> None:
+        """Bytes [start, end) of a file that does not change any more."""
+        if self._zero_copy:
+            await self._by_kernel(file, start, end)
+        else:
+            await self._by_reading(file, start, end)
+        await self._end()
+
+    async def growing(self, fill: Fill, edition: Edition, file: BinaryIO, start: int, end: int | None, *, hold: bool) -> None:
+        """Bytes [start, end) as they arrive; `end` None means to wherever the archive ends. What just arrived is in memory."""
+        by_kernel = self._zero_copy and end is not None  # an unknown length goes in chunks
+        while (limit := await fill.readable(edition, start, end, hold=hold)) > start:
+            await (self._by_kernel if by_kernel else self._inline)(file, start, limit)
+            start = limit
+        await self._end()
+
+    async def _by_kernel(self, file: BinaryIO, start: int, end: int) -> None:
+        for at in range(start, end, zerocopy.STEP):
+            count = min(zerocopy.STEP, end - at)
+            await self._send({"type": zerocopy.EXTENSION, "file": file, "offset": at, "count": count, "more_body": True})
+            self._count(count)
+
+    async def _by_reading(self, file: BinaryIO, start: int, end: int) -> None:
+        """What is in memory is read at once, since a thread would cost more than the reading; the file has no other reader."""
+        reader = wrap(file)
+        while start < end:
+            stop = min(start + CHUNK, end)
+            if zerocopy.is_in_memory(file.fileno(), start, stop):
+                data = os.pread(file.fileno(), stop - start, start)
+            else:
+                await reader.seek(start)
+                data = await reader.read(stop - start)
+            start += await self._write(data)
+
+    async def _inline(self, file: BinaryIO, start: int, end: int) -> None:
+        while start < end:
+            start += await self._write(os.pread(file.fileno(), min(CHUNK, end - start), start))
+
+    async def _write(self, data: bytes) -> int:
+        if not data:
+            raise OSError("the file ends too early")
+        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        self._count(len(data))
+        return len(data)
+
+    async def _end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,216 @@
+"""The certificate authority by which the mirror answers for its origins' hosts over TLS. Its key never leaves the data folder."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.folder import DataFolder
+
+if TYPE_CHECKING:
+    from dataset_mirror.serve.certificates import Certificate, Key
+
+_LEAF_RENEWED = 86_400.0
+"""Seconds that are left of a leaf's life when it is not used any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Issued:
+    """An authority as it is in its files, and for which origins that was looked at."""
+
+    key: Key
+    certificate: Certificate
+    pem: bytes
+    fingerprint: str
+    origins: Origins
+    stamp: tuple[int, int]
+    """Inode and time of its file: `doctor --new-ca` replaces it beside a running server."""
+
+
+class Authority:
+    """The authority of a data folder: made when it is first asked for, issued again when the origins' hosts are others.
+
+    It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. May be
+    used from several threads. Everything raises DataFolderError if its files cannot be read or written.
+    """
+
+    def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
+        self._folder, self._origins = folder, origins
+        self._lock = threading.Lock()
+        self._issued: _Issued | None = None
+        self._leaf_key: Key | None = None
+        self._contexts: dict[str, tuple[float, ssl.SSLContext]] = {}
+
+    @property
+    def pem(self) -> bytes:
+        """What clients have to trust."""
+        return self._current().pem
+
+    @property
+    def fingerprint(self) -> str:
+        """Its SHA-256, hexadecimal with colons."""
+        return self._current().fingerprint
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The hosts that it is for: those of the origins that have a name."""
+        return _hosts(self._origins())
+
+    def renew_key(self) -> None:
+        """Begins anew with another key: every client has to trust the new one, for all hosts."""
+        with self._lock:
+            self._issue(None)
+
+    def context_for(self, host: str) -> ssl.SSLContext:
+        """What answers TLS as `host`, and as no other host that a client may name (SNI, RFC 6066 3). HTTP/1.1 only."""
+        issued = self._current()
+        with self._lock:
+            until, context = self._contexts.get(host, (0.0, None))
+            if context is None or until < time.time():
+                context = self._made(issued, host)
+                self._contexts[host] = (time.time() + _leaf_seconds() - _LEAF_RENEWED, context)
+            return context
+
+    def _current(self) -> _Issued:
+        with self._lock:
+            origins, stamp = self._origins(), _stamp(self._folder.ca)
+            known = self._issued
+            if known is None or known.stamp != stamp or known.origins is not origins:
+                known = self._read()
+            return known
+
+    def _read(self) -> _Issued:
+        """From the files, if they are there and right; what is not is made."""
+        from dataset_mirror.serve import certificates  # slow to import, and nobody waits for it at the start
+
+        self._contexts.clear()
+        origins = self._origins()
+        try:
+            key = certificates.key_of_pem(self._folder.ca_key.read_bytes())
+        except FileNotFoundError:
+            return self._issue(None)
+        except (OSError, ValueError) as error:
+            raise DataFolderError(
+                f"The key of the certificate authority, {self._folder.ca_key}, cannot be read: {error}.",
+                "Mend its permissions, or make a new one: dataset-mirror doctor --new-ca",
+            ) from None
+        try:
+            pem = self._folder.ca.read_bytes()
+            known = certificates.of_pem(pem)
+        except (OSError, ValueError):
+            return self._issue(key)
+        if not certificates.still_good(known, key, _hosts(origins)):
+            return self._issue(key)
+        return self._taken_up(key, known, pem, origins)
+
+    def _issue(self, key: Key | None) -> _Issued:
+        """With a new key if none is given. The key is there before its certificate: one without the other is mended by `_read`."""
+        from dataset_mirror.serve import certificates
+
+        self._contexts.clear()
+        origins = self._origins()
+        try:
+            self._folder.ca.parent.mkdir(mode=0o700, exist_ok=True)
+            if key is None:
+                key = certificates.new_key()
+                _write(self._folder.ca_key, certificates.key_to_pem(key), 0o600)
+            certificate = certificates.issue_authority(key, _hosts(origins))
+            pem = certificates.to_pem(certificate)
+            _write(self._folder.ca, pem, 0o644)
+        except OSError as error:
+            raise DataFolderError(
+                f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Mend its permissions."
+            ) from None
+        return self._taken_up(key, certificate, pem, origins)
+
+    def _taken_up(self, key: Key, certificate: Certificate, pem: bytes, origins: Origins) -> _Issued:
+        from dataset_mirror.serve.certificates import fingerprint
+
+        self._issued = _Issued(key, certificate, pem, fingerprint(certificate), origins, _stamp(self._folder.ca))
+        return self._issued
+
+    def _made(self, issued: _Issued, host: str) -> ssl.SSLContext:
+        """One key serves all leaves of a run: it is as secret as the authority's own."""
+        from dataset_mirror.serve import certificates
+
+        self._leaf_key = self._leaf_key or certificates.new_key()
+        leaf = certificates.issue_leaf(issued.certificate, issued.key, self._leaf_key, host)
+        with tempfile.NamedTemporaryFile(dir=self._folder.ca.parent) as file:  # 0600; OpenSSL takes a key only from a file
+            file.write(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key))
+            file.flush()
+            context = server_context(Path(file.name))
+        context.sni_callback = _only(host)
+        return context
+
+
+def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
+    """A TLS server with this certificate, HTTP/1.1 only. OSError (ssl.SSLError too) if the files are not what they should be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
+    """Refuses every other name; clients that name none were led here by CONNECT, which does."""
+
+    def check(_: ssl.SSLObject, named: str | None, __: ssl.SSLContext) -> int | None:
+        is_other = named is not None and named.lower() != host
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if is_other else None
+
+    return check
+
+
+def _hosts(origins: Origins) -> frozenset[str]:
+    hosts = (origin.authority.rpartition(":")[0] if _has_port(origin.authority) else origin.authority for origin in origins)
+    return frozenset(host for host in hosts if not _is_address(host))
+
+
+def _has_port(authority: str) -> bool:
+    return authority.rpartition(":")[2].isdecimal() and not authority.endswith("]")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _leaf_seconds() -> float:
+    from dataset_mirror.serve.certificates import LEAF_LIFE
+
+    return LEAF_LIFE.total_seconds()
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    try:
+        found = file.stat()
+    except OSError:
+        return (0, 0)
+    return found.st_ino, found.st_mtime_ns
+
+
+def _write(file: Path, content: bytes, mode: int) -> None:
+    """Wholly or not at all, and never readable by more than `mode` says."""
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        os.write(descriptor, content)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    fresh.replace(file)

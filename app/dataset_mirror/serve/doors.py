@@ -1,0 +1,105 @@
+"""Where CONNECT leads: decided from its target and the client's address alone, before any name is resolved."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import normalise_authority
+from dataset_mirror.origins.networks import Address
+from dataset_mirror.serve.ca import Authority
+from dataset_mirror.serve.client import parsed
+
+_TARGET = re.compile(r"(.+):(\d{1,5})", re.ASCII)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
+HANDSHAKE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intercept:
+    """The mirror itself answers as this origin."""
+
+    authority: str
+
+    @property
+    def host(self) -> str:
+        return self.authority.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """Bytes go to and fro between the client and port 443 of this host, which nobody looks into."""
+
+    host: str
+
+
+class Doors:
+    """What the settings and origins of the moment say about CONNECT."""
+
+    def __init__(self, mirror: Mirror, authority: Authority, own_port: int) -> None:
+        self.mirror, self.authority = mirror, authority
+        self.own_ports = {own_port}
+        """Ports at which the mirror itself listens."""
+
+    @property
+    def handshake_seconds(self) -> float:
+        """How long a client may take for TLS."""
+        return min(HANDSHAKE_SECONDS, self.mirror.settings.idle_timeout)
+
+    def decide(self, target: str, peer: str | None) -> Intercept | Lead:
+        """Where a CONNECT with this target (`host:port`) leads. BadRequest, NoTunnel, Offline or TunnelsFull."""
+        match = _TARGET.fullmatch(target)
+        if match is None:
+            raise BadRequest("The target of CONNECT is not host:port (RFC 9110 9.3.6).", "Ask for HOST:443.")
+        host, port = match[1].lower(), int(match[2])
+        authority = normalise_authority(f"{host}:{port}", "https")
+        if self.mirror.origins.get(authority):
+            if _is_address(host):
+                raise NoTunnel(f"{host} is an address; the mirror's certificates are for names.", "Ask for it over plain http.")
+            return Intercept(authority)
+        self._check(host, port, peer)
+        return Lead(host)
+
+    def _check(self, host: str, port: int, peer: str | None) -> None:
+        settings = self.mirror.settings
+        if not is_private(peer):
+            raise NoTunnel("Tunnels are for clients on private networks.", "Reach the host without the mirror as a proxy.")
+        if _is_address(host):
+            raise NoTunnel(f"{host} is an address; tunnels lead to names.", "Ask for the host by its name.")
+        if port != 443:
+            raise NoTunnel(f"Tunnels lead to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
+        if settings.public_url and urlsplit(settings.public_url).hostname == host:
+            raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
+        if settings.tunnel != "public" and not any(_is_named(host, name) for name in settings.tunnel):
+            raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
+        if settings.offline:
+            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.")
+        if self.mirror.traffic.doors.tunnels >= settings.max_tunnels:
+            raise TunnelsFull(
+                f"{settings.max_tunnels} tunnels are open, which is the most.",
+                "Try again, or raise `max_tunnels`.",
+                headers={"Retry-After": "5"},
+            )
+
+
+def is_private(peer: str | None) -> bool:
+    """Whether a client is on this machine or on a private network, so that the mirror may lead it elsewhere."""
+    if peer is None:
+        return True
+    address: Address | None = parsed(peer)
+    return address is not None and (address.is_private or address.is_link_local)
+
+
+def refused_as_private(host: str, address: str) -> MirrorError:
+    """A name that leads somewhere else than to the public internet."""
+    return NoTunnel(f"{host} resolves to {address}, which is not an address of the public internet.", "Add the host to NO_PROXY.")
+
+
+def _is_address(host: str) -> bool:
+    """Also in the forms that resolvers take for IPv4 addresses, such as `127.1` and `0x7f000001`."""
+    return host.startswith("[") or _NUMBER.fullmatch(host.rpartition(".")[2]) is not None
+
+
+def _is_named(host: str, name: str) -> bool:
+    return host.endswith(name[1:]) if name.startswith("*.") else host == name

@@ -1,0 +1,100 @@
+"""The head of an answer: status and fields for an archive, a fill under way, or a problem."""
+
+import json
+import time
+from dataclasses import dataclass
+
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.edition import Edition
+from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.rules.conditions import Selection, Validators
+from dataset_mirror.rules.fields import Fields, cache_status, kept, repr_digest
+from dataset_mirror.serve.asgi import RawFields
+from dataset_mirror.store.record import Record
+
+# An origin's HTML would otherwise run with the rights of the mirror's own pages.
+_SAFE = (("x-content-type-options", "nosniff"), ("content-security-policy", "sandbox"))
+
+
+@dataclass(frozen=True, slots=True)
+class Representation:
+    """What can be said of an archive's bytes: from the index, from a fill, or from the origin's answer to HEAD."""
+
+    validators: Validators
+    """As clients see them."""
+    fields: Fields
+    size: int | None
+    """Bytes; None while unknown."""
+    age: int = 0
+    """Seconds since the origin last confirmed them."""
+    sha256: str | None = None
+
+    @classmethod
+    def of_record(cls, record: Record) -> "Representation":
+        age = max(0, int(time.time() - (record.checked or record.fetched)))
+        return cls(record.as_served(), record.fields, record.size, age, record.sha256)
+
+    @classmethod
+    def of_edition(cls, edition: Edition, expected: CatalogEntry | None) -> "Representation":
+        return cls(edition.as_served(expected), edition.fields, edition.length)
+
+    @classmethod
+    def of_reply(cls, reply: Reply) -> "Representation":
+        given = reply.validators
+        shown = Validators(given.strong_etag, given.last_modified, given.date_is_strong)
+        return cls(shown, kept(reply.fields), None if reply.encoding else reply.length)
+
+
+def archive_head(what: Representation, selection: Selection, *status: str) -> tuple[int, RawFields]:
+    """Status and fields of an answer with these bytes; `status` are parameters of Cache-Status."""
+    fields: list[tuple[str, str]] = []
+    if selection.status in (200, 206):
+        fields += [field for field in what.fields if field[0] != "last-modified"]
+        if what.size is not None:
+            fields.append(("content-length", str((selection.end or 0) - selection.start)))
+    if selection.status == 206:
+        fields.append(("content-range", f"bytes {selection.start}-{(selection.end or 0) - 1}/{what.size}"))
+    if selection.status == 416:
+        fields += [("content-range", f"bytes */{what.size}"), ("content-length", "0")]
+    if selection.status == 412:
+        fields.append(("content-length", "0"))
+    fields += _validator_fields(what)
+    fields += [("accept-ranges", "bytes"), ("age", str(what.age)), ("cache-status", cache_status(*status)), *_SAFE]
+    if what.sha256:
+        fields.append(("repr-digest", repr_digest(what.sha256)))
+    return selection.status, raw(fields)
+
+
+def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
+    """Status, fields and body of a problem document (RFC 9457)."""
+    document = {
+        "type": f"urn:dataset-mirror:{error.problem}" if ":" not in error.problem else error.problem,
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        **({"mend": error.mend} if error.mend else {}),
+        **error.facts,
+    }
+    body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
+    fields = [("content-type", "application/problem+json"), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    fields += [(name.lower(), value) for name, value in error.headers.items()]
+    fields.append(("cache-status", cache_status(f"detail={error.problem.removeprefix('about:')}")))
+    return error.status, raw(fields), body
+
+
+def for_one_client(fields: RawFields) -> RawFields:
+    """The fields of an answer that no cache in front may share (RFC 9111 5.2.2.7), whatever the origin or RFC 9213 allows."""
+    shared = (b"expires", b"surrogate-control")
+    others = [(name, value) for name, value in fields if name not in shared and not name.endswith(b"cache-control")]
+    return [*others, (b"cache-control", b"private")]
+
+
+def raw(fields: list[tuple[str, str]]) -> RawFields:
+    """Fields as ASGI wants them."""
+    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in fields]
+
+
+def _validator_fields(what: Representation) -> list[tuple[str, str]]:
+    pairs = (("etag", what.validators.etag), ("last-modified", what.validators.last_modified))
+    return [(name, value) for name, value in pairs if value]

@@ -1,0 +1,237 @@
+"""Tunnels: bytes to and fro between a client and a public host, which nobody looks into and nothing is kept of."""
+
+import asyncio
+import base64
+import ssl
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote, urlsplit
+
+from dataset_mirror.errors import NoTunnel, OriginUnreachable
+from dataset_mirror.fetch.addresses import addresses_of, is_global
+from dataset_mirror.serve.doors import Doors, refused_as_private
+from dataset_mirror.serve.sockets import set_linger, tune
+from dataset_mirror.settings import Settings
+
+CONNECT_SECONDS = 10.0
+IDLE_SECONDS = 600.0
+"""After so long without a byte a tunnel is closed."""
+BUSY_SECONDS = 1.0
+_names = ThreadPoolExecutor(8, "names")
+"""Names that take long are not to hold up the threads that read archives."""
+_LARGEST_HEAD = 16 * 1024
+
+
+class End(asyncio.Protocol):
+    """One end of a tunnel: what arrives here leaves at the other end, no faster than that one takes it."""
+
+    transport: asyncio.Transport
+    other: "End"
+    tunnel: "Tunnel | None" = None
+    is_finished = False
+    """Whether nothing more arrives here."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        tune(transport.get_extra_info("socket"))
+        transport.pause_reading()  # until somebody is there to take it
+
+    def data_received(self, data: bytes) -> None:
+        if self.tunnel:
+            self.tunnel.stir()
+            self.other.transport.write(data)
+
+    def pause_writing(self) -> None:
+        if self.tunnel:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.tunnel:
+            self.tunnel.stir()
+            self.other.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """The other direction may go on."""
+        self.is_finished = True
+        if self.tunnel is None or self.other.is_finished or not self.other.transport.can_write_eof():
+            return False
+        if not self.other.transport.is_closing():
+            self.other.transport.write_eof()
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.tunnel:
+            self.tunnel.end(broken=exc is not None)
+
+    def close(self) -> None:
+        self.transport.close()
+
+
+class Tunnel:
+    """Two ends, while they are joined."""
+
+    def __init__(self, client: asyncio.Transport, far: End, idle_seconds: float = IDLE_SECONDS) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._idle_seconds = idle_seconds
+        self._near, self._far = End(), far
+        self._near.transport = client
+        self._near.other, self._far.other = far, self._near
+        self._last = self._loop.time()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+
+    @property
+    def is_idle(self) -> bool:
+        return self._loop.time() - self._last > BUSY_SECONDS
+
+    def stir(self) -> None:
+        """Bytes have moved."""
+        self._last = self._loop.time()
+
+    async def run(self) -> None:
+        """Until either end is lost, or nothing moved for long. If it is cancelled both ends are reset."""
+        self._join()
+        broken = True
+        try:
+            while not self._over.done():
+                left = self._last + self._idle_seconds - self._loop.time()
+                if left <= 0:
+                    return
+                await asyncio.wait([self._over], timeout=left)
+            broken = False
+        finally:
+            if broken:
+                self.end(broken=True)
+
+    def _join(self) -> None:
+        for end in (self._near, self._far):
+            end.tunnel = self
+        self._near.transport.set_write_buffer_limits()
+        self._near.transport.set_protocol(self._near)
+        for end in (self._near, self._far):
+            end.transport.resume_reading()
+
+    def end(self, *, broken: bool) -> None:
+        """Both ends close after what was written to them, or break if one did: neither may take a cut stream for a whole one."""
+        if not self._over.done():
+            self._over.set_result(None)
+        for end in (self._near, self._far):
+            if broken and not end.transport.is_closing():
+                set_linger(end.transport.get_extra_info("socket"), reset=True)
+                end.transport.abort()
+            else:
+                end.transport.close()
+
+
+async def connect(host: str, doors: Doors) -> End:
+    """The far end of a tunnel to port 443 of a host. NoTunnel if it is not public, OriginUnreachable if it cannot be reached."""
+    settings = doors.mirror.settings
+    through_proxy = settings.upstream_proxy is not None and not _is_direct(host, settings)
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            addresses = await _public_addresses(host, may_be_unknown=through_proxy)
+            if through_proxy:
+                return await _through_proxy(host, settings)
+            return await _directly(host, addresses, doors)
+    except TimeoutError:
+        raise OriginUnreachable(f"{host} did not accept a connection in time.", "Try again later.") from None
+    except OSError as error:
+        raise OriginUnreachable(f"{host} cannot be reached ({error.strerror or error}).", "Check the name, or try again later.") from None
+
+
+async def _public_addresses(host: str, *, may_be_unknown: bool) -> list[str]:
+    """All addresses are checked, and only these are connected to. Behind a proxy a name need not be known here."""
+    try:
+        addresses = await addresses_of(host, 443, _names)
+    except OSError:
+        if may_be_unknown:
+            return []
+        raise
+    for address in addresses:
+        if not is_global(address):
+            raise refused_as_private(host, address)
+    return addresses
+
+
+async def _directly(host: str, addresses: list[str], doors: Doors) -> End:
+    failure: OSError = OSError("it has no address")
+    for address in addresses:
+        try:
+            _, end = await asyncio.get_running_loop().create_connection(End, address, 443)
+        except OSError as error:
+            failure = error
+            continue
+        if _is_own(end.transport, doors):
+            end.transport.abort()
+            raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
+        return end
+    raise failure
+
+
+def _is_own(transport: asyncio.Transport, doors: Doors) -> bool:
+    """Whether a connection has led back to a port that the mirror itself listens at."""
+    ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
+    return theirs[1] in doors.own_ports and ours[0] == theirs[0]
+
+
+def _is_direct(host: str, settings: Settings) -> bool:
+    domains = [name.removeprefix("*").lstrip(".").lower() for name in settings.no_proxy]
+    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
+
+
+async def _through_proxy(host: str, settings: Settings) -> End:
+    """By CONNECT to the mirror's own way out."""
+    proxy = urlsplit(settings.upstream_proxy or "")
+    is_tls = proxy.scheme == "https"
+    context = ssl.create_default_context(cafile=settings.ca_file) if is_tls else None
+    port = proxy.port or (443 if is_tls else 80)
+    _, asking = await asyncio.get_running_loop().create_connection(_Asking, proxy.hostname or "", port, ssl=context)
+    asking.transport.write(_request(host, proxy.username, proxy.password))
+    try:
+        status = await asking.status
+    except BaseException:
+        asking.transport.abort()
+        raise
+    if status != 200:
+        asking.transport.abort()
+        raise OriginUnreachable(f"The proxy {proxy.hostname} answered {status} to CONNECT {host}:443.", "Check `upstream_proxy`.")
+    end = End()
+    end.connection_made(asking.transport)
+    asking.transport.set_protocol(end)
+    return end
+
+
+def _request(host: str, user: str | None, password: str | None) -> bytes:
+    lines = [f"CONNECT {host}:443 HTTP/1.1", f"Host: {host}:443"]
+    if user is not None:
+        pair = f"{unquote(user)}:{unquote(password or '')}"
+        lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+class _Asking(asyncio.Protocol):
+    """A connection to a proxy until it has answered; after its head nothing comes before we have spoken."""
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.status: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if self.status.done():
+            return
+        if b"\r\n\r\n" in self._head:
+            self.transport.pause_reading()
+            word = self._head.split(b" ", 2)[1:2]
+            self.status.set_result(int(word[0]) if word and word[0].isdigit() else 0)
+        elif len(self._head) > _LARGEST_HEAD:
+            self.status.set_exception(OSError("the proxy's answer is too long"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.status.done():
+            self.status.set_exception(OSError("the proxy closed the connection"))

@@ -1,0 +1,230 @@
+"""Settings: mirror.toml, then DATASET_MIRROR_* variables, then flags; the last one wins.
+
+A wrong value is one sentence: where it stands, its key, its value, and what would be right.
+"""
+
+import json
+import os
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from platformdirs import user_data_path
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.networks import Networks
+from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.table import Origins
+
+ENV_PREFIX = "DATASET_MIRROR_"
+CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
+FILE_NAME = "mirror.toml"
+_ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
+
+
+def _base_url(url: str) -> str:
+    parts = urlsplit(url.replace("{host}", "host"))
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("a URL begins with http:// or https:// and a host")
+    return url.rstrip("/")
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _tunnel(value: object) -> object:
+    """Checked here as a whole: the errors of a union say nothing to a person."""
+    hosts = _as_list(value)
+    if value == "public":
+        return value
+    if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
+        raise ValueError('it is "public", or a list of hosts such as "pypi.org", or "*.pypi.org" for all below it')
+    return tuple(host.lower() for host in hosts)
+
+
+_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
+
+
+class Settings(BaseSettings):
+    """All that can be set. Units: seconds and bytes (sizes may be written "10GB")."""
+
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
+
+    data: Path = Field(
+        default_factory=lambda: user_data_path("dataset-mirror"), description="folder that holds everything", examples=["/srv/mirror"]
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
+    port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
+    offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
+    presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
+    upstreams: dict[str, BaseUrls] = Field(
+        {},
+        description="base URLs to fetch from instead of an origin's host, in order",
+        examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
+    )
+    origins: tuple[Origin, ...] = Field(
+        (), description="more origins", examples=[[{"url": "https://data.example.org", "paths": ["/sets/"]}]]
+    )
+    archives: tuple[CatalogEntry, ...] = Field(
+        (), description="digests that override the presets'", examples=[[{"url": "https://data.example.org/a.zip", "sha256": "ab12" * 16}]]
+    )
+    idle_timeout: float = Field(30, gt=0, description="seconds of silence after which an upstream is given up", examples=[30])
+    grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
+    public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
+    upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+        (), description="hosts reached without upstream_proxy", examples=[["internal.lab"]]
+    )
+    ca_file: Path | None = Field(
+        None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]
+    )
+    max_size: ByteSize | None = Field(
+        None, ge=0, description="bytes that all archives may take together; those used longest ago make room", examples=["500GB"]
+    )
+    min_free: ByteSize = Field(ByteSize(1_000_000_000), ge=0, description="bytes of the disk to leave free", examples=["1GB"])
+    memory_cache: ByteSize = Field(
+        ByteSize(64 * 1024 * 1024), ge=0, description="bytes of memory for small archives that are asked for often", examples=["64MiB"]
+    )
+    max_fills: int = Field(16, ge=1, le=1000, description="downloads at once", examples=[16])
+    token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
+    forwarded_allow_ips: Networks = Field(
+        (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
+    )
+    tunnel: Annotated[Literal["public"] | tuple[str, ...], BeforeValidator(_tunnel)] = Field(
+        "public",
+        description='hosts, other than origins, that CONNECT leads to: "public" for all public ones, or a list',
+        examples=[["pypi.org", "*.pythonhosted.org"], [], "public"],
+    )
+    max_tunnels: int = Field(256, ge=0, description="tunnels to such hosts at once", examples=[256])
+    tls_port: int | None = Field(None, ge=0, le=65535, description="second port, for https with tls_cert and tls_key", examples=[8443])
+    tls_cert: Path | None = Field(
+        None, description="certificate of tls_port, with its chain, as a PEM file", examples=["/etc/mirror/cert.pem"]
+    )
+    tls_key: Path | None = Field(None, description="private key of tls_cert, as a PEM file", examples=["/etc/mirror/key.pem"])
+    database: str | None = Field(
+        None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` gives: it reads the layers itself, to be able to say where a wrong value stands."""
+        return (init_settings,)
+
+
+class Configuration:
+    """Settings together with the origins that they and their presets describe, and the file they came from."""
+
+    def __init__(self, settings: Settings, file: Path, again: "Callable[[], Configuration]") -> None:
+        self.settings = settings
+        self.file = file
+        self.again = again
+        """Reads everything once more; UsageError if it is wrong now."""
+        self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
+
+
+def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Configuration:
+    """The configuration from file, environment and flags. UsageError, in one sentence, if any value is wrong."""
+    given = {name: value for name, value in (flags or {}).items() if value is not None}
+    environment = _environment()
+    if config is None and CONFIG_VARIABLE in os.environ:
+        config = Path(os.environ[CONFIG_VARIABLE])
+    file = config or _data_folder(given, environment) / FILE_NAME
+    layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
+    written = _read_file(file, must_exist=config is not None)
+    settings = _validated({**written, **environment, **given}, [*layers, (f"{file}: {{key}}", written)])
+    return Configuration(settings, file.absolute(), lambda: load(config, flags))
+
+
+def _data_folder(flags: Mapping[str, object], environment: Mapping[str, object]) -> Path:
+    named = flags.get("data") or environment.get("data")
+    return Path(str(named)) if named else user_data_path("dataset-mirror")
+
+
+def _environment() -> dict[str, Any]:
+    fields = Settings.model_fields
+    for variable in os.environ:
+        name = variable.removeprefix(ENV_PREFIX)
+        if variable.startswith(ENV_PREFIX) and name.lower() not in fields and variable != CONFIG_VARIABLE:
+            raise UsageError(f"The environment has {variable}, but there is no such setting.", _did_you_mean(name.lower()))
+    try:
+        return EnvSettingsSource(Settings)()
+    except SettingsError as error:
+        match = re.search(r'field "(\w+)"', str(error))
+        key = match[1] if match else "?"
+        variable = ENV_PREFIX + key.upper()
+        value = os.environ.get(variable, "")
+        shown = HIDDEN if key == "origins" and "{" in value else repr(value)
+        example = _example(key, as_json=True)
+        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"Right would be: {variable}='{example}'.") from None
+
+
+def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise UsageError(f"The configuration file {file} does not exist.", "Check --config, or leave it out.") from None
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"The configuration file {file} cannot be read: {error}.", "Check its permissions.") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{file} is not valid TOML: {error}.", "Mend that line.") from None
+
+
+def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, object]]]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+    key = str(first["loc"][0]) if first["loc"] else "?"
+    where = next((place for place, layer in layers if key in layer), "{key}")
+    place = where.replace("{key}", key).replace("{KEY}", key.upper())
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
+    inside = "".join(f".{part}" for part in first["loc"][1:])
+    if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
+        raise UsageError(f"In {place}{inside}: there is no such key.", f"Right would be, for example: {key} = {_example(key)}.")
+    shown = _shown(key, first["loc"], first["input"])
+    message = str(first["msg"]).removeprefix("Value error, ")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"Right would be, for example: {key} = {_example(key)}.")
+
+
+def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
+    """A wrong value in an error; never a secret."""
+    if key == "token" or "headers" in way:
+        return HIDDEN
+    shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
+    return repr(shown)[:120]
+
+
+def _example(key: str, *, as_json: bool = False) -> str:
+    field = Settings.model_fields.get(key)
+    example = field.examples[0] if field and field.examples else "…"
+    return json.dumps(example, ensure_ascii=False) if as_json else _as_toml(example)
+
+
+def _as_toml(value: object) -> str:
+    """The value as mirror.toml has it: TOML writes strings, numbers and lists as JSON does, but tables in its own way."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(name)} = {_as_toml(inner)}" for name, inner in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_as_toml(inner) for inner in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _did_you_mean(key: str) -> str:
+    near = get_close_matches(key, Settings.model_fields, n=1)
+    return f"Did you mean {near[0]}?" if near else f"Settings are: {', '.join(Settings.model_fields)}."

@@ -1,0 +1,98 @@
+"""What changes the mirror. Who may was decided in the gateway, before any body was read."""
+
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+
+from dataset_mirror.airgap.preflight.presence import put_on_list
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.mirror import Mirror, Progress
+from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.serve.client import client_address
+from dataset_mirror.status.models import (
+    Collection,
+    CollectRequest,
+    FetchProgress,
+    FetchRequest,
+    GarbageItem,
+    Health,
+    ProblemFacts,
+    Removal,
+    RemovedArchive,
+    Selection,
+    VerifyProgress,
+    VerifyRequest,
+    WantAnswer,
+    WantRequest,
+)
+from dataset_mirror.upkeep.garbage import collect, find_garbage
+from dataset_mirror.upkeep.stored import remove, select_stored
+from dataset_mirror.upkeep.verify import Verified, verify
+
+LINES = "application/x-ndjson"
+
+
+def api(mirror: Mirror) -> APIRouter:
+    """The routes below /api/."""
+    router = APIRouter(prefix="/api", tags=["change the mirror"])
+
+    @router.post("/fetch", responses={200: {"content": {LINES: {"schema": FetchProgress.model_json_schema()}}}})
+    async def fetch(wanted: FetchRequest) -> StreamingResponse:
+        """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
+        archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
+        return StreamingResponse(_fetch_lines(mirror.fetch(archives)), media_type=LINES)
+
+    @router.post("/want")
+    async def want(wanted: WantRequest, request: Request) -> WantAnswer:
+        """Puts archives on the wanted list, which is carried out of an air gap. What is there, or no origin lists, is left out."""
+        address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
+        asked_by = str(address) if address else None
+        listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))
+        return WantAnswer(wanted=listed)
+
+    @router.post("/rm")
+    async def rm(wanted: Selection) -> Removal:
+        """Removes stored archives, older versions too. Whoever reads one gets it to its end."""
+        removed = [RemovedArchive(**asdict(one)) for one in await remove(mirror, wanted.archives)]
+        return Removal(removed=removed, freed=sum(one.freed for one in removed))
+
+    @router.post("/verify", responses={200: {"content": {LINES: {"schema": VerifyProgress.model_json_schema()}}}})
+    async def verification(wanted: VerifyRequest) -> StreamingResponse:
+        """Re-hashes stored archives; a damaged one is put into quarantine and fetched again. The answer is a stream of lines."""
+        if wanted.archives:  # a wrong name is to be a 400, not the end of a stream
+            await mirror.store.in_worker(lambda: select_stored(mirror.store.index, mirror.origins, wanted.archives))
+        return StreamingResponse(_verify_lines(verify(mirror, wanted.archives)), media_type=LINES)
+
+    @router.post("/gc")
+    async def gc(how: CollectRequest) -> Collection:
+        """Removes what nobody needs: older versions, orphans, leftovers, quarantined blobs, and what is over the limits."""
+        garbage = await find_garbage(mirror, last_copies=how.last_copies)
+        freed = 0 if how.dry_run else await collect(mirror, garbage)
+        items = [GarbageItem(kind=one.kind, what=one.what, size=one.size) for one in garbage]
+        return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0))
+
+    @router.post("/reload")
+    async def reload() -> Health:
+        """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
+        mirror.reload()
+        return Health(status="reloaded")
+
+    return router
+
+
+async def _fetch_lines(progress: AsyncIterator[Progress]) -> AsyncIterator[str]:
+    async for step in progress:
+        line = FetchProgress(url=step.url, state=step.state, received=step.received, total=step.total, error=_facts(step.error))
+        yield line.model_dump_json(exclude_none=True) + "\n"
+
+
+async def _verify_lines(progress: AsyncIterator[Verified]) -> AsyncIterator[str]:
+    async for step in progress:
+        line = VerifyProgress(url=step.url, state=step.state, checked=step.checked, total=step.total, error=_facts(step.error))
+        yield line.model_dump_json(exclude_none=True) + "\n"
+
+
+def _facts(error: MirrorError | None) -> ProblemFacts | None:
+    return ProblemFacts(status=error.status, detail=error.detail, mend=error.mend) if error else None

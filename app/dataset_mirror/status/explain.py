@@ -1,0 +1,81 @@
+"""What the mirror would do with a request for an archive, and why, in sentences."""
+
+from datetime import UTC, datetime
+
+from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.routing import Target, find_archive
+from dataset_mirror.status.models import Explanation
+from dataset_mirror.status.wording import duration
+from dataset_mirror.store.record import Record
+
+
+def explain(mirror: Mirror, url: str) -> Explanation:
+    """The outcome of a GET of `url`: an archive's, a path of this mirror, or a catalog's name. BadRequest if it is none of them."""
+    try:
+        archive = _archive(mirror, url)
+        origin = mirror.origins.of(archive)
+    except BadRequest:
+        raise
+    except MirrorError as error:
+        return Explanation(url=url, outcome="refusal", why=[error.detail], mend=error.mend, status=error.status, at=[], asked=[])
+    known = origin.url_of(archive)
+    at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive) else [])]
+    asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
+    if record := mirror.store.find(archive):
+        return Explanation(url=known, outcome="hit", why=_stored(mirror, record), mend="", status=200, at=at, asked=asked)
+    if (no := mirror.refusal(archive)) is not None:
+        return Explanation(url=known, outcome="refusal", why=[no.detail], mend=no.mend, status=no.status, at=at, asked=asked)
+    return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), mend="", status=200, at=at, asked=asked)
+
+
+def _archive(mirror: Mirror, url: str) -> ArchiveId:
+    if named := mirror.origins.named(url):
+        return named[0].archive
+    if not url.startswith("/"):
+        return parse_url(url)
+    path, _, query = url.partition("?")
+    archive = find_archive(Target(path.encode(), query.encode()), mirror.origins, own_port=0)
+    if archive is None:
+        raise NoSuchPage(f"{path} is a page of the mirror itself, not an archive.", "Ask for it as it is.")
+    return archive
+
+
+def _has_bare_form(mirror: Mirror, archive: ArchiveId) -> bool:
+    try:
+        return find_archive(Target(archive.path.encode(), archive.query.encode()), mirror.origins, own_port=0) == archive
+    except MirrorError:
+        return False
+
+
+def _stored(mirror: Mirror, record: Record) -> list[str]:
+    why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched, UTC):%Y-%m-%d %H:%M} UTC."]
+    if record.source == "adopted":
+        why.append("Somebody brought it as a file; no digest is known that proves it.")
+    ttl = mirror.ttl(record)
+    if ttl is None:
+        why.append("Its digest is the catalog's, so its origin is never asked about it again.")
+    elif ttl < 0 and mirror.settings.offline:
+        why.append("Its origin would be asked whether it changed, but the mirror is offline.")
+    elif ttl < 0:
+        why.append("It is served at once; meanwhile its origin is asked whether it changed.")
+    else:
+        lasting = duration(ttl).replace("\N{NO-BREAK SPACE}", " ")
+        why.append(f"Its origin is asked whether it changed when {lasting} more have passed.")
+    return why
+
+
+def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
+    if fill := mirror.flights.get(archive):
+        total = f" of {fill.total:,}" if fill.total is not None else ""
+        return [f"It is being fetched: {fill.received:,}{total} bytes are there, and a client gets them at once."]
+    why = ["It is not stored; the first request fetches it, and gets its bytes as they arrive."]
+    entry = mirror.origins.expected(archive)
+    if entry and entry.has_digest:
+        why.append(f"The catalog knows its digest ({(*entry.sha256, *entry.md5)[0][:8]}…): other bytes are refused.")
+    else:
+        why.append("The catalog has no digest of it: what the origin sends is believed.")
+    if entry and entry.size and (missing := mirror.store.space.missing(entry.size)):
+        why.append(f"{missing:,} bytes must go before it has room.")
+    return why

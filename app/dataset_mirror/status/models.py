@@ -1,0 +1,318 @@
+"""Models of the API's answers. Sizes are bytes, times are ISO 8601 in UTC."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, PlainSerializer
+
+from dataset_mirror.store.record import DigestSource
+
+Bytes = Annotated[int, Field(ge=0, description="bytes")]
+Time = Annotated[
+    float,
+    PlainSerializer(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"), str),
+    Field(examples=["2026-05-01T12:00:00+00:00"]),
+]
+_CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+
+
+class FillStatus(BaseModel):
+    """A download under way."""
+
+    url: str = Field(examples=[_CIFAR10])
+    received: Bytes = Field(examples=[58720256])
+    total: Bytes | None = Field(description="bytes of the whole; null until the origin told", examples=[170498071])
+    rate: float = Field(description="bytes per second, of the last seconds", examples=[11800000.0])
+    eta: float | None = Field(description="seconds until it is whole at this rate; null if nobody can tell", examples=[9.5])
+    readers: int = Field(description="clients that follow it", examples=[3])
+    began: Time
+    waiting: bool = Field(description="whether it waits for a free place", examples=[False])
+
+
+class FailureStatus(BaseModel):
+    """A download that failed, why, and what to do."""
+
+    at: Time
+    url: str
+    status: int = Field(description="the HTTP status that its clients got", examples=[502])
+    detail: str
+    mend: str
+
+
+class UpstreamStatus(BaseModel):
+    """How one upstream has been doing."""
+
+    place: str = Field(description="scheme and authority", examples=["https://storage.googleapis.com"])
+    failures: int = Field(description="in a row; 0 if its last answer was well", examples=[0])
+    resting: bool = Field(description="whether it is left alone for a while, so that others are asked first", examples=[False])
+    last_error: str | None = None
+    failed_at: Time | None = None
+
+
+class StoreStatus(BaseModel):
+    """What the archives take of the disk, and what they may."""
+
+    path: str = Field(description="the data folder", examples=["/srv/mirror"])
+    file_system: str = Field(examples=["ext4"])
+    blob_bytes: Bytes = Field(description="bytes of all blobs, older versions included; equal bytes are kept once", examples=[198000000])
+    promised: Bytes = Field(description="bytes that downloads under way will still write", examples=[111772917])
+    free: Bytes = Field(description="bytes that the disk has free", examples=[83000000000])
+    min_free: Bytes = Field(description="bytes of them that are to stay free", examples=[1000000000])
+    max_size: Bytes | None = Field(description="bytes that all archives may take together; null without a limit", examples=[500000000000])
+
+
+class DoorsStatus(BaseModel):
+    """What went past the archives, since the start."""
+
+    tunnels: int = Field(description="tunnels to public hosts that are open", examples=[2])
+    tunnelled: int = Field(description="tunnels that were opened", examples=[31])
+    refused: int = Field(description="CONNECT requests that were refused", examples=[0])
+    relayed: int = Field(description="requests for other paths of the origins' hosts", examples=[5])
+
+
+class Status(BaseModel):
+    """The mirror in one look."""
+
+    version: str = Field(examples=["0.1.0"])
+    uptime: float = Field(description="seconds", examples=[3600.5])
+    offline: bool
+    archives: int = Field(description="archives that are kept", examples=[12])
+    archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
+    wanted: int = Field(description="archives that were asked for and could not be fetched", examples=[0])
+    store: StoreStatus
+    fills: list[FillStatus]
+    failures: list[FailureStatus] = Field(description="the latest first")
+    upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
+    doors: DoorsStatus
+    hits: int = Field(description="requests answered from the store", examples=[2210])
+    misses: int = Field(description="requests that had to wait for an origin", examples=[14])
+    bytes_served: Bytes
+    bytes_fetched: Bytes
+    bytes_saved: Bytes = Field(description="bytes that the origins did not have to send again")
+
+
+State = Literal["verified", "computed", "adopted", "changed"]
+_STATES = (
+    "verified: the catalog's digest; computed: as the origin sent it; adopted: as somebody brought it; changed: older bytes are kept, too"
+)
+
+
+class ArchiveSummary(BaseModel):
+    """One archive in a list."""
+
+    url: str = Field(examples=[_CIFAR10])
+    name: str = Field(description="the catalog's name; empty if it has none", examples=["keras/cifar10"])
+    origin: str = Field(examples=["www.cs.toronto.edu"])
+    size: Bytes = Field(examples=[170498071])
+    sha256: str = Field(examples=[_SHA256])
+    state: State = Field(description=_STATES)
+    fetched: Time
+    used: Time = Field(description="the last request")
+    hits: int = Field(description="requests answered from the store", examples=[12])
+
+
+class ArchivePage(BaseModel):
+    """A part of a list."""
+
+    archives: list[ArchiveSummary]
+    next: str | None = Field(description="the cursor of what follows, for `after`; null at the end", examples=["WyJkYXRhIl0"])
+
+
+class WantedArchive(BaseModel):
+    """An archive that was asked for while it could not be fetched."""
+
+    url: str = Field(examples=[_CIFAR10])
+    name: str = Field(description="the catalog's name; empty if it has none", examples=["keras/cifar10"])
+    count: int = Field(description="how often it was asked for in vain", examples=[3])
+    first: Time = Field(description="the first time")
+    last: Time = Field(description="the last time")
+    asked_by: str | None = Field(description="the address that asked last; null if it is not known", examples=["192.0.2.7"])
+
+
+class WantedArchivePage(BaseModel):
+    """A part of the wanted list, what was asked for last first."""
+
+    wanted: list[WantedArchive]
+    next: str | None = Field(description="the cursor of what follows, for `after`; null at the end", examples=["WzEuMCwgMV0"])
+
+
+class VersionStatus(BaseModel):
+    """Bytes that an archive has, or had."""
+
+    sha256: str = Field(examples=[_SHA256])
+    size: Bytes = Field(examples=[170498071])
+    digest_from: DigestSource = Field(
+        description="catalog: it matched the catalog's; computed: of what the origin sent; adopted: of what somebody brought"
+    )
+    fetched: Time
+    checked: Time = Field(description="when the origin last confirmed these bytes")
+    current: bool = Field(description="whether these are served")
+
+
+class ArchiveDetail(ArchiveSummary):
+    """All that is known of an archive."""
+
+    etag: str = Field(description="as clients get it", examples=['"a2f1-4b"'])
+    last_modified: str | None = Field(examples=["Thu, 04 Jun 2009 17:33:52 GMT"])
+    md5: str | None = None
+    digest_from: DigestSource
+    expected: list[str] = Field(description="the catalog's digests; any of them will do", examples=[[_SHA256]])
+    checked: Time
+    age: float = Field(description="seconds since the origin confirmed it", examples=[3600.0])
+    ttl: float | None = Field(description="seconds until it is checked again; negative: overdue; null: never", examples=[82800.0])
+    private: bool = Field(description="whether it was fetched with credentials, and only the origin's readers get it")
+    at: str = Field(description="its path at this mirror", examples=["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"])
+    versions: list[VersionStatus] = Field(description="the latest first; older ones stay until gc")
+
+
+class DatasetArchive(BaseModel):
+    """One archive of a dataset of the catalog."""
+
+    url: str = Field(examples=[_CIFAR10])
+    state: Literal["verified", "computed", "adopted", "changed", "fetching", "missing"] = Field(description=_STATES)
+    size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
+
+
+class DatasetStatus(BaseModel):
+    """A named dataset: which of its archives are there."""
+
+    name: str = Field(examples=["keras/cifar10"])
+    complete: bool = Field(description="whether all of its archives are there")
+    verified: bool = Field(description="whether they are, and all have the catalog's digests")
+    size: Bytes = Field(description="bytes of its archives, as far as they are known", examples=[170498071])
+    archives: list[DatasetArchive]
+
+
+class Catalog(BaseModel):
+    """Everything that this mirror knows by name."""
+
+    datasets: list[DatasetStatus]
+
+
+class Explanation(BaseModel):
+    """What the mirror does when it is asked for an archive, and why."""
+
+    url: str = Field(examples=[_CIFAR10])
+    outcome: Literal["hit", "miss", "refusal"] = Field(description="from the store; from the origin; not at all")
+    why: list[str] = Field(examples=[["It is stored: 170,498,071 bytes, fetched 2026-05-01.", "Its digest is the catalog's."]])
+    mend: str = Field(description="what to do about a refusal", examples=[""])
+    status: int = Field(description="the HTTP status of a GET, if its origin plays its part", examples=[200])
+    at: list[str] = Field(
+        description="paths at this mirror that lead to it", examples=[["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]]
+    )
+    asked: list[str] = Field(description="URLs that are asked for it, in order", examples=[[_CIFAR10]])
+
+
+class CheckedArchive(BaseModel):
+    """What this mirror has of one URL."""
+
+    url: str = Field(description="as it was asked for", examples=[_CIFAR10])
+    listed: bool = Field(description="whether an origin lists it", examples=[True])
+    leads: bool = Field(description="whether it is not listed, but the beginning of what is", examples=[False])
+    present: bool = Field(examples=[True])
+    verified: bool = Field(description="whether it has the catalog's digest", examples=[True])
+    fetching: bool = Field(description="whether it is on its way", examples=[False])
+    size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
+
+
+class Checked(BaseModel):
+    """What this mirror has of several URLs, and whether it could fetch what it lacks."""
+
+    archives: list[CheckedArchive]
+    offline: bool
+
+
+class Health(BaseModel):
+    status: str = Field(examples=["ok"])
+
+
+class FetchRequest(BaseModel):
+    """What to fetch: catalog names, globs of them, or URLs."""
+
+    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["keras/mnist", "keras/applications/resnet*"]])
+
+
+class WantRequest(BaseModel):
+    """What to put on the wanted list: URLs of archives that an origin lists."""
+
+    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[[_CIFAR10]])
+
+
+class WantAnswer(BaseModel):
+    """What is on the wanted list now; archives that are there are not."""
+
+    wanted: list[str] = Field(examples=[[_CIFAR10]])
+
+
+class Selection(BaseModel):
+    """Stored archives: catalog names, URLs, or globs of either."""
+
+    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["keras/mnist", "https://data.example.org/sets/*"]])
+
+
+class VerifyRequest(BaseModel):
+    """Stored archives as for rm; all if none is named."""
+
+    archives: list[str] = Field([], max_length=10_000, examples=[["keras/*"]])
+
+
+class VerifyProgress(BaseModel):
+    """One line of the answer to a verification: how far one archive is."""
+
+    url: str = Field(examples=[_CIFAR10])
+    state: Literal["checking", "good", "damaged", "lost", "fetching", "fetched", "failed"]
+    checked: Bytes = 0
+    total: Bytes = 0
+    error: "ProblemFacts | None" = None
+
+
+class RemovedArchive(BaseModel):
+    url: str = Field(examples=[_CIFAR10])
+    freed: Bytes = Field(description="0 if other archives share its bytes", examples=[170498071])
+
+
+class Removal(BaseModel):
+    """What was removed."""
+
+    removed: list[RemovedArchive]
+    freed: Bytes
+
+
+class CollectRequest(BaseModel):
+    """How garbage is collected."""
+
+    dry_run: bool = Field(False, description="only tell what would go")
+    last_copies: bool = Field(False, description="for the limits, remove even archives that no origin confirms to have")
+
+
+class GarbageItem(BaseModel):
+    kind: Literal["old version", "orphan", "leftover", "quarantined", "over the limit"]
+    what: str = Field(examples=["https://data.example.org/sets/a.zip (9f86d081)"])
+    size: Bytes
+
+
+class Collection(BaseModel):
+    """What went, or would go."""
+
+    garbage: list[GarbageItem]
+    freed: Bytes = Field(description="bytes that are free now; 0 in a dry run")
+    missing: Bytes = Field(description="bytes that are still over max_size or min_free")
+
+
+class ProblemFacts(BaseModel):
+    """Why one archive failed."""
+
+    status: int
+    detail: str
+    mend: str
+
+
+class FetchProgress(BaseModel):
+    """One line of the answer to a fetch: how far one archive is."""
+
+    url: str
+    state: str = Field(description="waiting, fetching, present, fetched or failed", examples=["fetching"])
+    received: Bytes = 0
+    total: Bytes | None = None
+    error: ProblemFacts | None = None

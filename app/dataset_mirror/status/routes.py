@@ -1,0 +1,206 @@
+"""Pages and API as a FastAPI app. Who may use /api/ was decided in the gateway, before any body was read."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import Lifespan
+
+from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.serve.access import check_may_read
+from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.serve.ca import Authority
+from dataset_mirror.serve.head import problem
+from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
+from dataset_mirror.status.api import api
+from dataset_mirror.status.explain import explain
+from dataset_mirror.status.metrics import metrics
+from dataset_mirror.status.models import (
+    ArchiveDetail,
+    ArchivePage,
+    Catalog,
+    Checked,
+    Explanation,
+    FillStatus,
+    Health,
+    State,
+    Status,
+    WantedArchivePage,
+)
+from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
+from dataset_mirror.store import listing
+from dataset_mirror.store.listing import Order
+
+ArchiveUrl = Annotated[
+    str,
+    Query(description="the archive's URL", max_length=8192, examples=["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]),
+]
+
+
+def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> FastAPI:
+    """The app behind the gateway; `lifespan` starts and stops the mirror."""
+    summary = "Dataset archives, fetched once, verified, kept."
+    app = FastAPI(
+        title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan, docs_url=None, redoc_url=None
+    )
+    app.include_router(front.router(mirror))
+    app.include_router(docs.router())
+    app.include_router(assets.router())
+    app.include_router(keras_home.router(mirror))
+    for part in (_overview, _archives, _health, _checksums):
+        app.include_router(part(mirror))
+    app.include_router(trust.router(authority))
+    app.include_router(setup.router(mirror, authority))
+    app.include_router(api(mirror))
+    app.include_router(metrics(mirror))
+    app.add_exception_handler(MirrorError, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_problem)
+    return app
+
+
+def _overview(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
+
+    @router.get("/status")
+    async def status() -> Status:
+        """The mirror in one look."""
+        return await status_of(mirror)
+
+    @router.get("/status/fills")
+    async def fills() -> list[FillStatus]:
+        """The downloads under way."""
+        return fills_of(mirror)
+
+    @router.get("/status/catalog")
+    async def catalog() -> Catalog:
+        """Per named dataset: is it complete, is it verified, how large is it?"""
+        return await catalog_of(mirror)
+
+    return router
+
+
+def _archives(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
+
+    @router.get("/status/archives")
+    async def archives(
+        sort: Annotated[Order, Query(description="what they are sorted by")] = "name",
+        descending: Annotated[bool, Query(description="the largest or latest first")] = False,
+        origin: Annotated[str | None, Query(description="only of this host", examples=["storage.googleapis.com"])] = None,
+        state: Annotated[State | None, Query(description="only in this state")] = None,
+        prefix: Annotated[str, Query(description="only where HOST/PATH begins like this; sorted by name", max_length=8192)] = "",
+        limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
+        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> ArchivePage:
+        """What is stored, page by page."""
+        return await archives_of(mirror, listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after))
+
+    @router.get("/status/wanted")
+    async def wanted(
+        limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
+        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> WantedArchivePage:
+        """What was asked for and could not be fetched, page by page; what was asked for last first."""
+        return await wanted_of(mirror, limit, after)
+
+    @router.get("/status/archive")
+    async def archive(url: ArchiveUrl) -> ArchiveDetail:
+        """All about one stored archive: digest, validators, age, history."""
+        return await archive_of(mirror, parse_url(url))
+
+    @router.get("/status/explain")
+    async def explanation(url: ArchiveUrl) -> Explanation:
+        """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
+        return explain(mirror, url)
+
+    @router.get("/status/check")
+    async def check(
+        url: Annotated[
+            list[str],
+            Query(
+                description="URLs of archives; several of them",
+                min_length=1,
+                max_length=1000,
+                examples=[["https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]],
+            ),
+        ],
+    ) -> Checked:
+        """What of these archives is there. Nothing is fetched."""
+        return await checked(mirror, url)
+
+    return router
+
+
+def _health(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
+
+    @router.get("/healthz")
+    async def healthz() -> Health:
+        """Whether the process answers."""
+        return Health(status="ok")
+
+    @router.get("/readyz")
+    async def readyz() -> Health:
+        """Whether archives can be served: the index answers."""
+        await mirror.store.in_worker(mirror.store.index.counters)
+        return Health(status="ready")
+
+    return router
+
+
+def _checksums(mirror: Mirror) -> APIRouter:
+    router = APIRouter(tags=["status"])
+
+    @router.get("/sha256/{archive:path}", response_class=PlainTextResponse)
+    async def sha256(request: Request) -> PlainTextResponse:
+        """The digest of `/sha256/<host>/<path>`, as `sha256sum -c` reads it."""
+        raw = request.scope["raw_path"].removeprefix(b"/sha256/").decode("latin-1")
+        query = request.url.query
+        archive = parse_url("https://" + raw + (f"?{query}" if query else ""))
+        restricted = _admit(mirror, request, archive)
+        return PlainTextResponse(checksum_line(mirror, archive), headers={"cache-control": "private"} if restricted else None)
+
+    return router
+
+
+def _admit(mirror: Mirror, request: Request, archive: ArchiveId) -> bool:
+    """Whether not everybody may know an archive's digest; Forbidden if this client may not."""
+    record = mirror.store.find(archive)
+    asked, trusted = Asked.of(request.scope), mirror.settings.forwarded_allow_ips
+    return check_may_read(asked, mirror.origins.of(archive), trusted, private=record is not None and record.private)
+
+
+def checksum_line(mirror: Mirror, archive: ArchiveId) -> str:
+    """`<hex>  <name>`: of the stored bytes, else as the catalog knows it; NoSuchPage if neither does."""
+    record = mirror.store.find(archive)
+    expected = mirror.origins.expected(archive)
+    known = record.sha256 if record else next(iter(expected.sha256 if expected else ()), None)
+    if known is None:
+        raise NoSuchPage(f"The SHA-256 of {archive} is not known.", "Fetch the archive first.")
+    return f"{known}  {archive.name}\n"
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, MirrorError)
+    status, fields, body = problem(error)
+    return Response(body, status, {name.decode(): value.decode("latin-1") for name, value in fields})
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return await _problem(request, BadRequest(f"{where}: {first['msg']}.", "See /docs for what it should be."))
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    shown = NoSuchPage(f"{request.method} {request.url.path}: {error.detail}.", "See /docs for what there is.", headers=error.headers)
+    shown.status = error.status_code
+    return await _problem(request, shown)

@@ -1,0 +1,50 @@
+"""What a client has to trust, for TLS that the mirror answers itself. The key is never served."""
+
+import ssl
+from pathlib import Path
+
+from fastapi import APIRouter
+from fastapi.responses import Response
+
+from dataset_mirror.serve.ca import Authority
+
+PEM = "application/x-pem-file"
+_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+class PemFile(Response):
+    """Certificates in PEM."""
+
+    media_type = PEM
+
+
+def router(authority: Authority) -> APIRouter:
+    """The routes of the certificate authority."""
+    router = APIRouter(tags=["trust"])
+
+    @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    def ca() -> PemFile:
+        """The mirror's certificate authority, which is good for the origins' hosts only."""
+        return _pem(authority.pem)
+
+    @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    def bundle() -> PemFile:
+        """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
+        return _pem(system_authorities() + authority.pem)
+
+    return router
+
+
+def _pem(content: bytes) -> PemFile:
+    return PemFile(content, headers={"Cache-Control": "no-store"})
+
+
+def system_authorities() -> bytes:
+    """The authorities that this machine trusts, in PEM; nothing if it keeps them in no file."""
+    default = ssl.get_default_verify_paths().cafile
+    for place in (*_PLACES, *([default] if default else [])):
+        try:
+            return Path(place).read_bytes().rstrip() + b"\n"
+        except OSError:
+            continue
+    return b""

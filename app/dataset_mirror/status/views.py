@@ -1,0 +1,210 @@
+"""What the mirror knows, as models."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import version
+
+from dataset_mirror.airgap.preflight.presence import presence
+from dataset_mirror.airgap.wanted import Wish, wishes
+from dataset_mirror.errors import NoSuchPage
+from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.status.models import (
+    ArchiveDetail,
+    ArchivePage,
+    ArchiveSummary,
+    Catalog,
+    Checked,
+    CheckedArchive,
+    DatasetArchive,
+    DatasetStatus,
+    DoorsStatus,
+    FailureStatus,
+    FillStatus,
+    Status,
+    StoreStatus,
+    UpstreamStatus,
+    VersionStatus,
+    WantedArchive,
+    WantedArchivePage,
+)
+from dataset_mirror.store.folder import file_system
+from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.record import Record
+
+
+async def status_of(mirror: Mirror) -> Status:
+    """The mirror in one look."""
+    totals = await mirror.store.in_worker(mirror.store.index.counters)
+    totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
+    return Status(
+        version=version("dataset-mirror"),
+        uptime=time.time() - mirror.began,
+        offline=mirror.settings.offline,
+        archives=totals.get("archives", 0),
+        archive_bytes=totals.get("archive_bytes", 0),
+        wanted=await mirror.store.in_worker(mirror.store.index.number_wanted),
+        store=_store(mirror),
+        fills=fills_of(mirror),
+        failures=_failures(mirror),
+        upstreams=_upstreams(mirror),
+        doors=DoorsStatus(**asdict(mirror.traffic.doors)),
+        hits=totals["hits"],
+        misses=totals["misses"],
+        bytes_served=totals["served"],
+        bytes_fetched=totals["fetched"],
+        bytes_saved=max(0, totals["served"] - totals["fetched"]),
+    )
+
+
+def _store(mirror: Mirror) -> StoreStatus:
+    space, root = mirror.store.space, mirror.store.folder.root
+    return StoreStatus(
+        path=str(root),
+        file_system=file_system(root),
+        blob_bytes=space.kept,
+        promised=space.promised,
+        free=space.free,
+        min_free=space.min_free,
+        max_size=space.max_size,
+    )
+
+
+def fills_of(mirror: Mirror) -> list[FillStatus]:
+    """The downloads under way."""
+    return [_fill(fill) for fill in mirror.flights]
+
+
+def _fill(fill: Fill) -> FillStatus:
+    rate = fill.pace.rate()
+    left = fill.total - fill.received if fill.total is not None else None
+    return FillStatus(
+        url=fill.job.url,
+        received=fill.received,
+        total=fill.total,
+        rate=rate,
+        eta=left / rate if left is not None and rate > 0 else None,
+        readers=fill.readers,
+        began=fill.began,
+        waiting=not fill.running,
+    )
+
+
+def _failures(mirror: Mirror) -> list[FailureStatus]:
+    return [
+        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, mend=failure.error.mend)
+        for failure in reversed(mirror.flights.failures)
+    ]
+
+
+def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
+    return [
+        UpstreamStatus(
+            place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
+        )
+        for place, health in mirror.upstream.healths.by_place.items()
+    ]
+
+
+async def archives_of(mirror: Mirror, query: Query) -> ArchivePage:
+    """One page of what is stored."""
+    page = await mirror.store.in_worker(lambda: mirror.store.index.page(query))
+    return ArchivePage(archives=[ArchiveSummary(**_summary(mirror, line)) for line in page.archives], next=page.next)
+
+
+async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
+    """One page of the wanted list."""
+    page = await mirror.store.in_worker(lambda: mirror.store.index.wanted(limit, after))
+    return WantedArchivePage(wanted=[_wanted(wish) for wish in wishes(page.wanted, mirror.origins)], next=page.next)
+
+
+def _wanted(wish: Wish) -> WantedArchive:
+    asked = wish.asked
+    return WantedArchive(url=wish.url, name=wish.name, count=asked.count, first=asked.first, last=asked.last, asked_by=asked.asked_by)
+
+
+async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:
+    """All about one stored archive; NoSuchPage if it is not there."""
+    index = mirror.store.index
+    line = await mirror.store.in_worker(lambda: index.listed(archive))
+    if line is None:
+        raise NoSuchPage(f"{archive} is not stored.", "See what a request for it would do: /status/explain?url=…")
+    versions = await mirror.store.in_worker(lambda: index.versions(archive))
+    record, entry = line.record, mirror.origins.expected(archive)
+    age = time.time() - (record.checked or record.fetched)
+    return ArchiveDetail(
+        **_summary(mirror, line),
+        etag=record.etag,
+        last_modified=record.validators.last_modified,
+        md5=record.md5,
+        digest_from=record.source,
+        expected=[*entry.sha256, *entry.md5] if entry else [],
+        checked=record.checked,
+        age=age,
+        ttl=mirror.ttl(record),
+        private=record.private,
+        at=f"/{archive}",
+        versions=[_version(each, current=each.sha256 == record.sha256) for each in versions],
+    )
+
+
+def _summary(mirror: Mirror, line: Listed) -> dict[str, object]:
+    record, entry = line.record, mirror.origins.expected(line.record.archive)
+    return {
+        "url": record.url,
+        "name": entry.name if entry else "",
+        "origin": record.archive.authority,
+        "size": record.size,
+        "sha256": record.sha256,
+        "state": line.state,
+        "fetched": record.fetched,
+        "used": line.used,
+        "hits": line.hits,
+    }
+
+
+def _version(record: Record, *, current: bool) -> VersionStatus:
+    return VersionStatus(
+        sha256=record.sha256,
+        size=record.size,
+        digest_from=record.source,
+        fetched=record.fetched,
+        checked=record.checked or record.fetched,
+        current=current,
+    )
+
+
+async def catalog_of(mirror: Mirror) -> Catalog:
+    """Per named dataset what of it is there."""
+    names = sorted({entry.name for entry in mirror.origins.catalog if entry.name})
+    return await mirror.store.in_worker(lambda: Catalog(datasets=[_dataset(mirror, name) for name in names]))
+
+
+def _dataset(mirror: Mirror, name: str) -> DatasetStatus:
+    archives = []
+    for entry in mirror.origins.named(name):
+        line = mirror.store.index.listed(entry.archive)
+        absent = "fetching" if mirror.flights.get(entry.archive) else "missing"
+        size = line.record.size if line else entry.size
+        archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))
+    states = {archive.state for archive in archives}
+    return DatasetStatus(
+        name=name,
+        complete=not states & {"missing", "fetching"},
+        verified=states == {"verified"},
+        size=sum(archive.size or 0 for archive in archives),
+        archives=archives,
+    )
+
+
+async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
+    """What of these URLs is there, each a point read."""
+    found = await mirror.store.in_worker(lambda: [presence(mirror.store, mirror.origins, url) for url in urls])
+    under_way = {fill.job.archive for fill in mirror.flights}
+    archives = []
+    for one in found:
+        arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
+        archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
+    return Checked(archives=archives, offline=mirror.settings.offline)

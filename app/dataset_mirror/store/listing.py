@@ -1,0 +1,106 @@
+"""Lists of archives, page by page: a cursor marks the place, so that a page costs the same wherever it is."""
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Select, select, tuple_
+
+from dataset_mirror.errors import BadRequest
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.schema import archives
+
+State = Literal["verified", "computed", "adopted", "changed"]
+"""`verified`: the catalog's digest; `computed`: as the origin sent it; `adopted`: as somebody brought it; `changed`: older bytes
+are kept, too."""
+
+Order = Literal["name", "used", "size", "fetched"]
+_END_OF_PREFIX = "\U0010ffff"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which archives, in which order, and where the page begins."""
+
+    order: Order = "name"
+    descending: bool = False
+    origin: str | None = None
+    state: State | None = None
+    prefix: str = ""
+    """Beginning of HOST/PATH; for lists that are ordered by name."""
+    limit: int = 100
+    after: str | None = None
+    """The cursor that the page before gave."""
+
+    def __post_init__(self) -> None:
+        if self.prefix and self.order != "name":
+            raise BadRequest("Only a list that is sorted by name can be filtered by a name's beginning.", "Leave out `prefix` or `sort`.")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of a list: the current bytes, and how the archive was used (`used` in seconds since the epoch)."""
+
+    record: Record
+    state: State
+    used: float
+    hits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list, and the cursor of what follows, if anything does."""
+
+    archives: tuple[Listed, ...]
+    next: str | None
+
+
+def statement(query: Query) -> Select[Any]:
+    """One row more than the page has tells whether another page follows."""
+    order = _order(query)
+    found = select(archives).order_by(*(column.desc() if query.descending else column for column in order)).limit(query.limit + 1)
+    if query.origin is not None:
+        found = found.where(archives.c.origin == query.origin)
+    if query.state is not None:
+        found = found.where(archives.c.state == query.state)
+    if query.prefix:
+        found = found.where(archives.c.key >= query.prefix, archives.c.key < query.prefix + _END_OF_PREFIX)
+    if query.after is not None:
+        place = tuple_(*order)
+        at = tuple_(*place_of(query.after, len(order)))
+        found = found.where(place < at if query.descending else place > at)
+    return found
+
+
+def page_of(query: Query, rows: list[tuple[int, Listed]]) -> Page:
+    """The page that these rows (id, line) of `statement` make."""
+    shown = rows[: query.limit]
+    return Page(tuple(line for _, line in shown), _cursor(query, *shown[-1]) if len(rows) > query.limit else None)
+
+
+def _order(query: Query) -> list[ColumnElement[Any]]:
+    return [archives.c.key] if query.order == "name" else [archives.c[query.order], archives.c.id]
+
+
+def _cursor(query: Query, row_id: int, last: Listed) -> str:
+    values = {"used": last.used, "size": last.record.size, "fetched": last.record.fetched}
+    place = [str(last.record.archive)] if query.order == "name" else [values[query.order], row_id]
+    return cursor_of(place)
+
+
+def cursor_of(place: list[Any]) -> str:
+    """A place in an ordered list, as text for URLs."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode().rstrip("=")
+
+
+def place_of(cursor: str, parts: int) -> list[Any]:
+    """The place of a cursor: a text if it has one part, else numbers. BadRequest if it is none."""
+    try:
+        place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except ValueError:
+        place = None
+    text = parts == 1
+    if not isinstance(place, list) or len(place) != parts or not all(isinstance(part, str if text else int | float) for part in place):
+        raise BadRequest("`after` is not a cursor of this list.", "Take it from `next` of the page before.")
+    return place

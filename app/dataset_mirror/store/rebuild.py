@@ -1,0 +1,211 @@
+"""The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
+
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Table, case, create_engine, delete, func, insert, literal, select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import NullPool
+
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.settings import Settings
+from dataset_mirror.store.blobs import Blobs, sync_folder
+from dataset_mirror.store.folder import DataFolder, FillLock
+from dataset_mirror.store.index import MARKS, values_of
+from dataset_mirror.store.journal import Entry, Removal, entry_of
+from dataset_mirror.store.record import Record, archive_of
+from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+
+_BATCH = 10_000
+(_DONE,) = MARKS
+_CACHE_KIB = 64 * 1024
+_SIDES = ("", "-wal", "-shm")
+"""What a database in WAL mode consists of, behind its name."""
+
+Report = Callable[[int, int], None]
+"""Is told how many bytes of the journal were read, and of how many."""
+
+
+@dataclass(slots=True)
+class Rebuilt:
+    """What came of it."""
+
+    archives: int = 0
+    lines: int = 0
+    torn: int = 0
+    """Lines that nothing can be read from."""
+    lost: list[str] = field(default_factory=list)
+    """Archives, of which some bytes are not there any more, or not all of them: URLs, with the digest."""
+    aside: Path | None = None
+    """Where the database of before was put."""
+
+
+def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
+    """Makes the index anew; nothing is changed if that fails. Hits, last uses and the wanted list begin afresh. Blocks.
+
+    DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
+    harmless: either the database of before is in its place, or none is, and the next start says what to do.
+    """
+    folder = DataFolder(settings.data.absolute())
+    if not folder.exists or not folder.journal.exists():
+        raise DataFolderError(f"There is no {folder.journal}, from which an index could be made.", "Give the mirror's folder: --data DIR.")
+    place = Path(make_url(folder.index_url(settings.database)).database or folder.index)
+    lock = FillLock(folder.lock)
+    fresh = place.with_name(f"{place.name}.new")
+    try:
+        _remove(fresh)
+        found = _made(fresh, folder, report)
+        found.aside = _set_aside(place)
+        fresh.rename(place)
+        sync_folder(place.parent)
+        return found
+    finally:
+        _remove(fresh)
+        lock.release()
+
+
+def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
+    """Nobody knows of the file before it is whole, so that it needs no log, and one fsync at its end."""
+    found = Rebuilt()
+    engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with engine.connect() as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        metadata.create_all(connection)
+        with _indexed_at_the_end(connection, versions):
+            done = _replay(connection, folder.journal, found, report)
+        connection.execute(insert(counters).values(name=_DONE, value=done))
+        _drop_lost(connection, Blobs(folder.blobs), found)
+        with _indexed_at_the_end(connection, archives):
+            _settle(connection)
+        found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
+        connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+        connection.exec_driver_sql("COMMIT")
+    _sync(fresh)
+    return found
+
+
+def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> int:
+    """Every publication and removal, in the order in which they happened; returns how many bytes of the journal that were."""
+    total, done = journal.stat().st_size, 0
+    batch: list[dict[str, Any]] = []
+    for size, entry in _entries(journal):
+        done += size
+        found.lines += 1
+        if isinstance(entry, Record):
+            batch.append(values_of(entry))
+        elif entry is None:
+            found.torn += 1
+        if isinstance(entry, Removal) or len(batch) >= _BATCH:
+            _publish(connection, batch)
+            report(done, total)
+        if isinstance(entry, Removal):
+            _forget(connection, entry)
+    _publish(connection, batch)
+    report(total, total)
+    return done
+
+
+def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
+    """Bytes and meaning of each line."""
+    with journal.open("rb") as file:
+        for line in file:
+            if line.strip():
+                yield len(line), entry_of(line)
+
+
+def _publish(connection: Connection, batch: list[dict[str, Any]]) -> None:
+    """Adds versions as `Writing.publish` does: the facts are those of the later fetching."""
+    if batch:
+        add = upsert(versions)
+        later = add.excluded.fetched >= versions.c.fetched
+        facts: dict[str, Any] = {
+            name: case((later, add.excluded[name]), else_=versions.c[name]) for name in batch[0] if name not in ("key", "sha256")
+        }
+        facts["checked"] = func.max(versions.c.checked, add.excluded.checked)
+        connection.execute(add.on_conflict_do_update(["key", "sha256"], set_=facts), batch)
+        batch.clear()
+
+
+def _forget(connection: Connection, removal: Removal) -> None:
+    which = versions.c.key == str(removal.archive)
+    if removal.sha256 is not None:
+        which &= versions.c.sha256 == removal.sha256
+    connection.execute(delete(versions).where(which))
+
+
+def _drop_lost(connection: Connection, blobs: Blobs, found: Rebuilt) -> None:
+    """Versions whose blob is not there, or has another size: whether its bytes are right is for `verify` to say."""
+    known = connection.execute(select(versions.c.sha256, versions.c.size).distinct()).yield_per(_BATCH)
+    for sha256, size in [(sha256, size) for sha256, size in known if blobs.size(sha256) != size or not blobs.has(sha256)]:
+        which = (versions.c.sha256 == sha256) & (versions.c.size == size)
+        for row in connection.execute(select(versions.c.key, versions.c.scheme).where(which)).all():
+            found.lost.append(f"{row.scheme}://{archive_of(row.key)} ({sha256[:8]})")
+        connection.execute(delete(versions).where(which))
+
+
+def _settle(connection: Connection) -> None:
+    """What is current, and the totals, follow from the versions, as in `Writing.publish`."""
+    facts = [column for column in versions.c if column.name != "id"]
+    by_archive = func.row_number().over(partition_by=versions.c.key, order_by=(versions.c.fetched.desc(), versions.c.sha256))
+    number = func.count().over(partition_by=versions.c.key)
+    ranked = select(*facts, by_archive.label("place"), number.label("number")).subquery()
+    known = ranked.c
+    row = {
+        **{column.name: known[column.name] for column in facts},
+        "origin": func.substr(known.key, 1, func.instr(known.key, "/") - 1),
+        "hits": literal(0),
+        "used": known.fetched,
+        "state": case(
+            (known.number > 1, "changed"), (known.source == "catalog", "verified"), (known.source == "adopted", "adopted"), else_="computed"
+        ),
+    }
+    current = select(*(value.label(name) for name, value in row.items())).where(known.place == 1)
+    connection.execute(insert(archives).from_select(list(row), current))
+    blobs = select(versions.c.sha256, versions.c.size).distinct().subquery()
+    for name, value in (
+        ("archives", select(func.count()).select_from(archives)),
+        ("archive_bytes", select(func.coalesce(func.sum(archives.c.size), 0))),
+        ("blob_bytes", select(func.coalesce(func.sum(blobs.c.size), 0))),
+    ):
+        connection.execute(insert(counters).values(name=name, value=value.scalar_subquery()))
+
+
+@contextmanager
+def _indexed_at_the_end(connection: Connection, table: Table) -> Iterator[None]:
+    """Sorting a million rows once is much faster than putting each into its place."""
+    for index in table.indexes:
+        index.drop(connection)
+    yield
+    for index in table.indexes:
+        index.create(connection)
+
+
+def _sync(file: Path) -> None:
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _set_aside(place: Path) -> Path | None:
+    """Moves a database, with its log, out of the way; nothing of it is deleted."""
+    aside = place.with_name(f"{place.name}.aside-{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}")
+    there = [side for side in _SIDES if Path(f"{place}{side}").exists()]
+    for side in there:
+        Path(f"{place}{side}").rename(f"{aside}{side}")
+    return aside if there else None
+
+
+def _remove(database: Path) -> None:
+    for side in _SIDES:
+        Path(f"{database}{side}").unlink(missing_ok=True)

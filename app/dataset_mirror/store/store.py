@@ -1,0 +1,237 @@
+"""The store: blobs, index, journal and tree, changed together so that a kill at any moment leaves them agreeing."""
+
+import asyncio
+import logging
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import Settings
+from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.folder import DataFolder, FillLock
+from dataset_mirror.store.index import MARKS, Index, Writing
+from dataset_mirror.store.journal import Entry, Journal, Removal
+from dataset_mirror.store.partial import PartialFile, remove_unheld
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.resumable import Leftovers
+from dataset_mirror.store.space import Space
+from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.wanted import Wanted
+
+log = logging.getLogger("dataset_mirror.store")
+T = TypeVar("T")
+(_DONE,) = MARKS
+_INCOMING = "in-"
+
+
+def open_store(settings: Settings) -> "Store":
+    """The store in the data folder that the settings name; DataFolderError if it cannot be used."""
+    return Store(settings.data, min_free=settings.min_free, max_size=settings.max_size, database=settings.database)
+
+
+class Store:
+    """Everything that is kept. Writes, scans and pages run in its one worker thread (`in_worker`)."""
+
+    def __init__(self, root: Path, *, min_free: int = 0, max_size: int | None = None, database: str | None = None) -> None:
+        """Opens or creates the data folder; DataFolderError if it cannot be used."""
+        self.folder = DataFolder(root.absolute())
+        self.folder.prepare()
+        self.journal = Journal(self.folder.journal)
+        self.index = Index(self.folder.index_url(database), new=self.journal.size == 0)
+        self.blobs = Blobs(self.folder.blobs)
+        self.tree = Tree(self.folder.tree)
+        self.leftovers = Leftovers(self.folder.partial)
+        """Fills of former runs that can be gone on with; known from `lock` on."""
+        self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
+        self._worker = ThreadPoolExecutor(1, "store")
+        self._lock: FillLock | None = None
+
+    def lock(self, *, mend: bool = True) -> FillLock:
+        """Becomes the one process that fills this folder, and mends what a killed one left behind."""
+        self._lock = FillLock(self.folder.lock)
+        if mend:
+            with self._writing():
+                pass  # what was cut off is completed
+        self.leftovers.find(clean=mend)
+        return self._lock
+
+    def close(self) -> None:
+        """Ends the worker and gives the lock back; nothing is lost by not calling it."""
+        self._worker.shutdown()
+        self.index.close()
+        if self._lock:
+            self._lock.release()
+
+    async def in_worker(self, work: Callable[[], T]) -> T:
+        """Runs blocking `work` in the store's worker thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+    def find(self, archive: ArchiveId) -> Record | None:
+        return self.index.find(archive)
+
+    def new_partial(self) -> PartialFile:
+        """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""
+        return self._new_file("")
+
+    def _new_file(self, prefix: str) -> PartialFile:
+        for _ in range(3):  # whoever clears the folder just then may take it before it is held
+            with suppress(FileNotFoundError):
+                return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
+        return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
+
+    def publish(self, partial: Path, record: Record) -> Record:
+        """Makes the whole, fsynced file `partial` the bytes of `record`'s archive; returns what is current then. Blocks.
+
+        The order makes a kill at any moment harmless, and several processes may publish at once (a server, `import`, `adopt`):
+        no lock but this transaction is needed. It keeps every other process from unlinking a blob that is about to be needed.
+        The journal's line comes first: if the kill falls between the rename and the COMMIT, the next writer, whoever it is,
+        finds the line without its row, and adds it (`_writing`), so no blob is ever without one. The rename happens even onto
+        an existing blob. Only the COMMIT, with synchronous=FULL, makes the archive visible; the link in `tree/` is made
+        before, since nobody would make it up after a kill.
+        """
+        with self._writing() as writing:
+            self._note(record, writing)
+            self.blobs.put(partial, record.sha256)
+            current = writing.publish(record, used=time.time())
+            self._link(current)
+        return current
+
+    @contextmanager
+    def incoming(self) -> Iterator[PartialFile]:
+        """An empty file for bytes that come from elsewhere than an origin; it is gone at the end if it was not published.
+
+        Nobody clears it meanwhile: needs no fill lock.
+        """
+        partial = self.new_incoming()
+        try:
+            yield partial
+        finally:
+            partial.discard()
+
+    def new_incoming(self) -> PartialFile:
+        """An empty file as `incoming` has it, for who must end it elsewhere."""
+        return self._new_file(_INCOMING)
+
+    def clear_incoming(self) -> int:
+        """Removes what killed imports left behind; returns the bytes that were freed. Blocks."""
+        return sum(remove_unheld(path) for path in self.folder.partial.glob(f"{_INCOMING}*"))
+
+    def also(self, record: Record) -> Record | None:
+        """Makes bytes that are kept those of `record`'s archive, too; returns what is current then, None if they are not kept. Blocks."""
+        with self._writing() as writing:
+            if not self.blobs.has(record.sha256):
+                return None
+            self._note(record, writing)
+            current = writing.publish(record, used=time.time())
+            self._link(current)
+        return current
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writing]:
+        """A write transaction that first completes what a killed process began.
+
+        Journal and index agree on how far the journal is done: `journal_bytes`, set in the transaction whose row belongs to
+        the line. What is longer was cut off. Each writer looks before it appends; were it left to the next start, which sees
+        only the end, the lines of other processes would be in front of it.
+        """
+        with self.index.transaction() as writing:
+            if (size := self.journal.size) != (done := writing.marked(_DONE)):
+                for entry in self._cut_off(done):
+                    self._complete(entry, writing)
+                writing.mark(_DONE, size)
+            yield writing
+
+    def _cut_off(self, done: int | None) -> Iterable[Entry]:
+        """Lines that may be without their rows. An index that was never marked lacks at most the last one."""
+        if done is not None:
+            return self.journal.since(done)
+        last = self.journal.last()
+        return [last] if last else []
+
+    def _complete(self, entry: Entry, writing: Writing) -> None:
+        if isinstance(entry, Removal):
+            writing.forget(entry.archive, entry.sha256)
+        elif self.blobs.has(entry.sha256):
+            writing.publish(entry, used=time.time())
+        else:
+            return
+        self._show(entry.archive, writing)
+        log.info("Completed what was cut off: %s", entry.to_line())
+
+    def _note(self, entry: Entry, writing: Writing) -> None:
+        """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
+        writing.mark(_DONE, self.journal.append(entry))
+
+    def refresh(self, record: Record) -> Record:
+        """The origin confirmed these bytes at `record.checked`. Blocks."""
+        with self.index.transaction() as writing:
+            writing.refresh(record)
+        return record
+
+    def want(self, misses: Iterable[Wanted]) -> None:
+        """Puts archives on the wanted list, but for those that are there. Blocks."""
+        with self.index.transaction() as writing:
+            writing.want(misses)
+
+    def unwant(self, archives: Iterable[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it. Blocks."""
+        with self.index.transaction() as writing:
+            return writing.unwant(archives)
+
+    def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
+        """Forgets an archive, or one version of it; returns the bytes that this freed. Blocks.
+
+        First the journal and the index, then the blob, and only if nobody needs it at that moment: after a kill in between
+        it is an orphan, which `gc` finds; never is there a row without its blob.
+        """
+        with self._writing() as writing:
+            self._note(Removal(archive, time.time(), sha256), writing)
+            unneeded = writing.forget(archive, sha256)
+            self._show(archive, writing)
+        return sum(self.drop_orphan(digest) for digest in unneeded)
+
+    def drop_orphan(self, sha256: str) -> int:
+        """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
+        with self._writing() as writing:
+            if writing.needs(sha256):
+                return 0
+            size = self.blobs.size(sha256)
+            self.blobs.remove(sha256)
+        return size
+
+    def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+
+        The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
+        and is another file than `inode`, the one that was found damaged, nothing happens.
+        """
+        with self._writing() as writing:
+            if self.blobs.inode(sha256) != inode:
+                return []
+            had = self.index.users_of(sha256)
+            for record in had:
+                self._note(Removal(record.archive, time.time(), sha256), writing)
+                writing.forget(record.archive, sha256)
+                self._show(record.archive, writing)
+            self.blobs.take(sha256, self.folder.quarantine)
+        return had
+
+    def _show(self, archive: ArchiveId, writing: Writing) -> None:
+        """Lets `tree/` say what the index says."""
+        if current := writing.current(archive):
+            self._link(current)
+        else:
+            self.tree.unlink(archive)
+
+    def _link(self, current: Record) -> None:
+        if current.private:  # whoever shares this folder does not ask who reads it
+            self.tree.unlink(current.archive)
+            return
+        if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
+            log.debug("tree/ cannot hold a name for %s", current.url)

@@ -1,0 +1,70 @@
+"""Hits and totals, gathered in memory and written in batches: a request never waits for a write."""
+
+import asyncio
+import time
+from typing import Protocol
+
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.store import Store
+
+
+class Counted(Protocol):
+    """Running totals of a process."""
+
+    hits: int
+    misses: int
+    served: int
+    fetched: int
+
+
+_TOTALS = ("hits", "misses", "served", "fetched")
+
+
+class Usage:
+    """What was asked for since the last flush."""
+
+    def __init__(self, store: Store, traffic: Counted) -> None:
+        self._store, self._traffic = store, traffic
+        self._hits: dict[ArchiveId, tuple[int, float]] = {}
+        self._written = dict.fromkeys(_TOTALS, 0)
+        self._flushing = asyncio.Lock()
+
+    def note(self, archive: ArchiveId) -> None:
+        """Somebody asked for the archive, and gets it."""
+        self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+
+    @property
+    def pending(self) -> dict[str, int]:
+        """What the totals of the index lack yet."""
+        return {name: getattr(self._traffic, name) - written for name, written in self._written.items()}
+
+    async def flush(self) -> None:
+        """Writes what was noted. If that fails it is kept, for the next time; being cancelled does not stop it half-way.
+
+        The worker would go on with a write that was cancelled here, and a second flush would count the same again.
+        """
+        await asyncio.shield(asyncio.create_task(self._flush()))
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            await self._flush_now()
+
+    async def _flush_now(self) -> None:
+        now = {name: getattr(self._traffic, name) for name in _TOTALS}
+        if not self._hits and now == self._written:
+            return
+        hits, self._hits = self._hits, {}
+        try:
+            await self._store.in_worker(lambda: self._write(hits, now))
+        except BaseException:
+            for archive, (count, at) in hits.items():
+                more, later = self._hits.get(archive, (0, at))
+                self._hits[archive] = (count + more, later)
+            raise
+        self._written = now
+
+    def _write(self, hits: dict[ArchiveId, tuple[int, float]], now: dict[str, int]) -> None:
+        with self._store.index.transaction() as writing:
+            writing.use(hits)
+            for name, value in now.items():
+                writing.count(name, value - self._written[name])

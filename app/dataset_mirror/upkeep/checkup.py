@@ -1,0 +1,155 @@
+"""Whether a mirror's surroundings are as they should be: its data folder, its disk, its clock, its upstreams."""
+
+import asyncio
+import stat
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from dataset_mirror.errors import DataFolderError, NotAllowed
+from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.settings import Configuration
+from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, DataFolder, file_system
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
+
+_CLOCK_SECONDS = 300.0
+"""A clock that is further off makes validators and certificates wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fact, and its mend: without one all is well."""
+
+    what: str
+    fact: str
+    mend: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        return not self.mend
+
+
+def check_folder(configuration: Configuration) -> Iterator[Finding]:
+    """The data folder: whose it is, who may write it, what it is on. Nothing is made there but a file without a name."""
+    root = configuration.settings.data.absolute()
+    if not root.is_dir():
+        yield Finding("data folder", f"There is no folder {root}.", "Start once: dataset-mirror serve; or give its folder: --data DIR.")
+        return
+    if not DataFolder(root).exists:
+        yield Finding("data folder", f"{root} is no mirror's.", "Start once: dataset-mirror serve; or give its folder: --data DIR.")
+        return
+    yield _writable(root)
+    yield _permissions(root)
+    yield _file_system(configuration, root)
+
+
+def _writable(root: Path) -> Finding:
+    try:
+        with TemporaryFile(dir=root):
+            return Finding("data folder", f"{root} can be written.")
+    except OSError as error:
+        mend = "Give the mirror's user the right to write there, or free some room."
+        return Finding("data folder", f"{root} cannot be written: {error.strerror}.", mend)
+
+
+def _permissions(root: Path) -> Finding:
+    mode = root.stat().st_mode
+    shown = f"Its permissions are {stat.filemode(mode)[1:]}"
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        return Finding("permissions", f"{shown}: everybody on this machine may change what is served.", f"Run: chmod o-w {root}")
+    return Finding("permissions", f"{shown}.")
+
+
+def _file_system(configuration: Configuration, root: Path) -> Finding:
+    kind = file_system(root)
+    if kind in NETWORK_FILE_SYSTEMS and configuration.settings.database is None:
+        mend = 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.'
+        return Finding("file system", f"It is on {kind}, where the index' database cannot work.", mend)
+    return Finding("file system", f"It is on {kind}.")
+
+
+def check_store(store: Store) -> Iterator[Finding]:
+    """Room, and what the tree leaves out. Blocks for as long as reading the whole index takes."""
+    yield from _room(store)
+    yield _tree(store)
+
+
+def _room(store: Store) -> Iterator[Finding]:
+    space = store.space
+    fact = f"{space.free:,} bytes are free; {space.min_free:,} of them stay so (min_free)."
+    mend = "Look at what could go: dataset-mirror gc --dry-run; or change max_size or min_free."
+    yield Finding("space", fact, mend if space.free <= space.min_free else "")
+    if space.max_size is not None:
+        fact = f"{space.kept:,} of {space.max_size:,} bytes (max_size) are in use."
+        yield Finding("limit", fact, mend if space.kept > space.max_size else "")
+
+
+def _tree(store: Store) -> Finding:
+    hidden = [line.record.url for line in store.index.every(Query(limit=1000)) if not _is_shown(store, line.record)]
+    if not hidden:
+        return Finding("tree", "tree/ has all archives.")
+    mend = "Nothing is lost: the mirror serves them. Copy such archives by their URLs instead of from tree/."
+    return Finding("tree", f"tree/ lacks {len(hidden):,} archives, whose names a file system cannot hold, such as {hidden[0]}.", mend)
+
+
+def _is_shown(store: Store, record: Record) -> bool:
+    return store.tree.shows(record.archive, store.blobs.path(record.sha256))
+
+
+async def check_upstreams(configuration: Configuration) -> AsyncIterator[Finding]:
+    """Whether every upstream answers anything at all, and whether its clock and ours agree."""
+    if configuration.settings.offline:
+        yield Finding("upstreams", "The mirror is offline: none is asked.")
+        return
+    upstream = Upstream(configuration.settings, configuration.origins)
+    try:
+        bases = dict.fromkeys(base for origin in configuration.origins for base in upstream.bases(origin))
+        answers = await asyncio.gather(*(_knock(upstream, base) for base in bases))
+    finally:
+        await upstream.close()
+    for base, answer in zip(bases, answers, strict=True):
+        yield Finding("upstream", answer, _reach(base)) if isinstance(answer, str) else Finding("upstream", f"{base} answers.")
+    yield _clock([answer for answer in answers if isinstance(answer, Reply)])
+
+
+async def _knock(upstream: Upstream, base: str) -> Reply | str:
+    """The answer, or why there is none."""
+    try:
+        return await upstream.knock(base)
+    except Broken as error:
+        return f"{error}."
+    except NotAllowed as error:
+        return str(error)
+
+
+def _reach(base: str) -> str:
+    return f"Try: curl -I {base}/ — behind a proxy set `upstream_proxy`, with a company's authority `ca_file`, in mirror.toml."
+
+
+def _clock(replies: list[Reply]) -> Finding:
+    """Compared with what upstreams say; the middle one counts."""
+    differences = sorted(difference for reply in replies if (difference := _difference(reply)) is not None)
+    if not differences:
+        return Finding("clock", "No upstream told the time; the clock was not compared.")
+    middle = differences[len(differences) // 2]
+    if abs(middle) > _CLOCK_SECONDS:
+        fact = f"This machine's clock is {abs(middle):,.0f} seconds {'ahead' if middle > 0 else 'behind'}."
+        return Finding("clock", fact, "Set it, and keep it right: timedatectl set-ntp true")
+    return Finding("clock", f"The clock is right within {max(1.0, abs(middle)):.0f} s.")
+
+
+def _difference(reply: Reply) -> float | None:
+    try:
+        return time.time() - parsedate_to_datetime(reply.field("date") or "").timestamp()
+    except ValueError:
+        return None
+
+
+def not_there(error: DataFolderError) -> Finding:
+    """A store that cannot be opened."""
+    return Finding("store", error.detail, error.mend or "Look at the data folder.")

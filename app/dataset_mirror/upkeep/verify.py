@@ -1,0 +1,115 @@
+"""Re-hashing what is kept. A damaged blob is put into quarantine, never served again, and fetched anew where that is possible."""
+
+import asyncio
+import hashlib
+import logging
+import os
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.stored import select_stored
+
+log = logging.getLogger("dataset_mirror.store")
+
+_STEP = 1024 * 1024
+
+State = Literal["checking", "good", "damaged", "lost", "fetching", "fetched", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """How far the verification of one archive is; `checked` and `total` in bytes."""
+
+    url: str
+    state: State
+    checked: int = 0
+    total: int = 0
+    error: MirrorError | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether this is the last word on it, if a damaged one is not fetched again."""
+        return self.state in ("good", "fetched", "failed")
+
+
+class Rehash:
+    """One blob as it is read; `done` in bytes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.done = 0
+        self.inode: int | None = None
+        """Which file was read: it may be replaced by a good one meanwhile."""
+        self.stopped = False
+
+    def sha256(self) -> str | None:
+        """In hex; None if the blob is not there. Blocks."""
+        digest = hashlib.sha256()
+        try:
+            with self._path.open("rb", buffering=0) as file:
+                self.inode = os.fstat(file.fileno()).st_ino
+                while not self.stopped and (data := file.read(_STEP)):
+                    digest.update(data)
+                    self.done += len(data)
+        except FileNotFoundError:
+            return None
+        except OSError:  # the disk cannot read it: as damaged as can be
+            return ""
+        return digest.hexdigest()
+
+
+async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2) -> AsyncIterator[Verified]:
+    """Verifies stored archives (all, if none is named) and tells how far it is; each ends good, fetched or failed.
+
+    UsageError if a name means none.
+    """
+    store, names = mirror.store, list(wanted)
+    index = store.index
+    lines = iter(await store.in_worker(lambda: select_stored(index, mirror.origins, names)) if names else index.every(Query(limit=1000)))
+    again: dict[ArchiveId, None] = {}
+    good: set[str] = set()
+    while (line := await store.in_worker(partial(next, lines, None))) is not None:
+        for record in await store.in_worker(partial(index.versions, line.record.archive)):
+            if record.sha256 in good:
+                yield Verified(record.url, "good", record.size, record.size)
+                continue
+            rehash = Rehash(store.blobs.path(record.sha256))
+            async for step in _checked(record, rehash, every):
+                yield step
+            if step.state == "good":
+                good.add(record.sha256)
+            else:
+                had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+                again |= dict.fromkeys(user.archive for user in had)
+    async for step in _fetched_anew(mirror, again, every):
+        yield step
+
+
+async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterator[Verified]:
+    """Ends good, damaged or lost."""
+    hashing = asyncio.create_task(asyncio.to_thread(rehash.sha256))
+    try:
+        while not (await asyncio.wait([hashing], timeout=every))[0]:
+            yield Verified(record.url, "checking", rehash.done, record.size)
+        sha256 = hashing.result()
+    finally:
+        rehash.stopped = True
+    if sha256 == record.sha256:
+        yield Verified(record.url, "good", rehash.done, record.size)
+        return
+    log.error("The blob of %s is %s: it is not served any more.", record.url, "lost" if sha256 is None else "damaged")
+    yield Verified(record.url, "lost" if sha256 is None else "damaged", rehash.done, record.size)
+
+
+async def _fetched_anew(mirror: Mirror, archives: Iterable[ArchiveId], every: float) -> AsyncIterator[Verified]:
+    async for progress in mirror.fetch(archives, every, anew=True):
+        state: State = "fetched" if progress.state == "fetched" else "failed" if progress.state == "failed" else "fetching"
+        yield Verified(progress.url, state, progress.received, progress.total or 0, progress.error)
