@@ -1,12 +1,15 @@
-"""The one place where the parts are wired together. `uvicorn --app-dir app dataset_mirror.main:app` works too, without the arming of connections."""
+"""The one place where the parts are wired together.
+
+`uvicorn --app-dir app dataset_mirror.main:app` works too, without the arming of connections.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.asgi import App
-from dataset_mirror.serve.ca import Authority
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages

@@ -17,11 +17,11 @@ from dataset_mirror.errors import MirrorError, Offline
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
+from dataset_mirror.fetch.eviction import Room
 from dataset_mirror.fetch.fill import Fill, Job
 from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
-from dataset_mirror.fetch.room import Room
 from dataset_mirror.fetch.shared import Limits, Shared
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream

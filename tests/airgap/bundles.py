@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dataset_mirror.airgap.bundle import bag, tarred, unpacked
-from dataset_mirror.airgap.bundle.claims import Claims
 from dataset_mirror.airgap.bundle.export import Bundle, plan
 from dataset_mirror.airgap.bundle.importing import Import, Taken
+from dataset_mirror.airgap.bundle.judging import Claims
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.listing import Query

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dataset_mirror.doors import certificates
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.serve import certificates
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from tests.origin import MIB, body

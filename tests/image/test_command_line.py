@@ -185,7 +185,8 @@ def test_it_serves(installed: Installed, untouched: set[Path], running: Mirror) 
 
 def test_it_is_the_installed_one(installed: Installed) -> None:
     """The program comes from the virtual environment, not from this checkout, and cannot write where it lies; pip is not there."""
-    look = "import dataset_mirror, importlib.util, os; print(dataset_mirror.__file__); print(os.access(os.path.dirname(dataset_mirror.__file__), os.W_OK)); "
+    look = "import dataset_mirror, importlib.util, os; print(dataset_mirror.__file__); "
+    look += "print(os.access(os.path.dirname(dataset_mirror.__file__), os.W_OK)); "
     done = installed.run(["python", "-c", look + "print(importlib.util.find_spec('pip'))"])
     place, writable, pip_found = done.stdout.split()
     assert place.startswith(str(installed.place / "mirror")), done.stderr

@@ -18,11 +18,11 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from dataset_mirror.doors import certificates
+from dataset_mirror.doors.ca import Authority, server_context
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.serve import certificates
-from dataset_mirror.serve.ca import Authority, server_context
 from dataset_mirror.store.folder import DataFolder
 from tests.conftest import StartMirror
 from tests.serving import HOST, PATIENCE

@@ -19,11 +19,11 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from dataset_mirror.serve import zerocopy
 from dataset_mirror.serve.asgi import ClientGone, Message, Receive, Scope, Send
-from dataset_mirror.serve.protocol import MirrorProtocol
-from dataset_mirror.serve.server import listen
-from dataset_mirror.serve.sockets import NOT_SENT, SILENT_MILLISECONDS
+from dataset_mirror.wire import sendfile
+from dataset_mirror.wire.protocol import MirrorProtocol
+from dataset_mirror.wire.server import listen
+from dataset_mirror.wire.sockets import NOT_SENT, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serve.test_protocol import LARGE, Wire, dechunked
 from tests.serving import PATIENCE
@@ -117,14 +117,14 @@ async def too_short(_app: App, _scope: Scope, _receive: Receive, send: Send) -> 
 
 async def file(app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
     await start(send, LARGE)
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": 0, "count": LARGE})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": 0, "count": LARGE})
 
 
 async def mixed(app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
     await start(send, 3 * MIB + 10)
     await stream(send, LARGE_BODY[: MIB + 5], more=True)
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": MIB + 5, "count": MIB, "more_body": True})
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": 0, "count": 0, "more_body": True})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": MIB + 5, "count": MIB, "more_body": True})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": 0, "count": 0, "more_body": True})
     await stream(send, LARGE_BODY[2 * MIB + 5 : 3 * MIB + 10])
 
 
@@ -132,22 +132,22 @@ async def from_position(app: App, _scope: Scope, _receive: Receive, send: Send) 
     await start(send, 10)
     with os.fdopen(os.open(app.file.name, os.O_RDONLY), "rb", buffering=0) as opened:
         opened.seek(LARGE - 10)
-        await send({"type": zerocopy.EXTENSION, "file": opened})
+        await send({"type": sendfile.EXTENSION, "file": opened})
 
 
 async def file_in_chunks(app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
     await start(send, None)
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": 0, "count": MIB})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": 0, "count": MIB})
 
 
 async def file_too_long(app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
     await start(send, MIB)
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": 0, "count": MIB + 1})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": 0, "count": MIB + 1})
 
 
 async def file_too_short(app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
     await start(send, LARGE + 1)
-    await send({"type": zerocopy.EXTENSION, "file": app.file, "offset": 0, "count": LARGE + 1})
+    await send({"type": sendfile.EXTENSION, "file": app.file, "offset": 0, "count": LARGE + 1})
 
 
 PAGES: dict[str, Page] = {
@@ -444,7 +444,7 @@ def test_zero_copy_is_offered(server: Server, peer: Peer) -> None:
     """ASGI's zero-copy extension is in the scope."""
     peer.ask("small")
     peer.answer()
-    assert zerocopy.EXTENSION in server.app.offered
+    assert sendfile.EXTENSION in server.app.offered
 
 
 @ONLY_OURS
@@ -609,7 +609,7 @@ async def test_a_connection_lost_while_the_disk_is_read(pair: tuple[socket.socke
     with large_file.open("rb") as opened:
         os.fsync(opened.fileno())
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        part = zerocopy.PartOfFile(ours, opened, 0, LARGE)
+        part = sendfile.PartOfFile(ours, opened, 0, LARGE)
         sending = asyncio.ensure_future(part.send())
         await asyncio.sleep(0)
         part.give_up()
@@ -622,7 +622,7 @@ async def test_a_connection_lost_while_the_disk_is_read(pair: tuple[socket.socke
 async def test_a_cancelled_part(pair: tuple[socket.socket, socket.socket], large_file: Path) -> None:
     """A part that is cancelled while its client does not read ends at once."""
     with large_file.open("rb") as opened:
-        sending = asyncio.ensure_future(zerocopy.PartOfFile(pair[0], opened, 0, LARGE).send())
+        sending = asyncio.ensure_future(sendfile.PartOfFile(pair[0], opened, 0, LARGE).send())
         while not await asyncio.get_running_loop().sock_recv(pair[1], 1):
             pass
         sending.cancel()
@@ -645,15 +645,15 @@ async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.Mon
         for ours, theirs in pairs:
             ours.setblocking(False)
             theirs.setblocking(False)
-        sending = [asyncio.ensure_future(zerocopy.PartOfFile(ours, opened, 0, LARGE).send()) for ours, _ in pairs]
+        sending = [asyncio.ensure_future(sendfile.PartOfFile(ours, opened, 0, LARGE).send()) for ours, _ in pairs]
         for _, theirs in pairs:
             await asyncio.get_running_loop().sock_recv(theirs, MIB)
-        assert asked[0] == zerocopy.STEP
-        assert 0 < asked[-1] <= zerocopy.TURN // len(pairs)
+        assert asked[0] == sendfile.STEP
+        assert 0 < asked[-1] <= sendfile.TURN // len(pairs)
         for each in sending:
             each.cancel()
         await asyncio.wait(sending)
-    assert zerocopy.PartOfFile.under_way == 0
+    assert sendfile.PartOfFile.under_way == 0
     for pair in pairs:
         for end in pair:
             end.close()

@@ -160,7 +160,8 @@ def test_what_another_process_removes_is_never_answered(origin: Origin, mirror: 
     with warm(origin, mirror) as client:
         origin.change(PATH, status=404)
         code = (
-            "import sys; from pathlib import Path; from dataset_mirror.store.store import Store; from dataset_mirror.origins.identity import parse_url\n"
+            "import sys; from pathlib import Path; from dataset_mirror.store.store import Store\n"
+            "from dataset_mirror.origins.identity import parse_url\n"
             "Store(Path(sys.argv[1])).remove(parse_url(sys.argv[2]))"
         )
         python = PROGRAM.replace("dataset-mirror", "python")

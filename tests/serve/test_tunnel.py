@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.serve.tunnel import End, Tunnel
+from dataset_mirror.doors.tunnel import End, Tunnel
 from tests.serve import tunnels
 
 ROOT = Path(__file__).parents[2]

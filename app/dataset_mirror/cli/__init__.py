@@ -13,8 +13,8 @@ COMMANDS = (
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 
-_MODULES = {"import": "importing"}
-"""A keyword cannot be a module's name."""
+_MODULES = {"import": "importing", "demo": "demo.command", "doctor": "doctor.command"}
+"""A keyword cannot be a module's name, and two verbs are folders."""
 
 
 class _Verbs(click.Group):

@@ -11,8 +11,8 @@ import click
 
 from dataset_mirror.airgap.bundle import tarred, unpacked
 from dataset_mirror.airgap.bundle.bag import DECLARATION
-from dataset_mirror.airgap.bundle.claims import Claims
 from dataset_mirror.airgap.bundle.importing import Import
+from dataset_mirror.airgap.bundle.judging import Claims
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure

@@ -9,14 +9,14 @@ import click
 
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.main import create_app
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.serve.ca import Authority
-from dataset_mirror.serve.server import TlsPort, listen, run
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
+from dataset_mirror.wire.server import TlsPort, listen, run
 
 log = logging.getLogger("dataset_mirror")
 

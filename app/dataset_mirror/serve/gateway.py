@@ -3,6 +3,9 @@
 import asyncio
 import logging
 
+from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.decision import Doors
+from dataset_mirror.doors.relay import check_may_relay, relay
 from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
@@ -11,17 +14,14 @@ from dataset_mirror.origins.identity import ArchiveId, normalise_authority, norm
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import find_archive
 from dataset_mirror.rules.conditions import Selection, select
-from dataset_mirror.serve import zerocopy
 from dataset_mirror.serve.access import check_may_change, check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
-from dataset_mirror.serve.ca import Authority
 from dataset_mirror.serve.client import client_address
-from dataset_mirror.serve.doors import Doors
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
-from dataset_mirror.serve.hot import Hot
-from dataset_mirror.serve.relay import check_may_relay, relay
 from dataset_mirror.store.record import Record
+from dataset_mirror.wire import sendfile
+from dataset_mirror.wire.hot import Hot
 
 log = logging.getLogger("dataset_mirror.serve")
 
@@ -42,7 +42,7 @@ class Gateway:
             return await self._pages(scope, receive, send)
         self._warn_if_unarmed(scope)
         answer = _Answer(
-            self._mirror, self.hot, Request.of(scope), receive, send, zero_copy=zerocopy.EXTENSION in (scope.get("extensions") or {})
+            self._mirror, self.hot, Request.of(scope), receive, send, zero_copy=sendfile.EXTENSION in (scope.get("extensions") or {})
         )
         try:
             if answer.request.intercepted is not None and (origin := self._beyond_archives(answer.request)):

@@ -9,12 +9,12 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
-from dataset_mirror.serve.ca import Authority
 from dataset_mirror.serve.head import problem
 from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
 from dataset_mirror.status.api import api

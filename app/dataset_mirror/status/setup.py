@@ -8,10 +8,10 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules import environment as names
 from dataset_mirror.rules.host import own_address
-from dataset_mirror.serve.ca import Authority
 from dataset_mirror.settings import Settings
 
 _HOSTS_SHOWN = 12

@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from dataset_mirror.serve.ca import Authority
+from dataset_mirror.doors.ca import Authority
 
 PEM = "application/x-pem-file"
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")

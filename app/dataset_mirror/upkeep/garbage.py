@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dataset_mirror.fetch.room import Leaving
+from dataset_mirror.fetch.eviction import Leaving
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.store.partial import journal_of, remove_unheld
 from dataset_mirror.store.resumable import is_old

@@ -8,8 +8,8 @@ from importlib.metadata import version
 
 from dataset_mirror.airgap.bundle import bag
 from dataset_mirror.airgap.bundle.bag import Payload
+from dataset_mirror.airgap.bundle.hashing import Opened, Passing
 from dataset_mirror.airgap.bundle.names import Names, natural
-from dataset_mirror.airgap.bundle.passing import Opened, Passing
 from dataset_mirror.errors import BundleError
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.record import Record

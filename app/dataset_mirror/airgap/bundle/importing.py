@@ -11,10 +11,10 @@ from typing import Literal
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.claims import Claims
+from dataset_mirror.airgap.bundle.hashing import Passed, Passing
+from dataset_mirror.airgap.bundle.judging import Claims
 from dataset_mirror.airgap.bundle.listing import Listing
 from dataset_mirror.airgap.bundle.member import Member
-from dataset_mirror.airgap.bundle.passing import Passed, Passing
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record

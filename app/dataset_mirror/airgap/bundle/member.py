@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dataset_mirror.airgap.bundle.passing import STEP, Reads
+from dataset_mirror.airgap.bundle.hashing import STEP, Reads
 from dataset_mirror.errors import BundleError
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from dataset_mirror.airgap.bundle.bag import DECLARATION, INFO, LINES, MANIFEST, TAG_MANIFEST
+from dataset_mirror.airgap.bundle.hashing import Opened
 from dataset_mirror.airgap.bundle.member import Member
-from dataset_mirror.airgap.bundle.passing import Opened
 
 
 def members(folder: Path, payload: Callable[[], Iterable[str]]) -> Iterator[Member]:

@@ -15,8 +15,8 @@ from typing import Any
 from weakref import WeakSet
 
 from dataset_mirror.serve.asgi import EXTENSION
-from dataset_mirror.serve.protocol import MirrorProtocol
-from dataset_mirror.serve.sockets import is_armed, set_linger, writable
+from dataset_mirror.wire.protocol import MirrorProtocol
+from dataset_mirror.wire.sockets import is_armed, set_linger, writable
 
 log = logging.getLogger("dataset_mirror.serve")
 

@@ -13,13 +13,13 @@ from typing import Self
 
 import uvicorn
 
+from dataset_mirror.doors.ca import server_context
+from dataset_mirror.doors.connect import ConnectingProtocol, TlsPortProtocol
+from dataset_mirror.doors.decision import HANDSHAKE_SECONDS
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.serve.asgi import App
-from dataset_mirror.serve.ca import server_context
-from dataset_mirror.serve.connect import ConnectingProtocol, TlsPortProtocol
-from dataset_mirror.serve.doors import HANDSHAKE_SECONDS
-from dataset_mirror.serve.tls import TlsProtocol, alerts_sent
 from dataset_mirror.settings import Settings
+from dataset_mirror.wire.tls import TlsProtocol, alerts_sent
 
 ALERT_SECONDS = 1.0
 """How long the mirror waits at its end for clients in TLS to be told that their bodies are not whole."""

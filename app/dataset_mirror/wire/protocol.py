@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.serve import zerocopy
 from dataset_mirror.serve.asgi import EXTENSION, RELAYED, ClientGone
-from dataset_mirror.serve.hot import Hot
-from dataset_mirror.serve.sockets import set_linger, tune
+from dataset_mirror.wire import sendfile
+from dataset_mirror.wire.hot import Hot
+from dataset_mirror.wire.sockets import set_linger, tune
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
@@ -52,7 +52,7 @@ class MirrorProtocol(HttpToolsProtocol):
         tune(self._socket)
         self._extensions: dict[str, dict[object, object]] = {EXTENSION: {}}
         if transport.get_extra_info("sslcontext") is None and hasattr(os, "sendfile"):
-            self._extensions[zerocopy.EXTENSION] = {}
+            self._extensions[sendfile.EXTENSION] = {}
         self._hot: Hot | None = getattr(self.app, "hot", None)
 
     def on_message_begin(self) -> None:
@@ -196,7 +196,7 @@ class ArmedCycle(RequestResponseCycle):
         if self._part:
             self._part.give_up()
 
-    _part: zerocopy.PartOfFile | None = None
+    _part: sendfile.PartOfFile | None = None
 
     def _fail(self, why: str) -> None:
         """Breaks the connection; uvicorn is not to report it once more."""
@@ -211,7 +211,7 @@ class ArmedCycle(RequestResponseCycle):
             self.access_log = self.access_log and not self.scope.get(RELAYED)
             self._end_by_close_for_http_1_0(message)
             return await super().send(message)
-        if message["type"] == zerocopy.EXTENSION:
+        if message["type"] == sendfile.EXTENSION:
             return await self._send_part(message)
         body = message.get("body", b"") if message["type"] == "http.response.body" else b""
         if self._ends_by_close:
@@ -231,14 +231,14 @@ class ArmedCycle(RequestResponseCycle):
 
     async def _send_part(self, message: Any) -> None:
         """A part of a file (ASGI's zero-copy extension), by the kernel. Only for answers with a Content-Length."""
-        file, offset, count = zerocopy.part_of(message)
+        file, offset, count = sendfile.part_of(message)
         if self.chunked_encoding is not False or self._ends_by_close:
             raise RuntimeError("Zero-copy bodies need a Content-Length.")
         if self.scope["method"] != "HEAD":
             if count > self.expected_content_length:
                 raise RuntimeError("Response content longer than Content-Length")
             await self._handed_over()
-            self._part = zerocopy.PartOfFile(self.transport.get_extra_info("socket"), file, offset, offset + count)
+            self._part = sendfile.PartOfFile(self.transport.get_extra_info("socket"), file, offset, offset + count)
             try:
                 await self._part.send()
             finally:

@@ -13,19 +13,19 @@ from pathlib import Path
 import click
 
 from dataset_mirror.cli import live
-from dataset_mirror.cli.doctor_client import check_client
-from dataset_mirror.cli.doctor_rebuild import rebuild_index
+from dataset_mirror.cli.doctor.client import check_client
+from dataset_mirror.cli.doctor.rebuild import rebuild_index
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured
 from dataset_mirror.cli.run import authority_of, mirror_address
+from dataset_mirror.doors import certificates
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.errors import DataFolderError, MirrorError
-from dataset_mirror.serve import certificates
-from dataset_mirror.serve.ca import Authority
-from dataset_mirror.serve.server import listen
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.upkeep.checkup import Finding, check_folder, check_store, check_upstreams, not_there
+from dataset_mirror.wire.server import listen
 
 _NEW_CA = "Run: dataset-mirror doctor --new-ca"
 _WIDTH = 12

@@ -16,9 +16,9 @@ from dataclasses import asdict
 import click
 import httpx
 
-from dataset_mirror.cli.demo_origin import LATENCY, RATE, Sample, generated
-from dataset_mirror.cli.demo_stage import DemoFailed, Download, Samples, Stage, megabytes, staged
-from dataset_mirror.cli.demo_story import Figures, Shown, Story
+from dataset_mirror.cli.demo.origin import LATENCY, RATE, Sample, generated
+from dataset_mirror.cli.demo.stage import DemoFailed, Download, Samples, Stage, megabytes, staged
+from dataset_mirror.cli.demo.story import Figures, Shown, Story
 
 CLIENTS = 20
 

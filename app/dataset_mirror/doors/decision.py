@@ -4,11 +4,11 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from dataset_mirror.doors.ca import Authority
 from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.networks import Address
-from dataset_mirror.serve.ca import Authority
 from dataset_mirror.serve.client import parsed
 
 _TARGET = re.compile(r"(.+):(\d{1,5})", re.ASCII)

@@ -18,7 +18,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.folder import DataFolder
 
 if TYPE_CHECKING:
-    from dataset_mirror.serve.certificates import Certificate, Key
+    from dataset_mirror.doors.certificates import Certificate, Key
 
 _LEAF_RENEWED = 86_400.0
 """Seconds that are left of a leaf's life when it is not used any more."""
@@ -91,7 +91,7 @@ class Authority:
 
     def _read(self) -> _Issued:
         """From the files, if they are there and right; what is not is made."""
-        from dataset_mirror.serve import certificates  # slow to import, and nobody waits for it at the start
+        from dataset_mirror.doors import certificates  # slow to import, and nobody waits for it at the start
 
         self._contexts.clear()
         origins = self._origins()
@@ -115,7 +115,7 @@ class Authority:
 
     def _issue(self, key: Key | None) -> _Issued:
         """With a new key if none is given. The key is there before its certificate: one without the other is mended by `_read`."""
-        from dataset_mirror.serve import certificates
+        from dataset_mirror.doors import certificates
 
         self._contexts.clear()
         origins = self._origins()
@@ -134,14 +134,14 @@ class Authority:
         return self._taken_up(key, certificate, pem, origins)
 
     def _taken_up(self, key: Key, certificate: Certificate, pem: bytes, origins: Origins) -> _Issued:
-        from dataset_mirror.serve.certificates import fingerprint
+        from dataset_mirror.doors.certificates import fingerprint
 
         self._issued = _Issued(key, certificate, pem, fingerprint(certificate), origins, _stamp(self._folder.ca))
         return self._issued
 
     def _made(self, issued: _Issued, host: str) -> ssl.SSLContext:
         """One key serves all leaves of a run: it is as secret as the authority's own."""
-        from dataset_mirror.serve import certificates
+        from dataset_mirror.doors import certificates
 
         self._leaf_key = self._leaf_key or certificates.new_key()
         leaf = certificates.issue_leaf(issued.certificate, issued.key, self._leaf_key, host)
@@ -190,7 +190,7 @@ def _is_address(host: str) -> bool:
 
 
 def _leaf_seconds() -> float:
-    from dataset_mirror.serve.certificates import LEAF_LIFE
+    from dataset_mirror.doors.certificates import LEAF_LIFE
 
     return LEAF_LIFE.total_seconds()
 

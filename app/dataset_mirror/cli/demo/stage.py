@@ -13,8 +13,8 @@ from pathlib import Path
 
 import httpx
 
-from dataset_mirror.cli.demo_origin import Sample, SlowOrigin
-from dataset_mirror.cli.demo_story import Story
+from dataset_mirror.cli.demo.origin import Sample, SlowOrigin
+from dataset_mirror.cli.demo.story import Story
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.store.folder import DataFolder, server_of
 

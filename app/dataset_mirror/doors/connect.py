@@ -6,13 +6,14 @@ import ssl
 
 import httptools
 
+from dataset_mirror.doors import tunnel
+from dataset_mirror.doors.decision import Doors, Intercept, Lead
 from dataset_mirror.errors import BadRequest, MirrorError
-from dataset_mirror.serve import tls, tunnel
 from dataset_mirror.serve.asgi import ClientGone
-from dataset_mirror.serve.doors import Doors, Intercept, Lead
 from dataset_mirror.serve.head import problem
-from dataset_mirror.serve.protocol import MirrorProtocol
-from dataset_mirror.serve.sockets import writable
+from dataset_mirror.wire import tls
+from dataset_mirror.wire.protocol import MirrorProtocol
+from dataset_mirror.wire.sockets import writable
 
 log = logging.getLogger("dataset_mirror.serve")
 

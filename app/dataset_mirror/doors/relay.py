@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from dataset_mirror.doors.decision import is_private
 from dataset_mirror.errors import MirrorError, NotAllowed, Offline, OriginUnreachable
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.rules.fields import end_to_end
 from dataset_mirror.serve.asgi import RELAYED, ClientGone, RawFields, Receive, Request, Scope, Send
-from dataset_mirror.serve.doors import is_private
 
 log = logging.getLogger("dataset_mirror.serve")
 

@@ -6,11 +6,11 @@ import ssl
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import unquote, urlsplit
 
+from dataset_mirror.doors.decision import Doors, refused_as_private
 from dataset_mirror.errors import NoTunnel, OriginUnreachable
 from dataset_mirror.fetch.addresses import addresses_of, is_global
-from dataset_mirror.serve.doors import Doors, refused_as_private
-from dataset_mirror.serve.sockets import set_linger, tune
 from dataset_mirror.settings import Settings
+from dataset_mirror.wire.sockets import set_linger, tune
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 600.0

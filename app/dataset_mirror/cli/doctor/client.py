@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from dataset_mirror.cli.run import authority_of
+from dataset_mirror.doors import certificates
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.environment import PROXY, TRUST, host_of
-from dataset_mirror.serve import certificates
 from dataset_mirror.upkeep.checkup import Finding
 
 _PATIENCE = 60.0

@@ -1,0 +1,1 @@
+"""`doctor`: the installation, a client of the mirror, and an index that is rebuilt."""

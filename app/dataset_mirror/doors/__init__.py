@@ -1,0 +1,1 @@
+"""CONNECT: interception, tunnels, relays, and the certificate authority."""
