@@ -32,21 +32,21 @@ from typing import ClassVar
 
 
 class MirrorError(Exception):
-    """An error with words for a person: `detail` (what happened, to what) and `mend` (what to do next)."""
+    """An error with words for a person: `detail` (what happened, to what) and `hint` (what to do next)."""
 
     status: int = 500
     title: ClassVar[str] = "Internal error"
     problem: ClassVar[str] = "about:blank"
 
-    def __init__(self, detail: str, mend: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
+    def __init__(self, detail: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.mend = mend
+        self.hint = hint
         self.headers = dict(headers or {})
         self.facts = facts
 
     def __str__(self) -> str:
-        return f"{self.detail} {self.mend}".strip()
+        return f"{self.detail} {self.hint}".strip()
 
 
 class UsageError(MirrorError):
@@ -98,8 +98,8 @@ class OriginSaysNo(MirrorError):
     title = "The origin refuses"
     problem = "origin-refuses"
 
-    def __init__(self, status: int, detail: str, mend: str = "", **facts: object) -> None:
-        super().__init__(detail, mend)
+    def __init__(self, status: int, detail: str, hint: str = "", **facts: object) -> None:
+        super().__init__(detail, hint)
         self.facts = facts
         self.status = status
 

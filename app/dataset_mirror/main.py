@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
@@ -28,7 +28,7 @@ def open_mirror(configuration: Configuration) -> Mirror:
 
 def create_app(mirror: Mirror, port: int) -> Gateway:
     """The ASGI app, listening at `port`; it starts and stops the mirror."""
-    authority = Authority(mirror.store.folder, lambda: mirror.origins)
+    ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
@@ -38,7 +38,7 @@ def create_app(mirror: Mirror, port: int) -> Gateway:
         finally:
             await mirror.stop()
 
-    return Gateway(mirror, pages(mirror, authority, lifespan), port, authority)
+    return Gateway(mirror, pages(mirror, ca, lifespan), port, ca)
 
 
 def __getattr__(name: str) -> App:

@@ -17,7 +17,7 @@ from dataset_mirror.errors import MirrorError, Offline
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
-from dataset_mirror.fetch.eviction import Room
+from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.fill import Fill, Job
 from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.misses import Misses, is_miss
@@ -32,7 +32,7 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 
-log = logging.getLogger("dataset_mirror")
+log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
 
@@ -73,9 +73,9 @@ class Mirror:
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
-        self.room = Room(store, self.upstream, self.origins, self._busy, self.usage.flush)
+        self.eviction = Eviction(store, self.upstream, self.origins, self._busy, self.usage.flush)
         executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
-        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.room)
+        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.eviction)
         self.flights = Flights(self._shared)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
@@ -89,7 +89,7 @@ class Mirror:
         self._configuration = self._configuration.again()
         self.settings, self.origins = self._configuration.settings, self._configuration.origins
         self.store.space.min_free, self.store.space.max_size = self.settings.min_free, self.settings.max_size
-        self.room.origins = self.origins
+        self.eviction.origins = self.origins
         self.upstream.configure(self.settings, self.origins)
         log.info("Took up the configuration of %s.", self._configuration.file)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from dataset_mirror.airgap.bundle import bag, tarred, unpacked
 from dataset_mirror.airgap.bundle.export import Bundle, plan
 from dataset_mirror.airgap.bundle.importing import Import, Taken
-from dataset_mirror.airgap.bundle.judging import Claims
+from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.listing import Query
@@ -45,7 +45,7 @@ def knowing(*entries: CatalogEntry) -> Origins:
 
 def take(store: Store, bundle: bytes | Path, origins: Origins = KNOWN, *, any_origin: bool = False) -> list[Taken]:
     """Imports a tar, or an unpacked folder; how it ended for each archive."""
-    one = Import(store, Claims(origins, any_origin, time.time()), lambda *_: None)
+    one = Import(store, LineJudge(origins, any_origin, time.time()), lambda *_: None)
     if isinstance(bundle, Path):
         return list(one.take(unpacked.members(bundle, one.payload)))
     with tempfile.TemporaryFile() as file:

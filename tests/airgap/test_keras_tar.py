@@ -82,7 +82,7 @@ def test_an_unknown_name(keras: Mirror) -> None:
     problem = keras.get("/keras-home.tar?only=two,larg").problem
     assert problem["status"] == 404
     assert "'larg'" in problem["detail"]
-    assert "large" in problem["mend"]
+    assert "large" in problem["hint"]
 
 
 def test_an_incomplete_name(keras: Mirror) -> None:
@@ -90,7 +90,7 @@ def test_an_incomplete_name(keras: Mirror) -> None:
     problem = keras.get("/keras-home.tar?only=parts,two").problem
     assert problem["status"] == 404
     assert problem["missing"] == [f"{URL}/sets/never.bin"]
-    assert problem["mend"] == "Fetch it first: dataset-mirror fetch keras/parts"
+    assert problem["hint"] == "Fetch it first: dataset-mirror fetch keras/parts"
 
 
 def test_nothing_there(mirror: Mirror) -> None:

@@ -1,4 +1,4 @@
-"""`doctor`: facts and their mends, on the mirror's machine and on a client's."""
+"""`doctor`: facts and their fixes, on the mirror's machine and on a client's."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def examined(home: Path, *arguments: str, known: Mapping[str, str] | None = None
     assert done.stdout, done.stderr
     told = json.loads(done.stdout)
     assert told["good"] == (done.returncode == 0)
-    assert all(bool(finding["mend"]) != finding["good"] for finding in told["findings"])
+    assert all(bool(finding["hint"]) != finding["good"] for finding in told["findings"])
     return done.returncode, {finding["what"]: finding for finding in sorted(told["findings"], key=lambda one: not one["good"])}
 
 
@@ -86,7 +86,7 @@ def test_what_is_wrong(start_mirror: StartMirror, origin: Origin, tmp_path: Path
     assert status == 1
     assert wrong(found) == {"permissions", "space", "limit", "tree", "key", "hosts", "upstream"}
     assert "such as https://data.example.org/sets/a" in found["tree"]["fact"]
-    assert "chmod 600" in found["key"]["mend"]
+    assert "chmod 600" in found["key"]["hint"]
 
 
 def test_a_clock_that_is_wrong(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
@@ -142,11 +142,11 @@ def test_a_client_of_an_empty_mirror(start_mirror: StartMirror, origin: Origin, 
 
 
 def test_a_client_that_is_not_set_up(shared: Mirror, tmp_path: Path) -> None:
-    """Without its environment a client lacks proxy, exception and trust, and the mend is the line that sets them."""
+    """Without its environment a client lacks proxy, exception and trust, and the hint is the line that sets them."""
     status, found = examined(tmp_path, "--client", "--mirror", shared.url)
     assert status == 1
     assert wrong(found) == {"proxy", "exceptions", "trust", "download"}
-    assert found["proxy"]["mend"] == f'Run: eval "$(curl -fsS {shared.url}/setup.sh)"'
+    assert found["proxy"]["hint"] == f'Run: eval "$(curl -fsS {shared.url}/setup.sh)"'
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_json(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None
     assert own == {"url": f"{URL}/sets/own.bin", "state": "fetched", "received": 100_000, "total": 100_000}
     assert none["state"] == "failed"
     assert "404" in none["detail"]
-    assert none["mend"]
+    assert none["hint"]
 
 
 @pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])

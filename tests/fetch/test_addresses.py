@@ -54,7 +54,7 @@ def test_a_private_address_is_refused(start_mirror: StartMirror, origin: Origin)
     mirror = start_mirror(origins=[{"url": f"http://localhost:{origin.port}", "paths": ["/sets/"]}], upstreams={})
     problem = mirror.get(f"/localhost:{origin.port}/sets/a.bin").problem
     assert problem["status"] == 403
-    assert "allow_private = true" in problem["mend"]
+    assert "allow_private = true" in problem["hint"]
     assert origin.connections == 0
 
 

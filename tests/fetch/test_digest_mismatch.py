@@ -43,7 +43,7 @@ def test_answer_names_both_digests_and_the_way_out(mistaken: Mirror) -> None:
     assert problem["type"] == "urn:dataset-mirror:digest-mismatch"
     assert WRONG in problem["detail"]
     assert RIGHT in problem["detail"]
-    assert f'[[archives]] url = "{URL}/sets/answer.bin" sha256 = "{RIGHT}"' in problem["mend"]
+    assert f'[[archives]] url = "{URL}/sets/answer.bin" sha256 = "{RIGHT}"' in problem["hint"]
 
 
 def test_nothing_is_kept(mistaken: Mirror) -> None:
@@ -104,7 +104,7 @@ def test_the_line_of_the_answer_accepts_it(origin: Origin, start_mirror: StartMi
     """After writing the suggested lines into mirror.toml, the archive is served."""
     origin.add(PATH, DATA)
     mistaken = start_mirror(archives=[{"url": URL + PATH, "sha256": WRONG}])
-    accepted = json.dumps([{"url": URL + PATH, "sha256": mistaken.archive(PATH).problem["mend"].split('"')[-2]}])
+    accepted = json.dumps([{"url": URL + PATH, "sha256": mistaken.archive(PATH).problem["hint"].split('"')[-2]}])
     mistaken.close()
     again = Mirror(mistaken.data, origins=[{"url": URL, "paths": ["/sets/"]}], upstreams={HOST: [origin.url]}, archives=accepted, grace=1)
     with again:

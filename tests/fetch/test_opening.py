@@ -164,7 +164,7 @@ async def test_unreachable_origin_is_a_504(origin: Origin) -> None:
     origin.stop()
     error = await refusal(origin)
     assert (type(error), error.status) == (OriginUnreachable, 504)
-    assert "upstreams" in error.mend
+    assert "upstreams" in error.hint
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -188,7 +188,7 @@ async def test_redirect_to_unlisted_host_is_refused(origin: Origin) -> None:
     origin.add("/b.bin", DATA)
     error = await refusal(origin)
     assert (type(error), error.status) == (NotAllowed, 403)
-    assert 'redirects_to = ["else.example.org"]' in error.mend
+    assert 'redirects_to = ["else.example.org"]' in error.hint
     assert not origin.gets("/b.bin")
 
 

@@ -86,7 +86,7 @@ def test_nothing_goes_when_the_origin_is_silent(full: Mirror, origin: Origin) ->
     assert problem.status == 507
     assert f"needs {SIZE:,} bytes more" in problem.problem["detail"]
     assert "300,000 of 300,000 (max_size) are in use" in problem.problem["detail"]
-    assert "dataset-mirror gc" in problem.problem["mend"]
+    assert "dataset-mirror gc" in problem.problem["hint"]
     assert kept(full) == "abc"
 
 

@@ -108,11 +108,11 @@ def test_an_upstream_rests_longer_with_each_failure(monkeypatch: pytest.MonkeyPa
     """The rest doubles up to five minutes; one good answer ends it."""
     now = 1000.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
-    healths = health.Healths()
+    known = health.UpstreamHealth()
     rests = []
     for _ in range(6):
-        healths.failed("http://a", "it broke")
-        rests.append(healths.by_place["http://a"].until - now)
+        known.failed("http://a", "it broke")
+        rests.append(known.by_place["http://a"].until - now)
     assert rests == [30, 60, 120, 240, 300, 300]
-    healths.succeeded("http://a")
-    assert not healths.resting("http://a")
+    known.succeeded("http://a")
+    assert not known.resting("http://a")

@@ -66,7 +66,7 @@ def test_a_wrong_preset_is_refused_in_one_sentence(content: bytes, message: str,
     with pytest.raises(UsageError, match=f"^The preset lab.toml .*{message}") as caught:
         read_preset("lab.toml", tmp_path)
     assert "\n" not in str(caught.value)
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_a_preset_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_an_unknown_name_lists_the_shipped_presets(name: str, tmp_path: Path) ->
     """A name that does not ship is refused with the names that do."""
     with pytest.raises(UsageError, match="There is no preset") as caught:
         read_preset(name, tmp_path)
-    assert "keras, keras-legacy" in caught.value.mend
+    assert "keras, keras-legacy" in caught.value.hint
 
 
 def test_a_preset_has_no_credentials(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_an_ambiguous_bare_path_names_the_urls_to_use() -> None:
         find_archive(asked(b"/shared/a.zip", query=b"v=1"), ORIGINS, PORT)
     urls = ["/storage.googleapis.com/shared/a.zip?v=1", "/data.example.org/shared/a.zip?v=1"]
     assert caught.value.facts["choices"] == urls
-    assert all(url in caught.value.mend for url in urls)
+    assert all(url in caught.value.hint for url in urls)
     assert [find_archive(asked(url.partition("?")[0].encode(), query=b"v=1"), ORIGINS, PORT) for url in urls]
 
 
@@ -190,7 +190,7 @@ def test_a_refusal_says_which_command_allows_it(path: bytes, command: str) -> No
     with pytest.raises(NotAllowed) as caught:
         find_archive(asked(path), ORIGINS, PORT)
     assert caught.value.status == 403
-    assert command in caught.value.mend
+    assert command in caught.value.hint
 
 
 segments = st.sampled_from([b"sets", b"data.example.org", b"shared", b"..", b"%2e%2e", b"%2F", b"a", b"", b"%", b"\\", b"~kriz", b"status"])

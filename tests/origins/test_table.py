@@ -158,7 +158,7 @@ def test_an_unknown_name_gets_a_hint(wanted: str, hint: str) -> None:
     """A name that is not in the catalog is a usage error that names what was probably meant."""
     with pytest.raises(UsageError, match="has no archive named") as caught:
         CATALOG.select(wanted)
-    assert caught.value.mend.startswith(hint)
+    assert caught.value.hint.startswith(hint)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dataset_mirror.doors import certificates
-from dataset_mirror.doors.ca import Authority, server_context
+from dataset_mirror.doors.ca import CertificateAuthority, server_context
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
@@ -56,8 +56,8 @@ def known() -> Known:
 
 
 @pytest.fixture
-def authority(folder: DataFolder, known: Known) -> Authority:
-    return Authority(folder, known)
+def authority(folder: DataFolder, known: Known) -> CertificateAuthority:
+    return CertificateAuthority(folder, known)
 
 
 @contextmanager
@@ -111,7 +111,7 @@ def signed_by(folder: DataFolder, host: str) -> ssl.SSLContext:
 # ---- What it is
 
 
-def test_what_it_is_for(authority: Authority) -> None:
+def test_what_it_is_for(authority: CertificateAuthority) -> None:
     """It may sign for the origins' hosts and no address, has what Python 3.13 asks for, and its name follows from its key."""
     certificate = certificates.of_pem(authority.pem)
     kept = certificate.extensions
@@ -127,7 +127,7 @@ def test_what_it_is_for(authority: Authority) -> None:
     assert len(authority.fingerprint) == 95
 
 
-def test_its_files(authority: Authority, folder: DataFolder) -> None:
+def test_its_files(authority: CertificateAuthority, folder: DataFolder) -> None:
     """Only the key is secret: its file is for the owner alone, and nothing else is left behind."""
     assert authority.pem == folder.ca.read_bytes()
     assert stat.S_IMODE(folder.ca_key.stat().st_mode) == 0o600
@@ -140,29 +140,29 @@ def test_its_files(authority: Authority, folder: DataFolder) -> None:
 def test_origins_with_ports_and_addresses(folder: DataFolder) -> None:
     """Ports mean nothing to a certificate, and an origin that is an address is none of its hosts."""
     mixed = Known(f"{HOST}:8443", "http://127.0.0.1:9000", "http://[::1]:9000", OTHER)
-    assert Authority(folder, mixed).hosts == {HOST, OTHER}
-    assert certificates.named_hosts(certificates.of_pem(Authority(folder, mixed).pem)) == {HOST, OTHER}
+    assert CertificateAuthority(folder, mixed).hosts == {HOST, OTHER}
+    assert certificates.named_hosts(certificates.of_pem(CertificateAuthority(folder, mixed).pem)) == {HOST, OTHER}
 
 
 def test_no_origins(folder: DataFolder) -> None:
     """Without any origin it is good for no host at all."""
-    pem = Authority(folder, Known()).pem
+    pem = CertificateAuthority(folder, Known()).pem
     assert "permitted subtree violation" in reached(pem, signed_by(folder, HOST), HOST)
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"garbage", certificates.key_to_pem(certificates.new_key())[:100]], ids=["empty", "garbage", "half a key"]
 )
-def test_a_damaged_key(authority: Authority, folder: DataFolder, known: Known, content: bytes) -> None:
+def test_a_damaged_key(authority: CertificateAuthority, folder: DataFolder, known: Known, content: bytes) -> None:
     """A damaged key is an error that says how to go on, never a silent new one: every client would fail."""
     before = authority.pem
     folder.ca_key.write_bytes(content)
     with pytest.raises(DataFolderError, match="--new-ca"):
-        _ = Authority(folder, known).pem
+        _ = CertificateAuthority(folder, known).pem
     assert folder.ca.read_bytes() == before
 
 
-def test_a_lost_certificate(authority: Authority, folder: DataFolder, known: Known) -> None:
+def test_a_lost_certificate(authority: CertificateAuthority, folder: DataFolder, known: Known) -> None:
     """A certificate that was lost, damaged or is of another key is made again from the key."""
     before = certificates.of_pem(authority.pem)
     foreign = certificates.to_pem(certificates.issue_authority(certificates.new_key(), [HOST]))
@@ -170,31 +170,31 @@ def test_a_lost_certificate(authority: Authority, folder: DataFolder, known: Kno
         folder.ca.unlink()
         if content:
             folder.ca.write_bytes(content)
-        again = certificates.of_pem(Authority(folder, known).pem)
+        again = certificates.of_pem(CertificateAuthority(folder, known).pem)
         assert (again.subject, again.public_key()) == (before.subject, before.public_key())
 
 
 # ---- Whom it is believed
 
 
-def test_a_leaf_is_accepted(authority: Authority) -> None:
+def test_a_leaf_is_accepted(authority: CertificateAuthority) -> None:
     """A client that trusts it reaches an origin's host."""
     assert reached(authority.pem, authority.context_for(HOST), HOST).startswith("TLSv1.")
 
 
-def test_another_name_is_refused(authority: Authority) -> None:
+def test_another_name_is_refused(authority: CertificateAuthority) -> None:
     """A client that names another host than it asked for by CONNECT is refused before anything is said."""
     assert "unrecognized name" in reached(authority.pem, authority.context_for(HOST), OTHER).lower().replace("_", " ")
 
 
-def test_python_does_not_accept_other_hosts(authority: Authority, folder: DataFolder) -> None:
+def test_python_does_not_accept_other_hosts(authority: CertificateAuthority, folder: DataFolder) -> None:
     """Whoever steals the key cannot use it against other hosts: Python's ssl refuses what it signs for them, addresses too."""
     pem = authority.pem
     assert "permitted subtree violation" in reached(pem, signed_by(folder, OTHER), OTHER)
     assert reached(pem, signed_by(folder, f"sub.{HOST}"), f"sub.{HOST}").startswith("TLSv1."), "the standard includes sub-domains"
 
 
-def test_clients_do_not_accept_other_hosts(authority: Authority, folder: DataFolder, tmp_path: Path) -> None:
+def test_clients_do_not_accept_other_hosts(authority: CertificateAuthority, folder: DataFolder, tmp_path: Path) -> None:
     """curl, urllib and requests refuse a host that is no origin though its certificate is signed by the authority."""
     trusted = tmp_path / "trusted.pem"
     trusted.write_bytes(authority.pem)
@@ -222,7 +222,7 @@ def clients(host: str, port: int) -> list[list[str]]:
 # ---- When origins change
 
 
-def test_more_origins(authority: Authority, known: Known) -> None:
+def test_more_origins(authority: CertificateAuthority, known: Known) -> None:
     """After an origin was added, who trusts the earlier authority still reaches the earlier hosts; the new one is for both."""
     earlier = authority.pem
     known.be(HOST, OTHER)
@@ -235,24 +235,24 @@ def test_more_origins(authority: Authority, known: Known) -> None:
     assert reached(later, authority.context_for(OTHER), OTHER).startswith("TLSv1.")
 
 
-def test_the_same_origins(authority: Authority, folder: DataFolder, known: Known) -> None:
+def test_the_same_origins(authority: CertificateAuthority, folder: DataFolder, known: Known) -> None:
     """A reload or a start without other hosts changes nothing."""
     before = authority.pem
     known.be(HOST)
-    assert authority.pem == before == Authority(folder, known).pem
+    assert authority.pem == before == CertificateAuthority(folder, known).pem
 
 
-def test_a_new_key(authority: Authority, folder: DataFolder, known: Known) -> None:
+def test_a_new_key(authority: CertificateAuthority, folder: DataFolder, known: Known) -> None:
     """A new key, made by another process too, is taken up at once, and nobody trusts it who trusted the former one."""
     earlier = authority.pem
     assert authority.context_for(HOST)
-    Authority(folder, known).renew_key()
+    CertificateAuthority(folder, known).renew_key()
     assert authority.pem != earlier
     assert "certificate verify failed" in reached(earlier, authority.context_for(HOST), HOST)
     assert reached(authority.pem, authority.context_for(HOST), HOST).startswith("TLSv1.")
 
 
-def test_contexts_are_kept(authority: Authority) -> None:
+def test_contexts_are_kept(authority: CertificateAuthority) -> None:
     """A host's certificate is made once."""
     assert authority.context_for(HOST) is authority.context_for(HOST)
 

@@ -1,6 +1,6 @@
 """What a server of HTTP/1.x owes to clients and to apps, over raw sockets: our protocol, and uvicorn's own for comparison.
 
-Where uvicorn's own is known to fail, the test says so; should an upgrade mend it there, that is told too, and ours may shrink.
+Where uvicorn's own is known to fail, the test says so; should an upgrade fix it there, that is said too, and ours may shrink.
 """
 
 from __future__ import annotations
@@ -634,12 +634,12 @@ async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.Mon
     """The more clients there are, the less each gets at once, so that a turn of the loop stays short."""
     asked: list[int] = []
 
-    def sendfile(out: int, file: int, offset: int, count: int) -> int:
+    def watched(out: int, file: int, offset: int, count: int) -> int:
         asked.append(count)
         return real(out, file, offset, count)
 
     real = os.sendfile
-    monkeypatch.setattr(os, "sendfile", sendfile)
+    monkeypatch.setattr(os, "sendfile", watched)
     pairs = [socket.socketpair() for _ in range(32)]
     with large_file.open("rb") as opened:
         for ours, theirs in pairs:

@@ -37,7 +37,7 @@ class Element:
 
 
 class _Reader(HTMLParser):
-    """Refuses what browsers would have to mend."""
+    """Refuses what browsers would have to repair."""
 
     def __init__(self) -> None:
         super().__init__()

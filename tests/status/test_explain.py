@@ -44,7 +44,7 @@ def test_a_url_that_no_origin_lists(mirror: Mirror) -> None:
     """It is a refusal with the command that allows it."""
     known = explained(mirror, "https://other.example.org/a.zip")
     assert (known["outcome"], known["status"]) == ("refusal", 403)
-    assert "dataset-mirror add 'https://other.example.org/a.zip'" in known["mend"]
+    assert "dataset-mirror add 'https://other.example.org/a.zip'" in known["hint"]
 
 
 def test_offline(start_mirror: StartMirror) -> None:

@@ -205,7 +205,7 @@ def test_failures(mirror: Mirror, origin: Origin) -> None:
 def test_words_are_escaped() -> None:
     """Markup in whatever the mirror was told is shown as it came."""
     evil = "<script>alert('x')</script>\"&"
-    failure = FailureStatus(at=NOW - 60, url=f"{URL}/{evil}", status=502, detail=evil, mend=evil)
+    failure = FailureStatus(at=NOW - 60, url=f"{URL}/{evil}", status=502, detail=evil, hint=evil)
     upstream = UpstreamStatus(place=evil, failures=3, resting=True, last_error=evil, failed_at=NOW - 7200)
     page = shown(known(failures=[failure] * 2, upstreams=[upstream], version=evil))
     assert not page.all("script")
@@ -251,7 +251,7 @@ def test_offline(start_mirror: StartMirror) -> None:
 
 @needs_browser
 def test_in_a_browser(shared: Mirror, tmp_path: Path) -> None:
-    """A browser gets the same elements from it that were written: nothing had to be mended, nothing was blocked."""
+    """A browser gets the same elements from it that were written: nothing had to be repaired, nothing was blocked."""
     log = tmp_path / "log"
     document = rendered(f"{shared.url}/", tmp_path / "profile", "--enable-logging", f"--log-file={log}")
     as_written = [element.tag for element in front(shared).all()]

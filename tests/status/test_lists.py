@@ -91,7 +91,7 @@ def test_an_archive_that_is_not_stored(mirror: Mirror) -> None:
     """It is a 404 that leads to the page that explains what a request would do."""
     problem = mirror.get(f"/status/archive?url={URL}/sets/none.bin")
     assert problem.status == 404
-    assert "/status/explain" in problem.problem["mend"]
+    assert "/status/explain" in problem.problem["hint"]
     assert mirror.get("/status/archive").status == 400
     assert mirror.get("/status/archive?url=ftp://x/y").status == 400
 

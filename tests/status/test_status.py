@@ -42,7 +42,7 @@ def test_failures(shared: Mirror, shared_origin: Origin) -> None:
     assert [failure["url"] for failure in failures] == [f"{URL}/sets/second.bin", f"{URL}/sets/first.bin"]
     assert failures[0]["status"] == 403
     assert failures[0]["detail"]
-    assert failures[0]["mend"]
+    assert failures[0]["hint"]
 
 
 def test_a_failure_that_is_over(shared: Mirror, shared_origin: Origin) -> None:

@@ -122,7 +122,7 @@ def test_no_index_on_a_network_file_system(folder: DataFolder, monkeypatch: pyte
     monkeypatch.setattr(folder_module, "file_system", lambda path: kind)  # none can be mounted in a test
     with pytest.raises(DataFolderError, match=f"is on {kind}, .*") as caught:
         folder.index_url(None)
-    assert 'database = "sqlite:///' in caught.value.mend
+    assert 'database = "sqlite:///' in caught.value.hint
     assert folder.index_url("sqlite:////var/lib/index.db") == "sqlite:////var/lib/index.db"
 
 

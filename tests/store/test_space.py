@@ -77,7 +77,7 @@ def test_a_refusal_gives_the_figures(disk: Disk) -> None:
         "https://data.example.org/b.zip needs 1,234 bytes more, but the disk has 1,000 free, 600 of them promised to other downloads, "
         "100 are to stay free (min_free)."
     )
-    assert "dataset-mirror gc --dry-run" in caught.value.mend
+    assert "dataset-mirror gc --dry-run" in caught.value.hint
     assert (caught.value.status, caught.value.facts) == (507, {"needed": 1_234, "free": FREE, "missing": 934})
 
 

@@ -49,5 +49,5 @@ def meant(file: str, text: str, origins: Origins) -> list[Line]:
         try:
             found.append(Line(entry, tuple(origins.select(entry))))
         except MirrorError as error:
-            raise UsageError(f"{name}, line {number}: {error.detail}", error.mend) from None
+            raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
     return found

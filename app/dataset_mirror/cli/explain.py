@@ -36,7 +36,7 @@ def command(configuration: Configuration, url: str, as_json: bool) -> None:
 
 def _text(found: Explanation) -> str:
     lines = [f"{found.outcome.upper()} ({found.status})  {found.url}", *(f"  {sentence}" for sentence in found.why)]
-    lines += [f"  {found.mend}"] if found.mend else []
+    lines += [f"  {found.hint}"] if found.hint else []
     lines += [f"  At this mirror: {path}" for path in found.at]
     lines += [f"  Fetched from:   {url}" for url in found.asked]
     return "\n".join(lines)

@@ -39,7 +39,7 @@ def command(configuration: Configuration, dry_run: bool, last_copies: bool) -> N
 
 
 async def _collect_here(configuration: Configuration, *, dry_run: bool, last_copies: bool) -> Found:
-    async with mirror_of(configuration, mend=False) as mirror:
+    async with mirror_of(configuration, repair=False) as mirror:
         garbage = await find_garbage(mirror, last_copies=last_copies)
         freed = 0 if dry_run else await collect(mirror, garbage)
         return [(one.kind, one.what, one.size) for one in garbage], freed, mirror.store.space.missing(0)

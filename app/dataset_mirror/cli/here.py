@@ -27,11 +27,11 @@ def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Sto
 
 
 @asynccontextmanager
-async def mirror_of(configuration: Configuration, *, new: bool = False, mend: bool = True) -> AsyncIterator["Mirror"]:
-    """A mirror in this process, which has the folder's lock. `new`: the folder may be made; `mend`: leftovers are cleared first."""
+async def mirror_of(configuration: Configuration, *, new: bool = False, repair: bool = True) -> AsyncIterator["Mirror"]:
+    """A mirror in this process, which has the folder's lock. `new`: the folder may be made; `repair`: leftovers are cleared first."""
     from dataset_mirror.mirror import running  # with all that fetches: commands that only look need not wait for it
 
     with store_of(configuration, new=new) as store:
-        store.lock(mend=mend)
+        store.lock(repair=repair)
         async with running(configuration, store) as mirror:
             yield mirror

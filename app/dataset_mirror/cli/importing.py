@@ -12,7 +12,7 @@ import click
 from dataset_mirror.airgap.bundle import tarred, unpacked
 from dataset_mirror.airgap.bundle.bag import DECLARATION
 from dataset_mirror.airgap.bundle.importing import Import
-from dataset_mirror.airgap.bundle.judging import Claims
+from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
@@ -37,11 +37,11 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     configure("error")
     sources = [source for bundle in bundles for source in _sources(bundle)]
     shown = view(None, as_json=as_json, size=_size(sources))
-    claims = Claims(configuration.origins, any_origin, time.time())
+    judge = LineJudge(configuration.origins, any_origin, time.time())
     with store_of(configuration, new=True) as store, shown:
         store.clear_incoming()
         for source in sources:
-            one = Import(store, claims, lambda record, done: shown.show(Step(record.url, "importing", done, record.size)))
+            one = Import(store, judge, lambda record, done: shown.show(Step(record.url, "importing", done, record.size)))
             try:
                 _take(one, source, shown)
             except MirrorError as error:

@@ -69,7 +69,7 @@ def _from_here(configuration: Configuration, names: Sequence[str]) -> Iterator[t
         try:
             home = plan(store, configuration.origins, names, lambda archive, _: configuration.origins.of(archive))
         except NoSuchPage as error:
-            raise UsageError(error.detail, error.mend) from None
+            raise UsageError(error.detail, error.hint) from None
         yield home, Blobs(store)
 
 
@@ -86,7 +86,7 @@ def _planned(client: httpx.Client, base: str, names: Sequence[str]) -> KerasHome
         response = client.get("/status/keras-home", params={"only": list(names)})
         if response.status_code == 404:
             problem = response.json()
-            raise UsageError(str(problem.get("detail", "")), str(problem.get("mend", "")))
+            raise UsageError(str(problem.get("detail", "")), str(problem.get("hint", "")))
         live.check(response)
         return KerasHome.model_validate_json(response.content)
     except httpx.HTTPError as error:

@@ -58,7 +58,7 @@ def ask(url: str, settings: Settings, path: str, asked: Mapping[str, object] | N
 def error_of(known: Mapping[str, Any]) -> MirrorError | None:
     """The error that a line tells of, if it does."""
     said = known.get("error")
-    return MirrorError(said["detail"], said["mend"]) if said else None
+    return MirrorError(said["detail"], said["hint"]) if said else None
 
 
 def check(response: httpx.Response) -> None:
@@ -70,4 +70,4 @@ def check(response: httpx.Response) -> None:
     except ValueError:
         problem = {"detail": f"The server answered {response.status_code}."}
     kind = UsageError if response.status_code == 400 else ServerSaysNo
-    raise kind(str(problem.get("detail", "")), str(problem.get("mend", "")))
+    raise kind(str(problem.get("detail", "")), str(problem.get("hint", "")))

@@ -9,7 +9,7 @@ import click
 
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.main import create_app
 from dataset_mirror.mirror import Mirror
@@ -18,7 +18,7 @@ from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
 from dataset_mirror.wire.server import TlsPort, listen, run
 
-log = logging.getLogger("dataset_mirror")
+log = logging.getLogger(__name__)
 
 
 @click.command(name="serve")
@@ -52,17 +52,17 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
         def ready() -> None:
             lock.announce(url)
             _greet(configuration, store, url, tls_port)
-            asyncio.get_running_loop().run_in_executor(None, _prepare, app.doors.authority)
+            asyncio.get_running_loop().run_in_executor(None, _prepare, app.doors.ca)
 
         run(app, settings, listening, tls_port, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
 
 
-def _prepare(authority: Authority) -> None:
+def _prepare(ca: CertificateAuthority) -> None:
     """Makes the certificate authority, or issues it again for other hosts, before the first client needs it."""
     try:
-        log.debug("The certificate authority is %s.", authority.fingerprint)
+        log.debug("The certificate authority is %s.", ca.fingerprint)
     except DataFolderError as error:
         log.error("%s Only plain http works meanwhile.", error)
 

@@ -107,4 +107,4 @@ def _trouble(known: dict[str, Any]) -> Iterator[str]:
     if known["failures"]:
         yield "Last failures:"
     for failure in known["failures"][:_FAILURES]:
-        yield f"  {failure['at']}  {failure['status']}  {failure['detail']} {failure['mend']}"
+        yield f"  {failure['at']}  {failure['status']}  {failure['detail']} {failure['hint']}"

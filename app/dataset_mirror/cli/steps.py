@@ -74,7 +74,7 @@ class _Json:
         if step.archive:
             known["file"] = step.url
         if step.error:
-            known |= {"detail": step.error.detail, "mend": step.error.mend}
+            known |= {"detail": step.error.detail, "hint": step.error.hint}
         click.echo(json.dumps(known))
 
 

@@ -37,7 +37,7 @@ class _Issued:
     """Inode and time of its file: `doctor --new-ca` replaces it beside a running server."""
 
 
-class Authority:
+class CertificateAuthority:
     """The authority of a data folder: made when it is first asked for, issued again when the origins' hosts are others.
 
     It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. May be

@@ -7,7 +7,7 @@ import ssl
 import httptools
 
 from dataset_mirror.doors import tunnel
-from dataset_mirror.doors.decision import Doors, Intercept, Lead
+from dataset_mirror.doors.decision import Doors, Intercept, TunnelTo
 from dataset_mirror.errors import BadRequest, MirrorError
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.serve.head import problem
@@ -15,7 +15,7 @@ from dataset_mirror.wire import tls
 from dataset_mirror.wire.protocol import MirrorProtocol
 from dataset_mirror.wire.sockets import writable
 
-log = logging.getLogger("dataset_mirror.serve")
+log = logging.getLogger(__name__)
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
@@ -91,7 +91,7 @@ class Opening:
         try:
             await self._open()
         except MirrorError as error:
-            self._doors.mirror.traffic.doors.refused += 1
+            self._doors.mirror.traffic.passages.refused += 1
             self._refuse(error)
         except (ClientGone, asyncio.CancelledError):
             self._transport.abort()
@@ -110,14 +110,14 @@ class Opening:
         await self._lead(door)
 
     async def _intercept(self, door: Intercept) -> None:
-        context = self._doors.authority.context_for(door.host)
+        context = self._doors.ca.context_for(door.host)
         await self._establish()
         inner = within(self._protocol)
         inner.authority = door.authority
         await tls.start(self._transport, context, inner, self._doors.handshake_seconds)
 
-    async def _lead(self, door: Lead) -> None:
-        counts = self._doors.mirror.traffic.doors
+    async def _lead(self, door: TunnelTo) -> None:
+        counts = self._doors.mirror.traffic.passages
         counts.tunnels += 1
         try:
             far = await tunnel.connect(door.host, self._doors)

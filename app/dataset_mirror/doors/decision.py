@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import normalise_authority
@@ -28,7 +28,7 @@ class Intercept:
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class TunnelTo:
     """Bytes go to and fro between the client and port 443 of this host, which nobody looks into."""
 
     host: str
@@ -37,8 +37,8 @@ class Lead:
 class Doors:
     """What the settings and origins of the moment say about CONNECT."""
 
-    def __init__(self, mirror: Mirror, authority: Authority, own_port: int) -> None:
-        self.mirror, self.authority = mirror, authority
+    def __init__(self, mirror: Mirror, ca: CertificateAuthority, own_port: int) -> None:
+        self.mirror, self.ca = mirror, ca
         self.own_ports = {own_port}
         """Ports at which the mirror itself listens."""
 
@@ -47,7 +47,7 @@ class Doors:
         """How long a client may take for TLS."""
         return min(HANDSHAKE_SECONDS, self.mirror.settings.idle_timeout)
 
-    def decide(self, target: str, peer: str | None) -> Intercept | Lead:
+    def decide(self, target: str, peer: str | None) -> Intercept | TunnelTo:
         """Where a CONNECT with this target (`host:port`) leads. BadRequest, NoTunnel, Offline or TunnelsFull."""
         match = _TARGET.fullmatch(target)
         if match is None:
@@ -59,7 +59,7 @@ class Doors:
                 raise NoTunnel(f"{host} is an address; the mirror's certificates are for names.", "Ask for it over plain http.")
             return Intercept(authority)
         self._check(host, port, peer)
-        return Lead(host)
+        return TunnelTo(host)
 
     def _check(self, host: str, port: int, peer: str | None) -> None:
         settings = self.mirror.settings
@@ -75,7 +75,7 @@ class Doors:
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
         if settings.offline:
             raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.")
-        if self.mirror.traffic.doors.tunnels >= settings.max_tunnels:
+        if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
                 f"{settings.max_tunnels} tunnels are open, which is the most.",
                 "Try again, or raise `max_tunnels`.",

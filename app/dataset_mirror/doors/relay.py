@@ -17,7 +17,7 @@ from dataset_mirror.origins.model import Origin
 from dataset_mirror.rules.fields import end_to_end
 from dataset_mirror.serve.asgi import RELAYED, ClientGone, RawFields, Receive, Request, Scope, Send
 
-log = logging.getLogger("dataset_mirror.serve")
+log = logging.getLogger(__name__)
 
 _NO_BODY = (204, 304)
 
@@ -41,7 +41,7 @@ def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
 async def relay(mirror: Mirror, origin: Origin, scope: Scope, receive: Receive, send: Send) -> None:
     """Passes one request to the origin's real host and its answer back, both as streams. MirrorError while nothing was answered."""
     scope[RELAYED] = True
-    mirror.traffic.doors.relayed += 1
+    mirror.traffic.passages.relayed += 1
     log.debug("Relayed a request to %s.", origin.authority)
     body = _Body(receive)
     exchange = asyncio.create_task(_exchange(mirror.upstream, origin, scope, body, send))

@@ -20,7 +20,7 @@ from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.1
 """Between looks at whether more connections would help."""

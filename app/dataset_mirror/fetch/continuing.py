@@ -12,7 +12,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.resumable import Leftover
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 
 async def first_or_next(shared: Shared, origin: Origin, archive: ArchiveId, expected: CatalogEntry | None) -> tuple[Reply, Edition | None]:
@@ -57,7 +57,7 @@ def _start(left: Leftover) -> int:
 async def _edition(shared: Shared, left: Leftover, partial: PartialFile, reply: Reply) -> Edition:
     """StoreFull if there is no room for the rest; then what is there waits on."""
     try:
-        room = await shared.room.reserve(left.length, left.url, there=left.total)
+        room = await shared.eviction.reserve(left.length, left.url, there=left.total)
     except BaseException:
         partial.close()
         shared.store.leftovers.give_back(left)

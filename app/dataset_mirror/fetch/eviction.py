@@ -19,7 +19,7 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
 from dataset_mirror.store.store import Store
 
-log = logging.getLogger("dataset_mirror.room")
+log = logging.getLogger(__name__)
 
 SEARCH_SECONDS = 60.0
 """How long clients of a fill wait at most until enough is found that may go."""
@@ -36,7 +36,7 @@ class Leaving:
     freed: int
 
 
-class Room:
+class Eviction:
     """Finds what may go, and lets it go."""
 
     def __init__(self, store: Store, upstream: Upstream, origins: Origins, busy: Busy, flush: Callable[[], Awaitable[None]]) -> None:

@@ -33,7 +33,7 @@ from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 WAKE_BYTES = 256 * 1024
 WAKE_SECONDS = 0.01
@@ -232,7 +232,7 @@ class Fill:
             )
         if length == 0:
             raise NotAnArchive(f"{job.url} is empty at its origin.", "Try later, or tell the origin's owner.")
-        room = await self._shared.room.reserve(length or ROOM_STEP, job.url)
+        room = await self._shared.eviction.reserve(length or ROOM_STEP, job.url)
         self._abandon()
         self._ended, self._woken_at = False, 0
         self._receiving = Edition(length, reply.validators, reply.fields, self._shared.store.new_partial(), room, reply.upstream)
@@ -267,7 +267,7 @@ class Fill:
             cause = cause or connections.cause
             if edition.partial.have.total > before:  # the same bytes again are no progress
                 backoff.progress()
-            self._shared.upstream.healths.failed(edition.upstream, str(cause))
+            self._shared.upstream.health.failed(edition.upstream, str(cause))
             known = self.job.expected is not None and self.job.expected.has_digest
             way = (self._shared.upstream, self.job.origin, self.job.archive)
             reply, offset = await resumed(*way, edition, backoff, cause, known_digest=known)
@@ -283,7 +283,7 @@ class Fill:
             async with aclosing(reply.bytes()) as chunks:
                 async for chunk in chunks:
                     if edition.length is None and edition.room.left < len(chunk):
-                        await self._shared.room.grow(edition.room, ROOM_STEP)
+                        await self._shared.eviction.grow(edition.room, ROOM_STEP)
                     met = connections.take_in(piece, chunk)
                     if not opened and edition.partial.prefix >= LOOK:
                         opened = self._open(edition, reply.encoding)

@@ -12,7 +12,7 @@ from dataset_mirror.fetch.fill import Fill, Job
 from dataset_mirror.fetch.shared import Shared
 from dataset_mirror.origins.identity import ArchiveId
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 REMEMBERED, REMEMBERED_SECONDS = 10_000, 60.0
 """How many 404 and 410 of origins are remembered, and how long."""

@@ -24,7 +24,7 @@ class Health:
         return time.monotonic() < self.until
 
 
-class Healths:
+class UpstreamHealth:
     """All upstreams that were ever asked."""
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.resumable import Leftover
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 LEAST = 64 * 1024 * 1024
 """Bytes of an archive that is worth it; a smaller one is fetched afresh."""

@@ -15,7 +15,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 UNFETCHED = (Offline, OriginUnreachable, OriginBusy, FillFailed)
 """What another mirror with another network may well get. An origin's own refusal is none: a 404 is one everywhere."""

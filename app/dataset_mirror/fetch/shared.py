@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from dataset_mirror.fetch.eviction import Room
+from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.model import Origin
@@ -77,4 +77,4 @@ class Shared:
     limits: Limits
     executor: ThreadPoolExecutor
     traffic: Traffic
-    room: Room
+    eviction: Eviction

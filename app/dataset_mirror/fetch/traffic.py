@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Doors:
+class Passages:
     """What went past the archives, in numbers."""
 
     tunnels: int = 0
@@ -22,7 +22,7 @@ class Traffic:
     """Running totals, in requests and bytes."""
 
     def __init__(self) -> None:
-        self.doors = Doors()
+        self.passages = Passages()
         self.hits = 0
         self.misses = 0
         self.served = 0

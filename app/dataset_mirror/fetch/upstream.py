@@ -16,14 +16,14 @@ import truststore
 
 from dataset_mirror.errors import BadRequest, FillFailed, NotAllowed, Offline
 from dataset_mirror.fetch.addresses import CheckedTransport, addresses_of, check_global
-from dataset_mirror.fetch.health import Healths
+from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators, date_is_strong
 from dataset_mirror.settings import Settings
 
-log = logging.getLogger("dataset_mirror.fetch")
+log = logging.getLogger(__name__)
 
 MAX_HOPS = 5
 CONNECT_TIMEOUT = 5.0
@@ -127,7 +127,7 @@ class Upstream:
         self._client = _client(settings, origins)
         _warn_of_plain_http(settings, origins)
         self._former: list[httpx.AsyncClient] = []
-        self.healths = Healths()
+        self.health = UpstreamHealth()
 
     def configure(self, settings: Settings, origins: Origins) -> None:
         """Takes up another configuration; what is under way goes on over the connections that it has."""
@@ -222,12 +222,12 @@ class Upstream:
         try:
             reply = await self._after_redirects(base, origin, archive, fields(place), method)
         except Broken as error:
-            self.healths.failed(place, str(error))
+            self.health.failed(place, str(error))
             raise
         if reply.is_passing:
-            self.healths.failed(place, f"it answered {reply.status}")
+            self.health.failed(place, f"it answered {reply.status}")
         else:
-            self.healths.succeeded(place)
+            self.health.succeeded(place)
         return replace(reply, upstream=place)
 
     async def _after_redirects(self, base: str, origin: Origin, archive: ArchiveId, fields: Mapping[str, str], method: str) -> Reply:
@@ -258,7 +258,7 @@ class Upstream:
         parts = urlsplit(url)
         bases = self._settings.upstreams.get(parts.netloc) or (_place(url),)
         filled = [base.replace("{host}", parts.netloc) for base in bases]
-        return sorted(filled, key=lambda base: (_place(base) != first, self.healths.resting(_place(base))))
+        return sorted(filled, key=lambda base: (_place(base) != first, self.health.resting(_place(base))))
 
     def _mapped(self, url: str) -> str:
         """The URL to really ask for the target of a redirect."""

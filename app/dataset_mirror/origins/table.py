@@ -104,12 +104,12 @@ def not_listed(archive: ArchiveId, origin: Origin | None) -> NotAllowed:
     url = f"{scheme}://{archive}"
     folder = path_to_list(archive)
     what = f"The origin {archive.authority} does not list {archive.path}." if origin else f"No origin is named {archive.authority}."
-    mend = (
+    hint = (
         f"To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
         f'[[origins]] url = "{scheme}://{archive.authority}" paths = ["{folder}"]'
     )
     lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f'paths = ["{folder}"]']
-    return NotAllowed(what, mend, archive=url, command=f"dataset-mirror add '{url}'", configuration=lines)
+    return NotAllowed(what, hint, archive=url, command=f"dataset-mirror add '{url}'", configuration=lines)
 
 
 def _overridden(known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:

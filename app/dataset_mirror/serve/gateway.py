@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.doors.decision import Doors
 from dataset_mirror.doors.relay import check_may_relay, relay
 from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
@@ -23,15 +23,15 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.hot import Hot
 
-log = logging.getLogger("dataset_mirror.serve")
+log = logging.getLogger(__name__)
 
 
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
-    def __init__(self, mirror: Mirror, pages: App, own_port: int, authority: Authority) -> None:
+    def __init__(self, mirror: Mirror, pages: App, own_port: int, ca: CertificateAuthority) -> None:
         self._mirror, self._pages, self._own_port = mirror, pages, own_port
-        self.doors = Doors(mirror, authority, own_port)
+        self.doors = Doors(mirror, ca, own_port)
         """Where CONNECT leads, which our protocol answers."""
         self.hot = Hot(mirror)
         """Answers that our protocol gives by itself."""

@@ -73,7 +73,7 @@ def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
-        **({"mend": error.mend} if error.mend else {}),
+        **({"hint": error.hint} if error.hint else {}),
         **error.facts,
     }
     body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"

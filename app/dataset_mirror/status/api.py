@@ -95,4 +95,4 @@ async def _verify_lines(progress: AsyncIterator[Verified]) -> AsyncIterator[str]
 
 
 def _facts(error: MirrorError | None) -> ProblemFacts | None:
-    return ProblemFacts(status=error.status, detail=error.detail, mend=error.mend) if error else None
+    return ProblemFacts(status=error.status, detail=error.detail, hint=error.hint) if error else None

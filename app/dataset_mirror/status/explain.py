@@ -19,15 +19,15 @@ def explain(mirror: Mirror, url: str) -> Explanation:
     except BadRequest:
         raise
     except MirrorError as error:
-        return Explanation(url=url, outcome="refusal", why=[error.detail], mend=error.mend, status=error.status, at=[], asked=[])
+        return Explanation(url=url, outcome="refusal", why=[error.detail], hint=error.hint, status=error.status, at=[], asked=[])
     known = origin.url_of(archive)
     at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive) else [])]
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
     if record := mirror.store.find(archive):
-        return Explanation(url=known, outcome="hit", why=_stored(mirror, record), mend="", status=200, at=at, asked=asked)
+        return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)
     if (no := mirror.refusal(archive)) is not None:
-        return Explanation(url=known, outcome="refusal", why=[no.detail], mend=no.mend, status=no.status, at=at, asked=asked)
-    return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), mend="", status=200, at=at, asked=asked)
+        return Explanation(url=known, outcome="refusal", why=[no.detail], hint=no.hint, status=no.status, at=at, asked=asked)
+    return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), hint="", status=200, at=at, asked=asked)
 
 
 def _archive(mirror: Mirror, url: str) -> ArchiveId:

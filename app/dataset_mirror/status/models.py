@@ -37,7 +37,7 @@ class FailureStatus(BaseModel):
     url: str
     status: int = Field(description="the HTTP status that its clients got", examples=[502])
     detail: str
-    mend: str
+    hint: str
 
 
 class UpstreamStatus(BaseModel):
@@ -196,7 +196,7 @@ class Explanation(BaseModel):
     url: str = Field(examples=[_CIFAR10])
     outcome: Literal["hit", "miss", "refusal"] = Field(description="from the store; from the origin; not at all")
     why: list[str] = Field(examples=[["It is stored: 170,498,071 bytes, fetched 2026-05-01.", "Its digest is the catalog's."]])
-    mend: str = Field(description="what to do about a refusal", examples=[""])
+    hint: str = Field(description="what to do about a refusal", examples=[""])
     status: int = Field(description="the HTTP status of a GET, if its origin plays its part", examples=[200])
     at: list[str] = Field(
         description="paths at this mirror that lead to it", examples=[["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]]
@@ -305,7 +305,7 @@ class ProblemFacts(BaseModel):
 
     status: int
     detail: str
-    mend: str
+    hint: str
 
 
 class FetchProgress(BaseModel):

@@ -9,7 +9,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
@@ -42,7 +42,7 @@ ArchiveUrl = Annotated[
 ]
 
 
-def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> FastAPI:
+def pages(mirror: Mirror, ca: CertificateAuthority, lifespan: Lifespan[FastAPI]) -> FastAPI:
     """The app behind the gateway; `lifespan` starts and stops the mirror."""
     summary = "Dataset archives, fetched once, verified, kept."
     app = FastAPI(
@@ -54,8 +54,8 @@ def pages(mirror: Mirror, authority: Authority, lifespan: Lifespan[FastAPI]) -> 
     app.include_router(keras_home.router(mirror))
     for part in (_overview, _archives, _health, _checksums):
         app.include_router(part(mirror))
-    app.include_router(trust.router(authority))
-    app.include_router(setup.router(mirror, authority))
+    app.include_router(trust.router(ca))
+    app.include_router(setup.router(mirror, ca))
     app.include_router(api(mirror))
     app.include_router(metrics(mirror))
     app.add_exception_handler(MirrorError, _problem)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules import environment as names
 from dataset_mirror.rules.host import own_address
@@ -28,7 +28,7 @@ class _Bare(str):
     """A variable's name, which stands in a script as it is."""
 
 
-def router(mirror: Mirror, authority: Authority) -> APIRouter:
+def router(mirror: Mirror, ca: CertificateAuthority) -> APIRouter:
     """`/setup.sh`."""
     routes = APIRouter(tags=["trust"])
 
@@ -39,19 +39,19 @@ def router(mirror: Mirror, authority: Authority) -> APIRouter:
         """For `eval "$(curl -fsS …/setup.sh)"`: the proxy, and the authorities of the client and of the mirror in one bundle."""
         # Forwarded fields are nobody's word here: `public_url` tells of a proxy in front.
         address = names.proxy_address(own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host")))
-        written = script(address, authority.pem.decode(), said(mirror, authority), http=http)
+        written = script(address, ca.pem.decode(), said(mirror, ca), http=http)
         return ShellScript(written, headers={"Cache-Control": "no-store", "Vary": "Host", "X-Content-Type-Options": "nosniff"})
 
     return routes
 
 
-def said(mirror: Mirror, authority: Authority) -> list[str]:
+def said(mirror: Mirror, ca: CertificateAuthority) -> list[str]:
     """What the script tells the person: what goes where, and whom the shell trusts from now on."""
-    hosts = sorted(authority.hosts)
+    hosts = sorted(ca.hosts)
     more = f" and {len(hosts) - _HOSTS_SHOWN} more" if len(hosts) > _HOSTS_SHOWN else ""
     return [
         f"dataset-mirror: answers for {', '.join(hosts[:_HOSTS_SHOWN]) or 'no host'}{more}. {_rest(mirror.settings)}",
-        f"dataset-mirror: this shell trusts its certificate authority for these hosts, SHA-256 {authority.fingerprint}",
+        f"dataset-mirror: this shell trusts its certificate authority for these hosts, SHA-256 {ca.fingerprint}",
     ]
 
 

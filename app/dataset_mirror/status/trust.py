@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 
 PEM = "application/x-pem-file"
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -18,19 +18,19 @@ class PemFile(Response):
     media_type = PEM
 
 
-def router(authority: Authority) -> APIRouter:
+def router(trusted: CertificateAuthority) -> APIRouter:
     """The routes of the certificate authority."""
     router = APIRouter(tags=["trust"])
 
     @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
     def ca() -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
-        return _pem(authority.pem)
+        return _pem(trusted.pem)
 
     @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
     def bundle() -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
-        return _pem(system_authorities() + authority.pem)
+        return _pem(system_authorities() + trusted.pem)
 
     return router
 

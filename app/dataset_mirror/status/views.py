@@ -50,7 +50,7 @@ async def status_of(mirror: Mirror) -> Status:
         fills=fills_of(mirror),
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
-        doors=DoorsStatus(**asdict(mirror.traffic.doors)),
+        doors=DoorsStatus(**asdict(mirror.traffic.passages)),
         hits=totals["hits"],
         misses=totals["misses"],
         bytes_served=totals["served"],
@@ -94,7 +94,7 @@ def _fill(fill: Fill) -> FillStatus:
 
 def _failures(mirror: Mirror) -> list[FailureStatus]:
     return [
-        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, mend=failure.error.mend)
+        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, hint=failure.error.hint)
         for failure in reversed(mirror.flights.failures)
     ]
 
@@ -104,7 +104,7 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
         UpstreamStatus(
             place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
         )
-        for place, health in mirror.upstream.healths.by_place.items()
+        for place, health in mirror.upstream.health.by_place.items()
     ]
 
 

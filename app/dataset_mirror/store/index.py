@@ -55,7 +55,7 @@ class Index:
             raise
         except DatabaseError as error:
             self._engine.dispose()
-            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _mend(error)) from error
+            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _hint(error)) from error
         self._reading = Lock()
 
     def close(self) -> None:
@@ -285,7 +285,7 @@ def _engine(url: str | URL) -> Engine:
     return engine
 
 
-def _mend(error: DatabaseError) -> str:
+def _hint(error: DatabaseError) -> str:
     """What to do about a database that cannot be opened: if it is damaged it can be made anew, else it is in the way of its place."""
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
     return REBUILD if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else "Check that its folder can be written."

@@ -18,7 +18,7 @@ from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.store.partial import PartialFile, journal_of, remove_unheld
 
-log = logging.getLogger("dataset_mirror.store")
+log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 7 * 24 * 3600.0
 """How long a leftover waits for somebody to ask for its archive again."""

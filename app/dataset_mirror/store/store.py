@@ -24,7 +24,7 @@ from dataset_mirror.store.space import Space
 from dataset_mirror.store.tree import Tree
 from dataset_mirror.store.wanted import Wanted
 
-log = logging.getLogger("dataset_mirror.store")
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 (_DONE,) = MARKS
 _INCOMING = "in-"
@@ -52,13 +52,13 @@ class Store:
         self._worker = ThreadPoolExecutor(1, "store")
         self._lock: FillLock | None = None
 
-    def lock(self, *, mend: bool = True) -> FillLock:
+    def lock(self, *, repair: bool = True) -> FillLock:
         """Becomes the one process that fills this folder, and mends what a killed one left behind."""
         self._lock = FillLock(self.folder.lock)
-        if mend:
+        if repair:
             with self._writing():
                 pass  # what was cut off is completed
-        self.leftovers.find(clean=mend)
+        self.leftovers.find(clean=repair)
         return self._lock
 
     def close(self) -> None:

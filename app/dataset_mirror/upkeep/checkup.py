@@ -23,15 +23,15 @@ _CLOCK_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One fact, and its mend: without one all is well."""
+    """One fact, and its hint: without one all is well."""
 
     what: str
     fact: str
-    mend: str = ""
+    hint: str = ""
 
     @property
     def is_good(self) -> bool:
-        return not self.mend
+        return not self.hint
 
 
 def check_folder(configuration: Configuration) -> Iterator[Finding]:
@@ -53,8 +53,8 @@ def _writable(root: Path) -> Finding:
         with TemporaryFile(dir=root):
             return Finding("data folder", f"{root} can be written.")
     except OSError as error:
-        mend = "Give the mirror's user the right to write there, or free some room."
-        return Finding("data folder", f"{root} cannot be written: {error.strerror}.", mend)
+        hint = "Give the mirror's user the right to write there, or free some room."
+        return Finding("data folder", f"{root} cannot be written: {error.strerror}.", hint)
 
 
 def _permissions(root: Path) -> Finding:
@@ -68,8 +68,8 @@ def _permissions(root: Path) -> Finding:
 def _file_system(configuration: Configuration, root: Path) -> Finding:
     kind = file_system(root)
     if kind in NETWORK_FILE_SYSTEMS and configuration.settings.database is None:
-        mend = 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.'
-        return Finding("file system", f"It is on {kind}, where the index' database cannot work.", mend)
+        hint = 'Keep the index on a local disk: database = "sqlite:////var/lib/dataset-mirror/index.db" in mirror.toml.'
+        return Finding("file system", f"It is on {kind}, where the index' database cannot work.", hint)
     return Finding("file system", f"It is on {kind}.")
 
 
@@ -82,19 +82,19 @@ def check_store(store: Store) -> Iterator[Finding]:
 def _room(store: Store) -> Iterator[Finding]:
     space = store.space
     fact = f"{space.free:,} bytes are free; {space.min_free:,} of them stay so (min_free)."
-    mend = "Look at what could go: dataset-mirror gc --dry-run; or change max_size or min_free."
-    yield Finding("space", fact, mend if space.free <= space.min_free else "")
+    hint = "Look at what could go: dataset-mirror gc --dry-run; or change max_size or min_free."
+    yield Finding("space", fact, hint if space.free <= space.min_free else "")
     if space.max_size is not None:
         fact = f"{space.kept:,} of {space.max_size:,} bytes (max_size) are in use."
-        yield Finding("limit", fact, mend if space.kept > space.max_size else "")
+        yield Finding("limit", fact, hint if space.kept > space.max_size else "")
 
 
 def _tree(store: Store) -> Finding:
     hidden = [line.record.url for line in store.index.every(Query(limit=1000)) if not _is_shown(store, line.record)]
     if not hidden:
         return Finding("tree", "tree/ has all archives.")
-    mend = "Nothing is lost: the mirror serves them. Copy such archives by their URLs instead of from tree/."
-    return Finding("tree", f"tree/ lacks {len(hidden):,} archives, whose names a file system cannot hold, such as {hidden[0]}.", mend)
+    hint = "Nothing is lost: the mirror serves them. Copy such archives by their URLs instead of from tree/."
+    return Finding("tree", f"tree/ lacks {len(hidden):,} archives, whose names a file system cannot hold, such as {hidden[0]}.", hint)
 
 
 def _is_shown(store: Store, record: Record) -> bool:
@@ -152,4 +152,4 @@ def _difference(reply: Reply) -> float | None:
 
 def not_there(error: DataFolderError) -> Finding:
     """A store that cannot be opened."""
-    return Finding("store", error.detail, error.mend or "Look at the data folder.")
+    return Finding("store", error.detail, error.hint or "Look at the data folder.")

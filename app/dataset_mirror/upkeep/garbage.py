@@ -37,7 +37,7 @@ async def find_garbage(mirror: Mirror, *, last_copies: bool = False) -> list[Gar
     found = await mirror.store.in_worker(lambda: list(_unneeded(mirror.store, in_use)))
     over = mirror.store.space.missing(0) - sum(each.size for each in found)
     if over > 0:
-        found += [_leaving(mirror, each) async for each in mirror.room.leaving(over, last_copies=last_copies)]
+        found += [_leaving(mirror, each) async for each in mirror.eviction.leaving(over, last_copies=last_copies)]
     return found
 
 

@@ -17,7 +17,7 @@ from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.upkeep.stored import select_stored
 
-log = logging.getLogger("dataset_mirror.store")
+log = logging.getLogger(__name__)
 
 _STEP = 1024 * 1024
 

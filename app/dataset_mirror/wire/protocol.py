@@ -27,7 +27,7 @@ from dataset_mirror.wire.sockets import set_linger, tune
 if TYPE_CHECKING:
     from uvicorn._types import ASGI3Application, ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 
-log = logging.getLogger("dataset_mirror.serve")
+log = logging.getLogger(__name__)
 
 _END_OF_AUTHORITY = re.compile(rb"[/?#]")
 

@@ -24,7 +24,7 @@ from dataset_mirror.wire.tls import TlsProtocol, alerts_sent
 ALERT_SECONDS = 1.0
 """How long the mirror waits at its end for clients in TLS to be told that their bodies are not whole."""
 
-log = logging.getLogger("dataset_mirror")
+log = logging.getLogger(__name__)
 
 
 def listen(host: str, port: int, *, look_up: bool = True) -> socket.socket:

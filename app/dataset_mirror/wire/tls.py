@@ -18,7 +18,7 @@ from dataset_mirror.serve.asgi import EXTENSION
 from dataset_mirror.wire.protocol import MirrorProtocol
 from dataset_mirror.wire.sockets import is_armed, set_linger, writable
 
-log = logging.getLogger("dataset_mirror.serve")
+log = logging.getLogger(__name__)
 
 ALERT = bytes.fromhex("15030300020250")
 """A fatal alert, internal_error, of TLS 1.2 (RFC 8446 6.2; 1.3 writes that version on the wire, too)."""

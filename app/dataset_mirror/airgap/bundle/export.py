@@ -8,15 +8,15 @@ from importlib.metadata import version
 
 from dataset_mirror.airgap.bundle import bag
 from dataset_mirror.airgap.bundle.bag import Payload
-from dataset_mirror.airgap.bundle.hashing import Opened, Passing
+from dataset_mirror.airgap.bundle.hashing import HashingCopy, Opened
 from dataset_mirror.airgap.bundle.names import Names, natural
 from dataset_mirror.errors import BundleError
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.record import Record
 
 Write = Callable[[bytes | memoryview], object]
-Told = Callable[[Payload, int], None]
-"""Is told how many bytes of a payload file are written."""
+Report = Callable[[Payload, int], None]
+"""Is given how many bytes of a payload file are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class Bundle:
         self.name = f"dataset-mirror-{digest[:12]}"
         """Of the top folder; that of another bundle is another one, so that several can be unpacked side by side."""
 
-    def send(self, told: Told) -> Iterator[tuple[Payload, BundleError | None]]:
+    def send(self, report: Report) -> Iterator[tuple[Payload, BundleError | None]]:
         """Writes it all; yields each payload file, with the error if it is not what the index says: that cannot be taken back.
 
         OSError if it cannot be written. Blocks.
@@ -77,9 +77,9 @@ class Bundle:
             self._write(content)
             self._pad()
         self._head(bag.PAYLOAD.rstrip("/"), 0, self._plan.newest, folder=True)
-        with Passing() as passing:
+        with HashingCopy() as copier:
             for payload in self._plan.payload:
-                yield payload, self._send(payload, passing, told)
+                yield payload, self._send(payload, copier, report)
         self._write(bytes(2 * tarfile.BLOCKSIZE))
         self._write(bytes(-self._written % tarfile.RECORDSIZE))
 
@@ -94,7 +94,7 @@ class Bundle:
         ]
         return [*files, (bag.TAG_MANIFEST, bag.manifest((name, hashlib.sha256(content).hexdigest()) for name, content in files))]
 
-    def _send(self, payload: Payload, passing: Passing, told: Told) -> BundleError | None:
+    def _send(self, payload: Payload, copier: HashingCopy, report: Report) -> BundleError | None:
         try:
             file = self._blobs.open(payload.sha256)
         except FileNotFoundError:
@@ -105,14 +105,14 @@ class Bundle:
 
             def write(data: memoryview) -> None:
                 self._write(data)
-                told(payload, self._written - at)
+                report(payload, self._written - at)
 
-            passed = passing.copy(Opened(file.fileno()), payload.size, write)
-        left = payload.size - passed.size
+            copied = copier.copy(Opened(file.fileno()), payload.size, write)
+        left = payload.size - copied.size
         while left > 0:  # the head promised them
             left -= self._write(bytes(min(left, tarfile.RECORDSIZE)))
         self._pad()
-        if (passed.size, passed.sha256) == (payload.size, payload.sha256):
+        if (copied.size, copied.sha256) == (payload.size, payload.sha256):
             return None
         return BundleError(
             f"The blob of {payload.url} is damaged on the disk: an import will refuse it.",

@@ -17,7 +17,7 @@ class Reads(Protocol):
         """Fills the buffer as far as one read goes; 0 at the end."""
 
 
-class Passing:
+class HashingCopy:
     """Passes bytes, file after file; a context manager."""
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class Passing:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
-    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> "Passed":
+    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> "Copied":
         """Reads `size` bytes, fewer if the source ends, and gives them to `write`; its errors come out. Blocks."""
-        passed, hashed, left = Passed(md5=md5), None, size
+        copied, hashed, left = Copied(md5=md5), None, size
         while left and (read := source.readinto(self._buffers[0][: min(STEP, left)])):
             buffer, left = self._buffers[0], left - read
             if hashed:
                 hashed.result()  # the other buffer is free after this
-            hashed = self._pool.submit(passed.take, buffer[:read])
+            hashed = self._pool.submit(copied.take, buffer[:read])
             self._buffers.reverse()
             try:
                 write(buffer[:read])
@@ -45,7 +45,7 @@ class Passing:
                 _wait(hashed)
                 raise
         _wait(hashed)
-        return passed
+        return copied
 
 
 def _wait(hashed: "Future[None] | None") -> None:
@@ -53,8 +53,8 @@ def _wait(hashed: "Future[None] | None") -> None:
         hashed.result()
 
 
-class Passed:
-    """How many bytes have passed, and their digests."""
+class Copied:
+    """How many bytes were copied, and their digests."""
 
     def __init__(self, *, md5: bool) -> None:
         self.size = 0

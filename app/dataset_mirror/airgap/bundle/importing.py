@@ -1,4 +1,4 @@
-"""Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and passed over."""
+"""Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
 import errno
 import hashlib
@@ -11,8 +11,8 @@ from typing import Literal
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.hashing import Passed, Passing
-from dataset_mirror.airgap.bundle.judging import Claims
+from dataset_mirror.airgap.bundle.hashing import Copied, HashingCopy
+from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
@@ -21,8 +21,8 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
 from dataset_mirror.store.store import Store
 
-Told = Callable[[Record, int], None]
-"""Is told how many bytes of an archive are in."""
+Report = Callable[[Record, int], None]
+"""Is given how many bytes of an archive are in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ class Import:
     after the other.
     """
 
-    def __init__(self, store: Store, claims: Claims, told: Told) -> None:
-        self._store, self._claims, self._told = store, claims, told
+    def __init__(self, store: Store, judge: LineJudge, report: Report) -> None:
+        self._store, self._judge, self._report = store, judge, report
         self._listing = Listing()
         self._publishing = Lock()
 
@@ -53,13 +53,13 @@ class Import:
 
     def take(self, members: Iterable[Member]) -> Iterator[Taken]:
         """Takes all of it; yields how it ended for each archive. BundleError if the bundle as such cannot be read. Blocks."""
-        with Passing() as passing, ThreadPoolExecutor(2, "publish") as publisher:
+        with HashingCopy() as copier, ThreadPoolExecutor(2, "publish") as publisher:
             settling: Future[list[Taken]] | None = None
             ended: list[Taken] = []
             for member in self._ending_well(members, ended):
                 if not self._listing.takes(member):
                     continue
-                taken, begun = self._payload(member, passing, publisher)
+                taken, begun = self._payload(member, copier, publisher)
                 yield from taken
                 if begun:
                     yield from settling.result() if settling else ()
@@ -81,7 +81,9 @@ class Import:
                 raise
             ended.append(Taken("the rest of the bundle", "failed", error=error))
 
-    def _payload(self, member: Member, passing: Passing, publisher: ThreadPoolExecutor) -> tuple[list[Taken], Future[list[Taken]] | None]:
+    def _payload(
+        self, member: Member, copier: HashingCopy, publisher: ThreadPoolExecutor
+    ) -> tuple[list[Taken], Future[list[Taken]] | None]:
         """Takes one file: what is known of it at once, and what is still under way."""
         try:
             lines = self._listing.lines_of(member)
@@ -91,17 +93,17 @@ class Import:
         if not records or self._is_there(records[0]):
             return [*taken, *self._without_bytes(records)], None
         try:
-            partial, passed, room = self._read(member, records, passing)
+            partial, copied, room = self._read(member, records, copier)
         except MirrorError as error:
             return [*taken, *(Taken(record.url, "failed", error=error) for record in records)], None
-        return taken, publisher.submit(self._settle, partial, passed, room, records)
+        return taken, publisher.submit(self._settle, partial, copied, room, records)
 
     def _judged(self, lines: Iterable[bytes], member: Member | None = None) -> tuple[list[Record], list[Taken]]:
         """The records of lines, which fit the file that is to be them, and how it ended for the others."""
         records, taken = [], []
         for line in lines:
             try:
-                record = self._claims.read(line)
+                record = self._judge.read(line)
                 if member:
                     _check_fits(member, record)
                 records.append(record)
@@ -114,7 +116,7 @@ class Import:
 
     # Bytes that come
 
-    def _read(self, member: Member, records: list[Record], passing: Passing) -> tuple[PartialFile, Passed, Reservation]:
+    def _read(self, member: Member, records: list[Record], copier: HashingCopy) -> tuple[PartialFile, Copied, Reservation]:
         """The bytes, verified, in a file that is neither durable nor published yet."""
         first = records[0]
         assert member.file is not None
@@ -123,11 +125,11 @@ class Import:
         partial = None
         try:
             partial = self._store.new_incoming()
-            md5 = any(map(self._claims.wants_md5, records))
-            passed = passing.copy(member.file, member.size, _appending(self._told, partial, room, first), md5=md5)
-            if passed.size < member.size:
+            md5 = any(map(self._judge.wants_md5, records))
+            copied = copier.copy(member.file, member.size, _appending(self._report, partial, room, first), md5=md5)
+            if copied.size < member.size:
                 raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
-            if passed.sha256 != first.sha256:
+            if copied.sha256 != first.sha256:
                 raise BundleError(
                     f"The bundle's bytes of {first.url} are damaged.", "They were not taken. Copy the bundle again, or export anew."
                 )
@@ -138,7 +140,7 @@ class Import:
             if isinstance(error, OSError):
                 raise self._of_disk(error, first) from None
             raise
-        return partial, passed, room
+        return partial, copied, room
 
     def _of_disk(self, error: OSError | DatabaseError, record: Record) -> MirrorError:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -146,21 +148,21 @@ class Import:
         why = error.strerror if isinstance(error, OSError) else error.orig
         return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
 
-    def _settle(self, partial: PartialFile, passed: Passed, room: Reservation, records: list[Record]) -> list[Taken]:
+    def _settle(self, partial: PartialFile, copied: Copied, room: Reservation, records: list[Record]) -> list[Taken]:
         """Publishes verified bytes as all of their archives, in a thread for that."""
         try:
             partial.sync()
             with self._publishing:
-                return [self._published(record, passed, partial) for record in records]
+                return [self._published(record, copied, partial) for record in records]
         except OSError as error:
             return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
         finally:
             partial.discard()
             room.release()
 
-    def _published(self, record: Record, passed: Passed, partial: PartialFile) -> Taken:
+    def _published(self, record: Record, copied: Copied, partial: PartialFile) -> Taken:
         try:
-            settled = self._claims.settled(record, passed.md5)
+            settled = self._judge.settled(record, copied.md5)
             if partial.path.exists():
                 self._store.publish(partial.path, settled)
             elif self._store.also(settled) is None:
@@ -190,7 +192,7 @@ class Import:
                 f"The bytes of {record.url} are neither in the bundle nor here.",
                 "Copy the bundle again; if it was made with --minus, export it anew without.",
             )
-        settled = self._claims.settled(record, self._md5(record, known))
+        settled = self._judge.settled(record, self._md5(record, known))
         if known and known.united(settled) == known:
             return Taken(record.url, "present", record.size)
         if self._store.also(settled) is None:
@@ -199,7 +201,7 @@ class Import:
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
-        if not self._claims.wants_md5(record):
+        if not self._judge.wants_md5(record):
             return None
         if known and known.md5:
             return known.md5
@@ -207,13 +209,13 @@ class Import:
             return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
 
 
-def _appending(told: Told, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
+def _appending(report: Report, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
     """Appends to the file, and tells how far it is."""
 
     def write(data: memoryview) -> None:
         partial.write(partial.prefix, data)
         room.written(len(data))
-        told(record, partial.prefix)
+        report(record, partial.prefix)
 
     return write
 

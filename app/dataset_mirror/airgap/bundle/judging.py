@@ -18,7 +18,7 @@ _AHEAD = 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Claims:
+class LineJudge:
     """Judges lines of a bundle at the time `now` (seconds since the epoch)."""
 
     origins: Origins

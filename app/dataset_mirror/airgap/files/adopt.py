@@ -14,7 +14,7 @@ from typing import Literal
 
 from dataset_mirror.airgap.files.copying import Copying, contents
 from dataset_mirror.airgap.files.found import Found, found
-from dataset_mirror.airgap.files.recognising import Claim, Recogniser
+from dataset_mirror.airgap.files.recognising import Match, Recogniser
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.content import LOOK
 from dataset_mirror.store.record import DigestSource, Record
@@ -61,7 +61,7 @@ class Adoption:
 
     def _one(self, one: Found) -> Iterator[Adopted]:
         if one.why_not:
-            yield Adopted(one.path, "refused" if one.is_named else "skipped", error=MirrorError(one.why_not, one.mend))
+            yield Adopted(one.path, "refused" if one.is_named else "skipped", error=MirrorError(one.why_not, one.hint))
             return
         descriptor = os.open(one.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -78,8 +78,8 @@ class Adoption:
         if not claims:
             error = MirrorError("no archive of the catalog has its digest, and its place is none of an archive's.")
             yield Adopted(one.path, "refused" if one.is_named else "unknown", size=size, error=error)
-        for claim in claims:
-            yield from self._take(one.path, file, digests, claim)
+        for match in claims:
+            yield from self._take(one.path, file, digests, match)
 
     def _read(self, path: Path, file: int, size: int) -> Generator[Adopted, None, tuple[str, ...]]:
         """Digests, to find out what it is; what is copied is hashed again."""
@@ -90,57 +90,57 @@ class Adoption:
             yield Adopted(path, "reading", done, max(size, done))
         return digest.values
 
-    def _take(self, path: Path, file: int, digests: tuple[str, ...], claim: Claim) -> Iterator[Adopted]:
+    def _take(self, path: Path, file: int, digests: tuple[str, ...], match: Match) -> Iterator[Adopted]:
         size = os.fstat(file).st_size
-        if self._has(claim, digests[0]):
-            yield Adopted(path, "present", size, size, claim.url, claim.proven)
+        if self._has(match, digests[0]):
+            yield Adopted(path, "present", size, size, match.url, match.proven)
             return
         if self._store.space.missing(size):
-            raise self._store.space.full(size, claim.url)
+            raise self._store.space.full(size, match.url)
         with self._store.incoming() as partial:
             with partial.duplicate() as target:
                 copying = Copying(target.fileno(), md5=len(digests) > 1)
                 for done in copying.file(file):
-                    yield Adopted(path, "copying", done, size, claim.url, claim.proven)
+                    yield Adopted(path, "copying", done, size, match.url, match.proven)
             if copying.digests != digests:
                 raise MirrorError("It changed while it was read.", "Try again when nobody writes it.")
             partial.sync()
-            self._store.publish(partial.path, self._record(claim, digests, copying.done, os.fstat(file).st_mtime))
-        yield Adopted(path, "adopted", copying.done, copying.done, claim.url, claim.proven)
+            self._store.publish(partial.path, self._record(match, digests, copying.done, os.fstat(file).st_mtime))
+        yield Adopted(path, "adopted", copying.done, copying.done, match.url, match.proven)
 
-    def _has(self, claim: Claim, sha256: str) -> bool:
+    def _has(self, match: Match, sha256: str) -> bool:
         """Whether the mirror has it. Of bytes that nothing proves, those are refused that differ from what there is."""
-        known = self._store.find(claim.archive)
-        if known and not claim.proven and known.sha256 != sha256:
+        known = self._store.find(match.archive)
+        if known and not match.proven and known.sha256 != sha256:
             raise MirrorError(
-                f"The mirror has other bytes of {claim.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
-                f"If these are, remove the others first: dataset-mirror rm {claim.url}",
+                f"The mirror has other bytes of {match.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
+                f"If these are, remove the others first: dataset-mirror rm {match.url}",
             )
-        if known is None or known.sha256 != sha256 or (known.source == "adopted" and claim.proven):
+        if known is None or known.sha256 != sha256 or (known.source == "adopted" and match.proven):
             return False
         return self._store.blobs.has(sha256)
 
-    def _record(self, claim: Claim, digests: tuple[str, ...], size: int, written: float) -> Record:
+    def _record(self, match: Match, digests: tuple[str, ...], size: int, written: float) -> Record:
         """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon.
 
         What is known of the same bytes from their origin stays, the entity tag above all.
         """
-        source: DigestSource = "catalog" if claim.proven else "adopted"
-        fetched = time.time() if claim.proven else max(0.0, min(written, time.time()))
-        for known in self._store.index.versions(claim.archive):
+        source: DigestSource = "catalog" if match.proven else "adopted"
+        fetched = time.time() if match.proven else max(0.0, min(written, time.time()))
+        for known in self._store.index.versions(match.archive):
             if known.sha256 == digests[0]:
-                return replace(known, source=source if claim.proven else known.source, fetched=max(fetched, known.fetched))
-        return _new_record(claim, digests, size, source, fetched)
+                return replace(known, source=source if match.proven else known.source, fetched=max(fetched, known.fetched))
+        return _new_record(match, digests, size, source, fetched)
 
 
-def _new_record(claim: Claim, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
+def _new_record(match: Match, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
     return Record(
-        archive=claim.archive,
-        scheme=claim.origin.scheme,
+        archive=match.archive,
+        scheme=match.origin.scheme,
         sha256=digests[0],
         md5=digests[1] if len(digests) > 1 else None,
         size=size,
         fetched=fetched,
         source=source,
-        private=bool(claim.origin.headers),
+        private=bool(match.origin.headers),
     )

@@ -15,7 +15,7 @@ class Found:
     is_named: bool
     """Somebody gave this very path, and did not merely mean the folder that it is in."""
     why_not: str = ""
-    mend: str = ""
+    hint: str = ""
 
 
 def printable(path: Path) -> str:
@@ -39,7 +39,7 @@ def _below(folder: Path, root: Path, but: Path) -> Iterator[Found]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        yield Found(folder, is_named=True, why_not=f"It cannot be looked into: {error.strerror}.", mend="Check its permissions.")
+        yield Found(folder, is_named=True, why_not=f"It cannot be looked into: {error.strerror}.", hint="Check its permissions.")
         return
     for entry in entries:
         if entry.is_symlink():
@@ -58,7 +58,7 @@ def _link(link: Path, root: Path) -> Iterator[Found]:
             link,
             is_named=False,
             why_not=f"it is a link that leads outside, to {printable(target)}.",
-            mend="Give that path itself.",
+            hint="Give that path itself.",
         )
     elif not target.is_dir():
         yield _judged(link, is_named=False)

@@ -19,7 +19,7 @@ _DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Match:
     """An archive of an origin that a file is; `proven` by the catalog's digest, or believed because of its place."""
 
     archive: ArchiveId
@@ -66,21 +66,21 @@ class Recogniser:
         """For the bytes of one file."""
         return Digest(md5=self._with_md5)
 
-    def of(self, path: Path, digests: Iterable[str], size: int, beginning: bytes) -> list[Claim]:
+    def of(self, path: Path, digests: Iterable[str], size: int, beginning: bytes) -> list[Match]:
         """The archives that the file is; none if nobody knows it. Raises why it is not, if it looks like one."""
         digests = tuple(digests)
         proven = {entry.archive: None for digest in digests for entry in self._by_digest.get(digest, ())}
         if proven:
             listed = [archive for archive in proven if self._is_listed(archive)] or list(proven)
-            return [Claim(archive, self._origins.of(archive), proven=True) for archive in listed]
+            return [Match(archive, self._origins.of(archive), proven=True) for archive in listed]
         archive = self._at(path)
         if archive is None:
             self._refuse_namesake(path, digests, beginning)
             return []
         entry = self._origins.expected(archive)
-        claim = Claim(archive, self._origins.of(archive), proven=False)
-        _check(claim, entry, digests, size, beginning)
-        return [claim]
+        match = Match(archive, self._origins.of(archive), proven=False)
+        _check(match, entry, digests, size, beginning)
+        return [match]
 
     def _is_listed(self, archive: ArchiveId) -> bool:
         origin = self._origins.get(archive.authority)
@@ -115,16 +115,16 @@ class Recogniser:
         )
 
 
-def _check(claim: Claim, entry: CatalogEntry | None, digests: tuple[str, ...], size: int, beginning: bytes) -> None:
+def _check(match: Match, entry: CatalogEntry | None, digests: tuple[str, ...], size: int, beginning: bytes) -> None:
     """Raises why these bytes cannot be the archive in whose place they are."""
     if size == 0:
-        raise NotAnArchive(f"It is empty, so it is not {claim.url}.", "Fetch it anew.")
+        raise NotAnArchive(f"It is empty, so it is not {match.url}.", "Fetch it anew.")
     if entry and entry.has_digest:
         raise _mismatch(entry, digests, beginning)
-    if reason := looks_like_a_page(claim.archive.name, beginning) or wrong_magic(claim.archive.name, beginning):
-        raise NotAnArchive(f"It is not {claim.url}: {reason}.", "Fetch it anew.")
+    if reason := looks_like_a_page(match.archive.name, beginning) or wrong_magic(match.archive.name, beginning):
+        raise NotAnArchive(f"It is not {match.url}: {reason}.", "Fetch it anew.")
     if entry and entry.size not in (None, size):
-        raise NotAnArchive(f"It has {size:,} bytes, but {claim.url} has {entry.size:,}.", "Fetch it anew.")
+        raise NotAnArchive(f"It has {size:,} bytes, but {match.url} has {entry.size:,}.", "Fetch it anew.")
 
 
 def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> MirrorError:

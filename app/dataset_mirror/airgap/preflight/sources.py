@@ -62,7 +62,7 @@ def _of_url(url: str, place: str) -> list[Ask]:
     try:
         parse_url(url)
     except BadRequest as error:
-        raise UsageError(f"{place}: {error.detail}", error.mend) from None
+        raise UsageError(f"{place}: {error.detail}", error.hint) from None
     return [Ask(place, Address(url, certain=True))]
 
 

@@ -27,46 +27,46 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     try:
         pem = authority_of(address)
     except MirrorError as error:
-        yield Finding("mirror", error.detail, error.mend)
+        yield Finding("mirror", error.detail, error.hint)
         return
     yield Finding("mirror", f"{address} answers.")
-    mend = f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"'
-    proxy, trust = _proxy(address, known, mend), _trust(pem, known, mend)
+    hint = f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"'
+    proxy, trust = _proxy(address, known, hint), _trust(pem, known, hint)
     yield proxy
-    yield from _exceptions(address, certificates.named_hosts(certificates.of_pem(pem)), mend)
+    yield from _exceptions(address, certificates.named_hosts(certificates.of_pem(pem)), hint)
     yield trust
     if proxy.is_good and trust.is_good:
-        yield _download(address, mend)
+        yield _download(address, hint)
     else:
         yield Finding("download", "It was not tried.", "Mend what is above first.")
 
 
-def _proxy(address: str, known: Mapping[str, str], mend: str) -> Finding:
+def _proxy(address: str, known: Mapping[str, str], hint: str) -> Finding:
     """In both spellings, for clients read the one or the other."""
     wrong = [name for name in PROXY if known.get(name, "").rstrip("/") != address]
     if not wrong:
         return Finding("proxy", f"{' and '.join(PROXY)} are {address}.")
     name = wrong[0]
-    return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", mend)
+    return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", hint)
 
 
-def _exceptions(address: str, hosts: frozenset[str], mend: str) -> Iterator[Finding]:
+def _exceptions(address: str, hosts: frozenset[str], hint: str) -> Iterator[Finding]:
     """As Python's standard library reads them."""
     name = host_of(address)
     if urllib.request.proxy_bypass(name):
         yield Finding("exceptions", f"NO_PROXY names the mirror, {name}.")
     else:
-        yield Finding("exceptions", f"NO_PROXY does not name the mirror, {name}: requests to it go by way of itself.", mend)
+        yield Finding("exceptions", f"NO_PROXY does not name the mirror, {name}: requests to it go by way of itself.", hint)
     passed = sorted(host for host in hosts if urllib.request.proxy_bypass(host))
     if passed:
         yield Finding("exceptions", f"NO_PROXY keeps {', '.join(passed)} away from the mirror.", "Take that out of NO_PROXY and no_proxy.")
 
 
-def _trust(pem: bytes, known: Mapping[str, str], mend: str) -> Finding:
+def _trust(pem: bytes, known: Mapping[str, str], hint: str) -> Finding:
     lacking = [name for name in TRUST if not _has(known.get(name), pem)]
     if not lacking:
         return Finding("trust", f"The mirror's authority is trusted, by {', '.join(TRUST)}.")
-    return Finding("trust", f"The mirror's present authority is in no file of {', '.join(lacking)}.", mend)
+    return Finding("trust", f"The mirror's present authority is in no file of {', '.join(lacking)}.", hint)
 
 
 def _has(file: str | None, pem: bytes) -> bool:
@@ -78,7 +78,7 @@ def _has(file: str | None, pem: bytes) -> bool:
     return b"".join(pem.split()) in b"".join(content.split())
 
 
-def _download(address: str, mend: str) -> Finding:
+def _download(address: str, hint: str) -> Finding:
     """The smallest stored archive at its own URL, through the environment's proxy; without one the head of one of the catalog."""
     try:
         stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
@@ -89,14 +89,14 @@ def _download(address: str, mend: str) -> Finding:
         return Finding("download", f"The mirror's list of archives cannot be read: {error}.", "Look at the mirror's log.")
     except StopIteration:
         return Finding("download", "The mirror knows no archive that could be tried.", "Fetch one: dataset-mirror fetch URL")
-    return _whole(url, kept["sha256"], mend) if kept else _head(url, mend)
+    return _whole(url, kept["sha256"], hint) if kept else _head(url, hint)
 
 
 def _ask(address: str, path: str) -> Any:
     return httpx.get(address + path, trust_env=False, timeout=_PATIENCE).raise_for_status().json()
 
 
-def _whole(url: str, sha256: str, mend: str) -> Finding:
+def _whole(url: str, sha256: str, hint: str) -> Finding:
     try:
         with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:
             through, digest, count = _is_ours(answer), hashlib.sha256(), 0
@@ -104,22 +104,22 @@ def _whole(url: str, sha256: str, mend: str) -> Finding:
                 digest.update(chunk)
                 count += len(chunk)
     except (OSError, ValueError) as error:
-        return _failed(url, error, mend)
+        return _failed(url, error, hint)
     if not through:
-        return Finding("download", f"{url} arrived, but not from the mirror.", mend)
+        return Finding("download", f"{url} arrived, but not from the mirror.", hint)
     if digest.hexdigest() != sha256:
         return Finding("download", f"{url} arrived with other bytes than the mirror has.", "Run on the mirror: dataset-mirror verify")
     return Finding("download", f"{url} arrived through the mirror, {count:,} bytes with the right digest.")
 
 
-def _head(url: str, mend: str) -> Finding:
+def _head(url: str, hint: str) -> Finding:
     try:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_PATIENCE) as answer:
             through = _is_ours(answer)
     except (OSError, ValueError) as error:
-        return _failed(url, error, mend)
+        return _failed(url, error, hint)
     if not through:
-        return Finding("download", f"The head of {url} arrived, but not from the mirror.", mend)
+        return Finding("download", f"The head of {url} arrived, but not from the mirror.", hint)
     return Finding("download", f"Nothing is stored yet; the head of {url} arrived through the mirror.")
 
 
@@ -127,9 +127,9 @@ def _is_ours(answer: Any) -> bool:
     return "dataset-mirror" in (answer.headers["cache-status"] or "")
 
 
-def _failed(url: str, error: Exception, mend: str) -> Finding:
+def _failed(url: str, error: Exception, hint: str) -> Finding:
     reason = getattr(error, "reason", error)
     fact = f"{url} does not arrive: {error if isinstance(error, urllib.error.HTTPError) else reason}."
     if isinstance(reason, ssl.SSLCertVerificationError):
-        return Finding("download", fact, mend)
+        return Finding("download", fact, hint)
     return Finding("download", fact, f"Run on the mirror: dataset-mirror explain {shlex.quote(url)}")

@@ -20,7 +20,7 @@ from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured
 from dataset_mirror.cli.run import authority_of, mirror_address
 from dataset_mirror.doors import certificates
-from dataset_mirror.doors.ca import Authority
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, MirrorError
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import DataFolder
@@ -40,10 +40,10 @@ _WIDTH = 12
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 @configured
 def command(configuration: Configuration, client: bool, mirror: str | None, new_ca: bool, yes: bool, rebuild: bool, as_json: bool) -> None:
-    """Look for what is not as it should be: each line a fact, and its mend. Ends with 1 if anything is wrong.
+    """Look for what is not as it should be: each line a fact, and its hint. Ends with 1 if anything is wrong.
 
     On the mirror's machine it looks at data folder, disk, clock, upstreams, certificate authority and port; with --client, on
-    any machine, at the way from here to a mirror. --rebuild mends a damaged or lost index, with no server running: archives and
+    any machine, at the way from here to a mirror. --rebuild fixes a damaged or lost index, with no server running: archives and
     their older versions come back; hits, last uses and the wanted list begin afresh.
     """
     configure("error")
@@ -98,7 +98,7 @@ def check_authority(configuration: Configuration) -> Iterator[Finding]:
         return
     yield _of_key(known, key)
     yield _key_permissions(folder.ca_key)
-    hosts = Authority(folder, lambda: configuration.origins).hosts
+    hosts = CertificateAuthority(folder, lambda: configuration.origins).hosts
     if certificates.named_hosts(known) != hosts:
         yield Finding("hosts", "It is not for the hosts that are origins now.", "Start the mirror, or reload it: it is issued again then.")
 
@@ -129,7 +129,7 @@ def _port(configuration: Configuration) -> Finding:
             return Finding("server", f"The mirror answers at {url}.")
         listen(settings.host, settings.port, look_up=not settings.offline).close()
     except MirrorError as error:
-        return Finding("server", error.detail, error.mend or "Look at its log.")
+        return Finding("server", error.detail, error.hint or "Look at its log.")
     return Finding("server", f"No mirror is running; port {settings.port} of {settings.host} is free.")
 
 
@@ -139,10 +139,10 @@ def _renew(configuration: Configuration, *, yes: bool) -> None:
         raise DataFolderError(f"There is no mirror's data in {folder.root}.", "Give its folder: --data DIR.")
     if not yes:
         click.confirm("Every client will have to evaluate /setup.sh again. Make a new certificate authority?", abort=True)
-    authority = Authority(folder, lambda: configuration.origins)
-    authority.renew_key()
+    ca = CertificateAuthority(folder, lambda: configuration.origins)
+    ca.renew_key()
     url = live.found(configuration.settings)
-    pem = authority_of(url) if url else authority.pem  # a server that runs may have other origins, and issues it for these
+    pem = authority_of(url) if url else ca.pem  # a server that runs may have other origins, and issues it for these
     click.echo(f"The new certificate authority has SHA-256 {certificates.fingerprint(certificates.of_pem(pem))}")
     click.echo("Evaluate /setup.sh again in every client's shell; until then TLS by way of this mirror fails there.")
 
@@ -155,7 +155,7 @@ def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
         if not as_json:
             click.echo(f"{'good' if finding.is_good else 'WRONG':5}  {finding.what:{_WIDTH}}  {finding.fact}")
             if not finding.is_good:
-                click.echo(f"{'':{_WIDTH + 9}}→ {finding.mend}")
+                click.echo(f"{'':{_WIDTH + 9}}→ {finding.hint}")
     wrong = sum(not finding.is_good for finding in told)
     if as_json:
         click.echo(json.dumps({"good": not wrong, "findings": [{**asdict(one), "good": one.is_good} for one in told]}, indent=2))
