@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import read_preset
@@ -37,13 +38,9 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
-    hosts = _as_list(value)
+    hosts = as_list(value)
     if value == "public":
         return value
     if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
@@ -53,7 +50,7 @@ def _tunnel(value: object) -> object:
 
 _TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class Settings(BaseSettings):
@@ -83,7 +80,7 @@ class Settings(BaseSettings):
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
-    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
         (), description="hosts reached without upstream_proxy", examples=[["internal.lab"]]
     )
     ca_file: Path | None = Field(

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ from dataset_mirror.cli.options import configured
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store.durable import replacing, write_all
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 
@@ -104,35 +105,12 @@ def _output(file: str) -> Iterator[Write]:
         raise UsageError("A bundle is not for a terminal.", "Give a file, or a pipe: | dataset-mirror import -")
     try:
         if file == "-":
-            yield _all_to(sys.stdout.fileno())
+            yield partial(write_all, sys.stdout.fileno())
         else:
-            with _beside(Path(file).absolute()) as descriptor:
-                yield _all_to(descriptor)
+            with replacing(Path(file).absolute(), 0o644 & ~_umask()) as descriptor:
+                yield partial(write_all, descriptor)
     except OSError as error:
         raise BundleError(f"The bundle {file} cannot be written: {error.strerror}.", "Give another place, or make room there.") from None
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[int]:
-    """A new file, which takes the place of `target` if all goes well, and else is gone."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
-    try:
-        os.fchmod(descriptor, 0o644 & ~_umask())
-        yield descriptor
-        os.fsync(descriptor)
-        Path(fresh).replace(target)
-    finally:
-        os.close(descriptor)
-        Path(fresh).unlink(missing_ok=True)
-
-
-def _all_to(descriptor: int) -> Write:
-    def write(data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-
-    return write
 
 
 def _umask() -> int:

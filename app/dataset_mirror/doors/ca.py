@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import ssl
 import tempfile
 import threading
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
 
 if TYPE_CHECKING:
@@ -123,10 +123,10 @@ class CertificateAuthority:
             self._folder.ca.parent.mkdir(mode=0o700, exist_ok=True)
             if key is None:
                 key = certificates.new_key()
-                _write(self._folder.ca_key, certificates.key_to_pem(key), 0o600)
+                durable.replace(self._folder.ca_key, certificates.key_to_pem(key), durable.SECRET)
             certificate = certificates.issue_authority(key, _hosts(origins))
             pem = certificates.to_pem(certificate)
-            _write(self._folder.ca, pem, 0o644)
+            durable.replace(self._folder.ca, pem)
         except OSError as error:
             raise DataFolderError(
                 f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Mend its permissions."
@@ -201,16 +201,3 @@ def _stamp(file: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return found.st_ino, found.st_mtime_ns
-
-
-def _write(file: Path, content: bytes, mode: int) -> None:
-    """Wholly or not at all, and never readable by more than `mode` says."""
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(file)

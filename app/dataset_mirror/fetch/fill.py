@@ -15,7 +15,7 @@ from pathlib import Path
 from dataset_mirror.errors import FillFailed, MirrorError, NotAnArchive, Stopping, StoreFull, Superseded
 from dataset_mirror.fetch.connections import Connections
 from dataset_mirror.fetch.continuing import first_or_next
-from dataset_mirror.fetch.digests import Digests, Hasher
+from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.opening import first_reply
@@ -30,6 +30,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import LOOK, encoding_is_the_file, page_instead, wrong_magic
 from dataset_mirror.rules.freshness import conditions
+from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 
@@ -365,7 +366,7 @@ class Fill:
     async def _without_encoding(self, wire: PartialFile, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
         """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""
         expected = self.job.expected
-        if expected and (digests.sha256 in expected.sha256 or digests.md5 in expected.md5):
+        if expected and (digests.has_any((*expected.sha256, *expected.md5))):
             return wire, digests
         plain = self._shared.store.new_partial()
         try:

@@ -1,13 +1,12 @@
 """At the end of a fill: are these bytes what was asked for?"""
 
-import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 
 from dataset_mirror.errors import DigestMismatch, FillFailed
-from dataset_mirror.fetch.digests import Digests
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.content import decoder
+from dataset_mirror.store.digests import Digests, Hashing
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import DigestSource
 
@@ -20,7 +19,7 @@ def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int
     `proven` tells whether the body's framing showed its end; a body that ends by close needs digest or size of the catalog.
     """
     if expected and expected.has_digest:
-        if digests.sha256 in expected.sha256 or digests.md5 in expected.md5:
+        if digests.has_any((*expected.sha256, *expected.md5)):
             return "catalog"
         raise _mismatch(url, expected, digests)
     if expected and expected.size is not None:
@@ -36,15 +35,14 @@ def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str) -> D
     make = decoder(encoding)
     if make is None:
         raise FillFailed(f"{url} comes with Content-Encoding {encoding}, although none was asked for.", "Give another upstream.")
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    hashing = Hashing(md5=True)
     try:
         for chunk in _plain_chunks(wire, make):
             plain.write(plain.prefix, chunk)
-            sha256.update(chunk)
-            md5.update(chunk)
+            hashing.update(chunk)
     except zlib.error as error:
         raise FillFailed(f"{url} comes with Content-Encoding {encoding}, but cannot be decoded: {error}.", "Ask again.") from None
-    return Digests(sha256.hexdigest(), md5.hexdigest())
+    return hashing.digests
 
 
 def _plain_chunks(wire: PartialFile, make: Callable[[], "zlib._Decompress"]) -> Iterator[bytes]:

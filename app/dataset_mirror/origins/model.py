@@ -10,11 +10,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.credentials import credentials
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.networks import Networks
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _hex(length: int) -> AfterValidator:
@@ -65,10 +62,10 @@ def _seconds(value: object) -> object:
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 Url = Annotated[str, AfterValidator(_plain_url)]
-Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
+Sha256s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(64)]
 KerasPath = Annotated[str, AfterValidator(_place_below)]
 """Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
-Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
+Md5s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(32)]
 
 
 class Origin(BaseModel):

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.rules.environment import AUTHORITIES
 
 PEM = "application/x-pem-file"
-_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class PemFile(Response):
@@ -42,7 +42,7 @@ def _pem(content: bytes) -> PemFile:
 def system_authorities() -> bytes:
     """The authorities that this machine trusts, in PEM; nothing if it keeps them in no file."""
     default = ssl.get_default_verify_paths().cafile
-    for place in (*_PLACES, *([default] if default else [])):
+    for place in (*AUTHORITIES, *([default] if default else [])):
         try:
             return Path(place).read_bytes().rstrip() + b"\n"
         except OSError:

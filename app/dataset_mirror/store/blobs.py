@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from dataset_mirror.store.durable import sync_folder
+
 
 class Blobs:
     """The folder of blobs. It knows names and bytes only; who needs a blob is the index's knowledge."""
@@ -65,12 +67,3 @@ class Blobs:
         for folder in os.scandir(self._folder):
             for entry in os.scandir(folder.path):
                 yield entry.name, entry.stat().st_size
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was renamed in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

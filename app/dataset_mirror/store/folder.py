@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.store import durable
 
 LAYOUT = 1
 _ATTEMPTS, _PAUSE = 20, 0.05
@@ -37,9 +38,7 @@ class DataFolder:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self._fingerprint.exists():
                 self._refuse_foreign()
-                fresh = self._fingerprint.with_suffix(f".{os.getpid()}")
-                fresh.write_text(json.dumps({"program": "dataset-mirror", "layout": LAYOUT}) + "\n")
-                fresh.replace(self._fingerprint)
+                durable.replace(self._fingerprint, json.dumps({"program": "dataset-mirror", "layout": LAYOUT}).encode() + b"\n")
             layout = _layout(self._fingerprint.read_bytes())
             if layout == LAYOUT:
                 self.partial.mkdir(exist_ok=True)

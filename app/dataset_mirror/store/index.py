@@ -66,12 +66,12 @@ class Index:
         """What is current for `archive`, or None. Fast enough for the event loop."""
         with self._reading:
             row = self._reader.execute(_FIND, {"key": str(archive)}).mappings().first()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def versions(self, archive: ArchiveId) -> list[Record]:
         """Everything ever published for `archive`, the latest fetched first."""
         with self._engine.connect() as connection:
-            return [_record(row) for row in connection.execute(_versions_of(archive)).mappings()]
+            return [record_of(row) for row in connection.execute(_versions_of(archive)).mappings()]
 
     def listed(self, archive: ArchiveId) -> Listed | None:
         """What lists say of the archive, or None."""
@@ -97,7 +97,7 @@ class Index:
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""
         with self._engine.connect() as connection:
-            return [_record(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
+            return [record_of(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
 
     def digests(self) -> Iterator[str]:
         """Every digest that some version has, in order; no transaction stays open between its steps."""
@@ -119,7 +119,7 @@ class Index:
         changed = select(archives.c.key).where(archives.c.state == "changed")
         query = select(versions).where(versions.c.key.in_(changed)).order_by(versions.c.key, versions.c.fetched.desc(), versions.c.sha256)
         with self._engine.connect() as connection:
-            records = [_record(row) for row in connection.execute(query).mappings()]
+            records = [record_of(row) for row in connection.execute(query).mappings()]
         return [record for before, record in pairwise(records) if before.archive == record.archive]
 
     def wanted(self, limit: int, after: str | None = None) -> WantedPage:
@@ -219,16 +219,16 @@ class Writing:
         """These bytes of the archive, or None."""
         same = select(versions).where(versions.c.key == str(archive), versions.c.sha256 == sha256)
         row = self._connection.execute(same).mappings().first()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def current(self, archive: ArchiveId) -> Record | None:
         """What is current for the archive, inside this transaction, or None."""
         row = self._connection.execute(_FIND, {"key": str(archive)}).mappings().first()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def _settle(self, archive: ArchiveId, used: float) -> Record | None:
         """Makes what is current, which it returns, and the totals follow from the archive's versions; `used` is for a new archive."""
-        kept = [_record(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
+        kept = [record_of(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
         known = self._connection.execute(select(archives.c.size).where(archives.c.key == str(archive))).first()
         self.count("archives", bool(kept) - bool(known))
         self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
@@ -325,7 +325,8 @@ def values_of(record: Record) -> dict[str, Any]:
     }
 
 
-def _record(row: RowMapping) -> Record:
+def record_of(row: RowMapping) -> Record:
+    """The record in the columns that both tables have."""
     return Record(
         archive=archive_of(row["key"]),
         sha256=row["sha256"],
@@ -352,4 +353,4 @@ def _state(kept: list[Record]) -> State:
 
 
 def _listed(row: RowMapping) -> Listed:
-    return Listed(_record(row), row["state"], row["used"], row["hits"])
+    return Listed(record_of(row), row["state"], row["used"], row["hits"])

@@ -96,7 +96,7 @@ class Store:
         before, since nobody would make it up after a kill.
         """
         with self._writing() as writing:
-            self._note(record, writing)
+            record = self._note_publication(record, writing)
             self.blobs.put(partial, record.sha256)
             current = writing.publish(record, used=time.time())
             self._link(current)
@@ -127,7 +127,7 @@ class Store:
         with self._writing() as writing:
             if not self.blobs.has(record.sha256):
                 return None
-            self._note(record, writing)
+            record = self._note_publication(record, writing)
             current = writing.publish(record, used=time.time())
             self._link(current)
         return current
@@ -163,6 +163,13 @@ class Store:
             return
         self._show(entry.archive, writing)
         log.info("Completed what was cut off: %s", entry.to_line())
+
+    def _note_publication(self, record: Record, writing: Writing) -> Record:
+        """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
+        known = writing.version(record.archive, record.sha256)
+        united = known.united(record) if known else record
+        self._note(united, writing)
+        return united
 
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""

@@ -1,7 +1,6 @@
 """Re-hashing what is kept. A damaged blob is put into quarantine, never served again, and fetched anew where that is possible."""
 
 import asyncio
-import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable
@@ -13,6 +12,7 @@ from typing import Literal
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.digests import Hashing
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.upkeep.stored import select_stored
@@ -52,18 +52,18 @@ class Rehash:
 
     def sha256(self) -> str | None:
         """In hex; None if the blob is not there. Blocks."""
-        digest = hashlib.sha256()
+        hashing = Hashing(md5=False)
         try:
             with self._path.open("rb", buffering=0) as file:
                 self.inode = os.fstat(file.fileno()).st_ino
                 while not self.stopped and (data := file.read(_STEP)):
-                    digest.update(data)
-                    self.done += len(data)
+                    hashing.update(data)
+                    self.done = hashing.size
         except FileNotFoundError:
             return None
         except OSError:  # the disk cannot read it: as damaged as can be
             return ""
-        return digest.hexdigest()
+        return hashing.digests.sha256
 
 
 async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2) -> AsyncIterator[Verified]:

@@ -1,7 +1,6 @@
 """Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
 import errno
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,11 +10,13 @@ from typing import Literal
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.hashing import Copied, HashingCopy
+from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
 from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
+from dataset_mirror.store.digests import Hashing, digests_of
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
@@ -116,7 +117,7 @@ class Import:
 
     # Bytes that come
 
-    def _read(self, member: Member, records: list[Record], copier: HashingCopy) -> tuple[PartialFile, Copied, Reservation]:
+    def _read(self, member: Member, records: list[Record], copier: HashingCopy) -> tuple[PartialFile, Hashing, Reservation]:
         """The bytes, verified, in a file that is neither durable nor published yet."""
         first = records[0]
         assert member.file is not None
@@ -129,7 +130,7 @@ class Import:
             copied = copier.copy(member.file, member.size, _appending(self._report, partial, room, first), md5=md5)
             if copied.size < member.size:
                 raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
-            if copied.sha256 != first.sha256:
+            if copied.digests.sha256 != first.sha256:
                 raise BundleError(
                     f"The bundle's bytes of {first.url} are damaged.", "They were not taken. Copy the bundle again, or export anew."
                 )
@@ -148,7 +149,7 @@ class Import:
         why = error.strerror if isinstance(error, OSError) else error.orig
         return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
 
-    def _settle(self, partial: PartialFile, copied: Copied, room: Reservation, records: list[Record]) -> list[Taken]:
+    def _settle(self, partial: PartialFile, copied: Hashing, room: Reservation, records: list[Record]) -> list[Taken]:
         """Publishes verified bytes as all of their archives, in a thread for that."""
         try:
             partial.sync()
@@ -160,9 +161,9 @@ class Import:
             partial.discard()
             room.release()
 
-    def _published(self, record: Record, copied: Copied, partial: PartialFile) -> Taken:
+    def _published(self, record: Record, copied: Hashing, partial: PartialFile) -> Taken:
         try:
-            settled = self._judge.settled(record, copied.md5)
+            settled = self._judge.settled(record, copied.digests.md5)
             if partial.path.exists():
                 self._store.publish(partial.path, settled)
             elif self._store.also(settled) is None:
@@ -206,7 +207,7 @@ class Import:
         if known and known.md5:
             return known.md5
         with self._store.blobs.open(record.sha256) as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
+            return digests_of(contents(file.fileno()), md5=True).md5
 
 
 def _appending(report: Report, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
