@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.host import split_port
 from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
 
@@ -173,12 +174,8 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
 
 
 def _hosts(origins: Origins) -> frozenset[str]:
-    hosts = (origin.authority.rpartition(":")[0] if _has_port(origin.authority) else origin.authority for origin in origins)
+    hosts = (split_port(origin.authority)[0] for origin in origins)
     return frozenset(host for host in hosts if not _is_address(host))
-
-
-def _has_port(authority: str) -> bool:
-    return authority.rpartition(":")[2].isdecimal() and not authority.endswith("]")
 
 
 def _is_address(host: str) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
 from dataset_mirror.origins.table import Origins, not_listed
+from dataset_mirror.rules.host import split_port
 
 PAGES = frozenset(
     [
@@ -75,8 +76,8 @@ def _named_authority(target: Target, origins: Origins, own_port: int) -> str | N
 
 
 def _without_port(host: str, own_port: int) -> str:
-    name, colon, port = host.rpartition(":")
-    return name if colon and port in ("80", "443", str(own_port)) else host
+    name, port = split_port(host)
+    return name if port in (80, 443, own_port) else host
 
 
 def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:

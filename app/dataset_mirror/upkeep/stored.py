@@ -2,20 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import UsageError
-from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror
-
-_WILDCARDS = "*?["
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +35,14 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
 
 
 def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
-    named = [entry.archive for entry in origins.catalog if entry.name and fnmatchcase(entry.name, wanted)]
-    yield from (line for archive in named if (line := index.listed(archive)))
-    pattern = wanted.partition("://")[2] or wanted
-    exact = index.listed(parse_url(wanted)) if "." in pattern.partition("/")[0] and "/" in pattern else None
-    plain = next((at for at, character in enumerate(pattern) if character in _WILDCARDS), 0)
-    if exact:
+    meaning = Meaning(wanted)
+    yield from (line for archive in origins.meant(wanted) if (line := index.listed(archive)))
+    archive = meaning.as_url()
+    if archive and (exact := index.listed(archive)):
         yield exact
-    elif plain > 0:
-        lines = index.every(Query(prefix=pattern[:plain], limit=1000))
-        yield from (line for line in lines if fnmatchcase(str(line.record.archive), pattern))
+    elif meaning.is_glob and meaning.beginning:
+        lines = index.every(Query(prefix=meaning.beginning, limit=1000))
+        yield from (line for line in lines if meaning.fits(line.record.archive))
 
 
 async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
