@@ -22,6 +22,7 @@ MirrorError
 ├── TunnelsFull         503    as many tunnels as are allowed
 ├── Stopping            503    the mirror is being stopped
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
+├── IndexDamaged        503    the index cannot be read; what is in memory is served all the same
 └── DataFolderError            the data folder cannot be used (exit code 1)
 
 Statuses and fields of problem documents: RFC 9457.
@@ -176,6 +177,12 @@ class Stopping(MirrorError):
 class BundleError(MirrorError):
     title = "The bundle cannot be used"
     problem = "bundle"
+
+
+class IndexDamaged(MirrorError):
+    status = 503
+    title = "The index is damaged"
+    problem = "index-damaged"
 
 
 class DataFolderError(MirrorError):

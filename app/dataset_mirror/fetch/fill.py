@@ -5,14 +5,13 @@ resuming where a connection broke → verify → publish.
 """
 
 import asyncio
-import errno
 import logging
 import time
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dataset_mirror.errors import FillFailed, MirrorError, NotAnArchive, Stopping, StoreFull, Superseded
+from dataset_mirror.errors import FillFailed, MirrorError, NotAnArchive, Stopping, Superseded
 from dataset_mirror.fetch.connections import Connections
 from dataset_mirror.fetch.continuing import first_or_next
 from dataset_mirror.fetch.digests import Hasher
@@ -33,6 +32,7 @@ from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.space import of_disk
 
 log = logging.getLogger(__name__)
 
@@ -395,9 +395,9 @@ class Fill:
         grown.set()
 
     def _disk_error(self, error: OSError) -> MirrorError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return StoreFull(f"The disk became full while {self.job.url} was being written.", "Make room on that disk; then ask again.")
-        return FillFailed(f"{self.job.url} cannot be written: {error}.", "Look at the data folder's disk and permissions.")
+        return of_disk(error, self.job.url) or FillFailed(
+            f"{self.job.url} cannot be written: {error}.", "Look at the data folder's disk and permissions."
+        )
 
 
 def _override(url: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 log = logging.getLogger(__name__)
 
-FILE, SECRET = 0o640, 0o600
+FOLDER, FILE, SECRET = 0o750, 0o640, 0o600
 """Permissions of what the mirror keeps, whatever the umask: its group may read, nobody else."""
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EISDIR)
 _told: set[int] = set()
@@ -53,6 +53,33 @@ def write_all(descriptor: int, content: bytes | memoryview) -> None:
     view = memoryview(content)
     while view:
         view = view[os.write(descriptor, view) :]
+
+
+def make_folder(folder: Path) -> None:
+    """Makes a folder, if it is missing, with the mirror's permissions; its parent must be there."""
+    try:
+        folder.mkdir(FOLDER)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+    else:
+        folder.chmod(FOLDER)
+
+
+def open_file(file: Path, flags: int) -> int:
+    """The descriptor of a file, which is made with the mirror's permissions if `flags` say that it may be."""
+    try:
+        return os.open(file, flags & ~(os.O_CREAT | os.O_EXCL) | os.O_CLOEXEC) if not flags & os.O_EXCL else _made(file, flags)
+    except FileNotFoundError:
+        if not flags & os.O_CREAT:
+            raise
+        return _made(file, flags)
+
+
+def _made(file: Path, flags: int) -> int:
+    descriptor = os.open(file, flags | os.O_CLOEXEC, FILE)
+    os.fchmod(descriptor, FILE)
+    return descriptor
 
 
 def sync_file(file: Path) -> None:

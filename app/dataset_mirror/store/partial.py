@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from dataset_mirror.store.durable import open_file
 from dataset_mirror.store.intervals import Intervals
 
 
@@ -50,7 +51,7 @@ class PartialFile:
         for start, end in have or ():
             self.have.add(start, end)
         new = os.O_CREAT | os.O_EXCL if have is None else os.O_NOFOLLOW
-        self._fd = os.open(path, os.O_RDWR | new | os.O_CLOEXEC, 0o644)
+        self._fd = open_file(path, os.O_RDWR | new)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
         if os.fstat(self._fd).st_nlink == 0:  # cleared between its making and the lock
             os.close(self._fd)
