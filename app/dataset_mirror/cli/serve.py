@@ -90,6 +90,8 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"TLS:   port {tls_port.port}, with {settings.tls_cert}")
     if settings.public_url:
         click.echo(f"Clients reach it at {settings.public_url}")
+    for trouble in store.troubles:
+        click.echo(f"Note:  {trouble}")
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
     example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)

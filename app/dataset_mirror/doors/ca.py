@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -146,12 +148,27 @@ class CertificateAuthority:
 
         self._leaf_key = self._leaf_key or certificates.new_key()
         leaf = certificates.issue_leaf(issued.certificate, issued.key, self._leaf_key, host)
-        with tempfile.NamedTemporaryFile(dir=self._folder.ca.parent) as file:  # 0600; OpenSSL takes a key only from a file
-            file.write(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key))
-            file.flush()
-            context = server_context(Path(file.name))
+        with _in_memory(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key)) as file:
+            context = server_context(file)
         context.sni_callback = _only(host)
         return context
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[Path]:
+    """A file of nobody else: OpenSSL takes a key only from one, and the disk may be full or read-only."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("leaf", os.MFD_CLOEXEC)
+        try:
+            durable.write_all(descriptor, content)
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile() as file:  # 0600
+            file.write(content)
+            file.flush()
+            yield Path(file.name)
 
 
 def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:

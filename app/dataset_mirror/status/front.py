@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.errors import BadRequest
+from dataset_mirror.errors import BadRequest, IndexDamaged
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.origins.table import Origins
@@ -114,16 +114,24 @@ def router(mirror: Mirror) -> APIRouter:
     ) -> HTMLResponse:
         """The mirror in one page, for people."""
         address = own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host"))
-        kept = await archives_of(mirror, listing.Query("used", descending=True, limit=ARCHIVES_SHOWN))
-        wanted = await wanted_of(mirror, WANTED_SHOWN)
+        kept, wanted = await _lists(mirror)
         status, example = await status_of(mirror), example_of(mirror.origins)
-        return Front(address, status, kept.archives, example, time.time(), refresh, wanted.wanted).answer()
+        return Front(address, status, kept, example, time.time(), refresh, wanted).answer()
 
     @routes.head("/", include_in_schema=False)
     async def head(request: Request) -> HTMLResponse:
         return await front(request)
 
     return routes
+
+
+async def _lists(mirror: Mirror) -> tuple[Sequence[ArchiveSummary], Sequence[WantedArchive]]:
+    """What was used and what was asked for in vain last; nothing, if the index cannot be read: the page says so."""
+    try:
+        kept = await archives_of(mirror, listing.Query("used", descending=True, limit=ARCHIVES_SHOWN))
+        return kept.archives, (await wanted_of(mirror, WANTED_SHOWN)).wanted
+    except IndexDamaged:
+        return (), ()
 
 
 def example_of(origins: Origins) -> CatalogEntry | None:

@@ -60,6 +60,9 @@ class StoreStatus(BaseModel):
     free: Bytes = Field(description="bytes that the disk has free", examples=[83000000000])
     min_free: Bytes = Field(description="bytes of them that are to stay free", examples=[1000000000])
     max_size: Bytes | None = Field(description="bytes that all archives may take together; null without a limit", examples=[500000000000])
+    troubles: list[str] = Field(
+        default=[], description="what is wrong with it, in sentences", examples=[["Nothing new can be kept: Read-only file system."]]
+    )
 
 
 class DoorsStatus(BaseModel):

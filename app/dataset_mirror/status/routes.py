@@ -147,8 +147,10 @@ def _health(mirror: Mirror) -> APIRouter:
 
     @router.get("/readyz")
     async def readyz() -> Health:
-        """Whether archives can be served: the index answers."""
+        """Whether archives can be served: the index answers. That nothing new can be kept is no reason not to; `/status` says it."""
         await mirror.store.in_worker(mirror.store.index.counters)
+        if mirror.store.index.damage:
+            raise mirror.store.index.damage
         return Health(status="ready")
 
     return router

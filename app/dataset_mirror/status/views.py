@@ -2,12 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 
 from dataset_mirror.airgap.preflight.presence import presence
 from dataset_mirror.airgap.wanted import Wish, wishes
-from dataset_mirror.errors import NoSuchPage
+from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
@@ -33,11 +34,12 @@ from dataset_mirror.status.models import (
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 
 
 async def status_of(mirror: Mirror) -> Status:
     """The mirror in one look."""
-    totals = await mirror.store.in_worker(mirror.store.index.counters)
+    totals, number_wanted, troubles = await mirror.store.in_worker(lambda: _known(mirror.store))
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
@@ -45,8 +47,8 @@ async def status_of(mirror: Mirror) -> Status:
         offline=mirror.settings.offline,
         archives=totals.get("archives", 0),
         archive_bytes=totals.get("archive_bytes", 0),
-        wanted=await mirror.store.in_worker(mirror.store.index.number_wanted),
-        store=_store(mirror),
+        wanted=number_wanted,
+        store=_store(mirror, troubles),
         fills=fills_of(mirror),
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
@@ -59,16 +61,29 @@ async def status_of(mirror: Mirror) -> Status:
     )
 
 
-def _store(mirror: Mirror) -> StoreStatus:
+def _known(store: Store) -> tuple[dict[str, int], int, list[str]]:
+    """Totals, the length of the wanted list, and what is wrong: of a damaged index, as much as can be read."""
+    totals, number = {}, 0
+    with suppress(IndexDamaged):
+        totals = store.index.counters()
+        number = store.index.number_wanted()
+    return totals, number, store.troubles
+
+
+def _store(mirror: Mirror, troubles: list[str]) -> StoreStatus:
     space, root = mirror.store.space, mirror.store.folder.root
+    kept = 0
+    with suppress(IndexDamaged):
+        kept = space.kept
     return StoreStatus(
         path=str(root),
         file_system=file_system(root),
-        blob_bytes=space.kept,
+        blob_bytes=kept,
         promised=space.promised,
         free=space.free,
         min_free=space.min_free,
         max_size=space.max_size,
+        troubles=troubles,
     )
 
 

@@ -4,9 +4,10 @@ import ctypes
 import errno
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,13 @@ def make_folder(folder: Path) -> None:
             raise
     else:
         folder.chmod(FOLDER)
+
+
+def tighten(file: Path) -> None:
+    """Takes permissions away that a file of the mirror has too many, and gives those that it lacks, where that can be done."""
+    with suppress(OSError):
+        if stat.S_IMODE(file.stat().st_mode) != FILE:
+            file.chmod(FILE)
 
 
 def open_file(file: Path, flags: int) -> int:

@@ -49,8 +49,8 @@ class Line:
     start: int
     size: int
     entry: Entry | None
-    blank: bool = False
-    """It ended what was torn before."""
+    is_half: bool = False
+    """It has no end: the power went, or the disk was full."""
 
 
 class Journal:
@@ -83,8 +83,8 @@ class Journal:
         with self.path.open("rb") as file:
             file.seek(offset)
             for line in file:
-                whole = line.endswith(b"\n")
-                yield Line(offset, len(line), entry_of(line) if whole else None, blank=whole and not line.strip())
+                half = not line.endswith(b"\n")
+                yield Line(offset, len(line), None if half else entry_of(line), is_half=half)
                 offset += len(line)
 
     def cut(self, offset: int) -> None:

@@ -17,7 +17,8 @@ from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store.blobs import Blobs
-from dataset_mirror.store.database import meaning
+from dataset_mirror.store.database import meaning, why_unwritable
+from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
@@ -48,6 +49,8 @@ class Store:
         self.folder.prepare()
         self.journal = Journal(self.folder.journal)
         self.index = Index(self.folder.index_url(database), new=self.journal.size == 0)
+        if database is None:
+            tighten(self.folder.index)
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
         self.leftovers = Leftovers(self.folder.partial)
@@ -59,10 +62,27 @@ class Store:
     def lock(self, *, repair: bool = True) -> FillLock:
         """Becomes the one process that fills this folder, and mends what a killed one left behind."""
         self._lock = FillLock(self.folder.lock)
-        if repair:
+        writable = self.why_read_only is None
+        if repair and writable:
             self.mend()
-        self.leftovers.find(clean=repair)
+        self.leftovers.find(clean=repair and writable)
         return self._lock
+
+    @property
+    def why_read_only(self) -> str | None:
+        """Why nothing new is kept, if that is so: the disk of data folder or index is full or read-only."""
+        return self.index.why_read_only or why_unwritable(self.folder.root)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What people should know of the store, in sentences; none if all is well. Blocks for a moment."""
+        found = [str(self.index.damage)] if self.index.damage else []
+        if why := self.why_read_only:
+            found.append(f"Nothing new can be kept in {self.folder.root}: {why}. What is there is served.")
+        if aside := len(self.set_aside()):
+            where = f"{aside:,} lines of the journal were set aside in {self.folder.set_aside}."
+            found.append(f"{where} Stop the mirror and run: dataset-mirror doctor --rebuild")
+        return found
 
     def close(self) -> None:
         """Ends the worker and gives the lock back; nothing is lost by not calling it."""
@@ -191,12 +211,13 @@ class Store:
             last = self.journal.last()
             return [last] if last else []
         lines = list(self.journal.lines(done))
-        while lines and ((entry := lines[-1].entry) is None or self._never_published(entry, writing)):
+        while lines and (lines[-1].is_half or self._never_published(lines[-1].entry, writing)):
+            entry = lines[-1].entry
             self.journal.cut(lines.pop().start)
             log.info("Took back the end of %s: %s", self.journal.path, entry.to_line() if entry else "half a line")
         return [line.entry for line in lines if line.entry]
 
-    def _never_published(self, entry: Entry, writing: Writing) -> bool:
+    def _never_published(self, entry: Entry | None, writing: Writing) -> bool:
         return isinstance(entry, Record) and not self.blobs.has(entry.sha256) and not writing.version(entry.archive, entry.sha256)
 
     def _complete(self, entry: Entry, writing: Writing) -> None:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dataset_mirror.errors import MirrorError
+from dataset_mirror.errors import MirrorError, StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.digests import Hashing
@@ -87,7 +87,11 @@ async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2)
             if step.state == "good":
                 good.add(record.sha256)
             else:
-                had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+                try:
+                    had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+                except StoreFull as error:  # it stays where it is, and the others are looked at all the same
+                    yield Verified(record.url, "failed", rehash.done, record.size, error)
+                    continue
                 again |= dict.fromkeys(user.archive for user in had)
     async for step in _fetched_anew(mirror, again, every):
         yield step
