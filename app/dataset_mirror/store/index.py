@@ -61,6 +61,7 @@ class Index:
         self.damage: IndexDamaged | None = None
         """What was found to be damaged; it stays so until a rebuild."""
         self._copy: ForReading | None = None
+        self._is_open = False
         try:
             self._open()
         except IndexDamaged as error:
@@ -69,6 +70,7 @@ class Index:
             self._open_for_reading(error)
         except DatabaseError as error:
             raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _CHECK) from error
+        self._is_open = True
 
     def _open(self) -> None:
         """For writing. What goes wrong comes out, and nothing stays open."""
@@ -92,7 +94,7 @@ class Index:
                 raise DataFolderError(f"The index {place} has schema {version}, and cannot be changed: {why}.", _CHECK)
         self._read_from(self._copy.engine)
         self.why_read_only = why
-        log.warning("The index %s cannot be written (%s): what is there is served, and nothing new is kept.", place, why)
+        log.info("The index %s cannot be written (%s): what is there is served, and nothing new is kept.", place, why)
 
     def _read_from(self, engine: Engine) -> None:
         reader = engine.connect()
@@ -115,7 +117,7 @@ class Index:
 
     def _failed(self, error: MirrorError) -> None:
         """Damage is said once: it concerns every request from then on."""
-        if isinstance(error, IndexDamaged) and self.damage is None:
+        if isinstance(error, IndexDamaged) and self._is_open and self.damage is None:
             self.damage = error
             log.error("%s What is known in memory is served until then.", error)
 

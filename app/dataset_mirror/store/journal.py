@@ -49,6 +49,8 @@ class Line:
     start: int
     size: int
     entry: Entry | None
+    is_blank: bool = False
+    """It ended what was torn before."""
     is_half: bool = False
     """It has no end: the power went, or the disk was full."""
 
@@ -84,7 +86,7 @@ class Journal:
             file.seek(offset)
             for line in file:
                 half = not line.endswith(b"\n")
-                yield Line(offset, len(line), None if half else entry_of(line), is_half=half)
+                yield Line(offset, len(line), None if half else entry_of(line), is_blank=not line.strip(), is_half=half)
                 offset += len(line)
 
     def cut(self, offset: int) -> None:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table, bindparam, case, create_engine, delete, func, insert, literal, select
@@ -13,17 +14,21 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import durable
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, record_of, values_of
-from dataset_mirror.store.journal import Entry, Removal, entry_of
+from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
 (_DONE,) = MARKS
+_STEP = 1024 * 1024
 _CACHE_KIB = 64 * 1024
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
@@ -44,6 +49,10 @@ class Rebuilt:
     lines: int = 0
     torn: int = 0
     """Lines that nothing can be read from."""
+    recovered: list[Record] = field(default_factory=list)
+    """Archives that no line names: `tree/` does, and their blobs have the digests that they are named by."""
+    unexplained: list[str] = field(default_factory=list)
+    """Blobs that neither a line nor `tree/` names; they are in `quarantine/unexplained/` now."""
     lost: list[str] = field(default_factory=list)
     """Archives, of which some bytes are not there any more, or not all of them: URLs, with the digest."""
     aside: Path | None = None
@@ -67,6 +76,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
         found = _made(fresh, folder, report)
         found.aside = _set_aside(place)
         durable.put(fresh, place)
+        _write_down(found, folder)
         return found
     finally:
         _remove(fresh)
@@ -83,7 +93,8 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
         with _indexed_at_the_end(connection, versions):
-            done = _replay(connection, folder.journal, found, report)
+            done, explained = _replay(connection, folder.journal, found, report)
+            _explain_the_rest(connection, folder, explained, found)
         connection.execute(insert(counters).values(name=_DONE, value=done))
         _drop_lost(connection, Blobs(folder.blobs), found)
         with _indexed_at_the_end(connection, archives):
@@ -95,14 +106,19 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
     return found
 
 
-def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> int:
-    """Every publication and removal, in the order in which they happened; returns how many bytes of the journal that were."""
+def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> tuple[int, set[int]]:
+    """Every publication and removal, in the order in which they happened.
+
+    Returns how many bytes of the journal that were, and the hashes of all digests that its lines name.
+    """
     total, done, batch = journal.stat().st_size, 0, _Batch(connection)
+    explained: set[int] = set()
     for size, entry in _entries(journal):
         done += size
         found.lines += 1
         if isinstance(entry, Record):
             batch.add(entry)
+            explained.add(hash(entry.sha256))
         elif isinstance(entry, Removal):
             batch.write()
             _forget(connection, entry)
@@ -113,7 +129,43 @@ def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Repor
             report(done, total)
     batch.write()
     report(total, total)
-    return done
+    return done, explained
+
+
+def _explain_the_rest(connection: Connection, folder: DataFolder, explained: set[int], found: Rebuilt) -> None:
+    """Blobs that no line names are those of a line that was lost: `tree/` may tell what they are. It never shows private archives."""
+    blobs = Blobs(folder.blobs)
+    rest = {sha256 for sha256, _ in blobs if hash(sha256) not in explained}
+    if not rest:
+        return
+    for archive, sha256 in Tree(folder.tree):
+        if sha256 in rest and _sha256_of(blobs.path(sha256)) == sha256:
+            found.recovered.append(_recovered(archive, sha256, blobs))
+    if found.recovered:
+        connection.execute(insert(versions), [values_of(record) for record in found.recovered])
+    found.unexplained = sorted(rest - {record.sha256 for record in found.recovered})
+
+
+def _recovered(archive: ArchiveId, sha256: str, blobs: Blobs) -> Record:
+    """Nobody knows any more where the bytes came from, so they count as brought by somebody."""
+    status = blobs.path(sha256).stat()
+    return Record(archive, sha256, status.st_size, fetched=status.st_mtime, source="adopted")
+
+
+def _sha256_of(blob: Path) -> str:
+    with blob.open("rb", buffering=0) as file:
+        return digests_of(iter(partial(file.read, _STEP), b""), md5=False).sha256
+
+
+def _write_down(found: Rebuilt, folder: DataFolder) -> None:
+    """What was found out without the journal is in it from now on; what stays unexplained is kept from `gc`."""
+    journal, blobs = Journal(folder.journal), Blobs(folder.blobs)
+    for record in found.recovered:
+        journal.append(record)
+    for sha256 in found.unexplained:
+        durable.make_folder(folder.quarantine)
+        blobs.take(sha256, folder.unexplained)
+    folder.set_aside.unlink(missing_ok=True)
 
 
 def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
