@@ -32,7 +32,7 @@ from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
-from dataset_mirror.store.space import of_disk
+from dataset_mirror.store.space import Reservation, of_disk
 
 log = logging.getLogger(__name__)
 
@@ -334,9 +334,16 @@ class Fill:
 
     async def _settle(self, edition: Edition, encoding: str | None, digests: Digests, *, proven: bool) -> Record:
         """Verifies the whole and publishes it. `proven`: the framing of what came last showed its end."""
+        room = Reservation(self.job.url, self._shared.store.space)
+        try:
+            return await self._published(edition, encoding, digests, room, proven=proven)
+        finally:
+            room.release()
+
+    async def _published(self, edition: Edition, encoding: str | None, digests: Digests, room: Reservation, *, proven: bool) -> Record:
         partial = edition.partial
         if encoding and edition is not self.edition:
-            partial, digests = await self._without_encoding(partial, encoding, digests)
+            partial, digests = await self._without_encoding(partial, encoding, digests, room)
         source = verdict(self.job.url, self.job.expected, digests, partial.prefix, proven=proven)
         record = Record(
             archive=self.job.archive,
@@ -347,7 +354,7 @@ class Fill:
             validators=self._lasting(digests.sha256) or edition.validators,
             fields=edition.fields,
             source=source,
-            fetched=self.began,
+            fetched=self._shared.store.moment_after(self.job.archive, self.began),
             checked=time.time(),
             private=self.job.private,
         )
@@ -363,14 +370,23 @@ class Fill:
         known = self._shared.store.find(self.job.archive)
         return known.validators if known and known.sha256 == sha256 else None
 
-    async def _without_encoding(self, wire: PartialFile, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
-        """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""
+    async def _without_encoding(self, wire: PartialFile, encoding: str, digests: Digests, room: Reservation) -> tuple[PartialFile, Digests]:
+        """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning.
+
+        StoreFull if there is no `room` for all that they decode to.
+        """
+        loop = asyncio.get_running_loop()
+
+        def make_room(size: int) -> None:
+            asyncio.run_coroutine_threadsafe(self._shared.eviction.grow(room, size), loop).result()
+            room.written(size)
+
         expected = self.job.expected
         if expected and (digests.has_any((*expected.sha256, *expected.md5))):
             return wire, digests
         plain = self._shared.store.new_partial()
         try:
-            digests = await asyncio.to_thread(decoded, self.job.url, wire, plain, encoding)
+            digests = await asyncio.to_thread(decoded, self.job.url, wire, plain, encoding, make_room)
             self._judge(plain.read(0, LOOK))
             return plain, digests
         except BaseException:

@@ -30,14 +30,18 @@ def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int
     return "computed"
 
 
-def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str) -> Digests:
-    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it."""
+def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, make_room: Callable[[int], None]) -> Digests:
+    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it.
+
+    `make_room` is called with the bytes of each step before they are written, and may refuse them: nobody knows how many will come.
+    """
     make = decoder(encoding)
     if make is None:
         raise FillFailed(f"{url} comes with Content-Encoding {encoding}, although none was asked for.", "Give another upstream.")
     hashing = Hashing(md5=True)
     try:
         for chunk in _plain_chunks(wire, make):
+            make_room(len(chunk))
             plain.write(plain.prefix, chunk)
             hashing.update(chunk)
     except zlib.error as error:

@@ -10,6 +10,10 @@ RETRY_SECONDS = 300.0
 """While checks of an archive fail, it is checked at most this often: a dead origin must not cost each hit a timeout."""
 
 
+CLOCK_SECONDS = 1.0
+"""How far in the future a check may seem to be: a clock is never set exactly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """`ttl`: seconds until these bytes are stale, negative since when they are; None if they can never be."""
@@ -29,6 +33,8 @@ def freshness(now: float, checked: float, lifetime: float, *, digests: Collectio
     """Bytes with a digest that the catalog expects are immutable; with another one than it expects, stale at once."""
     if expected:
         return Freshness(None) if set(digests) & set(expected) else Freshness(min(-1.0, checked - now))
+    if checked > now + CLOCK_SECONDS:  # a clock was wrong then, or is now: nothing is known of their age
+        return Freshness(-1.0)
     return Freshness(checked + lifetime - now)
 
 

@@ -43,7 +43,7 @@ async def status_of(mirror: Mirror) -> Status:
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
-        uptime=time.time() - mirror.began,
+        uptime=max(0.0, time.time() - mirror.began),
         offline=mirror.settings.offline,
         archives=totals.get("archives", 0),
         archive_bytes=totals.get("archive_bytes", 0),
@@ -148,7 +148,7 @@ async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:
         raise NoSuchPage(f"{archive} is not stored.", "See what a request for it would do: /status/explain?url=…")
     versions = await mirror.store.in_worker(lambda: index.versions(archive))
     record, entry = line.record, mirror.origins.expected(archive)
-    age = time.time() - (record.checked or record.fetched)
+    age = max(0.0, time.time() - (record.checked or record.fetched))
     return ArchiveDetail(
         **_summary(mirror, line),
         etag=record.etag,

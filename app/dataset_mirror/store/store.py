@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 (_DONE,) = MARKS
 _INCOMING = "in-"
+_MOMENT = 0.001
+"""Seconds between two fetchings, if a clock does not tell them apart."""
 
 
 def open_store(settings: Settings) -> "Store":
@@ -97,6 +99,11 @@ class Store:
 
     def find(self, archive: ArchiveId) -> Record | None:
         return self.index.find(archive)
+
+    def moment_after(self, archive: ArchiveId, now: float) -> float:
+        """When bytes were fetched that came now: later than all that were there, whatever the clock said then, so that they count."""
+        known = self.index.find(archive)
+        return now if known is None or known.fetched < now else known.fetched + _MOMENT
 
     def new_partial(self) -> PartialFile:
         """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""

@@ -1,5 +1,6 @@
 """Presets that ship with the mirror, and how any preset is read."""
 
+import os
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -20,9 +21,9 @@ def read_preset(name: str, folder: Path) -> Preset:
     is_path = name.endswith(".toml") or "/" in name
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
-    source = folder / name if is_path else files(__name__) / f"{name}.toml"
+    source = folder / os.path.expanduser(name) if is_path else files(__name__) / f"{name}.toml"
     try:
-        preset = Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+        preset = Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The preset {name} cannot be read: {error}.", "Check the path in `presets`.") from None
     except tomllib.TOMLDecodeError as error:
