@@ -1,6 +1,5 @@
 """Presets that ship with the mirror, and how any preset is read."""
 
-import os
 import tomllib
 from importlib.resources import files
 from pathlib import Path
@@ -21,7 +20,7 @@ def read_preset(name: str, folder: Path) -> Preset:
     is_path = name.endswith(".toml") or "/" in name
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
-    source = folder / os.path.expanduser(name) if is_path else files(__name__) / f"{name}.toml"
+    source = folder / Path(name).expanduser() if is_path else files(__name__) / f"{name}.toml"
     try:
         preset = Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError) as error:
