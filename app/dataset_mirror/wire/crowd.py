@@ -22,12 +22,14 @@ IDLE_SECONDS = 75.0
 BODY_SECONDS = 75.0
 """How long a client may send nothing of a body that it announced."""
 _HANDSHAKE_SECONDS = 10.0
-LINGER_SECONDS = 5.0
+LINGER_SECONDS = 2.0
 """How long a refused client may go on sending before the connection ends; so it can read why."""
 _RESERVED = 128
 """Descriptors that are not for clients: the listening sockets, the index, and what commands and threads open."""
 _MOST = 10_000
 _REMINDER_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
+"""After which asyncio tries to accept again."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -58,7 +60,8 @@ class Crowd:
         self._waiting: OrderedDict[Member, float] = OrderedDict()
         """Deadlines of those that wait for their clients, by how long they have been waiting."""
         self._timer: asyncio.TimerHandle | None = None
-        self._warned = -_REMINDER_SECONDS
+        self._warned = self._relieved = -_REMINDER_SECONDS
+        """When a want of descriptors was last said, and when room was last made for it."""
         self.departures = Departures()
 
     @property
@@ -120,10 +123,13 @@ class Crowd:
         error = context.get("exception")
         if not (isinstance(error, OSError) and error.errno in _EXHAUSTED and "accept" in context.get("message", "")):
             return loop.default_exception_handler(context)
-        if loop.time() - self._warned >= _REMINDER_SECONDS:
-            self._warned = loop.time()
-            made = self.make_room(max(16, len(self._waiting) // 8))
-            log.error("No new connection can be accepted (%s). Closed %s idle ones. Raise the limit of open files.", error.strerror, made)
+        now = loop.time()
+        if now - self._relieved >= _RETRY_SECONDS / 2:
+            self._relieved = now
+            self.make_room(max(16, len(self._waiting) // 8))
+        if now - self._warned >= _REMINDER_SECONDS:
+            self._warned = now
+            log.error("No new connection can be accepted (%s); idle ones are closed. Raise the limit of open files.", error.strerror)
         return None
 
 
