@@ -19,9 +19,9 @@ from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.store import open_store
-from dataset_mirror.wire.connection import Services
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
+from dataset_mirror.wire.services import Services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections import deque
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dataset_mirror.errors import BadRequest, ConnectionsFull, MirrorError, RequestTimeout
-from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, RawFields, Scope
-from dataset_mirror.wire import crowd, requests
-from dataset_mirror.wire.crowd import Crowd
-from dataset_mirror.wire.exchange import Exchange, scope_of
+from dataset_mirror.serve.asgi import RawFields, Scope
+from dataset_mirror.wire import crowd, requests, scope
+from dataset_mirror.wire.exchange import Exchange
 from dataset_mirror.wire.framing import Framing, refusal
+from dataset_mirror.wire.line import Line
 from dataset_mirror.wire.parsing import Head, Parser
-from dataset_mirror.wire.sockets import set_linger, tune
+from dataset_mirror.wire.services import Services
 
 if TYPE_CHECKING:
     import uvicorn
@@ -34,40 +33,13 @@ _HEADS = 4 * 1024
 _BODIES = 64 * 1024
 _UNREAD_BODY = 1024 * 1024
 """Bytes of a body that nobody wants which are read, so that the connection can go on."""
-_FIRST = b"H"
-"""What every answer begins with, whatever it is."""
 
 
-class HotAnswers(Protocol):
-    """Answers from memory."""
-
-    def answer(self, url: bytes, fields: RawFields, own_fields: RawFields) -> bytes | None: ...
-
-
-class Opener(Protocol):
-    """What answers CONNECT. It gets the connection, whose reading is paused, with no request under way."""
-
-    def __call__(self, connection: Connection, target: str, *, is_last: bool) -> None: ...
-
-
-@dataclass(frozen=True)
-class Services:
-    """What connections share besides the app."""
-
-    hot: HotAnswers | None = None
-    opener: Opener | None = None
-    crowd: Crowd = field(default_factory=Crowd)
-
-
-class Connection(asyncio.Protocol):
+class Connection(Line):
     """One client's connection, plain or in TLS; `authority` is that of the CONNECT around it."""
 
-    transport: asyncio.Transport
-    half_closed = False
-    """Whether the client has closed its sending side."""
-    is_gone = False
-    """Whether nothing can be sent any more."""
-    _is_armed = _is_full = _is_paused = _is_lingering = _is_greeted = _is_last = _is_refused = _is_stopping = _is_idle = False
+    _is_last = _is_refused = _is_idle = False
+    """Whether no more requests are read, something was refused behind an answer, nothing is under way."""
     _was_hot = False
     """Whether the request that is being read was answered from memory."""
     _target: str | None = None
@@ -88,8 +60,8 @@ class Connection(asyncio.Protocol):
         if not config.loaded:
             config.load()
         self._config, self._server, self._app_state = config, server_state, app_state
-        self._services = services or Services()
-        self._crowd = self._services.crowd
+        self.services = services or Services()
+        super().__init__(self.services.crowd)
         self.authority = authority
         self.loop = _loop or asyncio.get_running_loop()
         self._access = logging.getLogger("uvicorn.access")
@@ -100,25 +72,18 @@ class Connection(asyncio.Protocol):
         self._arriving: Exchange | None = None
         """The request whose body is being read."""
         self._queue: deque[Exchange] = deque()
-        self._room = asyncio.Event()
 
     def within(self, authority: str | None) -> Connection:
         """Another one, for the same app, that comes through this one by CONNECT to an authority."""
-        services = replace(self._services, opener=None)
+        services = replace(self.services, opener=None)
         return Connection(self._config, self._server, self._app_state, self.loop, services=services, authority=authority)
 
     # What asyncio tells
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        # A write is over when all of it is the kernel's: memory per client is bounded by one part of a body, and "the last
-        # byte was handed over" can be known.
-        transport.set_write_buffer_limits(high=0)
-        self.socket = transport.get_extra_info("socket")
-        tune(self.socket)
-        self.client = _address(transport, "peername")
-        self._kind = self._common_scope()
+        super().connection_made(transport)
+        self._shared = scope.of_connection(self.transport, self.authority)
+        self.client: tuple[str, int] | None = self._shared["client"]
         self._server.connections.add(self)  # type: ignore[arg-type]
         if self._crowd.enter(self):
             self._crowd.wait(self, self._crowd.head_timeout)
@@ -154,25 +119,13 @@ class Connection(asyncio.Protocol):
             self._running.leave()
         self._queue.clear()
 
-    def pause_writing(self) -> None:
-        self._is_full = True
-        self._room.clear()
-
-    def resume_writing(self) -> None:
-        """The kernel has all that was written; if that is what an orderly close waited for, the end is a clean one."""
-        self._is_full = False
-        self._room.set()
-        if (self.transport.is_closing() or self._is_lingering) and not self.is_answering:
-            self._disarm()
-
     # What uvicorn and the crowd tell
 
     def shutdown(self) -> None:
         """The mirror is being stopped: what is asked for is answered still, and no more."""
         self._is_stopping = True
         if not self.is_answering:
-            self._disarm()
-            self.transport.close()
+            self.close()
 
     def expire(self) -> None:
         """The client has been silent for too long."""
@@ -183,13 +136,6 @@ class Connection(asyncio.Protocol):
             self.transport.close()
         else:
             self._answer_refusal(late)
-
-    def give_way(self) -> None:
-        """Others need the room."""
-        if self.is_answering:
-            return self.break_off()
-        self._disarm()
-        self.transport.close()
 
     # Reading
 
@@ -217,7 +163,7 @@ class Connection(asyncio.Protocol):
             return
         requests.check(head)
         if head.method == "CONNECT":
-            if self._services.opener is None:
+            if self.services.opener is None:
                 raise BadRequest("CONNECT leads nowhere here.", "Use CONNECT on the mirror's plain port.")
             self._target = head.target.decode("latin-1")
             return
@@ -251,13 +197,7 @@ class Connection(asyncio.Protocol):
         if self._unwanted > _UNREAD_BODY and self._running is not self._arriving:
             return self.linger()
         must_wait = bool(self._queue) or (self._arriving is not None and self._arriving.is_full)
-        if must_wait != self._is_paused and not self.transport.is_closing():
-            self._is_paused = must_wait
-            if must_wait:
-                self.transport.pause_reading()
-                self._watch()
-            else:
-                self.transport.resume_reading()
+        self._pause(must_wait=must_wait)
         self._set_deadline()
         return None
 
@@ -276,7 +216,7 @@ class Connection(asyncio.Protocol):
         From the first such answer on the connection stays armed: it is disarmed only where it is closed in order. That costs
         one call of the kernel for a connection, not two for an answer.
         """
-        hot = self._services.hot
+        hot = self.services.hot
         if hot is None or head.method != "GET" or head.version != "1.1" or self.is_answering or self.access_log:
             return False
         if self._is_full or self.half_closed or self._is_stopping:
@@ -308,16 +248,10 @@ class Connection(asyncio.Protocol):
         return self._server.default_headers
 
     def _exchange(self, head: Head) -> Exchange:
-        named = requests.named(head)
-        kind = self._kind | {"state": self._app_state.copy()}
-        if named.authority is not None:
-            # The authority of an absolute-form target wins over Host (RFC 9112 3.2.2).
-            extensions = self._kind["extensions"]
-            kind["extensions"] = extensions | {EXTENSION: extensions[EXTENSION] | {"authority": named.authority}}
         expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in head.fields)
         return Exchange(
             self,
-            scope_of(kind, head.method, head.version, named.path, named.query, head.fields),
+            scope.of_request(self._shared, head, self._config.root_path, self._app_state),
             Framing(head.method, head.version, keep_alive=head.keep_alive),
             expects_continue=expects and head.version == "1.1",
         )
@@ -356,29 +290,9 @@ class Connection(asyncio.Protocol):
         if exchange is self._running:
             self._running = None
 
-    async def flushed(self) -> None:
-        """Waits until the kernel has all that was written, or the connection is lost."""
-        if self._is_full:
-            await self._room.wait()
-
-    def write_head(self, head: bytes) -> None:
-        """Writes what begins with a status line."""
-        if self._is_greeted:
-            self._is_greeted = False
-            head = head[len(_FIRST) :]
-        self.transport.write(head)
-
     def _greet(self) -> None:
-        """Finds out whether a client that closed its sending side still listens, by the first letter of its answer.
-
-        One that has left altogether, which looks alike until something is sent to it, answers with a reset (RFC 9293 3.10.7).
-        One that listens gets the rest of "HTTP/1.1" a little later.
-        """
-        if self._running is None or self._running.has_begun or self._is_greeted or self.transport.is_closing():
-            return
-        self.arm(reset=True)
-        self.transport.write(_FIRST)
-        self._is_greeted = True
+        if self._running is not None and not self._running.has_begun:
+            self.greet()
 
     # Refusing
 
@@ -421,47 +335,29 @@ class Connection(asyncio.Protocol):
 
     # The end
 
-    def arm(self, *, reset: bool) -> None:
-        """Decides how the connection ends if it is closed from now on, by whatever cause."""
-        if self._is_armed != reset:
-            self._is_armed = reset
-            set_linger(self.socket, reset=reset)
-
-    def _disarm(self) -> None:
-        """Before an orderly close; not while there is something that the kernel has not got."""
-        if not self._is_full:
-            self.arm(reset=False)
-
     def _close_in_order(self) -> None:
-        """Closes the connection behind what was written. If the client may be sending still, it gets the time to read first."""
+        """If the client may be sending still, it gets the time to read first."""
         if self._unread or self._is_paused or self._arriving is not None:
             return self.linger()
-        self._disarm()
-        self.transport.close()
-        return None
+        return self.close()
 
     def linger(self) -> None:
-        """Says that nothing more comes, and takes what the client sends for a while: closing at once would reset (RFC 9112 9.6)."""
-        self._disarm()
+        """As above; what comes now is not read."""
         self._unread, self._arriving = b"", None
-        if self.half_closed or self._is_stopping:
-            return self.transport.close()
-        self._is_lingering = True
-        self.transport.write_eof()
-        if self._is_paused:
-            self._is_paused = False
-            self.transport.resume_reading()
-        self._crowd.wait(self, crowd.LINGER_SECONDS)
-        return None
+        super().linger()
 
     def break_off(self) -> None:
-        """Breaks the connection, so that nobody takes what came for whole."""
+        """As above; nobody waits for the answers any more."""
         self._queue.clear()
-        self.is_gone = True
         if self._running:
             self._running.leave()
-        self.arm(reset=True)
-        self.transport.abort()
+        super().break_off()
+
+    def _departed(self, lost: bool) -> None:
+        if lost:
+            self.break_off()
+        else:
+            self._greet()
 
     def hand_over(self) -> asyncio.Transport:
         """The connection becomes somebody else's: it would be waited for when the mirror is stopped."""
@@ -476,10 +372,10 @@ class Connection(asyncio.Protocol):
     def _connect(self, target: str, *, is_last: bool) -> None:
         if self.is_answering:
             return self.break_off()  # CONNECT came before the answer to the request before it
-        assert self._services.opener is not None
+        assert self.services.opener is not None
         self._is_paused = True
         self.transport.pause_reading()
-        return self._services.opener(self, target, is_last=is_last)
+        return self.services.opener(self, target, is_last=is_last)
 
     def refuse_connect(self, answer: bytes) -> None:
         """A CONNECT that was handed over comes to nothing."""
@@ -489,54 +385,19 @@ class Connection(asyncio.Protocol):
         self.linger()
 
     @property
-    def services(self) -> Services:
-        return self._services
-
-    @property
     def server_state(self) -> ServerState:
         return self._server
 
-    def _watch(self) -> None:
-        self._crowd.departures.watch(self.socket, self._departed)
-
-    def _departed(self, lost: bool) -> None:
-        if lost:
-            self.break_off()
-        else:
-            self._greet()
-
     # What is said of it
 
-    def _common_scope(self) -> dict[str, Any]:
-        is_tls = self.transport.get_extra_info("sslcontext") is not None
-        ours = {} if self.authority is None else {"authority": self.authority, "intercepted": self.authority}
-        extensions: dict[str, dict[str, Any]] = {EXTENSION: ours}
-        if not is_tls and hasattr(os, "sendfile"):
-            extensions[ZERO_COPY] = {}
-        return {
-            "type": "http",
-            "asgi": {"version": self._config.asgi_version, "spec_version": "2.3"},
-            "server": _address(self.transport, "sockname"),
-            "client": self.client,
-            "scheme": "https" if is_tls else "http",
-            "root_path": self._config.root_path,
-            "extensions": extensions,
-        }
-
-    def log(self, scope: Scope, status: int) -> None:
+    def log(self, asked: Scope, status: int) -> None:
         """A line of the access log, if there is one."""
         if self.access_log:
-            query = b"?" + scope["query_string"] if scope["query_string"] else b""
-            self.log_line(scope["method"], quote(scope["path"]) + query.decode("ascii"), scope["http_version"], status)
+            query = b"?" + asked["query_string"] if asked["query_string"] else b""
+            self.log_line(asked["method"], quote(asked["path"]) + query.decode("ascii"), asked["http_version"], status)
 
     def log_line(self, method: str, target: str, version: str, status: int) -> None:
         """A line of the access log of any request."""
         if self.access_log:
             where = f"{self.client[0]}:{self.client[1]}" if self.client else ""
             self._access.info('%s - "%s %s HTTP/%s" %d', where, method, target, version, status)
-
-
-def _address(transport: asyncio.BaseTransport, which: str) -> tuple[str, int] | None:
-    """Host and port of an end; None of a Unix socket."""
-    address = transport.get_extra_info(which)
-    return (str(address[0]), int(address[1])) if isinstance(address, tuple) and len(address) >= 2 else None

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.serve.asgi import RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
@@ -201,17 +200,3 @@ class Exchange:
             raise RuntimeError("The answer is complete already.")
         if self.is_gone or self._connection.is_gone:
             raise ClientGone
-
-
-def scope_of(kind: dict[str, Any], method: str, version: str, path: bytes, query: bytes, fields: list[tuple[bytes, bytes]]) -> Scope:
-    """ASGI's scope: what is the same for the connection, and a request's own."""
-    decoded = path.decode("ascii")
-    return {
-        **kind,
-        "http_version": version,
-        "method": method,
-        "path": unquote(decoded) if "%" in decoded else decoded,
-        "raw_path": path,
-        "query_string": query,
-        "headers": fields,
-    }

@@ -17,7 +17,8 @@ import uvicorn
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.settings import Settings
-from dataset_mirror.wire.connection import Connection, Services
+from dataset_mirror.wire.connection import Connection
+from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.tls import Tls, alerts_sent, server_context
 
 ALERT_SECONDS = 1.0
