@@ -23,6 +23,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
@@ -83,8 +84,10 @@ class Settings(BaseSettings):
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
-    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        (), description="hosts reached without upstream_proxy", examples=[["internal.lab"]]
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(entries_of)] = Field(
+        (),
+        description='hosts reached without upstream_proxy: domains, addresses, networks, or "*", as in NO_PROXY',
+        examples=[["internal.lab", "10.0.0.0/8"]],
     )
     ca_file: Path | None = Field(
         None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]
