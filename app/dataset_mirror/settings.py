@@ -17,12 +17,14 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
+from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
@@ -41,6 +43,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The same by the hosts' normal form, in which they are looked up."""
+    try:
+        named = {normal_authority(host, *DEFAULT_PORTS): bases for host, bases in upstreams.items()}
+    except BadRequest as error:
+        raise ValueError(f"{error.detail.removesuffix('.')}; a key is an origin's host, such as storage.googleapis.com") from None
+    if len(named) < len(upstreams):
+        raise ValueError("two keys are the same host")
+    return named
+
+
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
     hosts = _as_list(value)
@@ -48,10 +61,10 @@ def _tunnel(value: object) -> object:
         return value
     if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
         raise ValueError('it is "public", or a list of hosts such as "pypi.org", or "*.pypi.org" for all below it')
-    return tuple(host.lower() for host in hosts)
+    return tuple(host.removesuffix(".").lower() for host in hosts)
 
 
-_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
@@ -68,7 +81,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
     presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
-    upstreams: dict[str, BaseUrls] = Field(
+    upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
         examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
@@ -83,8 +96,10 @@ class Settings(BaseSettings):
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
-    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        (), description="hosts reached without upstream_proxy", examples=[["internal.lab"]]
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(entries_of)] = Field(
+        (),
+        description='hosts reached without upstream_proxy: domains, addresses, networks, or "*", as in NO_PROXY',
+        examples=[["internal.lab", "10.0.0.0/8"]],
     )
     ca_file: Path | None = Field(
         None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]

@@ -166,7 +166,7 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
     """Refuses every other name; clients that name none were led here by CONNECT, which does."""
 
     def check(_: ssl.SSLObject, named: str | None, __: ssl.SSLContext) -> int | None:
-        is_other = named is not None and named.lower() != host
+        is_other = named is not None and named.lower().removesuffix(".") != host
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if is_other else None
 
     return check
