@@ -47,6 +47,7 @@ class Mirror:
     """`dataset-mirror serve` on a free port. `settings` go into the environment as DATASET_MIRROR_*."""
 
     running: ClassVar[list[Mirror]] = []
+    program = PROGRAM
 
     def __init__(self, data: Path, **settings: object) -> None:
         self.data = data
@@ -66,7 +67,7 @@ class Mirror:
 
     def start(self, *options: str) -> Self:
         """Starts it and waits until it listens."""
-        command = [PROGRAM, "serve", "--data", str(self.data), "--port", "0", *options]
+        command = [self.program, "serve", "--data", str(self.data), "--port", "0", *options]
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
                 command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(self.data, self._settings), cwd=self.data.parent

@@ -1,4 +1,4 @@
-"""The map in `dataset_mirror/__init__.py`: whoever opens the project finds every room, and no room that is not there."""
+"""The map in `dataset_mirror/__init__.py`: whoever opens the project finds every room on it, and nothing that is not there."""
 
 import re
 import tomllib
@@ -18,7 +18,6 @@ def test_every_room_is_on_it() -> None:
     assert sorted(listed) == sorted(ROOMS)
     arrows, *_ = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["tool"]["importlinter"]["contracts"]
     assert listed == re.findall(r"dataset_mirror\.(\w+)", " ".join(arrows["layers"]))
-    assert listed == layers
 
 
 def test_every_place_on_it_exists() -> None:
