@@ -23,8 +23,7 @@ HOST = "data.example.org"
 """The origin that mirrors under test know, besides those of the preset; its bytes come from tests.origin."""
 URL = f"https://{HOST}"
 PROGRAM = str(Path(sys.executable).with_name("dataset-mirror"))
-PATIENCE = 30.0
-"""Seconds after which something that must happen is said not to have happened."""
+PATIENCE = warm.PATIENCE
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Mirror:
         known, folder = environment(self.data, self._settings), self.data.parent
         with self._log.open("a") as log:
             if self.program is None:
-                self.process = warm.Process(arguments, log.fileno(), known, folder)
+                self.process = warm.Process.piped(arguments, log.fileno(), known, folder)
             else:
                 command = [self.program, *arguments]
                 self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=known, cwd=folder)

@@ -1,11 +1,12 @@
-"""Starting mirrors from a process that has everything loaded: half a second of imports once per worker, not once per mirror.
+"""Starting the program from a process that has it loaded: its imports once per worker, not once per mirror and command.
 
 What runs is the console script's own `main`, in a process of its own with its own environment, folder and standard streams; signals,
-exit status and SIGKILL are real. Only the imports were done before. Commands that tests run as `PROGRAM` start as for a person.
+exit status and SIGKILL are real. Only the imports were done before. What tests run as `PROGRAM` starts as for a person.
 """
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -19,32 +20,47 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import IO, NoReturn
+from tempfile import TemporaryFile
+from typing import IO, Any, NoReturn, Self
 
 _LOADED = (
     *("dataset_mirror.cli.serve", "dataset_mirror.doors.certificates", "cryptography.hazmat.backends.openssl.backend"),
-    *("anyio._backends._asyncio", "pydantic.v1", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
+    *("anyio._backends._asyncio", "pydantic.v1", "rich.progress", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
 )
 """What a mirror has loaded soon after its start; what is missing here is loaded by each."""
+PATIENCE = 30.0
+"""Seconds after which something that must happen is said not to have happened."""
 _LENGTH = struct.Struct("!I")
 
 
 class Process:
     """A started program, as much of `subprocess.Popen` as tests of mirrors need."""
 
-    def __init__(self, arguments: list[str], stderr: int, env: Mapping[str, str], cwd: Path) -> None:
+    def __init__(self, arguments: list[str], streams: tuple[int, int, int], env: Mapping[str, str], cwd: Path | None = None) -> None:
+        """`streams`: descriptors that become its standard input, output and error; they stay open here."""
         told, tell = os.pipe()
-        read, write = os.pipe()
         try:
-            _ask(json.dumps({"arguments": arguments, "env": dict(env), "cwd": str(cwd)}).encode(), [write, stderr, tell])
+            request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+            _ask(json.dumps(request).encode(), [*streams, tell])
         finally:
             os.close(tell)
-            os.close(write)
         self.args = arguments
-        self.stdout: IO[str] = open(read)  # noqa: PTH123, SIM115  # a descriptor; whoever ends the process closes it
+        self.stdout: IO[str] | None = None
         self._told = os.fdopen(told, "rb", buffering=0)
         self.pid = int(self._told.read(16))
         self.returncode: int | None = None
+
+    @classmethod
+    def piped(cls, arguments: list[str], stderr: int, env: Mapping[str, str], cwd: Path) -> Self:
+        """Its output is read from `stdout`, which whoever ends it closes; it has no input."""
+        read, write = os.pipe()
+        try:
+            with open(os.devnull) as nothing:  # noqa: PTH123
+                process = cls(arguments, (nothing.fileno(), write, stderr), env, cwd)
+        finally:
+            os.close(write)
+        process.stdout = os.fdopen(read)
+        return process
 
     def poll(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
@@ -77,6 +93,21 @@ class Process:
         self.send_signal(signal.SIGKILL)
 
 
+def run(*arguments: object, env: Mapping[str, str], cwd: Path | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """A command until it ends by itself, which must be within `PATIENCE`; `typed` is its standard input."""
+    with TemporaryFile("w+") as keyboard, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        keyboard.write(typed)
+        keyboard.seek(0)
+        process = Process([*map(str, arguments)], (keyboard.fileno(), out.fileno(), err.fileno()), env, cwd)
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        for said in (out, err):
+            said.seek(0)
+        return subprocess.CompletedProcess(process.args, status, out.read(), err.read())
+
+
 def _ask(request: bytes, descriptors: list[int]) -> None:
     waiting = _waiting()
     socket.send_fds(waiting, [_LENGTH.pack(len(request))], descriptors)
@@ -88,7 +119,13 @@ def _waiting() -> socket.socket:
     """The loaded process of this worker, which ends when this one does."""
     ours, theirs = socket.socketpair()
     with theirs:
-        subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        loaded = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+
+    def end() -> None:
+        ours.close()
+        loaded.wait()
+
+    atexit.register(end)
     return ours
 
 
@@ -110,27 +147,26 @@ def main() -> None:
 
 def _requested(asking: socket.socket) -> list[str]:
     while True:
-        head, (stdout, stderr, tell) = _received(asking)
+        head, descriptors, _, _ = socket.recv_fds(asking, _LENGTH.size, 4)
+        if not head:
+            os._exit(0)
         request = json.loads(asking.recv(_LENGTH.unpack(head)[0], socket.MSG_WAITALL))
-        if os.fork():
-            for descriptor in (stdout, stderr, tell):
-                os.close(descriptor)
-            continue
-        asking.close()
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        if pid := os.fork():
-            os.close(stdout)
-            os.close(stderr)
-            _keep(pid, tell)
-        os.close(tell)
-        return _become(request, stdout, stderr)
+        if not os.fork():
+            asking.close()
+            return _fork(request, descriptors[:3], descriptors[3])
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _received(asking: socket.socket) -> tuple[bytes, list[int]]:
-    head, descriptors, _, _ = socket.recv_fds(asking, _LENGTH.size, 3)
-    if not head:
-        os._exit(0)
-    return head, descriptors
+def _fork(request: dict[str, Any], streams: list[int], tell: int) -> list[str]:
+    """Goes on twice: as the process that was asked for, and as one that waits for its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if pid := os.fork():
+        for descriptor in streams:
+            os.close(descriptor)
+        _keep(pid, tell)
+    os.close(tell)
+    return _become(request, streams)
 
 
 def _keep(pid: int, tell: int) -> NoReturn:
@@ -141,17 +177,15 @@ def _keep(pid: int, tell: int) -> NoReturn:
     os._exit(0)
 
 
-def _become(request: dict[str, object], stdout: int, stderr: int) -> list[str]:
+def _become(request: dict[str, Any], streams: list[int]) -> list[str]:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    for number, descriptor in ((1, stdout), (2, stderr)):
+    for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
     os.environ.clear()
-    known, arguments = request["env"], request["arguments"]
-    assert isinstance(known, dict)
-    assert isinstance(arguments, list)
-    os.environ.update(known)
-    os.chdir(str(request["cwd"]))
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    arguments: list[str] = request["arguments"]
     sys.argv[1:] = arguments
     return arguments
 
