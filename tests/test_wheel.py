@@ -38,7 +38,7 @@ def program(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     empty = tmp_path_factory.mktemp("empty")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", empty], check=True)
     python = empty / "bin" / "python"
-    command = [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", "--no-compile", wheel]
+    command = [sys.executable, "-m", "pip", "--python", str(python), "install", "-q", "--no-deps", "--no-index", "--no-compile", str(wheel)]
     subprocess.run(command, capture_output=True, check=True)
     (packages,) = empty.glob("lib/python*/site-packages")
     # Of a folder that a .pth file names no .pth file is read: the editable install of this environment stays outside.

@@ -110,6 +110,7 @@ def test_a_data_folder_that_is_a_file(tmp_path: Path, options: list[str], config
     assert place.read_text() == "mine"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_a_signal_ends_it(mirror: Mirror, origin: Origin, number: signal.Signals, busy: bool) -> None:
