@@ -6,23 +6,20 @@ from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
 from dataset_mirror.origins.table import Origins, not_listed
 
-PAGES = frozenset(
-    [
-        "/",
-        "/status",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/docs",
-        "/openapi.json",
-        "/setup.sh",
-        "/ca.pem",
-        "/ca-bundle.pem",
-        "/keras-home.tar",
-        "/favicon.ico",
-    ]
-)
-PAGE_PREFIXES = ("/status/", "/docs/", "/sha256/", "/static/", "/api/")
+
+@dataclass(frozen=True, slots=True)
+class OwnPaths:
+    """The paths at which the mirror's own pages are, as these hand them over."""
+
+    exact: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
+    """What a path begins with if everything below is the mirror's; each ends with `/`."""
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.exact or path.startswith(self.folders)
+
+
+NO_PAGES = OwnPaths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +32,8 @@ class Target:
     hosts: tuple[str, ...] = ()
 
 
-def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId | None:
-    """The archive that a request asks for, or None if it asks for a page of the mirror itself.
+def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths = NO_PAGES) -> ArchiveId | None:
+    """The archive that a request asks for, or None if it asks for a page of the mirror itself, at one of its `own` paths.
 
     Raises BadRequest (a target that cannot be meant), NotAllowed (no origin lists it), NoSuchPage (a bare path that several
     origins list). The order is: absolute form (RFC 9112 3.2.2), Host, first segment, own pages, bare path.
@@ -49,7 +46,7 @@ def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId |
     first, _, rest = path[1:].partition("/")
     if origins.get(first.lower()):
         return _listed(ArchiveId(first.lower(), normalise_path(f"/{rest}".encode()), query), origins)
-    if path in PAGES or path.startswith(PAGE_PREFIXES):
+    if path in own:
         return None
     return _bare(path, query, origins)
 
