@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def open_mirror(configuration: Configuration) -> Mirror:
     """A mirror, not started yet, with a store of its own whose lock it has."""
-    store = open_store(configuration.settings)
+    store = open_store(configuration)
     store.lock()
     return Mirror(configuration, store)
 
@@ -60,8 +60,8 @@ def assemble(mirror: Mirror, port: int) -> Parts:
         finally:
             await mirror.stop()
 
-    hot, doors = Hot(mirror), Doors(mirror, ca, port)
-    app = Gateway(mirror, pages(mirror, ca, lifespan), port, keep=hot.keep, relay=partial(relay, mirror))
+    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, lifespan)
+    app = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
     return Parts(app, Services(hot, Connect(doors), crowd), doors)
 
