@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataset_mirror.errors import DigestMismatch, FillFailed
 from dataset_mirror.fetch.digests import Digests
 from dataset_mirror.origins.model import CatalogEntry
-from dataset_mirror.rules.content import decoder
+from dataset_mirror.rules.codings import decoder
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import DigestSource
 

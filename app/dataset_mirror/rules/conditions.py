@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -18,7 +18,7 @@ class Validators:
     last_modified: str | None = None
     date_is_strong: bool = False
     """Whether `last_modified` is a strong validator (RFC 9110 8.8.2.2)."""
-    also: str | None = None
+    also: str | None = field(default=None, compare=False)
     """What else answers If-None-Match and nothing more: the origin's own tag, where it is weak or has no quotes."""
 
     @property

@@ -73,10 +73,9 @@ def _mismatch(record: Record) -> DigestMismatch:
 
 def _fields(record: Record) -> Fields:
     """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
-    found = kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
-    if sum(len(name) + len(value) for name, value in found) > _MOST_FIELDS:
+    if sum(len(name) + len(value) for name, value in record.fields) > _MOST_FIELDS:
         raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not taken.")
-    return found
+    return kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
 
 
 def _validators(known: Validators) -> Validators:
