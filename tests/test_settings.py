@@ -238,7 +238,7 @@ def test_a_wrong_value_is_one_sentence(
     assert error.detail.startswith(place)
     assert ("(hidden)" if key == "token" else str(value)) in error.detail
     assert right in error.detail
-    assert error.hint.startswith(f"Right would be, for example: {key} = ")
+    assert error.hint.startswith(f"For example: {key} = ")
 
 
 @pytest.mark.parametrize(("text", "place", "right"), INSIDE.values(), ids=INSIDE)
@@ -282,7 +282,7 @@ def test_a_variable_that_is_not_json(monkeypatch: pytest.MonkeyPatch, variable: 
     monkeypatch.setenv(ENV_PREFIX + variable, "a,b")
     error = refusal()
     assert error.detail == f"In the environment: {ENV_PREFIX}{variable}='a,b' is not valid JSON."
-    name, _, value = error.hint.removeprefix("Right would be: ").removesuffix(".").partition("=")
+    name, _, value = error.hint.removeprefix("For example: ").removesuffix(".").partition("=")
     monkeypatch.setenv(name, value.strip("'"))
     assert getattr(load().settings, variable.lower())
 
@@ -367,7 +367,7 @@ def wrong_value(key: str) -> Any:
 def test_the_example_in_an_error_is_right(folder: Path, key: str) -> None:
     """What an error proposes is a line that can be put into mirror.toml as it is, and is the setting's example."""
     error = refusal(**{key: wrong_value(key)}) if key != "data" else refusal_of_data(folder)
-    line = error.hint.removeprefix("Right would be, for example: ").removesuffix(".")
+    line = error.hint.removeprefix("For example: ").removesuffix(".")
     proposed = tomllib.loads(line)
     assert proposed == {key: Settings.model_fields[key].examples[0]}  # type: ignore[index]
     config = folder / "proposed.toml"

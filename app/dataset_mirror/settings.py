@@ -183,7 +183,7 @@ def _environment() -> dict[str, Any]:
         value = os.environ.get(variable, "")
         shown = HIDDEN if key == "origins" and "{" in value else repr(value)
         example = _example(key, as_json=True)
-        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"Right would be: {variable}='{example}'.") from None
+        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"For example: {variable}='{example}'.") from None
 
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration file {file} cannot be read: {error}.", "Check its permissions.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}.", "Mend that line.") from None
+        raise UsageError(f"{file} is not valid TOML: {error}.", "Fix that line.") from None
 
 
 def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, object]]]) -> Settings:
@@ -211,10 +211,10 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
-        raise UsageError(f"In {place}{inside}: there is no such key.", f"Right would be, for example: {key} = {_example(key)}.")
+        raise UsageError(f"In {place}{inside}: there is no such key.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"Right would be, for example: {key} = {_example(key)}.")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"For example: {key} = {_example(key)}.")
 
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:

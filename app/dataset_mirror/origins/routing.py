@@ -118,4 +118,4 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)
-    raise NotAllowed(f"No origin lists {path}.", f"If it lies at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
+    raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")

@@ -55,7 +55,7 @@ class LineJudge:
                 raise _mismatch(record)
             source = "catalog"
         elif expected and expected.size not in (None, record.size):
-            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not taken.")
+            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not imported.")
         return replace(record, md5=md5 if self.wants_md5(record) else None, source=source)
 
 
@@ -67,14 +67,14 @@ def _unproven(record: Record) -> DigestSource:
 def _mismatch(record: Record) -> DigestMismatch:
     return DigestMismatch(
         f"The bundle's bytes of {record.url} have sha256 {record.sha256}, which is not what the catalog here expects.",
-        f'They were not taken. If you trust them, write into mirror.toml: [[archives]] url = "{record.url}" sha256 = "{record.sha256}"',
+        f'They were not imported. If you trust them, write into mirror.toml: [[archives]] url = "{record.url}" sha256 = "{record.sha256}"',
     )
 
 
 def _fields(record: Record) -> Fields:
     """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
     if sum(len(name) + len(value) for name, value in record.fields) > _MOST_FIELDS:
-        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not taken.")
+        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not imported.")
     return kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
 
 
