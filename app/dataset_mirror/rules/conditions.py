@@ -26,6 +26,13 @@ class Validators:
         """The entity tag if it is one (RFC 9110 8.8.3) and not weak."""
         return self.etag if self.etag and not self.etag.startswith("W/") and _TAG.fullmatch(self.etag) else None
 
+    def refreshed_by(self, given: "Validators") -> "Validators":
+        """These after a 304 with those `given` ones: a tag that clients know stays, any other follows its origin (RFC 9111 4.3.4)."""
+        etag = self.etag if self.strong_etag or given.strong_etag else given.etag or self.etag
+        if given.last_modified is None:
+            return replace(self, etag=etag)
+        return Validators(etag, given.last_modified, given.date_is_strong)
+
     def served_as(self, etag: str | None) -> "Validators":
         """What clients see under the tag that is sent; the origin's own goes on answering If-None-Match."""
         return replace(self, etag=etag, also=self.etag if self.etag != etag else self.also)

@@ -143,7 +143,8 @@ class VersionStatus(BaseModel):
     sha256: str = Field(examples=[_SHA256])
     size: Bytes = Field(examples=[170498071])
     digest_from: DigestSource = Field(
-        description="catalog: it matched the catalog's; computed: of what the origin sent; adopted: of what somebody brought"
+        description="who vouches for it. catalog, origin (a field of its answer) or url: it matched theirs; computed: of what the "
+        "origin sent; disputed: so, but its URL has another one; adopted: of what somebody brought"
     )
     fetched: Time
     checked: Time = Field(description="when the origin last confirmed these bytes")
