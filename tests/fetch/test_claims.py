@@ -47,7 +47,9 @@ def shared(start_shared_mirror: StartMirror) -> Mirror:
 def source(mirror: Mirror, path: str) -> tuple[str, str]:
     """By whom the digest of an archive is vouched for, and the archive's state."""
     detail = json.loads(mirror.get(f"/status/archive?url={URL}{path}").body)
-    return detail["digest_from"], detail["state"]
+    (listed,) = json.loads(mirror.get(f"/status/archives?prefix={URL}{path}").body)["archives"]
+    assert (listed["source"], listed["state"]) == (detail["source"], detail["state"])
+    return detail["source"], detail["state"]
 
 
 @pytest.mark.parametrize("field", SAID)
