@@ -36,8 +36,9 @@ def command(
     """List what is stored: size, state, last use, and URL.
 
     States: verified (the catalog, the origin itself or the URL has its digest), computed (as the origin sent it), adopted (added by
-    hand, no digest proves it), changed (older bytes are kept, too). With --long the digest's source stands behind it. NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*')
-    selects several.
+    hand, no digest proves it), changed (older bytes are kept, too). With --long the digest's source stands behind it.
+
+    NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several.
     """
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]
     number = size = 0

@@ -101,7 +101,10 @@ class Status(BaseModel):
 
 
 State = Literal["verified", "computed", "adopted", "changed"]
-_STATES = "verified: the digest is vouched for; computed: as the origin sent it; adopted: as somebody brought it; changed: older bytes are kept, too"
+_STATES = (
+    "verified: its digest is vouched for; computed: as the origin sent it; adopted: as somebody brought it; "
+    "changed: older bytes are kept, too"
+)
 _SOURCES = (
     "who vouches for the digest. catalog, origin (a field of its answer) or url: it matched theirs; computed: nobody, it is of what the "
     "origin sent; disputed: computed, and disagrees with the one in its URL; adopted: of what somebody brought"
