@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.airgap.files.copying import STEP, Copying, clone
-from dataset_mirror.store.digests import Digests
 from tests.origin import body
 
 CONTENT = body(2 * STEP + 17)
@@ -30,7 +29,7 @@ def test_a_file(files: tuple[int, int]) -> None:
     copying = Copying(target, md5=True)
     assert list(copying.file(source))[-1] == copying.done == len(CONTENT)
     assert os.pread(target, len(CONTENT) + 1, 0) == CONTENT
-    assert copying.digests == Digests(hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest())
+    assert copying.digests.all == (hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest())
 
 
 def test_the_copy_is_its_own(files: tuple[int, int], tmp_path: Path) -> None:

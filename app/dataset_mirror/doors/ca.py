@@ -19,6 +19,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.wire.tls import server_context
 
 if TYPE_CHECKING:
     from dataset_mirror.doors.certificates import Certificate, Key
@@ -48,6 +49,7 @@ class CertificateAuthority:
     """
 
     def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
+        """`origins` tells those of the moment."""
         self._folder, self._origins = folder, origins
         self._lock = threading.Lock()
         self._issued: _Issued | None = None
@@ -105,7 +107,7 @@ class CertificateAuthority:
         except (OSError, ValueError) as error:
             raise DataFolderError(
                 f"The key of the certificate authority, {self._folder.ca_key}, cannot be read: {error}.",
-                "Mend its permissions, or make a new one: dataset-mirror doctor --new-ca",
+                "Fix its permissions, or make a new one: dataset-mirror doctor --new-ca",
             ) from None
         try:
             pem = self._folder.ca.read_bytes()
@@ -132,7 +134,7 @@ class CertificateAuthority:
             durable.replace(self._folder.ca, pem)
         except OSError as error:
             raise DataFolderError(
-                f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Mend its permissions."
+                f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Fix its permissions."
             ) from None
         return self._taken_up(key, certificate, pem, origins)
 
@@ -171,20 +173,11 @@ def _in_memory(content: bytes) -> Iterator[Path]:
             yield Path(file.name)
 
 
-def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
-    """A TLS server with this certificate, HTTP/1.1 only. OSError (ssl.SSLError too) if the files are not what they should be."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
     """Refuses every other name; clients that name none were led here by CONNECT, which does."""
 
     def check(_: ssl.SSLObject, named: str | None, __: ssl.SSLContext) -> int | None:
-        is_other = named is not None and named.lower() != host
+        is_other = named is not None and named.lower().removesuffix(".") != host
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if is_other else None
 
     return check

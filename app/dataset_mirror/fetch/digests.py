@@ -1,10 +1,11 @@
 """Digests of a growing file: hashed in a thread, in order, behind the prefix that is there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
 
-from dataset_mirror.store.digests import Digests, Hashing
+from dataset_mirror.rules.digests import Algorithm
+from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
 
 STEP = 1024 * 1024
@@ -15,9 +16,10 @@ _MOST = 16 * STEP
 class Hasher:
     """Follows the prefix of a partial file."""
 
-    def __init__(self, partial: PartialFile, executor: Executor, *, md5: bool) -> None:
+    def __init__(self, partial: PartialFile, executor: Executor, also: Iterable[Algorithm]) -> None:
         self._partial, self._executor = partial, executor
-        self._hashing = Hashing(md5=md5)
+        self._digesting = Digesting(also)
+        self._at = 0
 
     async def follow(self, grown: Callable[[], Awaitable[object]], ended: Callable[[], bool]) -> Digests:
         """Hashes until `ended()`; waits for `grown()` while less than a step is there."""
@@ -25,13 +27,15 @@ class Hasher:
         while True:
             last = ended()  # asked before the prefix, so that nothing can arrive in between
             ready = self._partial.prefix
-            if ready - self._hashing.size >= STEP or (last and ready > self._hashing.size):
-                await loop.run_in_executor(self._executor, self._hash, min(ready, self._hashing.size + _MOST))
+            if ready - self._at >= STEP or (last and ready > self._at):
+                await loop.run_in_executor(self._executor, self._hash, min(ready, self._at + _MOST))
             elif last:
-                return self._hashing.digests
+                return self._digesting.digests
             else:
                 await grown()
 
     def _hash(self, until: int) -> None:
-        while self._hashing.size < until:
-            self._hashing.update(self._partial.read(self._hashing.size, min(STEP, until - self._hashing.size)))
+        while self._at < until:
+            data = self._partial.read(self._at, min(STEP, until - self._at))
+            self._digesting.update(data)
+            self._at += len(data)

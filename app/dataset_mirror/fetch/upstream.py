@@ -20,9 +20,10 @@ from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
-from dataset_mirror.rules.host import split_port
-from dataset_mirror.settings import Settings
+from dataset_mirror.rules.freshness import initial_age
+from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,13 @@ class Reply:
         return self.response.status_code
 
     def field(self, name: str) -> str | None:
-        value: str | None = self.response.headers.get(name)
-        return value
+        values = [value for each, value in self.fields if each == name]
+        return ", ".join(values) if values else None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        return self.response.headers.multi_items()
+        """Lower-case names and values; each character of a value is one byte of it, so that it can be sent on as it came."""
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers.raw]
 
     @property
     def is_passing(self) -> bool:
@@ -91,9 +93,13 @@ class Reply:
 
     @property
     def encoding(self) -> str | None:
-        """Content-Encoding in lower case, unless it is none."""
-        value = (self.field("content-encoding") or "identity").strip().lower()
-        return None if value == "identity" else value
+        """What Content-Encoding means for the bytes; None if nothing."""
+        return coding(self.field("content-encoding"))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the origin last confirmed what a cache on the way sends (RFC 9111 4.2.3)."""
+        return initial_age(self.field("age"))
 
     @property
     def validators(self) -> Validators:
@@ -115,27 +121,37 @@ class Reply:
 class Upstream:
     """Asks upstreams for archives. No field of a client ever goes with it."""
 
-    def __init__(self, settings: Settings, origins: Origins) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self.via = f"dataset-mirror-{secrets.token_hex(8)}"
         """Our name in Via; coming back to us it means a loop."""
-        self._settings = settings
+        self._configuration = configuration
         self._fields = {
             "user-agent": f"dataset-mirror/{version('dataset-mirror')}",
             "accept": "*/*",
             "accept-encoding": "identity",
             "via": f"1.1 {self.via}",
         }
-        self._client = _client(settings, origins)
-        _warn_of_plain_http(settings, origins)
-        self._former: list[httpx.AsyncClient] = []
+        self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
+        """One for each configuration that was asked with, the present one last."""
         self.health = UpstreamHealth()
+        self._made()
 
-    def configure(self, settings: Settings, origins: Origins) -> None:
-        """Takes up another configuration; what is under way goes on over the connections that it has."""
-        self._settings = settings
-        self._former.append(self._client)
-        self._client = _client(settings, origins)
+    @property
+    def _settings(self) -> Settings:
+        return self._configuration.settings
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        """The client for the present configuration; what is under way goes on over the connections that it has."""
+        made_for, client = self._clients[-1]
+        return client if made_for is self._settings else self._made()
+
+    def _made(self) -> httpx.AsyncClient:
+        settings, origins = self._configuration.settings, self._configuration.origins
+        client = _client(settings, origins)
+        self._clients.append((settings, client))
         _warn_of_plain_http(settings, origins)
+        return client
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
@@ -152,7 +168,7 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for client in (*self._former, self._client):
+        for _, client in self._clients:
             await client.aclose()
 
     async def ask(
@@ -194,7 +210,7 @@ class Upstream:
 
         httpx.HTTPError, or NotAllowed if the host's address is not a public one. The response must be closed.
         """
-        has_port = split_port(origin.authority)[1] is not None
+        has_port = origin.authority.rpartition(":")[2].isdecimal()
         url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
         if self._settings.upstream_proxy:
             await self._check_address(origin)

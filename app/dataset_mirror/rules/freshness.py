@@ -12,6 +12,7 @@ RETRY_SECONDS = 300.0
 
 CLOCK_SECONDS = 1.0
 """How far in the future a check may seem to be: a clock is never set exactly."""
+_MOST_SECONDS = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,12 @@ def freshness(now: float, checked: float, lifetime: float, *, digests: Collectio
     if checked > now + CLOCK_SECONDS:  # a clock was wrong then, or is now: nothing is known of their age
         return Freshness(-1.0)
     return Freshness(checked + lifetime - now)
+
+
+def initial_age(field: str | None) -> float:
+    """Seconds that an Age field tells of, at most 2^31 (RFC 9111 1.2.2 and 5.1); 0 if there is none, or it cannot be read."""
+    first = (field or "").split(",")[0].strip()
+    return float(min(int(first), _MOST_SECONDS)) if first.isascii() and first.isdecimal() and len(first) < 99 else 0.0
 
 
 def conditions(validators: Validators) -> dict[str, str]:

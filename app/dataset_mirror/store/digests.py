@@ -1,47 +1,97 @@
-"""SHA-256 of bytes as they pass, and MD5 beside it where only that is known."""
+"""Digests of bytes as they pass: SHA-256 always, others beside it where they are needed."""
 
 import hashlib
-from collections.abc import Collection, Iterable
+import zlib
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
+
+from dataset_mirror.rules.digests import Algorithm
 
 _MD5_DIGITS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """In hex; `md5` only where it was asked for."""
+    """In hex by algorithm: `sha256` always, others where they were asked for."""
 
-    sha256: str
-    md5: str | None = None
+    known: Mapping[str, str]
 
     @property
-    def known(self) -> tuple[str, ...]:
-        """Those that are known, SHA-256 first."""
-        return (self.sha256,) if self.md5 is None else (self.sha256, self.md5)
+    def sha256(self) -> str:
+        return self.known["sha256"]
+
+    @property
+    def md5(self) -> str | None:
+        return self.known.get("md5")
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """In hex, SHA-256 first."""
+        return tuple(self.known.values())
 
     def has_any(self, expected: Iterable[str]) -> bool:
-        """Whether one of them is among `expected`, whichever of the two kinds these are."""
-        return not set(self.known).isdisjoint(expected)
+        """Whether SHA-256 or MD5 is among `expected`, whichever of the two these are."""
+        return not {self.sha256, self.md5}.isdisjoint(expected)
 
 
-class Hashing:
-    """Takes bytes in order; `size` is how many there were."""
+class Digesting:
+    """Several digests of the same bytes, which are taken in order; `size` is how many there were."""
 
-    def __init__(self, *, md5: bool) -> None:
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+    def __init__(self, also: Iterable[Algorithm] = ()) -> None:
+        self._sums = {name: _sum(name) for name in _with_sha256(also)}
         self.size = 0
 
     def update(self, data: bytes | memoryview) -> None:
-        self._sha256.update(data)
-        if self._md5:
-            self._md5.update(data)
+        for each in self._sums.values():
+            each.update(data)
         self.size += len(data)
 
     @property
     def digests(self) -> Digests:
         """Of what was taken so far."""
-        return Digests(self._sha256.hexdigest(), self._md5.hexdigest() if self._md5 else None)
+        return Digests({name: each.hexdigest() for name, each in self._sums.items()})
+
+
+class Hashing(Digesting):
+    """SHA-256, and MD5 where the catalog knows nothing else."""
+
+    def __init__(self, *, md5: bool) -> None:
+        super().__init__(("md5",) if md5 else ())
+
+
+class _Sum(Protocol):
+    def update(self, data: bytes | memoryview, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes | memoryview) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+class _Crc32c(_Crc32):
+    def update(self, data: bytes | memoryview) -> None:
+        import google_crc32c  # commands that fetch nothing need not wait for it
+
+        self._value = google_crc32c.extend(self._value, bytes(data))
+
+
+_CHECKSUMS: dict[str, type[_Crc32]] = {"crc32": _Crc32, "crc32c": _Crc32c}
+
+
+def _with_sha256(also: Iterable[Algorithm]) -> tuple[Algorithm, ...]:
+    return ("sha256", *also)
+
+
+def _sum(algorithm: Algorithm) -> _Sum:
+    return _CHECKSUMS[algorithm]() if algorithm in _CHECKSUMS else hashlib.new(algorithm, usedforsecurity=False)
 
 
 def digests_of(chunks: Iterable[bytes], *, md5: bool) -> Digests:

@@ -16,9 +16,10 @@ _MOST_BYTES = 2**63 - 1
 _END_OF_TIME = 253402300800.0
 """The year 10000, in seconds since the epoch."""
 
-DigestSource = Literal["catalog", "computed", "adopted"]
-"""Where the digest is known from: it matched the catalog's, it was computed from what the origin sent, or from a file that
-somebody brought and nothing proves."""
+DigestSource = Literal["catalog", "origin", "url", "computed", "disputed", "adopted"]
+"""Who vouches for the digest: the catalog, the origin in a field of its answer, or the archive's own URL; else nobody: it was
+computed from what the origin sent, there although the URL has another one (`disputed`), or from a file that somebody brought."""
+VOUCHED = frozenset[DigestSource](["catalog", "origin", "url"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,8 @@ class Record:
         return self.validators.strong_etag or digest_etag(self.sha256)
 
     def as_served(self) -> Validators:
-        """The validators that clients see; a weak tag of the origin still answers If-None-Match through the strong one."""
-        return replace(self.validators, etag=self.etag)
+        """The validators that clients see; a weak or unquoted tag of the origin still answers If-None-Match."""
+        return self.validators.served_as(self.etag)
 
     def to_line(self) -> str:
         """One line of JSON without its end; `from_line` reads it back."""

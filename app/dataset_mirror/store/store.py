@@ -15,7 +15,7 @@ from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.settings import Settings
+from dataset_mirror.settings import Configuration
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.database import meaning, why_unwritable
 from dataset_mirror.store.durable import tighten
@@ -37,9 +37,11 @@ _MOMENT = 0.001
 """Seconds between two fetchings, if a clock does not tell them apart."""
 
 
-def open_store(settings: Settings) -> "Store":
-    """The store in the data folder that the settings name; DataFolderError if it cannot be used."""
-    return Store(settings.data, min_free=settings.min_free, max_size=settings.max_size, database=settings.database)
+def open_store(configuration: Configuration) -> "Store":
+    """The store in the data folder that the settings name, under their limits of the moment; DataFolderError if it cannot be used."""
+    store = Store(configuration.settings.data, database=configuration.settings.database)
+    store.space.limits = lambda: configuration.settings
+    return store
 
 
 class Store:

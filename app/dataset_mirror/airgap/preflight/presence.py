@@ -8,6 +8,7 @@ from typing import Protocol
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.record import VOUCHED
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -59,7 +60,7 @@ def presence(store: Store, origins: Origins, url: str) -> Presence:
     record, entry = store.find(archive), origins.expected(archive)
     if record is None or not store.blobs.has(record.sha256):
         return Presence(url, listed=True, size=entry.size if entry else None)
-    return Presence(url, listed=True, present=True, verified=record.source == "catalog", size=record.size)
+    return Presence(url, listed=True, present=True, verified=record.source in VOUCHED, size=record.size)
 
 
 def names_of(origins: Origins) -> dict[str, list[str]]:
@@ -77,18 +78,3 @@ def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: s
     now = time.time()
     store.want(Wanted(parse_url(url), 1, now, now, asked_by) for url in missing)
     return missing
-
-
-class Here:
-    """The store of this data folder."""
-
-    def __init__(self, store: Store, origins: Origins, *, offline: bool) -> None:
-        self._store, self._origins = store, origins
-        self.offline = offline
-        self.names: Mapping[str, list[str]] = names_of(origins)
-
-    def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
-        return {url: presence(self._store, self._origins, url) for url in urls}
-
-    def want(self, urls: Iterable[str]) -> list[str]:
-        return put_on_list(self._store, self._origins, urls)

@@ -1,0 +1,76 @@
+"""Tunnels to public hosts: those of tests/doors/tunnels.py in a network of their own, and their limit of silence."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dataset_mirror.doors.tunnel import End, Tunnel
+from tests.doors import tunnels
+
+ROOT = Path(__file__).parents[2]
+INSIDE = f"""
+ip link set lo up
+ip addr add {tunnels.FAR}/32 dev lo
+ip addr add {tunnels.OURS}/32 dev lo
+mount --bind "$HOSTS_OF_TEST" /etc/hosts
+exec "$@"
+"""
+
+
+def why_not() -> str | None:
+    """Why this machine cannot give a process a network of its own, if so."""
+    for program in ("unshare", "ip", "mount", "openssl", "git"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    tried = subprocess.run(["unshare", "-rnm", "ip", "link", "set", "lo", "up"], capture_output=True, text=True, check=False)
+    return f"a network of one's own is not allowed here: {tried.stderr.strip()}" if tried.returncode else None
+
+
+def test_in_a_network_of_its_own(tmp_path: Path) -> None:
+    """What tunnels lead to, and where they do not, with public addresses that are this machine's own."""
+    if reason := why_not():
+        pytest.skip(reason)
+    hosts = tmp_path / "hosts"
+    hosts.write_text(tunnels.HOSTS)
+    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "doors" / "tunnels.py")]
+    inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
+    run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+async def test_a_silent_tunnel() -> None:
+    """A tunnel in which nothing moves for long ends, and both ends are broken."""
+    loop = asyncio.get_running_loop()
+    near: asyncio.Future[asyncio.Transport] = loop.create_future()
+
+    class Near(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            near.set_result(transport)
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        writer.close()
+
+    far_server = await asyncio.start_server(keep, "127.0.0.1")
+    near_server = await loop.create_server(Near, "127.0.0.1")
+    async with far_server, near_server:
+        _, far = await loop.create_connection(End, *far_server.sockets[0].getsockname())
+        reader, writer = await asyncio.open_connection(*near_server.sockets[0].getsockname())
+        began = loop.time()
+        running = asyncio.create_task(Tunnel(await near, far, idle_seconds=0.3).run())
+        await asyncio.sleep(0.2)
+        writer.write(b"x")
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        await running
+        assert loop.time() - began > 0.45
+        writer.close()
