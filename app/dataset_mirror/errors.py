@@ -18,6 +18,7 @@ MirrorError
 ├── TooLarge            413    the body of a request is larger than what is read
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
 │   ├── DigestMismatch         its bytes are not what the catalog expects
+│   ├── DamagedTransfer        its bytes are not those of which it says so itself
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
 │   └── Superseded             the origin's archive changed while it was being sent
 ├── OriginBusy          503    the origin asks to come back later than we may wait
@@ -162,6 +163,11 @@ class FillFailed(MirrorError):
 class DigestMismatch(FillFailed):
     title = "The origin's bytes do not have the expected digest"
     problem = "digest-mismatch"
+
+
+class DamagedTransfer(FillFailed):
+    title = "The bytes that arrived are not those that the origin says it sends"
+    problem = "damaged-transfer"
 
 
 class NotAnArchive(FillFailed):
