@@ -2,6 +2,7 @@
 
 import random
 import time
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 30.0
@@ -29,6 +30,37 @@ class Backoff:
             return None
         own = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
         return own if asked is None else asked
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Until when (monotonic) a connection must stand, names and TLS included, and until when the head of an answer must be there."""
+
+    connected: float = float("inf")
+    answered: float = float("inf")
+
+    @classmethod
+    def of(cls, connecting: float, silence: float) -> "Patience":
+        """From now on so many seconds for connections; for heads as many, or as long as silence may last."""
+        now = time.monotonic()
+        return cls(now + connecting, now + max(connecting, silence))
+
+    def share(self, left: int) -> "Patience":
+        """The first part of `left` equal ones: who does not answer leaves the others theirs."""
+        now = time.monotonic()
+        return Patience(now + (self.connected - now) / left, now + (self.answered - now) / left)
+
+    def longer(self, seconds: float) -> "Patience":
+        """A wait that an upstream asked for is not at its expense."""
+        return Patience(self.connected + seconds, self.answered + seconds)
+
+    def within(self, connecting: float, silence: float) -> "Patience":
+        """This, but for no more than so many seconds each from now on."""
+        now = time.monotonic()
+        return Patience(min(self.connected, now + connecting), min(self.answered, now + connecting + silence))
+
+
+ENDLESS = Patience()
 
 
 def retry_after(field: str | None) -> float | None:
