@@ -54,11 +54,6 @@ class Patience:
         """A wait that an upstream asked for is not at its expense."""
         return Patience(self.connected + seconds, self.answered + seconds)
 
-    def within(self, connecting: float, silence: float) -> "Patience":
-        """This, but for no more than so many seconds each from now on."""
-        now = time.monotonic()
-        return Patience(min(self.connected, now + connecting), min(self.answered, now + connecting + silence))
-
 
 ENDLESS = Patience()
 

@@ -277,7 +277,7 @@ class Upstream:
     async def _send(self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS) -> Reply:
         try:
             request = self._client.build_request(method, url, headers={**self._fields, **fields})
-            response = await self._head_of(request, patience.within(CONNECT_TIMEOUT, self.idle_timeout))
+            response = await self._head_of(request, patience)
         except httpx.HTTPError as error:
             raise self._broken(error, url) from error
         except httpx.InvalidURL as error:
@@ -289,9 +289,19 @@ class Upstream:
 
     async def _head_of(self, request: httpx.Request, patience: Patience) -> httpx.Response:
         """The answer once its head is whole: interim answers and heads that drip may not take longer than silence."""
+        loop = asyncio.get_running_loop()
+        clock = loop.time() - time.monotonic()
+        connected_by = min(patience.connected + clock, loop.time() + CONNECT_TIMEOUT)
         try:
-            with awaiting_head():
-                return await _with_patience(self._client, request, patience)
+            async with asyncio.timeout_at(connected_by) as limit:
+
+                async def connected(event: str, _: dict[str, object]) -> None:
+                    if event.endswith("send_request_headers.started"):
+                        limit.reschedule(min(patience.answered + clock, loop.time() + self.idle_timeout))
+
+                request.extensions["trace"] = connected
+                with awaiting_head():
+                    return await self._client.send(request, stream=True)
         except TimeoutError:
             raise httpx.ReadTimeout("it did not answer in time", request=request) from None
 
@@ -356,19 +366,6 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     if settings.ca_file:
         return ssl.create_default_context(cafile=settings.ca_file)
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
-async def _with_patience(client: httpx.AsyncClient, request: httpx.Request, patience: Patience) -> httpx.Response:
-    """TimeoutError if no connection stands in time, or no head is whole."""
-    clock = asyncio.get_running_loop().time() - time.monotonic()
-    async with asyncio.timeout_at(patience.connected + clock) as limit:
-
-        async def connected(event: str, _: dict[str, object]) -> None:
-            if event.endswith("send_request_headers.started") and limit.when() is not None:
-                limit.reschedule(patience.answered + clock)
-
-        request.extensions["trace"] = connected
-        return await client.send(request, stream=True)
 
 
 async def _close(reply: Reply | None) -> None:
