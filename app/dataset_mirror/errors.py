@@ -76,7 +76,7 @@ class Forbidden(MirrorError):
 
 class NoTunnel(MirrorError):
     status = 403
-    title = "The mirror does not lead there"
+    title = "Tunnel not allowed"
     problem = "no-tunnel"
 
 
@@ -112,12 +112,12 @@ class MethodNotAllowed(MirrorError):
 
 class FillFailed(MirrorError):
     status = 502
-    title = "The origin did not give a whole and right archive"
+    title = "The origin did not deliver a complete, correct archive"
     problem = "fill-failed"
 
 
 class DigestMismatch(FillFailed):
-    title = "The origin's bytes have another digest than the catalog expects"
+    title = "The origin's bytes do not have the expected digest"
     problem = "digest-mismatch"
 
 
@@ -133,7 +133,7 @@ class Superseded(FillFailed):
 
 class OriginBusy(MirrorError):
     status = 503
-    title = "The origin asks to come back later"
+    title = "The origin asks to retry later"
     problem = "origin-busy"
 
 
@@ -157,7 +157,7 @@ class StoreFull(MirrorError):
 
 class Loop(MirrorError):
     status = 508
-    title = "The request has been through this mirror already"
+    title = "The request has already passed through this mirror"
     problem = "loop"
 
 

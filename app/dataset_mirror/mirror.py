@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -18,11 +17,12 @@ from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.eviction import Eviction
-from dataset_mirror.fetch.fill import Fill, Job
+from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
-from dataset_mirror.fetch.shared import Limits, Shared
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
@@ -74,9 +74,7 @@ class Mirror:
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, self.origins, self._busy, self.usage.flush)
-        executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
-        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.eviction)
-        self.flights = Flights(self._shared)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -105,7 +103,6 @@ class Mirror:
             self._flushing.cancel()
         await self.upstream.close()
         await self.usage.flush()
-        self._shared.executor.shutdown(wait=False)
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -194,18 +191,18 @@ class Mirror:
 
         Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
         """
-        origin = self.origins.of(archive)
+        source = OriginSource(self.upstream, self.origins.of(archive), archive)
         if self.settings.offline or self.flights.get(archive):
             return await self._fill(archive).opened()
         try:
-            reply = await self.upstream.ask(origin, archive, method="HEAD")
+            reply = await source.ask(method="HEAD")
         except Broken:
             return await self._fill(archive).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200:
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-                await judge(reply, origin.url_of(archive), quoted=not origin.headers)
+                await judge(reply, source.url, quoted=not source.private)
         finally:
             await reply.close()
         return await self._fill(archive).opened()

@@ -17,12 +17,13 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
@@ -42,6 +43,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The same by the hosts' normal form, in which they are looked up."""
+    try:
+        named = {normal_authority(host, *DEFAULT_PORTS): bases for host, bases in upstreams.items()}
+    except BadRequest as error:
+        raise ValueError(f"{error.detail.removesuffix('.')}; a key is an origin's host, such as storage.googleapis.com") from None
+    if len(named) < len(upstreams):
+        raise ValueError("two keys are the same host")
+    return named
+
+
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
     hosts = _as_list(value)
@@ -49,10 +61,10 @@ def _tunnel(value: object) -> object:
         return value
     if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
         raise ValueError('it is "public", or a list of hosts such as "pypi.org", or "*.pypi.org" for all below it')
-    return tuple(host.lower() for host in hosts)
+    return tuple(host.removesuffix(".").lower() for host in hosts)
 
 
-_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
@@ -69,7 +81,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
     presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
-    upstreams: dict[str, BaseUrls] = Field(
+    upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
         examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
@@ -171,7 +183,7 @@ def _environment() -> dict[str, Any]:
         value = os.environ.get(variable, "")
         shown = HIDDEN if key == "origins" and "{" in value else repr(value)
         example = _example(key, as_json=True)
-        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"Right would be: {variable}='{example}'.") from None
+        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"For example: {variable}='{example}'.") from None
 
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -184,7 +196,7 @@ def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration file {file} cannot be read: {error}.", "Check its permissions.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}.", "Mend that line.") from None
+        raise UsageError(f"{file} is not valid TOML: {error}.", "Fix that line.") from None
 
 
 def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, object]]]) -> Settings:
@@ -199,10 +211,10 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
-        raise UsageError(f"In {place}{inside}: there is no such key.", f"Right would be, for example: {key} = {_example(key)}.")
+        raise UsageError(f"In {place}{inside}: there is no such key.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"Right would be, for example: {key} = {_example(key)}.")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"For example: {key} = {_example(key)}.")
 
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import load
@@ -31,7 +32,7 @@ class Asking:
     async def read(self, path: str = PATH) -> bytes:
         """The archive's bytes."""
         archive = ArchiveId(HOST, path)
-        reply = await first_reply(self.upstream, self._configuration.origins.of(archive), archive)
+        reply = await first_reply(OriginSource(self.upstream, self._configuration.origins.of(archive), archive))
         try:
             return b"".join([chunk async for chunk in reply.bytes()])
         finally:

@@ -9,6 +9,7 @@ import pytest
 
 from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, NotAnArchive, OriginBusy, OriginUnreachable
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration, load
@@ -37,7 +38,7 @@ async def opened(origin: Origin) -> AsyncIterator[Reply]:
     configuration, archive = configured(origin), ArchiveId(HOST, PATH)
     upstream = Upstream(configuration.settings, configuration.origins)
     try:
-        reply = await first_reply(upstream, configuration.origins.of(archive), archive)
+        reply = await first_reply(OriginSource(upstream, configuration.origins.of(archive), archive))
         try:
             yield reply
         finally:

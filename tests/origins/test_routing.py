@@ -20,11 +20,13 @@ ORIGINS = Origins(
         Origin(url="http://odd.example.org:9000", paths=("/sets-odd/",)),
         Origin(url="http://[::1]", paths=("/six/",)),
         Origin(url="https://all.example.org:8443", paths=("/all/",)),
+        Origin(url="https://BÜCHER.example.", paths=("/idn/",)),
     ],
 )
 MNIST = ArchiveId("storage.googleapis.com", "/tensorflow/mnist.npz")
 SHARED = ArchiveId("storage.googleapis.com", "/shared/a.zip")  # another origin lists this path too, so only the host tells
 SET = ArchiveId("data.example.org", "/sets/a.zip")
+BOOKS = ArchiveId("xn--bcher-kva.example", "/idn/a")
 OURS = "mirror.lab:8080"
 Outcome = ArchiveId | type[MirrorError] | None
 
@@ -87,6 +89,26 @@ TABLE: dict[str, tuple[Target, Outcome]] = {
     "first segment, an empty segment after it": (asked(b"/data.example.org//sets/a.zip"), BadRequest),
     "first segment, an encoded slash after it": (asked(b"/data.example.org/%2Fsets/a.zip"), BadRequest),
     "first segment of an unlisted host": (asked(b"/evil.example.org/sets/a.zip"), NotAllowed),
+    # Ways of writing a host
+    "absolute form with a trailing dot": (asked(b"/sets/a.zip", authority="Data.example.org."), SET),
+    "absolute form with a trailing dot and a port": (asked(b"/sets/a.zip", authority="data.example.org.:443"), SET),
+    "absolute form with an empty port": (asked(b"/sets/a.zip", authority="data.example.org:"), SET),
+    "absolute form in A-labels": (asked(b"/idn/a", authority="xn--bcher-kva.example"), BOOKS),
+    "absolute form percent-encoded": (asked(b"/idn/a", authority="b%c3%bccher.example:80"), BOOKS),
+    "absolute form in bytes": (asked(b"/idn/a", authority="bücher.example".encode().decode("latin-1")), BOOKS),
+    "Host with a trailing dot": (asked(b"/shared/a.zip", "storage.googleapis.com."), SHARED),
+    "Host with a trailing dot and our port": (asked(b"/shared/a.zip", "storage.googleapis.com.:8080"), SHARED),
+    "Host in A-labels and capitals": (asked(b"/idn/a", "XN--BCHER-KVA.example"), BOOKS),
+    "Host in bytes": (asked(b"/idn/a", "bücher.example".encode().decode("latin-1")), BOOKS),
+    "Host percent-encoded": (asked(b"/idn/a", "b%C3%BCcher.example"), BOOKS),
+    "Host written out in IPv6": (asked(b"/six/a", "[0:0::1]"), ArchiveId("[::1]", "/six/a")),
+    "first segment with a trailing dot": (asked(b"/data.example.org./sets/a.zip"), SET),
+    "first segment with port 443": (asked(b"/data.example.org:443/sets/a.zip"), SET),
+    "first segment with port 80": (asked(b"/data.example.org:80/sets/a.zip"), SET),
+    "first segment with an encoded colon": (asked(b"/odd.example.org%3a9000/sets-odd/a"), ArchiveId("odd.example.org:9000", "/sets-odd/a")),
+    "first segment in U-labels": (asked("/bücher.example/idn/a".encode()), BOOKS),
+    "first segment in A-labels": (asked(b"/xn--bcher-kva.example/idn/a"), BOOKS),
+    "first segment with encoded brackets": (asked(b"/%5B::1%5D/six/a"), ArchiveId("[::1]", "/six/a")),
     # Our own pages
     "the page at the root": (asked(b"/"), None),
     "the root without Host": (asked(b"/", None), None),

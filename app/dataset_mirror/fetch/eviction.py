@@ -12,6 +12,7 @@ from functools import partial
 
 from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.listing import Listed, Query
@@ -148,7 +149,8 @@ class Eviction:
         if record.archive.authority in silent or len(await self._store.in_worker(lambda: self._store.index.versions(record.archive))) > 1:
             return False
         try:
-            return await confirms(self._upstream, self.origins.of(record.archive), record)
+            source = OriginSource(self._upstream, self.origins.of(record.archive), record.archive)
+            return await confirms(source, record)
         except Unreachable:
             silent.add(record.archive.authority)
         except (NotAllowed, StoreFull):

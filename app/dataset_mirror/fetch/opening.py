@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, Patience, retry_after
-from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply, Upstream
-from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.origins.model import Origin
+from dataset_mirror.fetch.source import Source
+from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply
 
 TRIES, SECONDS = 3, 15.0
 ACCEPTED_WAITS = (2.0, 5.0, 10.0)
@@ -27,20 +26,17 @@ class _Again:
     asked: float | None = None
 
 
-async def first_reply(
-    upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None, *, first: str = ""
-) -> Reply:
-    """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
+async def first_reply(source: Source, conditions: Mapping[str, str] | None = None, *, first: str = "") -> Reply:
+    """The source's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
 
     The time is that of all tries: names, connections, TLS and heads, whatever the number of addresses and upstreams. Only if
     silence may last longer (`idle_timeout`), a connection that is silent for so long may have it, but no try begins after 15 s.
 
-    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The upstream at `first` is asked first.
+    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The place `first` is asked first.
     """
-    patience = Patience.of(SECONDS, upstream.idle_timeout)
-    backoff, accepted = Backoff(TRIES, SECONDS), 0
+    backoff, accepted, patience = Backoff(TRIES, SECONDS), 0, Patience.of(SECONDS)
     while True:
-        outcome = await _once(upstream, origin, archive, conditions or {}, first, patience)
+        outcome = await _once(source, conditions or {}, first, patience)
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome.error, NotAnArchive):
@@ -55,20 +51,17 @@ async def first_reply(
         await asyncio.sleep(wait)
 
 
-async def _once(
-    upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str], first: str, patience: Patience
-) -> Reply | _Again:
-    url = origin.url_of(archive)
+async def _once(source: Source, conditions: Mapping[str, str], first: str, patience: Patience) -> Reply | _Again:
     try:
-        reply = await upstream.ask(origin, archive, lambda _: conditions, first=first, patience=patience)
+        reply = await source.ask(lambda _: conditions, first=first, patience=patience)
     except ProxyRefuses as error:
-        raise OriginUnreachable(f"{url} cannot be fetched: {error}.", PROXY_HINT) from None
+        raise OriginUnreachable(f"{source.url} cannot be fetched: {error}.", PROXY_HINT) from None
     except Broken as error:
-        return _Again(_unreachable(url, error))
+        return _Again(_unreachable(source.url, error))
     if reply.status == 200 or reply.status in ((206, 416) if "range" in conditions else (304,) if conditions else ()):
         return reply
     try:
-        return await judge(reply, url, quoted=not origin.headers)
+        return await judge(reply, source.url, quoted=not source.private)
     finally:
         await reply.close()
 

@@ -1,8 +1,9 @@
 """When a failing upstream is asked again."""
 
+import math
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 30.0
@@ -36,14 +37,18 @@ class Backoff:
 class Patience:
     """Until when (monotonic) a connection must stand, names and TLS included, and until when the head of an answer must be there."""
 
-    connected: float = float("inf")
-    answered: float = float("inf")
+    connected: float = math.inf
+    answered: float = math.inf
 
     @classmethod
-    def of(cls, connecting: float, silence: float) -> "Patience":
-        """From now on so many seconds for connections; for heads as many, or as long as silence may last."""
+    def of(cls, seconds: float) -> "Patience":
+        """So long from now on."""
         now = time.monotonic()
-        return cls(now + connecting, now + max(connecting, silence))
+        return cls(now + seconds, now + seconds)
+
+    def with_silence(self, seconds: float) -> "Patience":
+        """Who is connected may be silent for so long, if that is longer."""
+        return replace(self, answered=max(self.answered, time.monotonic() + seconds))
 
     def share(self, left: int) -> "Patience":
         """The first part of `left` equal ones: who does not answer leaves the others theirs."""

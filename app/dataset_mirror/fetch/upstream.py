@@ -150,11 +150,6 @@ class Upstream:
         self._client = _client(settings, self._way)
         _warn_of_plain_http(settings, origins)
 
-    @property
-    def idle_timeout(self) -> float:
-        """Seconds that an upstream may be silent."""
-        return self._settings.idle_timeout
-
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
         return [base + archive.target for base in self._in_order(origin.url_of(archive))]
@@ -193,7 +188,7 @@ class Upstream:
             raise Offline(f"The mirror is offline; {origin.url_of(archive)} was not asked for.", "Ask while it is online.")
         refused: Reply | None = None
         broken: Broken | None = None
-        bases = self._in_order(origin.url_of(archive), first)
+        bases, patience = self._in_order(origin.url_of(archive), first), patience.with_silence(self._settings.idle_timeout)
         for number, base in enumerate(bases):
             try:
                 reply = await self._through(base, origin, archive, fields, method, patience.share(len(bases) - number))
@@ -297,7 +292,7 @@ class Upstream:
 
                 async def connected(event: str, _: dict[str, object]) -> None:
                     if event.endswith("send_request_headers.started"):
-                        limit.reschedule(min(patience.answered + clock, loop.time() + self.idle_timeout))
+                        limit.reschedule(min(patience.answered + clock, loop.time() + self._settings.idle_timeout))
 
                 request.extensions["trace"] = connected
                 with awaiting_head():

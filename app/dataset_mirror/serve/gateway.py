@@ -172,7 +172,7 @@ class _Answer:
     async def _headers_of(self, what: Representation, *status: str) -> None:
         """Range means nothing for HEAD (RFC 9110 14.2)."""
         conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what, select(conditions, what.validators, what.size), *status)
+        await self._empty(what.without_content(), select(conditions, what.validators, what.size), *status)
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._begin(what, selection, *status)
