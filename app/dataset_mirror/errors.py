@@ -10,6 +10,7 @@ MirrorError
 ├── NotStored           404    the mirror has not all that was asked for, and may not send a part
 ├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
 ├── MethodNotAllowed    405
+├── TooLarge            413    the body of a request is larger than what is read
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
 │   ├── DigestMismatch         its bytes are not what the catalog expects
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
@@ -108,6 +109,12 @@ class MethodNotAllowed(MirrorError):
     status = 405
     title = "Method not allowed"
     problem = "method-not-allowed"
+
+
+class TooLarge(MirrorError):
+    status = 413
+    title = "The request's body is too large"
+    problem = "too-large"
 
 
 class FillFailed(MirrorError):

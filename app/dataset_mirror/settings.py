@@ -28,6 +28,9 @@ from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
+URL_VARIABLE = ENV_PREFIX + "URL"
+"""The mirror that commands work with; no setting."""
+_NO_SETTINGS = (CONFIG_VARIABLE, URL_VARIABLE)
 FILE_NAME = "mirror.toml"
 _ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
 
@@ -140,14 +143,28 @@ class Settings(BaseSettings):
 
 
 class Configuration:
-    """Settings together with the origins that they and their presets describe, and the file they came from."""
+    """Settings together with the origins that they and their presets describe, and the file they came from.
+
+    There is one in a process, and it is live: whoever needs a setting or an origin reads it here at that moment, and keeps no
+    copy, so that a reload reaches everybody without being told.
+    """
 
     def __init__(self, settings: Settings, file: Path, again: "Callable[[], Configuration]") -> None:
         self.settings = settings
         self.file = file
-        self.again = again
-        """Reads everything once more; UsageError if it is wrong now."""
+        self._again = again
+        self.refused: UsageError | None = None
+        """Why the last reload was refused, if it was."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
+
+    def reload(self) -> None:
+        """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""
+        try:
+            fresh = self._again()
+        except UsageError as error:
+            self.refused = error
+            raise
+        self.settings, self.origins, self.refused = fresh.settings, fresh.origins, None
 
 
 def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -172,7 +189,7 @@ def _environment() -> dict[str, Any]:
     fields = Settings.model_fields
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX)
-        if variable.startswith(ENV_PREFIX) and name.lower() not in fields and variable != CONFIG_VARIABLE:
+        if variable.startswith(ENV_PREFIX) and name.lower() not in fields and variable not in _NO_SETTINGS:
             raise UsageError(f"The environment has {variable}, but there is no such setting.", _did_you_mean(name.lower()))
     try:
         return EnvSettingsSource(Settings)()

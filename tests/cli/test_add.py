@@ -87,7 +87,7 @@ def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_p
         file = mirror.data / "mirror.toml"
         file.write_text('[[origins]]\nurl = "https://more.example.org"\npaths = ["/sets/"]\n')
         os.kill(mirror.pid, signal.SIGHUP)
-        wait_until_logged(mirror, "Took up the configuration")
+        wait_until_logged(mirror, "Reloaded the configuration")
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
         file.write_text("max_fills = 'many'")
         os.kill(mirror.pid, signal.SIGHUP)

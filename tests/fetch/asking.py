@@ -27,7 +27,7 @@ class Asking:
         origin = {"url": URL, "paths": ["/sets/"], "redirects_to": [CDN]}
         known: dict[str, Any] = {"data": "/nowhere", "presets": [], "origins": [origin], "upstreams": {HOST: bases}}
         self._configuration = load(flags=known | settings)
-        self.upstream = Upstream(self._configuration.settings, self._configuration.origins)
+        self.upstream = Upstream(self._configuration)
 
     async def read(self, path: str = PATH) -> bytes:
         """The archive's bytes."""

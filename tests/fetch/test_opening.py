@@ -36,7 +36,7 @@ def configured(origin: Origin) -> Configuration:
 async def opened(origin: Origin) -> AsyncIterator[Reply]:
     """The first reply for PATH."""
     configuration, archive = configured(origin), ArchiveId(HOST, PATH)
-    upstream = Upstream(configuration.settings, configuration.origins)
+    upstream = Upstream(configuration)
     try:
         reply = await first_reply(OriginSource(upstream, configuration.origins.of(archive), archive))
         try:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.routing import PAGE_PREFIXES, PAGES, Target, find_archive
+from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import Origins
 
 PORT = 8080
@@ -28,6 +28,9 @@ SHARED = ArchiveId("storage.googleapis.com", "/shared/a.zip")  # another origin 
 SET = ArchiveId("data.example.org", "/sets/a.zip")
 BOOKS = ArchiveId("xn--bcher-kva.example", "/idn/a")
 OURS = "mirror.lab:8080"
+OWN = OwnPaths(
+    frozenset(("/", "/status", "/healthz", "/metrics", "/setup.sh", "/docs", "/openapi.json")), ("/status/", "/api/", "/sha256/")
+)
 Outcome = ArchiveId | type[MirrorError] | None
 
 
@@ -177,16 +180,16 @@ def test_find_archive(target: Target, outcome: Outcome) -> None:
     """Each request means one archive, a page of the mirror, or an error, in the order of the rules."""
     if isinstance(outcome, type):
         with pytest.raises(outcome) as caught:
-            find_archive(target, ORIGINS, PORT)
+            find_archive(target, ORIGINS, PORT, OWN)
         assert type(caught.value) is outcome
     else:
-        assert find_archive(target, ORIGINS, PORT) == outcome
+        assert find_archive(target, ORIGINS, PORT, OWN) == outcome
 
 
-@pytest.mark.parametrize("page", [*sorted(PAGES), *(f"{prefix}x" for prefix in PAGE_PREFIXES)])
+@pytest.mark.parametrize("page", ["/", "/status", "/status/x", "/api/x/y"])
 def test_own_pages_are_never_archives(page: str) -> None:
     """Every page of the mirror is reached at its own host, whatever the origins list as bare paths."""
-    assert find_archive(asked(page.encode()), ORIGINS, PORT) is None
+    assert find_archive(asked(page.encode()), ORIGINS, PORT, OWN) is None
 
 
 def test_an_ambiguous_bare_path_names_the_urls_to_use() -> None:
@@ -229,7 +232,7 @@ hosts = st.sampled_from(["data.example.org", "mirror.lab:8080", "evil.example.or
 def test_only_listed_archives_are_ever_found(path: bytes, query: bytes, authority: str | None, named: tuple[str, ...]) -> None:
     """Whatever is sent, the outcome is an archive that an origin lists, a page, or a clean refusal."""
     try:
-        archive = find_archive(Target(b"/" + path, query, authority, named), ORIGINS, PORT)
+        archive = find_archive(Target(b"/" + path, query, authority, named), ORIGINS, PORT, OWN)
     except (BadRequest, NotAllowed, NoSuchPage):
         return
     if archive is not None:

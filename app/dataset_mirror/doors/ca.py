@@ -45,6 +45,7 @@ class CertificateAuthority:
     """
 
     def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
+        """`origins` tells those of the moment."""
         self._folder, self._origins = folder, origins
         self._lock = threading.Lock()
         self._issued: _Issued | None = None

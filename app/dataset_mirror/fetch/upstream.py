@@ -21,14 +21,14 @@ from dataset_mirror.fetch.addresses import check_global
 from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.fetch.network.heads import awaiting_head
 from dataset_mirror.fetch.network.names import addresses_of
-from dataset_mirror.fetch.network.ways import WayOut
+from dataset_mirror.fetch.network.ways import WayOut, is_proxied
 from dataset_mirror.fetch.redirects import Cookies, Hop, place_of, redirected
 from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators, date_is_strong
-from dataset_mirror.settings import Settings
+from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
 
@@ -126,29 +126,37 @@ class Reply:
 class Upstream:
     """Asks upstreams for archives. No field of a client ever goes with it."""
 
-    def __init__(self, settings: Settings, origins: Origins) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self.via = f"dataset-mirror-{secrets.token_hex(8)}"
         """Our name in Via; coming back to us it means a loop."""
-        self._settings = settings
+        self._configuration = configuration
         self._fields = {
             "user-agent": f"dataset-mirror/{version('dataset-mirror')}",
             "accept": "*/*",
             "accept-encoding": "identity",
             "via": f"1.1 {self.via}",
         }
-        self._way = _way_out(settings, origins)
-        self._client = _client(settings, self._way)
-        _warn_of_plain_http(settings, origins)
-        self._former: list[httpx.AsyncClient] = []
+        self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
+        """One for each configuration that was asked with, the present one last."""
         self.health = UpstreamHealth()
+        self._made()
 
-    def configure(self, settings: Settings, origins: Origins) -> None:
-        """Takes up another configuration; what is under way goes on over the connections that it has."""
-        self._settings = settings
-        self._former.append(self._client)
-        self._way = _way_out(settings, origins)
-        self._client = _client(settings, self._way)
+    @property
+    def _settings(self) -> Settings:
+        return self._configuration.settings
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        """The client for the present configuration; what is under way goes on over the connections that it has."""
+        made_for, client = self._clients[-1]
+        return client if made_for is self._settings else self._made()
+
+    def _made(self) -> httpx.AsyncClient:
+        settings, origins = self._configuration.settings, self._configuration.origins
+        client = _client(settings, origins)
+        self._clients.append((settings, client))
         _warn_of_plain_http(settings, origins)
+        return client
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
@@ -165,7 +173,7 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for client in (*self._former, self._client):
+        for _, client in self._clients:
             await client.aclose()
 
     async def ask(
@@ -217,7 +225,7 @@ class Upstream:
         """
         has_port = origin.authority.rpartition(":")[2].isdecimal()
         url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
-        if self._way.is_proxied(httpx.URL(url)):
+        if self._is_proxied(httpx.URL(url)):
             await self._check_address(origin)
         wait = httpx.Timeout(RELAY_SILENCE, connect=CONNECT_TIMEOUT, pool=None)
         named = [*fields, (b"via", f"1.1 {self.via}".encode())]
@@ -277,7 +285,7 @@ class Upstream:
             raise self._broken(error, url) from error
         except httpx.InvalidURL as error:
             raise FillFailed(f"{url} is not a URL that can be asked for: {error}.", "Check the URL.") from error
-        if response.status_code == PROXY_WANTS_CREDENTIALS and self._way.is_proxied(request.url):
+        if response.status_code == PROXY_WANTS_CREDENTIALS and self._is_proxied(request.url):
             await response.aclose()
             raise self._proxy_refuses()
         return Reply(response, place_of(url))
@@ -305,6 +313,9 @@ class Upstream:
             return self._proxy_refuses()
         reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout | httpx.ProxyError)
         return Broken(_said(error, place_of(url)), reached=reached)
+
+    def _is_proxied(self, url: httpx.URL) -> bool:
+        return is_proxied(url, self._settings.upstream_proxy, self._settings.no_proxy)
 
     def _proxy_refuses(self) -> "ProxyRefuses":
         proxy = urlsplit(self._settings.upstream_proxy or "")
@@ -345,13 +356,10 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _way_out(settings: Settings, origins: Origins) -> WayOut:
+def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
     named = {urlsplit(base.replace("{host}", host)).hostname for host, bases in settings.upstreams.items() for base in bases}
     private = {urlsplit(origin.url).hostname for origin in origins if origin.allow_private}
-    return WayOut(_tls(settings), lambda host: host in named | private, settings.upstream_proxy, settings.no_proxy)
-
-
-def _client(settings: Settings, way: WayOut) -> httpx.AsyncClient:
+    way = WayOut(_tls(settings), lambda host: host in named | private, settings.upstream_proxy, settings.no_proxy)
     timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # else one archive's cookies would go with the next one
     return httpx.AsyncClient(transport=way, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)

@@ -9,23 +9,20 @@ from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, 
 from dataset_mirror.origins.table import Origins, not_listed
 from dataset_mirror.rules.authority import normal_authority
 
-PAGES = frozenset(
-    [
-        "/",
-        "/status",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/docs",
-        "/openapi.json",
-        "/setup.sh",
-        "/ca.pem",
-        "/ca-bundle.pem",
-        "/keras-home.tar",
-        "/favicon.ico",
-    ]
-)
-PAGE_PREFIXES = ("/status/", "/docs/", "/sha256/", "/static/", "/api/")
+
+@dataclass(frozen=True, slots=True)
+class OwnPaths:
+    """The paths at which the mirror's own pages are, as these hand them over."""
+
+    exact: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
+    """What a path begins with if everything below is the mirror's; each ends with `/`."""
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.exact or path.startswith(self.folders)
+
+
+NO_PAGES = OwnPaths()
 
 
 _PUNCTUATION = re.compile("%(?:3A|5B|5D)")
@@ -42,8 +39,8 @@ class Target:
     hosts: tuple[str, ...] = ()
 
 
-def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId | None:
-    """The archive that a request asks for, or None if it asks for a page of the mirror itself.
+def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths = NO_PAGES) -> ArchiveId | None:
+    """The archive that a request asks for, or None if it asks for a page of the mirror itself, at one of its `own` paths.
 
     Raises BadRequest (a target that cannot be meant), NotAllowed (no origin lists it), NoSuchPage (a bare path that several
     origins list). The order is: absolute form (RFC 9112 3.2.2), Host, first segment, own pages, bare path.
@@ -56,7 +53,7 @@ def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId |
     first, _, rest = path[1:].partition("/")
     if (authority := _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)) is not None:
         return _listed(ArchiveId(authority, normalise_path(f"/{rest}".encode()), query), origins)
-    if path in PAGES or path.startswith(PAGE_PREFIXES):
+    if path in own:
         return None
     return _bare(path, query, origins)
 

@@ -53,14 +53,21 @@ class WayOut(httpx.AsyncBaseTransport):
         self._through = Through(context, proxy) if proxy else None
         self._no_proxy = no_proxy
 
-    def is_proxied(self, url: httpx.URL) -> bool:
-        return self._through is not None and not bypasses(url.host, url.port or (443 if url.scheme == "https" else 80), self._no_proxy)
-
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        way = self._through if self.is_proxied(request.url) else None
-        return await (way or self._direct).handle_async_request(request)
+        if self._through and not _goes_past(request.url, self._no_proxy):
+            return await self._through.handle_async_request(request)
+        return await self._direct.handle_async_request(request)
 
     async def aclose(self) -> None:
         await self._direct.aclose()
         if self._through:
             await self._through.aclose()
+
+
+def is_proxied(url: httpx.URL, proxy: str | None, no_proxy: Sequence[str]) -> bool:
+    """Whether a URL is asked for through the proxy."""
+    return proxy is not None and not _goes_past(url, no_proxy)
+
+
+def _goes_past(url: httpx.URL, no_proxy: Sequence[str]) -> bool:
+    return bypasses(url.host, url.port or (443 if url.scheme == "https" else 80), no_proxy)
