@@ -3,12 +3,13 @@
 import asyncio
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import cast
 
 STEPS = 2
 """Threads that decrypt."""
 LARGEST = 1024 * 1024
 """Bytes that are given at once."""
+_RECORD = 16 * 1024
+"""Most plain bytes of one record (RFC 8446 5.1); OpenSSL gives no more than one at a time."""
 _WORTH_A_THREAD = 64 * 1024
 """Bytes waiting from which decrypting them beside the loop is worth the way there and back."""
 
@@ -21,7 +22,6 @@ class Records:
     def __init__(self, context: ssl.SSLContext, server_hostname: str | None) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
-        self._buffer = bytearray(LARGEST)
 
     def arrived(self, records: bytes) -> None:
         """Bytes from the other side; none: it sends no more."""
@@ -45,15 +45,16 @@ class Records:
         return await asyncio.get_running_loop().run_in_executor(_threads, self._decrypted)
 
     def _decrypted(self) -> bytes | None:
-        view, count = memoryview(self._buffer), 0
+        parts, size = [], 0
         try:
-            while count < LARGEST and (got := cast(int, self.ssl_object.read(LARGEST - count, view[count:]))):
-                count += got
+            while size < LARGEST and (part := self.ssl_object.read(_RECORD)):
+                parts.append(part)
+                size += len(part)
         except ssl.SSLWantReadError:
-            return bytes(view[:count]) if count else None
+            return b"".join(parts) if parts else None
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            pass
-        return bytes(view[:count])
+            pass  # what came before the end is given, and the end with the next call
+        return b"".join(parts)
 
     def send(self, plain: bytes) -> None:
         """Encrypts it."""
