@@ -19,9 +19,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
-from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.table import Origins
 
 ENV_PREFIX = "DATASET_MIRROR_"
@@ -133,6 +134,23 @@ class Configuration:
         self.again = again
         """Reads everything once more; UsageError if it is wrong now."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
+        for origin, rule in self.origins.idle_rules():
+            raise UsageError(
+                f"{self._place_of(rule.match)}: the rule with match = {json.dumps(rule.match)} can match nothing, "
+                f"for the `paths` of {origin.url} allow no such path.",
+                "Correct it, add the path to `paths`, or remove the rule.",
+            )
+
+    def _place_of(self, match: str) -> str:
+        """Where a rule stands: the file and the line, or the name of the preset."""
+        texts = {f"The preset {name}": preset_text(name, self.file.parent) for name in self.settings.presets}
+        if self.file.exists():
+            texts = {f"In {self.file}": self.file.read_text(encoding="utf-8"), **texts}
+        for place, text in texts.items():
+            for number, line in enumerate(text.splitlines(), 1):
+                if json.dumps(match) in line or f"'{match}'" in line:
+                    return f"{place}, line {number}"
+        return "In the environment: DATASET_MIRROR_ORIGINS"
 
 
 def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -195,11 +213,21 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
+    line = _line(where, first["loc"])
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
-        raise UsageError(f"In {place}{inside}: there is no such key.", f"Right would be, for example: {key} = {_example(key)}.")
+        raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"Right would be, for example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"Right would be, for example: {key} = {_example(key)}.")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"Right would be, for example: {key} = {_example(key)}.")
+
+
+def _line(place: str, way: tuple[int | str, ...]) -> str:
+    """Where in mirror.toml a wrong value stands, in words; nothing if it came from elsewhere."""
+    file = place.removesuffix(": {key}")
+    if place == file or not Path(file).is_file():
+        return ""
+    number = line_of(Path(file).read_text(encoding="utf-8"), way)
+    return f" (line {number})" if number else ""
 
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from dataset_mirror.errors import NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
+from dataset_mirror.origins.rules import Rule
 
 
 class Origins:
@@ -76,6 +77,10 @@ class Origins:
                 f"The catalog has no archive named {wanted!r}.", closest(wanted, {entry.name for entry in self.catalog if entry.name})
             )
         return found
+
+    def idle_rules(self) -> list[tuple[Origin, Rule]]:
+        """Rules that can never match, since no entry of their origin's `paths` allows such a path."""
+        return [(origin, rule) for origin in self for rule in origin.rules if not any(map(rule.pattern.may_match, origin.paths))]
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
