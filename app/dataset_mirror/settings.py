@@ -134,9 +134,9 @@ class Configuration:
         self.again = again
         """Reads everything once more; UsageError if it is wrong now."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
-        for origin, rule in self.origins.idle_rules():
+        for origin, match in self.origins.idle_rules():
             raise UsageError(
-                f"{self._place_of(rule.match)}: the rule with match = {json.dumps(rule.match)} can match nothing, "
+                f"{self._place_of(match)}: the rule with match = {json.dumps(match)} can match nothing, "
                 f"for the `paths` of {origin.url} allow no such path.",
                 "Correct it, add the path to `paths`, or remove the rule.",
             )

@@ -20,7 +20,7 @@ name = "lab/e"
 
 def test_shipped_presets_are_read_by_name(tmp_path: Path) -> None:
     """Each shipped preset can be read by its name alone, wherever the configuration is."""
-    assert shipped() == ["keras", "keras-legacy"]
+    assert shipped() == ["huggingface", "keras", "keras-legacy"]
     for name in shipped():
         preset = read_preset(name, tmp_path)
         assert preset.origins

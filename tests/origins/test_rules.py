@@ -38,7 +38,15 @@ def test_the_first_that_matches(path: str, match: str, names: dict[str, str]) ->
     """Of several rules that match, the first one counts; only its own names are remembered."""
     found = HUB.of(path)
     assert found is not None
-    assert (found.rule.match, found.names) == (match, names)
+    assert (found.rule.match, found.names) == ((match,), names)
+
+
+def test_several_matches() -> None:
+    """A rule may have several matches; a path is rewritten by the one that matched."""
+    rules = Rules([Rule(match=("/x/{repo}/{ref}", "/y/{ref}/of/{repo}"), ref="X-Commit", scope="{repo}")])
+    found = rules.of("/y/main/of/a/b")
+    assert found is not None
+    assert (found.scope, found.at_commit("/y/main/of/a/b", COMMIT)) == ("a/b", f"/y/{COMMIT}/of/a/b")
 
 
 def test_no_rule() -> None:
@@ -55,6 +63,14 @@ def test_a_commit_in_the_place_of_a_ref() -> None:
     assert found.scope == "a/b"
 
 
+def test_a_ref_that_is_not_in_the_path() -> None:
+    """A path may mean a ref without naming it; where the same lies at a commit is then written out."""
+    ref = {"name": "main", "json": "sha", "at": "/api/{repo}/revision/{commit}"}
+    found = Rules([Rule.model_validate({"match": "/api/{repo}", "ref": ref})]).of("/api/a/b")
+    assert found is not None
+    assert (found.ref, found.scope, found.at_commit("/api/a/b", COMMIT)) == ("main", "a/b", f"/api/a/b/revision/{COMMIT}")
+
+
 def test_what_never_changes() -> None:
     """`never` is a freshness without end."""
     assert Rule(match="/a", freshness="never").is_immutable
@@ -66,6 +82,8 @@ def test_what_never_changes() -> None:
     ("wrong", "message"),
     [
         pytest.param({"match": "a"}, "begins with a slash", id="match"),
+        pytest.param({"match": []}, "a list of such", id="no match"),
+        pytest.param({"match": ["/{a}/x", "/b"], "scope": "{a}"}, "{a} is not in its match", id="a name that one match lacks"),
         pytest.param({"freshness": "soon"}, "a duration is a number with a unit", id="freshness"),
         pytest.param({"freshness": "never", "when_stale": "ask"}, "never asked for again", id="asks for what never changes"),
         pytest.param({"when_stale": "wait"}, "'serve' or 'ask'", id="when_stale"),
@@ -76,6 +94,8 @@ def test_what_never_changes() -> None:
         pytest.param({"store": False, "freshness": "1d", "digest": "sha256-in-path"}, "leave out digest, freshness", id="keeps nothing"),
         pytest.param({"ref": "X-Commit"}, "{ref} in its match", id="no ref in it"),
         pytest.param({"match": "/{ref}", "ref": {}}, "either a field or json", id="ref of nothing"),
+        pytest.param({"ref": {"name": "main", "field": "X-Commit"}}, "has `at`", id="a name without a place"),
+        pytest.param({"ref": {"name": "m", "field": "X", "at": "/{b}"}}, "{b} is not in its match", id="a place of another name"),
         pytest.param({"scope": "{repo}"}, "{repo} is not in its match", id="scope"),
         pytest.param({"gated": True}, "`scope`", id="gated without a scope"),
         pytest.param({"fresh": 1}, "Extra inputs", id="no such key"),
@@ -106,7 +126,7 @@ def test_later_rules_come_first() -> None:
     preset = Preset(origins=(origin({"match": "/a/*", "freshness": "1d"}, {"match": "/**", "store": False}),))
     assert [origin.rule("/a/b") for origin in Origins([preset])]
     (merged,) = Origins([preset], [origin({"match": "/a/*", "freshness": "1h"}, {"match": "/a/x", "pages": True})])
-    assert [rule.match for rule in merged.rules] == ["/a/*", "/a/x", "/**"]
+    assert [rule.match for rule in merged.rules] == [("/a/*",), ("/a/x",), ("/**",)]
     found = merged.rule("/a/b")
     assert found is not None
     assert found.rule.freshness == 3600
@@ -116,4 +136,4 @@ def test_rules_that_can_match_nothing() -> None:
     """A rule is idle if nothing that its origin lists, in any block, could match."""
     rules = Origin.model_validate({"url": HOST, "rules": [{"match": "/a/*"}, {"match": "/b/*"}]})
     listing = Origin(url=HOST, paths=("/b/",))
-    assert [rule.match for _, rule in Origins([Preset(origins=(listing,))], [rules]).idle_rules()] == ["/a/*"]
+    assert Origins([Preset(origins=(listing,))], [rules]).idle_rules() == [(listing.extended_by(rules), "/a/*")]

@@ -97,7 +97,7 @@ class Origin(BaseModel):
 
     @model_validator(mode="after")
     def _no_rule_twice(self) -> Self:
-        if repeated := _repeated(rule.match for rule in self.rules):
+        if repeated := _repeated(match for rule in self.rules for match in rule.match):
             raise ValueError(f"two rules have the match {repeated}")
         return self
 

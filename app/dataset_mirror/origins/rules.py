@@ -11,15 +11,19 @@ from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
-REF = "ref"
-"""The name in a match whose place a commit takes."""
+REF, COMMIT = "ref", "commit"
+"""The name in a match whose place a commit takes, and that of the commit."""
 
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
-def _pattern(text: str) -> str:
-    return Pattern.parse(text).text
+def _patterns(given: object) -> object:
+    """Checked here as a whole: the errors of a union say nothing to a person."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple) or not texts or not all(isinstance(text, str) for text in texts):
+        raise ValueError('it is a path such as "/sets/**", or a list of such')
+    return tuple(Pattern.parse(text).text for text in texts)
 
 
 def _field_name(name: str) -> str:
@@ -51,11 +55,17 @@ class Ref(BaseModel):
     """Or a key of the JSON object that it answers."""
     ask: str | None = None
     """The path to ask, with names of the match in it; else the one that was asked for."""
+    name: str | None = None
+    """The ref that is meant where the match has no `{ref}`, such as main."""
+    at: str | None = None
+    """The path of the same at a commit, with `{commit}` and names of the match in it; else the commit takes the place of `{ref}`."""
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.field is None) == (self.json_key is None):
             raise ValueError("a ref has either a field or json: where the origin's answer names the commit")
+        if (self.name is not None) and self.at is None:
+            raise ValueError("a ref with a name has `at`: the path at a commit")
         return self
 
 
@@ -64,8 +74,8 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    match: Annotated[str, AfterValidator(_pattern)]
-    """Paths: `*` is one segment or part of one, `**` any number, `{commit}` 40 hexadecimal digits, `{name}` is remembered."""
+    match: Annotated[tuple[str, ...], BeforeValidator(_patterns)]
+    """Paths, one or several, as `patterns.py` has them: `*` and `**`, `{commit}` of 40 digits, `{name}` to be remembered."""
     freshness: Annotated[Seconds | None, BeforeValidator(_lifetime)] = None
     """Age at which the origin is asked again; "never": the bytes at such a path never change. Not given: the origin's."""
     when_stale: Literal["serve", "ask"] = "serve"
@@ -90,8 +100,8 @@ class Rule(BaseModel):
     """Whether the origin decides, by the client's own Authorization, who of a scope's readers may have it."""
 
     @property
-    def pattern(self) -> Pattern:
-        return Pattern(self.match)
+    def patterns(self) -> list[Pattern]:
+        return [Pattern(text) for text in self.match]
 
     @property
     def is_immutable(self) -> bool:
@@ -99,20 +109,30 @@ class Rule(BaseModel):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        names = self.pattern.names
-        if self.ref and REF not in names:
-            raise ValueError(f"a rule with `ref` has {{{REF}}} in its match")
+        for pattern in self.patterns:
+            self._check_names_of(pattern.names)
         if self.gated and self.scope is None:
             raise ValueError("a rule with `gated` has a `scope`: for what a permission holds")
-        for template in (self.scope, self.ref.ask if self.ref else None):
-            for name in _PLACEHOLDER.findall(template or ""):
-                if name not in names:
-                    raise ValueError(f"{{{name}}} is not in its match")
         if self.is_immutable and self.when_stale == "ask":
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
         if not self.store and (kept := _KEEPING & self.model_fields_set):
             raise ValueError(f"with store = false nothing is kept: leave out {', '.join(sorted(kept))}")
         return self
+
+    def _check_names_of(self, names: list[str]) -> None:
+        _check_names(self.scope, names)
+        if self.ref is None:
+            return
+        if REF not in names and self.ref.name is None:
+            raise ValueError(f"a rule with `ref` has {{{REF}}} in its match, or the `name` of the ref that is meant")
+        _check_names(self.ref.ask, names)
+        _check_names(self.ref.at, [*names, COMMIT])
+
+
+def _check_names(template: str | None, known: Iterable[str]) -> None:
+    for name in _PLACEHOLDER.findall(template or ""):
+        if name not in known:
+            raise ValueError(f"{{{name}}} is not in its match")
 
 
 _KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "post", "ref", "query", "pages"])
@@ -124,11 +144,17 @@ class Matched:
     """The rule for a path, and what its match remembers of it."""
 
     rule: Rule
+    pattern: Pattern
     names: dict[str, str] = field(default_factory=dict)
 
-    def filled(self, template: str) -> str:
+    def filled(self, template: str, **more: str) -> str:
         """The template with what was remembered in its braces."""
-        return _PLACEHOLDER.sub(lambda name: self.names[name[1]], template)
+        return _PLACEHOLDER.sub(lambda name: (self.names | more)[name[1]], template)
+
+    @property
+    def ref(self) -> str | None:
+        """The ref that the path means."""
+        return self.names.get(REF) or (self.rule.ref.name if self.rule.ref else None)
 
     @property
     def scope(self) -> str | None:
@@ -138,8 +164,10 @@ class Matched:
         return "/".join(value for name, value in self.names.items() if name != REF) if self.rule.ref else None
 
     def at_commit(self, path: str, commit: str) -> str:
-        """The path with the commit in the place of its ref."""
-        found = re.fullmatch(self.rule.pattern.regex(), path)
+        """The path of the same at a commit."""
+        if self.rule.ref and self.rule.ref.at is not None:
+            return self.filled(self.rule.ref.at, commit=commit)
+        found = re.fullmatch(self.pattern.regex(), path)
         assert found is not None
         start, end = found.span(REF)
         return path[:start] + commit + path[end:]
@@ -149,9 +177,9 @@ class Rules:
     """The rules of one origin, compiled into one matcher."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = rules
-        whole = "|".join(f"(?P<r{number}>{rule.pattern.regex(f'r{number}_')})" for number, rule in enumerate(rules))
-        self._matcher = re.compile(whole) if rules else None
+        self._known = [(rule, pattern) for rule in rules for pattern in rule.patterns]
+        whole = "|".join(f"(?P<r{number}>{pattern.regex(f'r{number}_')})" for number, (_, pattern) in enumerate(self._known))
+        self._matcher = re.compile(whole) if whole else None
 
     def of(self, path: str) -> Matched | None:
         """The first rule that matches the normalised path."""
@@ -160,12 +188,12 @@ class Rules:
             return None
         prefix = f"{found.lastgroup}_"
         names = {name.removeprefix(prefix): value for name, value in found.groupdict().items() if name.startswith(prefix)}
-        return Matched(self._rules[int(found.lastgroup[1:])], names)
+        return Matched(*self._known[int(found.lastgroup[1:])], names)
 
 
 def united(first: Iterable[Rule], then: Iterable[Rule]) -> tuple[Rule, ...]:
     """Both, `first` before `then`; of two with the same match the first."""
-    known: dict[str, Rule] = {}
+    known: dict[tuple[str, ...], Rule] = {}
     for rule in (*first, *then):
         known.setdefault(rule.match, rule)
     return tuple(known.values())

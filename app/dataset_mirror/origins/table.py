@@ -7,7 +7,6 @@ from functools import cached_property
 from dataset_mirror.errors import NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
-from dataset_mirror.origins.rules import Rule
 
 
 class Origins:
@@ -78,9 +77,10 @@ class Origins:
             )
         return found
 
-    def idle_rules(self) -> list[tuple[Origin, Rule]]:
-        """Rules that can never match, since no entry of their origin's `paths` allows such a path."""
-        return [(origin, rule) for origin in self for rule in origin.rules if not any(map(rule.pattern.may_match, origin.paths))]
+    def idle_rules(self) -> list[tuple[Origin, str]]:
+        """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
+        patterns = [(origin, pattern) for origin in self for rule in origin.rules for pattern in rule.patterns]
+        return [(origin, pattern.text) for origin, pattern in patterns if not any(map(pattern.may_match, origin.paths))]
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
