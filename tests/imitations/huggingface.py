@@ -136,7 +136,11 @@ class Hub:
         file, commit = self._file(repository, _unquoted(rest[1]), _unquoted("/".join(rest[2:])), asked)
         common = {"X-Repo-Commit": commit, "Accept-Ranges": "bytes"}
         if rest[0] == "raw":
-            return Said(200, {**common, "Content-Type": "text/plain; charset=utf-8", "ETag": f'"{file.blob_id}"'}, file.pointer)
+            return Said(
+                200,
+                {**common, "Content-Type": "text/plain; charset=utf-8", "ETag": f'"{file.blob_id}"'},
+                file.pointer if file.large else file.content,
+            )
         common |= {"X-Linked-Size": str(len(file.content)), "X-Linked-ETag": file.etag}
         if file.large:
             return self._to_the_store(repository, file, commit, common)

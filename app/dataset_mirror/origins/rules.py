@@ -98,6 +98,8 @@ class Rule(BaseModel):
     """`{ref}` in the match is resolved to a commit once for the whole scope."""
     gated: bool = False
     """Whether the origin decides, by the client's own Authorization, who of a scope's readers may have it."""
+    offline_status: int = Field(default=504, ge=400, le=599)
+    """With what an offline mirror refuses what it does not have: some clients look into their own cache only after a 4xx."""
 
     @property
     def patterns(self) -> list[Pattern]:
