@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from dataset_mirror.origins.model import Origin, Preset
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.rules import Rule, Rules
 from dataset_mirror.origins.table import Origins
 
@@ -137,3 +138,22 @@ def test_rules_that_can_match_nothing() -> None:
     rules = Origin.model_validate({"url": HOST, "rules": [{"match": "/a/*"}, {"match": "/b/*"}]})
     listing = Origin(url=HOST, paths=("/b/",))
     assert Origins([Preset(origins=(listing,))], [rules]).idle_rules() == [(listing.extended_by(rules), "/a/*")]
+
+
+def test_a_digest_in_the_path() -> None:
+    """A rule may take the digest of the bytes from their URL; what the catalog has counts more."""
+    digest, other = "ab" * 32, "cd" * 32
+    known = Origins([], [origin({"match": "/blobs/**", "digest": "sha256-in-path"})])
+    found = known.expected(parse_url(f"{HOST}/blobs/{digest.upper()}/a.bin"))
+    assert found is not None
+    assert (found.sha256, found.name) == ((digest,), "")
+    assert known.expected(parse_url(f"{HOST}/blobs/a.bin")) is None
+    assert known.expected(parse_url(f"{HOST}/sets/{digest}")) is None
+    entry = CatalogEntry(url=f"{HOST}/blobs/{digest}", sha256=(other,))
+    assert Origins([], known, [entry]).expected(entry.archive) == entry
+
+
+def test_how_long_it_is_fresh() -> None:
+    """A rule's freshness goes before its origin's; a rule without one changes nothing."""
+    known = origin({"match": "/a/{commit}", "freshness": "never"}, {"match": "/a/*"}, {"match": "/b", "freshness": 5}, freshness=60)
+    assert [known.lifetime(path) for path in (f"/a/{COMMIT}", "/a/x", "/b", "/c")] == [float("inf"), 60, 5, 60]

@@ -125,6 +125,11 @@ class Origin(BaseModel):
         """The rule for the normalised `path`, if there is one."""
         return self._rules.of(path)
 
+    def lifetime(self, path: str) -> float:
+        """Seconds for which what lies at the normalised `path` is fresh; infinite if it never changes."""
+        found = self.rule(path)
+        return self.freshness if found is None or found.rule.freshness is None else found.rule.freshness
+
     def extended_by(self, other: "Origin") -> "Origin":
         """This origin with `other`'s paths, redirect hosts and rules added, and the other keys that it sets replaced.
 

@@ -15,6 +15,7 @@ REF, COMMIT = "ref", "commit"
 """The name in a match whose place a commit takes, and that of the commit."""
 
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -164,6 +165,12 @@ class Matched:
         if self.rule.scope is not None:
             return self.filled(self.rule.scope)
         return "/".join(value for name, value in self.names.items() if name != REF) if self.rule.ref else None
+
+    def digest_in(self, path: str) -> str | None:
+        """The SHA-256 that the path has as a segment, in lower case, if the rule says that it is the bytes' own."""
+        if self.rule.digest != "sha256-in-path":
+            return None
+        return next((segment.lower() for segment in path.split("/") if _SHA256.fullmatch(segment)), None)
 
     def at_commit(self, path: str, commit: str) -> str:
         """The path of the same at a commit."""
