@@ -61,6 +61,13 @@ def mirror(start_mirror: StartMirror) -> Mirror:
     return start_mirror()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a figure in seconds get a second chance, no others; `-r R` names those that took it."""
+    for item in items:
+        if item.get_closest_marker("timed"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Adds to a failure what the mirrors logged."""

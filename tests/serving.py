@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
+from tests import warm
 from tests.origin import Origin
 
 HOST = "data.example.org"
 """The origin that mirrors under test know, besides those of the preset; its bytes come from tests.origin."""
 URL = f"https://{HOST}"
 PROGRAM = str(Path(sys.executable).with_name("dataset-mirror"))
-PATIENCE = 30.0
-"""Seconds after which something that must happen is said not to have happened."""
+PATIENCE = warm.PATIENCE
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,13 @@ class Mirror:
     """`dataset-mirror serve` on a free port. `settings` go into the environment as DATASET_MIRROR_*."""
 
     running: ClassVar[list[Mirror]] = []
+    program: str | None = None
+    """What is run as `dataset-mirror`, from its first byte on; if None, a process that has it loaded already."""
 
     def __init__(self, data: Path, **settings: object) -> None:
         self.data = data
         self.url = ""
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | warm.Process | None = None
         self.may_log_traceback = False
         self._settings = settings
         self._log = data.with_name(data.name + ".log")
@@ -66,11 +68,14 @@ class Mirror:
 
     def start(self, *options: str) -> Self:
         """Starts it and waits until it listens."""
-        command = [PROGRAM, "serve", "--data", str(self.data), "--port", "0", *options]
+        arguments = ["serve", "--data", str(self.data), "--port", "0", *options]
+        known, folder = environment(self.data, self._settings), self.data.parent
         with self._log.open("a") as log:
-            self.process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment(self.data, self._settings), cwd=self.data.parent
-            )
+            if self.program is None:
+                self.process = warm.Process.piped(arguments, log.fileno(), known, folder)
+            else:
+                command = [self.program, *arguments]
+                self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=known, cwd=folder)
         Mirror.running.append(self)
         self.url = self._announced()
         return self

@@ -344,6 +344,7 @@ def test_flip_at_inverts_one_byte_of_the_representation(origin: Origin) -> None:
     assert fetch(origin, "/a", range="bytes=70001-").content == DATA[70_001:]
 
 
+@pytest.mark.timed
 def test_rate_paces_each_connection(origin: Origin) -> None:
     """Bytes come no faster than the rate, and connections do not share it: together these would take 4 s."""
     origin.add("/a", DATA, rate=500_000)

@@ -119,7 +119,9 @@ def test_a_relative_config_is_known_by_its_full_path(folder: Path, monkeypatch: 
         pytest.param("PRESETS", '["keras", "keras-legacy"]', ("keras", "keras-legacy"), id="a list as JSON"),
         pytest.param("PRESETS", "[]", (), id="an empty list"),
         pytest.param("UPSTREAMS", '{"a.org": "http://b/"}', {"a.org": ("http://b",)}, id="a table as JSON"),
+        pytest.param("UPSTREAMS", '{"A.org.:443": "http://b/"}', {"a.org": ("http://b",)}, id="a host in another form"),
         pytest.param("NO_PROXY", '["a.lab", "b.lab"]', ("a.lab", "b.lab"), id="hosts"),
+        pytest.param("NO_PROXY", '["*", "10.0.0.0/8, .c.lab"]', ("*", "10.0.0.0/8", ".c.lab"), id="as curl has them"),
         pytest.param("TUNNEL", "public", "public", id="a word"),
         pytest.param("TUNNEL", "[]", (), id="no host"),
         pytest.param("TUNNEL", "PyPI.org", ("pypi.org",), id="one host"),
@@ -194,10 +196,14 @@ WRONG: dict[str, tuple[str, object, str]] = {
     "a short token": ("token", "short", "at least 8 characters"),
     "another database": ("database", "postgresql://db", "sqlite:///"),
     "one preset as a text": ("presets", "keras", "valid tuple"),
+    "a URL as an exception": ("no_proxy", ["http://a.lab"], "no effect"),
+    "a network that is none": ("no_proxy", ["10.0.0.0/33"], "no effect"),
     "upstreams without hosts": ("upstreams", ["http://a"], "valid dictionary"),
 }
 INSIDE: dict[str, tuple[str, str, str]] = {
     "an upstream of another scheme": ('[upstreams]\n"a.org" = ["ftp://b"]', "upstreams.a.org.0 = 'ftp://b'", "begins with http"),
+    "a host that is none": ('[upstreams]\n"a b" = "http://c"', "upstreams = {'a b'", "is not a host name"),
+    "one host twice": ('[upstreams]\n"a.org" = "http://c"\n"A.org." = "http://d"', "upstreams = {'a.org'", "two keys are the same host"),
     "no upstream": ('[upstreams]\n"a.org" = []', "upstreams.a.org = []", "at least 1 item"),
     "an origin with a path": ('[[origins]]\nurl = "https://a.org/b"', "origins.0 = {'url'", "scheme and host only"),
     "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path: ", "there is no such key"),
@@ -232,7 +238,7 @@ def test_a_wrong_value_is_one_sentence(
     assert error.detail.startswith(place)
     assert ("(hidden)" if key == "token" else str(value)) in error.detail
     assert right in error.detail
-    assert error.hint.startswith(f"Right would be, for example: {key} = ")
+    assert error.hint.startswith(f"For example: {key} = ")
 
 
 @pytest.mark.parametrize(("text", "place", "right"), INSIDE.values(), ids=INSIDE)
@@ -276,7 +282,7 @@ def test_a_variable_that_is_not_json(monkeypatch: pytest.MonkeyPatch, variable: 
     monkeypatch.setenv(ENV_PREFIX + variable, "a,b")
     error = refusal()
     assert error.detail == f"In the environment: {ENV_PREFIX}{variable}='a,b' is not valid JSON."
-    name, _, value = error.hint.removeprefix("Right would be: ").removesuffix(".").partition("=")
+    name, _, value = error.hint.removeprefix("For example: ").removesuffix(".").partition("=")
     monkeypatch.setenv(name, value.strip("'"))
     assert getattr(load().settings, variable.lower())
 
@@ -361,7 +367,7 @@ def wrong_value(key: str) -> Any:
 def test_the_example_in_an_error_is_right(folder: Path, key: str) -> None:
     """What an error proposes is a line that can be put into mirror.toml as it is, and is the setting's example."""
     error = refusal(**{key: wrong_value(key)}) if key != "data" else refusal_of_data(folder)
-    line = error.hint.removeprefix("Right would be, for example: ").removesuffix(".")
+    line = error.hint.removeprefix("For example: ").removesuffix(".")
     proposed = tomllib.loads(line)
     assert proposed == {key: Settings.model_fields[key].examples[0]}  # type: ignore[index]
     config = folder / "proposed.toml"

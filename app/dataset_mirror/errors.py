@@ -10,6 +10,7 @@ MirrorError
 ├── NotStored           404    the mirror has not all that was asked for, and may not send a part
 ├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
 ├── MethodNotAllowed    405
+├── TooLarge            413    the body of a request is larger than what is read
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
 │   ├── DigestMismatch         its bytes are not what the catalog expects
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
@@ -76,7 +77,7 @@ class Forbidden(MirrorError):
 
 class NoTunnel(MirrorError):
     status = 403
-    title = "The mirror does not lead there"
+    title = "Tunnel not allowed"
     problem = "no-tunnel"
 
 
@@ -110,14 +111,20 @@ class MethodNotAllowed(MirrorError):
     problem = "method-not-allowed"
 
 
+class TooLarge(MirrorError):
+    status = 413
+    title = "The request's body is too large"
+    problem = "too-large"
+
+
 class FillFailed(MirrorError):
     status = 502
-    title = "The origin did not give a whole and right archive"
+    title = "The origin did not deliver a complete, correct archive"
     problem = "fill-failed"
 
 
 class DigestMismatch(FillFailed):
-    title = "The origin's bytes have another digest than the catalog expects"
+    title = "The origin's bytes do not have the expected digest"
     problem = "digest-mismatch"
 
 
@@ -133,7 +140,7 @@ class Superseded(FillFailed):
 
 class OriginBusy(MirrorError):
     status = 503
-    title = "The origin asks to come back later"
+    title = "The origin asks to retry later"
     problem = "origin-busy"
 
 
@@ -157,7 +164,7 @@ class StoreFull(MirrorError):
 
 class Loop(MirrorError):
     status = 508
-    title = "The request has been through this mirror already"
+    title = "The request has already passed through this mirror"
     problem = "loop"
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def open_mirror(configuration: Configuration) -> Mirror:
     """A mirror, not started yet, with a store of its own whose lock it has."""
-    store = open_store(configuration.settings)
+    store = open_store(configuration)
     store.lock()
     return Mirror(configuration, store)
 
@@ -38,7 +38,8 @@ def create_app(mirror: Mirror, port: int) -> Gateway:
         finally:
             await mirror.stop()
 
-    return Gateway(mirror, pages(mirror, ca, lifespan), port, ca)
+    own_pages = pages(mirror, ca, lifespan)
+    return Gateway(mirror, own_pages, own_pages.state.own, port, ca)
 
 
 def __getattr__(name: str) -> App:

@@ -6,7 +6,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -18,16 +17,18 @@ from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.eviction import Eviction
-from dataset_mirror.fetch.fill import Fill, Job
+from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
-from dataset_mirror.fetch.shared import Limits, Shared
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.freshness import Freshness
-from dataset_mirror.settings import Configuration
+from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
@@ -64,34 +65,37 @@ class Mirror:
     """Everything that a running mirror does, without HTTP servers and without FastAPI."""
 
     def __init__(self, configuration: Configuration, store: Store) -> None:
-        self._configuration = configuration
-        self.settings, self.origins = configuration.settings, configuration.origins
+        self.configuration = configuration
         self.store = store
         self.began = time.time()
-        self.upstream = Upstream(self.settings, self.origins)
+        self.upstream = Upstream(configuration)
         self.traffic = Traffic()
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
-        self.eviction = Eviction(store, self.upstream, self.origins, self._busy, self.usage.flush)
-        executor = ThreadPoolExecutor(self.settings.max_fills, "digest")
-        self._shared = Shared(store, self.upstream, Limits(self.settings.max_fills), executor, self.traffic, self.eviction)
-        self.flights = Flights(self._shared)
+        self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the moment."""
+        return self.configuration.settings
+
+    @property
+    def origins(self) -> Origins:
+        """Those of the moment."""
+        return self.configuration.origins
 
     def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.
 
         Data folder, database, address and `max_fills` stay as they are until the next start.
         """
-        self._configuration = self._configuration.again()
-        self.settings, self.origins = self._configuration.settings, self._configuration.origins
-        self.store.space.min_free, self.store.space.max_size = self.settings.min_free, self.settings.max_size
-        self.eviction.origins = self.origins
-        self.upstream.configure(self.settings, self.origins)
-        log.info("Took up the configuration of %s.", self._configuration.file)
+        self.configuration.reload()
+        log.info("Reloaded the configuration %s.", self.configuration.file)
 
     async def start(self) -> None:
         await checkpoint()  # what httpx runs on loads its parts at the first use: that is not to cost the first client
@@ -105,7 +109,6 @@ class Mirror:
             self._flushing.cancel()
         await self.upstream.close()
         await self.usage.flush()
-        self._shared.executor.shutdown(wait=False)
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -194,18 +197,18 @@ class Mirror:
 
         Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
         """
-        origin = self.origins.of(archive)
+        source = OriginSource(self.upstream, self.origins.of(archive), archive)
         if self.settings.offline or self.flights.get(archive):
             return await self._fill(archive).opened()
         try:
-            reply = await self.upstream.ask(origin, archive, method="HEAD")
+            reply = await source.ask(method="HEAD")
         except Broken:
             return await self._fill(archive).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200:
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-                await judge(reply, origin.url_of(archive), quoted=not origin.headers)
+                await judge(reply, source.url, quoted=not source.private)
         finally:
             await reply.close()
         return await self._fill(archive).opened()

@@ -17,16 +17,21 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
 from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
+from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
+URL_VARIABLE = ENV_PREFIX + "URL"
+"""The mirror that commands work with; no setting."""
+_NO_SETTINGS = (CONFIG_VARIABLE, URL_VARIABLE)
 FILE_NAME = "mirror.toml"
 _ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
 
@@ -42,6 +47,17 @@ def _as_list(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The same by the hosts' normal form, in which they are looked up."""
+    try:
+        named = {normal_authority(host, *DEFAULT_PORTS): bases for host, bases in upstreams.items()}
+    except BadRequest as error:
+        raise ValueError(f"{error.detail.removesuffix('.')}; a key is an origin's host, such as storage.googleapis.com") from None
+    if len(named) < len(upstreams):
+        raise ValueError("two keys are the same host")
+    return named
+
+
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
     hosts = _as_list(value)
@@ -49,10 +65,10 @@ def _tunnel(value: object) -> object:
         return value
     if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
         raise ValueError('it is "public", or a list of hosts such as "pypi.org", or "*.pypi.org" for all below it')
-    return tuple(host.lower() for host in hosts)
+    return tuple(host.removesuffix(".").lower() for host in hosts)
 
 
-_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+_TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
 
@@ -69,7 +85,7 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
     presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
-    upstreams: dict[str, BaseUrls] = Field(
+    upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
         examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
@@ -84,8 +100,10 @@ class Settings(BaseSettings):
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
-    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list)] = Field(
-        (), description="hosts reached without upstream_proxy", examples=[["internal.lab"]]
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(entries_of)] = Field(
+        (),
+        description='hosts reached without upstream_proxy: domains, addresses, networks, or "*", as in NO_PROXY',
+        examples=[["internal.lab", "10.0.0.0/8"]],
     )
     ca_file: Path | None = Field(
         None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]
@@ -126,13 +144,18 @@ class Settings(BaseSettings):
 
 
 class Configuration:
-    """Settings together with the origins that they and their presets describe, and the file they came from."""
+    """Settings together with the origins that they and their presets describe, and the file they came from.
+
+    There is one in a process, and it is live: whoever needs a setting or an origin reads it here at that moment, and keeps no
+    copy, so that a reload reaches everybody without being told.
+    """
 
     def __init__(self, settings: Settings, file: Path, again: "Callable[[], Configuration]") -> None:
         self.settings = settings
         self.file = file
-        self.again = again
-        """Reads everything once more; UsageError if it is wrong now."""
+        self._again = again
+        self.refused: UsageError | None = None
+        """Why the last reload was refused, if it was."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
         for origin, match in self.origins.idle_rules():
             raise UsageError(
@@ -151,6 +174,15 @@ class Configuration:
                 if json.dumps(match) in line or f"'{match}'" in line:
                     return f"{place}, line {number}"
         return "In the environment: DATASET_MIRROR_ORIGINS"
+
+    def reload(self) -> None:
+        """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""
+        try:
+            fresh = self._again()
+        except UsageError as error:
+            self.refused = error
+            raise
+        self.settings, self.origins, self.refused = fresh.settings, fresh.origins, None
 
 
 def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -175,7 +207,7 @@ def _environment() -> dict[str, Any]:
     fields = Settings.model_fields
     for variable in os.environ:
         name = variable.removeprefix(ENV_PREFIX)
-        if variable.startswith(ENV_PREFIX) and name.lower() not in fields and variable != CONFIG_VARIABLE:
+        if variable.startswith(ENV_PREFIX) and name.lower() not in fields and variable not in _NO_SETTINGS:
             raise UsageError(f"The environment has {variable}, but there is no such setting.", _did_you_mean(name.lower()))
     try:
         return EnvSettingsSource(Settings)()
@@ -186,7 +218,7 @@ def _environment() -> dict[str, Any]:
         value = os.environ.get(variable, "")
         shown = HIDDEN if key == "origins" and "{" in value else repr(value)
         example = _example(key, as_json=True)
-        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"Right would be: {variable}='{example}'.") from None
+        raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"For example: {variable}='{example}'.") from None
 
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -199,7 +231,7 @@ def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration file {file} cannot be read: {error}.", "Check its permissions.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}.", "Mend that line.") from None
+        raise UsageError(f"{file} is not valid TOML: {error}.", "Fix that line.") from None
 
 
 def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, object]]]) -> Settings:
@@ -215,10 +247,10 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     inside = "".join(f".{part}" for part in first["loc"][1:])
     line = _line(where, first["loc"])
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
-        raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"Right would be, for example: {key} = {_example(key)}.")
+        raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"Right would be, for example: {key} = {_example(key)}.")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"For example: {key} = {_example(key)}.")
 
 
 def _line(place: str, way: tuple[int | str, ...]) -> str:

@@ -35,7 +35,7 @@ def test_a_declared_encoding(tmp_path: Path) -> None:
     ("name", "content", "said"),
     [
         ("none.py", None, "cannot be read: No such file or directory."),
-        ("none.txt", None, "There is no file and no archive of the catalog named"),
+        ("none.txt", None, "Neither a file nor an archive in the catalog is named"),
         ("a.py", b"x = 1\nx = = 2", "a.py:2: this is not Python"),
         ("a.py", b"x\0", "a.py:1: the source has a null byte"),
         ("a.py", b"x = '\xe4'", "is not a text in UTF-8"),

@@ -17,9 +17,10 @@ from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.wanted import Wanted
+from tests import warm
 from tests.origin import Origin as Server
 from tests.origin import body
-from tests.serving import PATIENCE, PROGRAM, URL, Mirror, environment, mirroring
+from tests.serving import URL, Mirror, environment, mirroring
 from tests.status.html import check_accessible, read
 
 B, C = f"{URL}/sets/b.bin", f"{URL}/sets/c.bin?v=1"
@@ -38,10 +39,7 @@ def offline(shared_origin: Server, tmp_path_factory: pytest.TempPathFactory) -> 
 def run(mirror: Mirror, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
     """A command on the mirror's data folder, with its settings."""
     known = environment(mirror.data.parent, {"data": str(mirror.data)} | mirror._settings)
-    command = [PROGRAM, *arguments]
-    return subprocess.run(
-        command, cwd=mirror.data.parent, env=known, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    return warm.run(*arguments, cwd=mirror.data.parent, env=known, typed=typed)
 
 
 def test_the_command(offline: Mirror) -> None:

@@ -6,17 +6,17 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import PROGRAM, Mirror, environment
+from tests.serving import Mirror, environment
 
 URL = "https://more.example.org/sets/a.bin"
 
 
 def add(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `dataset-mirror add`."""
-    command = [PROGRAM, "add", "--data", str(data), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment(data.parent, {}), timeout=30)
+    return warm.run("add", "--data", data, *arguments, env=environment(data.parent, {}))
 
 
 def wait_until_logged(mirror: Mirror, words: str, times: int = 1) -> None:
@@ -87,7 +87,7 @@ def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_p
         file = mirror.data / "mirror.toml"
         file.write_text('[[origins]]\nurl = "https://more.example.org"\npaths = ["/sets/"]\n')
         os.kill(mirror.pid, signal.SIGHUP)
-        wait_until_logged(mirror, "Took up the configuration")
+        wait_until_logged(mirror, "Reloaded the configuration")
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
         file.write_text("max_fills = 'many'")
         os.kill(mirror.pid, signal.SIGHUP)

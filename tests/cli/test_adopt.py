@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.airgap.keras_sets import BOSTON, BOSTON_URL, FILE, entry
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment
 
 FASHION = "datasets/fashion-mnist/t10k-images-idx3-ubyte.gz"
 """An archive of which Keras knows no digest."""
@@ -39,8 +40,7 @@ def adopt(data: Path, *paths: Path | str, archives: object = ARCHIVES) -> subpro
     """`dataset-mirror adopt` into this data folder."""
     settings = SETTINGS | {"data": str(data), "archives": archives}
     known = environment(data.parent, {name: value for name, value in settings.items() if value is not None})
-    command = [PROGRAM, "adopt", *map(str, paths)]
-    return subprocess.run(command, cwd=data.parent, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run("adopt", *paths, cwd=data.parent, env=known)
 
 
 def put(path: Path, content: bytes) -> Path:
@@ -98,7 +98,7 @@ def test_hosts_and_paths(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert index(data) == {f"{URL}/sets/a%20b%2Fc?version=2": "adopted", BOSTON_URL: "catalog"}
     known = environment(tmp_path, SETTINGS | {"data": str(data)})
-    listed = subprocess.run([PROGRAM, "ls", "--state", "adopted"], env=known, capture_output=True, text=True, check=True)
+    listed = warm.run("ls", "--state", "adopted", env=known)
     assert f"{URL}/sets/a%20b%2Fc?version=2" in listed.stdout
     assert BOSTON_URL not in listed.stdout
 

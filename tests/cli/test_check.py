@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, PATIENCE, URL, Mirror, environment
 
 GOOGLE = "https://storage.googleapis.com"
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
@@ -38,9 +39,7 @@ def mirror(shared_origin: Origin, start_shared_mirror: StartMirror) -> Mirror:
 def check(folder: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """`dataset-mirror check` in a folder."""
     known = environment(folder, {"origins": ORIGINS} | settings)
-    return subprocess.run(
-        [PROGRAM, "check", *arguments], cwd=folder, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    return warm.run("check", *arguments, cwd=folder, env=known)
 
 
 def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from dataset_mirror.origins.table import Origins
 
 DEMO = (sys.executable, "-P", "-m", "dataset_mirror.cli", "demo")
 SPOILED = """
-from dataset_mirror.cli import demo
+from dataset_mirror.cli.demo import command as demo
 real = demo.generated
 demo.generated = lambda name, size, damaged=False: real(name, size // 10)
 demo.command()
@@ -58,6 +58,7 @@ def left_behind(place: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timed
 def test_figures_hold(place: Path) -> None:
     """Every claim holds in the figures themselves, whatever settings, proxies and folders the user has; nothing is left."""
     done = run(place, *DEMO, "--json")

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from dataset_mirror.rules import environment as names
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment
 from tests.status.test_setup import evaluated
 
 SET = (*names.PROXY, *names.EXCEPT, *names.TRUST, names.WGET)
@@ -30,8 +31,7 @@ def shared(start_shared_mirror: StartMirror) -> Mirror:
 def ran(home: Path, *arguments: str, known: Mapping[str, str] | None = None, **settings: object) -> subprocess.CompletedProcess[str]:
     """`dataset-mirror doctor` with these settings."""
     outside = {name: value for name, value in environment(home, settings).items() if name not in SET}
-    command = [PROGRAM, "doctor", *arguments]
-    return subprocess.run(command, env=outside | dict(known or {}), capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run("doctor", *arguments, env=outside | dict(known or {}))
 
 
 def examined(home: Path, *arguments: str, known: Mapping[str, str] | None = None, **settings: object) -> tuple[int, dict[str, Any]]:

@@ -3,14 +3,15 @@
 import subprocess
 from pathlib import Path
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import PATIENCE, PROGRAM, URL, environment
+from tests.serving import URL, environment
 
 
 def run(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     known = environment(data.parent, {"data": str(data), "origins": [{"url": URL, "paths": ["/sets/"]}]})
-    return subprocess.run([PROGRAM, *arguments], env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run(*arguments, env=known)
 
 
 def test_a_mirror_with_a_damaged_index(start_mirror: StartMirror, origin: Origin) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment
 
 GOOGLE = "storage.googleapis.com"
 KERAS = "/tensorflow/tf-keras-datasets/"
@@ -33,8 +34,7 @@ def fetch(origin: Origin, data: Path, *arguments: str, typed: str = "") -> subpr
         "upstreams": {host: [origin.url] for host in (HOST, GOOGLE)},
     }
     known = environment(data.parent, settings)
-    command = [PROGRAM, "fetch", *arguments]
-    return subprocess.run(command, cwd=data.parent, env=known, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run("fetch", *arguments, cwd=data.parent, env=known, typed=typed)
 
 
 def kept(data: Path, archive: str) -> bytes:

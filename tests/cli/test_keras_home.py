@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.airgap.keras_sets import ARCHIVES, BOSTON, BOSTON_URL, FILE, SIZES, TWO_PLACES, stock
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serving import PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import URL, Mirror, environment
 
 LOAD = """
 import keras
@@ -36,8 +37,8 @@ def keras_home(mirror: Mirror, way: str, folder: Path, *arguments: str, **variab
     here = {"data": str(mirror.data), "archives": ARCHIVES, "origins": [{"url": URL, "paths": ["/sets/"]}]}
     elsewhere: dict[str, Any] = {"data": str(folder.parent / "none")}
     known = environment(folder.parent, here if way == "here" else elsewhere) | variables
-    command = [PROGRAM, "keras-home", str(folder), *arguments, *(() if way == "here" else ("--mirror", mirror.url))]
-    return subprocess.run(command, cwd=folder.parent, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    where = () if way == "here" else ("--mirror", mirror.url)
+    return warm.run("keras-home", folder, *arguments, *where, cwd=folder.parent, env=known)
 
 
 def load(place: Path, home: Path) -> str:
@@ -208,9 +209,8 @@ def test_a_damaged_blob(keras: Mirror, tmp_path: Path, way: str) -> None:
 def test_a_mirror_that_is_not_there(tmp_path: Path) -> None:
     """A URL where nothing listens is one sentence, and so is a machine without a mirror's data."""
     for arguments, said in ((["--mirror", "127.0.0.1:9"], "does not answer"), ([], "There is no mirror's data in")):
-        command = [PROGRAM, "keras-home", str(tmp_path / "home"), *arguments]
         known = environment(tmp_path, {"data": str(tmp_path / "none")})
-        done = subprocess.run(command, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+        done = warm.run("keras-home", tmp_path / "home", *arguments, env=known)
         assert done.returncode == 1
         assert said in done.stderr
         assert done.stderr.count("\n") == 1

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from dataset_mirror.cli import COMMANDS, _group
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment
@@ -23,9 +24,7 @@ QUICKLY = 5.0
 
 def run(place: Path, *arguments: object, **settings: object) -> subprocess.CompletedProcess[str]:
     """The program with these arguments, until it ends by itself."""
-    command = [PROGRAM, *map(str, arguments)]
-    known = environment(place, settings)
-    return subprocess.run(command, cwd=place, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run(*arguments, cwd=place, env=environment(place, settings))
 
 
 def complaint(done: subprocess.CompletedProcess[str], status: int) -> str:
@@ -111,6 +110,7 @@ def test_a_data_folder_that_is_a_file(tmp_path: Path, options: list[str], config
     assert place.read_text() == "mine"
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_a_signal_ends_it(mirror: Mirror, origin: Origin, number: signal.Signals, busy: bool) -> None:
@@ -169,7 +169,8 @@ def test_help_of_a_command(tmp_path: Path, name: str) -> None:
     """`--help` of a command lists all of its options, each with a sentence where it is not plain."""
     command = _group.get_command(click.Context(_group), name)
     assert command is not None
-    done = run(tmp_path, name, "--help")
+    known = environment(tmp_path, {})  # from its first byte on: each verb loads what it needs, and nothing else is loaded
+    done = subprocess.run([PROGRAM, name, "--help"], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     options = [spelling for parameter in command.params if isinstance(parameter, click.Option) for spelling in parameter.opts]
     assert options

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment, mirroring
 
@@ -29,10 +30,7 @@ class Desk:
 
     def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
         known = environment(self.data.parent, {"data": str(self.data)} | self.settings)
-        command = [PROGRAM, *arguments]
-        return subprocess.run(
-            command, cwd=self.data.parent, env=known, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False
-        )
+        return warm.run(*arguments, cwd=self.data.parent, env=known, typed=typed)
 
     def urls(self) -> list[str]:
         return [json.loads(line)["url"] for line in self.run("ls", "--json").stdout.splitlines()]
@@ -177,9 +175,7 @@ def test_gc_over_a_limit(desk: Desk) -> None:
 def test_a_folder_without_a_mirror(tmp_path: Path, command: list[str]) -> None:
     """A mistyped data folder is one sentence, and is not made."""
     known = environment(tmp_path, {})
-    done = subprocess.run(
-        [PROGRAM, *command, "--data", str(tmp_path / "typo")], env=known, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    done = warm.run(*command, "--data", tmp_path / "typo", env=known)
     assert (done.returncode, done.stdout) == (1, "")
     assert "There is no mirror's data in" in done.stderr
     assert not (tmp_path / "typo").exists()

@@ -33,6 +33,7 @@ def log_after_a_request(mirror: Mirror) -> str:
     return mirror.log
 
 
+@pytest.mark.timed
 def test_stale_bytes_are_served_at_once(origin: Origin, start_mirror: StartMirror) -> None:
     """A hit never waits for the origin, which is asked in the background with the validators of what is there."""
     origin.add(PATH, OLD, etag='"1"')

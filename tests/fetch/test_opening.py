@@ -9,6 +9,7 @@ import pytest
 
 from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, NotAnArchive, OriginBusy, OriginUnreachable
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration, load
@@ -35,9 +36,9 @@ def configured(origin: Origin) -> Configuration:
 async def opened(origin: Origin) -> AsyncIterator[Reply]:
     """The first reply for PATH."""
     configuration, archive = configured(origin), ArchiveId(HOST, PATH)
-    upstream = Upstream(configuration.settings, configuration.origins)
+    upstream = Upstream(configuration)
     try:
-        reply = await first_reply(upstream, configuration.origins.of(archive), archive)
+        reply = await first_reply(OriginSource(upstream, configuration.origins.of(archive), archive))
         try:
             yield reply
         finally:

@@ -44,12 +44,15 @@ def test_an_origin_without_paths_lists_nothing() -> None:
         pytest.param("https://data.example.org/", "https", "data.example.org", id="with a slash"),
         pytest.param("http://data.example.org:80", "http", "data.example.org", id="own port"),
         pytest.param("http://data.example.org:8000", "http", "data.example.org:8000", id="another port"),
+        pytest.param("https://data.example.org.:443/", "https", "data.example.org", id="trailing dot and own port"),
+        pytest.param("https://BÜCHER.example", "https", "xn--bcher-kva.example", id="U-label"),
     ],
 )
 def test_scheme_and_authority(url: str, scheme: str, authority: str) -> None:
     """An origin's URL gives the way to fetch and the authority that identifies it."""
     origin = Origin(url=url)
     assert (origin.scheme, origin.authority) == (scheme, authority)
+    assert origin.url.rstrip("/") == f"{scheme}://{authority}"
     assert origin.url_of(ArchiveId(authority, "/a", "v=1")) == f"{scheme}://{authority}/a?v=1"
 
 

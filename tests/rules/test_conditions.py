@@ -12,6 +12,8 @@ AFTER = "Thu, 02 May 2024 10:00:00 GMT"
 TAG = '"abc"'
 STRONG = Validators(TAG, DATE, date_is_strong=True)
 WEAK = Validators('W/"abc"', DATE)
+OWN_WEAK = WEAK.served_as('"sha256-ab"')
+BARE = Validators("abc").served_as('"sha256-ab"')
 WHOLE = Selection(200, 0, 10)
 
 
@@ -93,6 +95,15 @@ def test_ranges_are_slices(size: int, first: int | None, last: int | None) -> No
         pytest.param({"if-none-match": '"other"'}, STRONG, 200, id="other tag"),
         pytest.param({"if-none-match": "abc"}, STRONG, 200, id="tag without quotes"),
         pytest.param({"if-none-match": TAG}, NO_VALIDATORS, 200, id="no tag known"),
+        pytest.param({"if-none-match": 'W/"abc"'}, OWN_WEAK, 304, id="the origin's own weak tag"),
+        pytest.param({"if-none-match": '"x", "sha256-ab"'}, OWN_WEAK, 304, id="the tag that is sent for it"),
+        pytest.param({"if-none-match": 'W/"abd"'}, OWN_WEAK, 200, id="another weak tag"),
+        pytest.param({"if-none-match": "abc"}, BARE, 304, id="the origin's own tag without quotes"),
+        pytest.param({"if-none-match": '"x", abc'}, BARE, 304, id="that one in a list"),
+        pytest.param({"if-none-match": TAG}, BARE, 304, id="that one in quotes"),
+        pytest.param({"if-none-match": "ab"}, BARE, 200, id="another one without quotes"),
+        pytest.param({"if-match": "abc"}, BARE, 412, id="what is no entity tag matches nothing strongly"),
+        pytest.param({"if-match": 'W/"abc"'}, OWN_WEAK, 412, id="nor does a weak one"),
         pytest.param({"if-none-match": '"other"', "if-modified-since": DATE}, STRONG, 200, id="tag goes before date"),
         pytest.param({"if-modified-since": DATE}, STRONG, 304, id="same date"),
         pytest.param({"if-modified-since": AFTER}, STRONG, 304, id="later date"),

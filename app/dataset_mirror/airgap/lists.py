@@ -4,10 +4,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.origins.table import Origins
 
 
 def entries(text: str) -> list[str]:
@@ -41,13 +41,19 @@ def read_list(file: str) -> str:
         raise UsageError(f"The list {file} is not text in UTF-8.", "Give a file with one URL or catalog name a line.") from None
 
 
-def meant(file: str, text: str, origins: Origins) -> list[Line]:
+class Catalog(Protocol):
+    """Knows what an entry means."""
+
+    def select(self, wanted: str, /) -> list[ArchiveId]: ...
+
+
+def meant(file: str, text: str, catalog: Catalog) -> list[Line]:
     """The entries of a list with what they mean; UsageError, with file and line, for the first that means nothing."""
     name = "standard input" if file == "-" else file
     found = []
     for number, entry in numbered(text):
         try:
-            found.append(Line(entry, tuple(origins.select(entry))))
+            found.append(Line(entry, tuple(catalog.select(entry))))
         except MirrorError as error:
             raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
     return found

@@ -6,8 +6,8 @@ import click
 import tomlkit
 from tomlkit.items import AoT
 
-from dataset_mirror.cli import live
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import local_only
+from dataset_mirror.cli.port import opened
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
@@ -16,17 +16,17 @@ from dataset_mirror.settings import Configuration, load
 
 @click.command(name="add")
 @click.argument("url")
-@click.option("--exact", is_flag=True, help="Allow only this very path, not its whole folder.")
-@configured
+@click.option("--exact", is_flag=True, help="Allow only this path, not its whole folder.")
+@local_only
 def command(configuration: Configuration, url: str, exact: bool) -> None:
-    """Allow an archive that no origin lists yet: its folder goes into mirror.toml, whose comments are kept.
+    """Allow an archive that no origin lists yet: adds its folder to mirror.toml, keeping the comments there.
 
-    A live server takes it up at once.
+    A running server reloads it at once.
     """
     archive, scheme = parse_url(url), "http" if url.startswith("http://") else "https"
     origin = configuration.origins.get(archive.authority)
     if origin and origin.lists(archive.path):
-        click.echo(f"{origin.url_of(archive)} may be mirrored already.")
+        click.echo(f"{origin.url_of(archive)} is already allowed.")
         return
     path = archive.path if exact else path_to_list(archive)
     _write(configuration.file, origin.scheme if origin else scheme, archive, path)
@@ -63,9 +63,7 @@ def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
 
 
 def _tell(configuration: Configuration) -> None:
-    url = live.found(configuration.settings)
-    if url is None:
-        return
-    with live.server(url, configuration.settings) as client:
-        live.check(client.post("/api/reload"))
-    click.echo(f"The mirror at {url} has taken it up.")
+    with opened(configuration, None) as port:
+        port.reload()
+        if port.url:
+            click.echo(f"The mirror at {port.url} has reloaded it.")

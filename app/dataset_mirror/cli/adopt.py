@@ -10,7 +10,7 @@ from dataset_mirror.airgap.files.found import printable
 from dataset_mirror.airgap.files.recognising import Recogniser
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, paced, view
 from dataset_mirror.settings import Configuration
 
@@ -18,7 +18,7 @@ from dataset_mirror.settings import Configuration
 @click.command(name="adopt")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each file is.")
-@configured
+@local_only
 def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool) -> None:
     """Take files that you have already into the mirror: ~/.keras, a folder in HOST/PATH form, or one archive of any name.
 

@@ -14,7 +14,7 @@ from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
 from dataset_mirror.airgap.lists import entries
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
 from dataset_mirror.settings import Configuration
@@ -32,7 +32,7 @@ from dataset_mirror.store.store import Store
 )
 @click.option("--versions", is_flag=True, help="Older versions of each archive, too.")
 @click.option("--private", is_flag=True, help="Private archives, too: who gets the bundle gets them.")
-@configured
+@local_only
 def command(
     configuration: Configuration,
     file: str,

@@ -19,7 +19,7 @@ def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Sto
     root = configuration.settings.data.absolute()
     if not new and not DataFolder(root).exists:
         raise DataFolderError(f"There is no mirror's data in {root}.", "Give its folder: --data DIR; or start with dataset-mirror serve.")
-    store = open_store(configuration.settings)
+    store = open_store(configuration)
     try:
         yield store
     finally:

@@ -16,7 +16,7 @@ from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
 from dataset_mirror.settings import Configuration
@@ -26,7 +26,7 @@ from dataset_mirror.settings import Configuration
 @click.argument("bundles", nargs=-1, required=True, metavar="FILE.tar|DIR|-...")
 @click.option("--any-origin", is_flag=True, help="Take archives of origins that are not listed here, too.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
-@configured
+@local_only
 def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: bool, as_json: bool) -> None:
     """Take bundles of dataset-mirror export into the mirror, beside a live server or without one.
 

@@ -1,7 +1,6 @@
 """`keras-home`: a folder in which Keras finds its archives, without any network."""
 
 import os
-import ssl
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from dataset_mirror.airgap.files.keras_home import KerasFile, KerasHome, lacking
 from dataset_mirror.cli import live
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.steps import Step, paced, view
 from dataset_mirror.errors import NoSuchPage, OriginUnreachable, UsageError
 from dataset_mirror.settings import Configuration
@@ -25,7 +24,7 @@ from dataset_mirror.settings import Configuration
 @click.command(name="keras-home")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("names", nargs=-1, metavar="[NAME|GLOB...]")
-@click.option("--mirror", metavar="URL", help="Take them from that mirror, over HTTP [default: from the data folder here].")
+@mirror_option("Take them from this mirror, over HTTP", "the data folder here")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
 @configured
 def command(configuration: Configuration, folder: Path, names: tuple[str, ...], mirror: str | None, as_json: bool) -> None:
@@ -75,24 +74,22 @@ def _from_here(configuration: Configuration, names: Sequence[str]) -> Iterator[t
 
 @contextmanager
 def _over_http(url: str, names: Sequence[str]) -> Iterator[tuple[KerasHome, Source]]:
-    base = (url if "://" in url else f"http://{url}").rstrip("/")
-    # Not by the environment's proxy, which may be this very mirror; the client's own CAs (SSL_CERT_FILE) count.
-    with httpx.Client(base_url=base, trust_env=False, verify=ssl.create_default_context(), timeout=httpx.Timeout(10, read=300)) as client:
-        yield _planned(client, base, names), _OverHttp(client)
+    base = mirror_url(url if "://" in url else f"http://{url}")
+    with live.server(base, None) as client:
+        yield _planned(client, names), _OverHttp(client)
 
 
-def _planned(client: httpx.Client, base: str, names: Sequence[str]) -> KerasHome:
+def _planned(client: httpx.Client, names: Sequence[str]) -> KerasHome:
+    response = client.get("/status/keras-home", params={"only": list(names)})
     try:
-        response = client.get("/status/keras-home", params={"only": list(names)})
-        if response.status_code == 404:
-            problem = response.json()
-            raise UsageError(str(problem.get("detail", "")), str(problem.get("hint", "")))
         live.check(response)
         return KerasHome.model_validate_json(response.content)
-    except httpx.HTTPError as error:
-        raise OriginUnreachable(f"The mirror at {base} does not answer: {error}.", "Check the URL, and whether it runs.") from None
+    except live.ServerSaysNo as error:
+        if response.status_code != 404 or error.is_foreign:
+            raise
+        raise UsageError(error.detail, error.hint) from None
     except ValueError:
-        raise OriginUnreachable(f"What answers at {base} is no dataset-mirror, or an older one.", "Check the URL.") from None
+        raise live.no_mirror(response) from None
 
 
 class _OverHttp:
@@ -109,4 +106,4 @@ class _OverHttp:
                     into.add(data)
                     yield into.done
         except httpx.HTTPError as error:
-            raise OriginUnreachable(f"The mirror broke off: {error}.", "Run this again: what is there stays.") from None
+            raise OriginUnreachable(f"The mirror broke off: {error}.", "Run this again; what has arrived is kept.") from None

@@ -1,6 +1,7 @@
-"""Talking to the live server of a data folder."""
+"""Talking to a mirror over HTTP: the live server of a data folder, or one somewhere else."""
 
 import json
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +15,10 @@ from dataset_mirror.store.folder import DataFolder, server_of
 
 
 class ServerSaysNo(MirrorError):
-    """The live server's problem document, as it said it."""
+    """The mirror's problem document, as it said it."""
+
+    is_foreign = False
+    """Whether what answered is not a mirror at all."""
 
 
 def found(settings: Settings) -> str | None:
@@ -27,32 +31,26 @@ def found(settings: Settings) -> str | None:
 
 
 @contextmanager
-def server(url: str, settings: Settings) -> Iterator[httpx.Client]:
-    """A client for the live server at `url`, allowed to change it. Raises its problems as errors."""
-    fields = {GUARD_FIELD: "1"}
-    if settings.token:
-        fields["authorization"] = f"Bearer {settings.token}"
+def server(url: str, secret: str | None) -> Iterator[httpx.Client]:
+    """A client for the mirror at `url`; `secret` is what lets it change that mirror. OriginUnreachable if it does not answer."""
+    fields = {GUARD_FIELD.encode(): b"1"}
+    if secret:
+        fields[b"authorization"] = f"Bearer {secret}".encode()
+    # Not by the environment's proxy, which may be this very mirror; the client's own CAs (SSL_CERT_FILE) count.
+    verify = ssl.create_default_context() if url.startswith("https:") else True
     try:
-        with httpx.Client(base_url=url, headers=fields, trust_env=False, timeout=httpx.Timeout(10, read=None)) as client:
+        with httpx.Client(base_url=url, headers=fields, trust_env=False, verify=verify, timeout=httpx.Timeout(10, read=None)) as client:
             yield client
     except httpx.HTTPError as error:
-        raise OriginUnreachable(f"The server at {url} does not answer: {error}.", "Look at its log.") from None
+        raise OriginUnreachable(f"The mirror at {url} does not answer: {error}.", "Check its URL, and that it is running.") from None
 
 
-def lines(url: str, settings: Settings, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-    """What the server at `url` answers to a POST, line by line, each an object of JSON. Raises its problems as errors."""
-    with server(url, settings) as client, client.stream("POST", path, json=asked) as response:
+def lines(client: httpx.Client, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
+    """What a mirror answers to a POST, line by line, each an object of JSON. Raises its problems as errors."""
+    with client.stream("POST", path, json=asked) as response:
         check(response)
         for line in response.iter_lines():
             yield json.loads(line)
-
-
-def ask(url: str, settings: Settings, path: str, asked: Mapping[str, object] | None = None) -> Any:
-    """What the server at `url` answers to a GET, or to a POST of `asked`. Raises its problems as errors."""
-    with server(url, settings) as client:
-        response = client.get(path) if asked is None else client.post(path, json=asked)
-        check(response)
-        return response.json()
 
 
 def error_of(known: Mapping[str, Any]) -> MirrorError | None:
@@ -67,7 +65,16 @@ def check(response: httpx.Response) -> None:
         return
     try:
         problem = json.loads(response.read())
-    except ValueError:
-        problem = {"detail": f"The server answered {response.status_code}."}
-    kind = UsageError if response.status_code == 400 else ServerSaysNo
-    raise kind(str(problem.get("detail", "")), str(problem.get("hint", "")))
+        detail, hint = str(problem["detail"]), str(problem.get("hint", ""))
+    except (ValueError, KeyError, TypeError):
+        raise no_mirror(response) from None
+    raise (UsageError if response.status_code == 400 else ServerSaysNo)(detail, hint)
+
+
+def no_mirror(response: httpx.Response) -> ServerSaysNo:
+    """The error for an answer that no mirror of this version gives."""
+    target = response.headers.get("location")
+    hint = f"It redirects to {target}." if target else "Check --mirror, or DATASET_MIRROR_URL."
+    error = ServerSaysNo(f"What answers at {response.url} ({response.status_code}) is not a dataset-mirror of this version.", hint)
+    error.is_foreign = True
+    return error

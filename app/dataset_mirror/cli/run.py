@@ -1,4 +1,4 @@
-"""`run`: one program, led through the mirror."""
+"""`run`: one program, with the mirror as its proxy."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import click
 import httpx
 
 from dataset_mirror.cli import live
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import configured, mirror_option
 from dataset_mirror.errors import OriginUnreachable, UsageError
 from dataset_mirror.rules.environment import proxy_address, variables
 from dataset_mirror.settings import Configuration
@@ -20,8 +20,8 @@ _NOT_FOUND, _NOT_RUN = 127, 126
 
 
 @click.command(name="run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
-@click.option("--mirror", metavar="URL", help="The mirror's address [default: the live server of the data folder].")
-@click.option("--http", is_flag=True, help="Lead plain http this way, too.")
+@mirror_option("The mirror's address", "the live server of the data folder")
+@click.option("--http", is_flag=True, help="Proxy plain HTTP as well.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM [ARGUMENTS...]")
 @configured
 def command(configuration: Configuration, mirror: str | None, http: bool, program: tuple[str, ...]) -> None:

@@ -38,7 +38,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
     """
     configure(log_level, access_log=access_log)
     settings = configuration.settings
-    store = open_store(configuration.settings)
+    store = open_store(configuration)
     try:
         lock = store.lock()
         listening = listen(settings.host, settings.port, look_up=not settings.offline)

@@ -1,69 +1,65 @@
 """`status`: the mirror in one look."""
 
-import asyncio
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 import click
 
-from dataset_mirror.cli import live
-from dataset_mirror.cli.here import store_of
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import configured, mirror_option, mirror_url
+from dataset_mirror.cli.port import opened
 from dataset_mirror.cli.sizes import human, lasting
-from dataset_mirror.mirror import Mirror
 from dataset_mirror.settings import Configuration
-from dataset_mirror.status.views import status_of
+
+Look = Callable[[], tuple[dict[str, Any], str | None]]
+"""What GET /status says, and the URL of the mirror that said it; None if none is running."""
 
 _FAILURES = 3
 
 
 @click.command(name="status")
+@mirror_option()
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print what GET /status says.")
 @configured
-def command(configuration: Configuration, watch: bool, as_json: bool) -> None:
+def command(configuration: Configuration, mirror: str | None, watch: bool, as_json: bool) -> None:
     """Show the mirror in one look: what is stored, what is being fetched, what failed and why."""
+    url = mirror_url(mirror) if mirror else None
+
+    def look() -> tuple[dict[str, Any], str | None]:
+        with opened(configuration, url) as port:  # each time: the server of the data folder may come and go
+            return port.status(), port.url
+
     if not watch:
-        known, url = _status(configuration)
+        known, url = look()
         click.echo(json.dumps(known, indent=2) if as_json else "\n".join(_text(known, url)))
         return
     try:
-        _watch(configuration)
+        _watch(look)
     except KeyboardInterrupt:
         sys.exit(0)
 
 
-def _status(configuration: Configuration) -> tuple[dict[str, Any], str | None]:
-    """What GET /status says, and the URL of the server that said it; without one it is looked up here."""
-    url = live.found(configuration.settings)
-    if url:
-        return live.ask(url, configuration.settings, "/status"), url
-    with store_of(configuration) as store:
-        known = asyncio.run(status_of(Mirror(configuration, store)))
-    return known.model_dump(mode="json"), None
-
-
-def _watch(configuration: Configuration) -> None:
+def _watch(look: Look) -> None:
     if not sys.stdout.isatty():
-        _repeat(configuration)
+        _repeat(look)
     from rich.console import Console
     from rich.live import Live
     from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False) as shown:
         while True:
-            known, url = _status(configuration)
+            known, url = look()
             shown.update(Text("\n".join(_text(known, url))), refresh=True)
             time.sleep(1)
 
 
-def _repeat(configuration: Configuration) -> NoReturn:
+def _repeat(look: Look) -> NoReturn:
     """For pipes and files: one look after the other."""
     while True:
-        known, url = _status(configuration)
+        known, url = look()
         click.echo("\n".join(_text(known, url)) + "\n")
         sys.stdout.flush()
         time.sleep(1)
@@ -86,7 +82,7 @@ def _kept(known: dict[str, Any]) -> Iterator[str]:
     yield f"{number:,} {'archive' if number == 1 else 'archives'}, {human(store['blob_bytes'])}{limit} in {store['path']}"
     yield f"The disk ({store['file_system']}) has {human(store['free'])} free; {human(store['min_free'])} stay free (min_free)."
     if known["wanted"]:
-        yield f"Asked for and not to be had: {known['wanted']:,} (dataset-mirror wanted)"
+        yield f"Requested but unavailable: {known['wanted']:,} (dataset-mirror wanted)"
 
 
 def _fills(known: dict[str, Any]) -> Iterator[str]:
@@ -103,8 +99,8 @@ def _fills(known: dict[str, Any]) -> Iterator[str]:
 def _trouble(known: dict[str, Any]) -> Iterator[str]:
     for upstream in known["upstreams"]:
         if upstream["resting"]:
-            yield f"Left alone for a while: {upstream['place']} ({upstream['last_error']})"
+            yield f"On hold: {upstream['place']} ({upstream['last_error']})"
     if known["failures"]:
-        yield "Last failures:"
+        yield "Recent failures:"
     for failure in known["failures"][:_FAILURES]:
         yield f"  {failure['at']}  {failure['status']}  {failure['detail']} {failure['hint']}"

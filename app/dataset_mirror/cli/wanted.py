@@ -7,25 +7,23 @@ from pathlib import Path
 
 import click
 
-from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select, wishes
-from dataset_mirror.cli.here import store_of
-from dataset_mirror.cli.options import configured
+from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select
+from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import moment
 from dataset_mirror.errors import UsageError
-from dataset_mirror.settings import Configuration
 
 
 @click.command(name="wanted")
 @click.argument("meant", nargs=-1, metavar="[NAME|URL|GLOB...]")
-@click.option("--export", metavar="FILE", help="Write the list to FILE, for fetch --from elsewhere; - is standard output.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option("--export", metavar="FILE", help="Write the list to FILE, for `fetch --from` elsewhere; - is standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--clear", is_flag=True, help="Take what was listed or exported off the list.")
-@configured
-def command(configuration: Configuration, meant: tuple[str, ...], export: str | None, as_json: bool, clear: bool) -> None:
-    """List the archives that clients asked for while they could not be fetched.
+@ported
+def command(port: Port, meant: tuple[str, ...], export: str | None, as_json: bool, clear: bool) -> None:
+    """List the archives that clients requested while they could not be fetched.
 
-    An archive that arrives, by whatever way, leaves the list. It holds 10,000; for more, those asked for longest ago go. NAME is
-    one of the catalog (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') means several. Without any: all.
+    An archive leaves the list when it arrives, however it does. The list holds 10,000; beyond that the oldest requests are
+    dropped. NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several. Default: all.
 
     \b
     Across an air gap:
@@ -33,20 +31,19 @@ def command(configuration: Configuration, meant: tuple[str, ...], export: str | 
       outside   dataset-mirror fetch --from wanted.txt
     """
     if export is not None and as_json:
-        raise UsageError("--export and --json are two forms.", "Give one of them.")
-    with store_of(configuration) as store:
-        listed = wishes(store.index.all_wanted(), configuration.origins)
-        if meant:
-            listed = select(listed, meant)
-        if export is not None:
-            _export(listed, export)
-        elif as_json:
-            _print_json(listed)
-        else:
-            _print(listed)
-        if clear:
-            number = store.unwant(wish.asked.archive for wish in listed)
-            click.echo(f"Took {_archives(number)} off the list.", err=True)
+        raise UsageError("--export and --json cannot be combined.", "Give one of them.")
+    listed = port.wanted()
+    if meant:
+        listed = select(listed, meant)
+    if export is not None:
+        _export(listed, export)
+    elif as_json:
+        _print_json(listed)
+    else:
+        _print(listed)
+    if clear:
+        number = port.unwant([wish.asked.archive for wish in listed])
+        click.echo(f"Took {_archives(number)} off the list.", err=True)
 
 
 def _export(listed: Sequence[Wish], file: str) -> None:

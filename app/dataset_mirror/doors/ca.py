@@ -45,6 +45,7 @@ class CertificateAuthority:
     """
 
     def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
+        """`origins` tells those of the moment."""
         self._folder, self._origins = folder, origins
         self._lock = threading.Lock()
         self._issued: _Issued | None = None
@@ -102,7 +103,7 @@ class CertificateAuthority:
         except (OSError, ValueError) as error:
             raise DataFolderError(
                 f"The key of the certificate authority, {self._folder.ca_key}, cannot be read: {error}.",
-                "Mend its permissions, or make a new one: dataset-mirror doctor --new-ca",
+                "Fix its permissions, or make a new one: dataset-mirror doctor --new-ca",
             ) from None
         try:
             pem = self._folder.ca.read_bytes()
@@ -129,7 +130,7 @@ class CertificateAuthority:
             _write(self._folder.ca, pem, 0o644)
         except OSError as error:
             raise DataFolderError(
-                f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Mend its permissions."
+                f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Fix its permissions."
             ) from None
         return self._taken_up(key, certificate, pem, origins)
 
@@ -166,7 +167,7 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
     """Refuses every other name; clients that name none were led here by CONNECT, which does."""
 
     def check(_: ssl.SSLObject, named: str | None, __: ssl.SSLContext) -> int | None:
-        is_other = named is not None and named.lower() != host
+        is_other = named is not None and named.lower().removesuffix(".") != host
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME if is_other else None
 
     return check

@@ -9,6 +9,7 @@ from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, Tu
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.networks import Address
+from dataset_mirror.rules.authority import normal_host
 from dataset_mirror.serve.client import parsed
 
 _TARGET = re.compile(r"(.+):(\d{1,5})", re.ASCII)
@@ -52,7 +53,7 @@ class Doors:
         match = _TARGET.fullmatch(target)
         if match is None:
             raise BadRequest("The target of CONNECT is not host:port (RFC 9110 9.3.6).", "Ask for HOST:443.")
-        host, port = match[1].lower(), int(match[2])
+        host, port = normal_host(match[1]), int(match[2])
         authority = normalise_authority(f"{host}:{port}", "https")
         if self.mirror.origins.get(authority):
             if _is_address(host):

@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 from dataset_mirror.doors.decision import Doors, refused_as_private
 from dataset_mirror.errors import NoTunnel, OriginUnreachable
 from dataset_mirror.fetch.addresses import addresses_of, is_global
+from dataset_mirror.rules.no_proxy import bypasses
 from dataset_mirror.settings import Settings
 from dataset_mirror.wire.sockets import set_linger, tune
 
@@ -125,7 +126,7 @@ class Tunnel:
 async def connect(host: str, doors: Doors) -> End:
     """The far end of a tunnel to port 443 of a host. NoTunnel if it is not public, OriginUnreachable if it cannot be reached."""
     settings = doors.mirror.settings
-    through_proxy = settings.upstream_proxy is not None and not _is_direct(host, settings)
+    through_proxy = settings.upstream_proxy is not None and not bypasses(host, 443, settings.no_proxy)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             addresses = await _public_addresses(host, may_be_unknown=through_proxy)
@@ -171,11 +172,6 @@ def _is_own(transport: asyncio.Transport, doors: Doors) -> bool:
     """Whether a connection has led back to a port that the mirror itself listens at."""
     ours, theirs = transport.get_extra_info("sockname"), transport.get_extra_info("peername")
     return theirs[1] in doors.own_ports and ours[0] == theirs[0]
-
-
-def _is_direct(host: str, settings: Settings) -> bool:
-    domains = [name.removeprefix("*").lstrip(".").lower() for name in settings.no_proxy]
-    return any(host == domain or host.endswith(f".{domain}") for domain in domains)
 
 
 async def _through_proxy(host: str, settings: Settings) -> End:

@@ -4,8 +4,8 @@ import time
 from contextlib import suppress
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.fetch.fill import Job
 from dataset_mirror.fetch.flights import Flights
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.rules.freshness import RETRY_SECONDS, Freshness, freshness

@@ -3,8 +3,8 @@
 import asyncio
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
-from dataset_mirror.origins.model import Origin
+from dataset_mirror.fetch.source import Source
+from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.sameness import same_bytes, whole_size
 from dataset_mirror.store.record import Record
 
@@ -17,11 +17,11 @@ class Unreachable(Exception):
     """No upstream of that origin answered."""
 
 
-async def confirms(upstream: Upstream, origin: Origin, record: Record) -> bool:
+async def confirms(source: Source, record: Record) -> bool:
     """Whether size, and strong validator or digest, of what the origin would send are those of `record`. Unreachable."""
     try:
         async with asyncio.timeout(SECONDS):
-            reply = await _asked(upstream, origin, record)
+            reply = await _asked(source)
     except (Broken, TimeoutError) as error:
         raise Unreachable(str(error)) from None
     except MirrorError:
@@ -32,11 +32,11 @@ async def confirms(upstream: Upstream, origin: Origin, record: Record) -> bool:
     return same_bytes(record.validators, digests, reply.validators, reply.fields)
 
 
-async def _asked(upstream: Upstream, origin: Origin, record: Record) -> Reply:
+async def _asked(source: Source) -> Reply:
     """The answer to HEAD, or to a GET for one byte where HEAD is refused or tells no size; closed."""
-    reply = await upstream.ask(origin, record.archive, method="HEAD")
+    reply = await source.ask(method="HEAD")
     await reply.close()
     if reply.status in HEAD_REFUSED or (reply.status == 200 and whole_size(200, dict(reply.fields)) is None):
-        reply = await upstream.ask(origin, record.archive, lambda _: {"range": "bytes=0-0"})
+        reply = await source.ask(lambda _: {"range": "bytes=0-0"})
         await reply.close()
     return reply

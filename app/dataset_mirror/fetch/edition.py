@@ -1,5 +1,7 @@
 """What an origin is sending: one representation, its head, and the partial file that it grows in."""
 
+from enum import Enum, auto
+
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields, kept
@@ -9,6 +11,17 @@ from dataset_mirror.store.space import Reservation
 
 HOLD = 64 * 1024
 """Bytes at the end of an answer that wait until the archive is whole, verified and durable."""
+
+
+class Beginning(Enum):
+    """What is known of an edition's first bytes."""
+
+    UNSEEN = auto()
+    """They are not there yet."""
+    SHOWN = auto()
+    """They may be the archive's: readers follow."""
+    HIDDEN = auto()
+    """They are encoded: nobody sees them until all is decoded."""
 
 
 class Edition:
@@ -22,6 +35,7 @@ class Edition:
         partial: PartialFile,
         room: Reservation,
         upstream: str = "",
+        encoding: str | None = None,
     ) -> None:
         self.length = length
         """Bytes; None while it is not known."""
@@ -31,6 +45,11 @@ class Edition:
         self.room = room
         self.upstream = upstream
         """Scheme and authority of the upstream whose head this is; validators are its own."""
+        self.encoding = encoding
+        """The Content-Encoding of its bytes, although none was asked for."""
+        self.beginning = Beginning.UNSEEN
+        self.whole = False
+        """All its bytes are there; they are still to be verified."""
         self.abandoned = False
         """The origin began anew with other bytes: nobody may go on with these."""
         self.complete = False

@@ -12,8 +12,9 @@ from functools import partial
 
 from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
+from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
-from dataset_mirror.origins.table import Origins
+from dataset_mirror.settings import Configuration
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
@@ -39,10 +40,12 @@ class Leaving:
 class Eviction:
     """Finds what may go, and lets it go."""
 
-    def __init__(self, store: Store, upstream: Upstream, origins: Origins, busy: Busy, flush: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, upstream: Upstream, configuration: Configuration, busy: Busy, flush: Callable[[], Awaitable[None]]
+    ) -> None:
         """`busy` tells whether somebody reads or fetches an archive; `flush` writes down when archives were used last."""
         self._store, self._upstream, self._busy, self._flush = store, upstream, busy, flush
-        self.origins = origins
+        self._configuration = configuration
         self._making = asyncio.Lock()
 
     async def reserve(self, size: int, url: str, *, there: int = 0) -> Reservation:
@@ -125,8 +128,8 @@ class Eviction:
         found, more = {line.record.archive: line}, [line]
         while more:
             record = more.pop().record
-            entry = self.origins.expected(record.archive)
-            siblings = {other.archive for other in self.origins.named(entry.name)} if entry and entry.name else set()
+            entry = self._configuration.origins.expected(record.archive)
+            siblings = {other.archive for other in self._configuration.origins.named(entry.name)} if entry and entry.name else set()
             siblings |= {user.archive for user in self._store.index.users_of(record.sha256)}
             new = [self._store.index.listed(archive) for archive in siblings - found.keys()]
             more += [other for other in new if other]
@@ -148,7 +151,8 @@ class Eviction:
         if record.archive.authority in silent or len(await self._store.in_worker(lambda: self._store.index.versions(record.archive))) > 1:
             return False
         try:
-            return await confirms(self._upstream, self.origins.of(record.archive), record)
+            source = OriginSource(self._upstream, self._configuration.origins.of(record.archive), record.archive)
+            return await confirms(source, record)
         except Unreachable:
             silent.add(record.archive.authority)
         except (NotAllowed, StoreFull):

@@ -5,12 +5,20 @@ import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dataset_mirror.errors import MirrorError, OriginSaysNo, Stopping
-from dataset_mirror.fetch.fill import Fill, Job
-from dataset_mirror.fetch.shared import Shared
+from dataset_mirror.fetch.eviction import Eviction
+from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.intake import Intake
+from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.source import OriginSource
+from dataset_mirror.fetch.traffic import Traffic
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +38,11 @@ class Failure:
 class Flights:
     """The fills under way."""
 
-    def __init__(self, shared: Shared) -> None:
-        self._shared = shared
+    def __init__(self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int) -> None:
+        """At most `most` fills run at once."""
+        self._store, self._upstream, self._eviction, self._traffic = store, upstream, eviction, traffic
+        self._limits = Limits(most)
+        self._digesting = ThreadPoolExecutor(most, "digest")
         self._fills: dict[ArchiveId, Fill] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._absent: OrderedDict[ArchiveId, tuple[float, MirrorError]] = OrderedDict()
@@ -50,11 +61,16 @@ class Flights:
         if fill is None:
             if (error := self.absence(job.archive)) is not None:
                 raise error
-            fill = self._fills[job.archive] = Fill(job, self._shared)
+            fill = self._fills[job.archive] = self._new(job)
             task = asyncio.create_task(self._fly(fill))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return fill
+
+    def _new(self, job: Job) -> Fill:
+        source = OriginSource(self._upstream, job.origin, job.archive)
+        intake = Intake(job, self._store, self._eviction, self._traffic)
+        return Fill(job, source, intake, self._store, self._limits, self._digesting)
 
     async def stop(self) -> None:
         """Ends every fill; its readers get Stopping."""
@@ -62,6 +78,7 @@ class Flights:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        self._digesting.shutdown(wait=False)
 
     async def _fly(self, fill: Fill) -> None:
         log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
@@ -75,18 +92,18 @@ class Flights:
         if fill.record:
             self.failures = deque((failure for failure in self.failures if failure.url != fill.job.url), maxlen=self.failures.maxlen)
         if fill.record and known and known.sha256 == fill.record.sha256:
-            self._shared.traffic.ended(fill.job.archive.authority, "confirmed")
+            self._traffic.ended(fill.job.archive.authority, "confirmed")
             log.info("Checked %s: its origin still has the same.", fill.job.url)
             return
         if fill.record:
-            self._shared.traffic.ended(fill.job.archive.authority, "stored")
+            self._traffic.ended(fill.job.archive.authority, "stored")
             if known:
                 log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
             size = fill.record.size
             log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
             return
         assert fill.error is not None
-        self._shared.traffic.ended(fill.job.archive.authority, fill.error.problem)
+        self._traffic.ended(fill.job.archive.authority, fill.error.problem)
         if isinstance(fill.error, OriginSaysNo) and fill.error.status in (404, 410):
             self._absent[fill.job.archive] = (time.monotonic() + REMEMBERED_SECONDS, fill.error)
             while len(self._absent) > REMEMBERED:

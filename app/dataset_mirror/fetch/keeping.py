@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from dataset_mirror.fetch.edition import Edition
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.store.resumable import Leftover
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ _LOOK_SECONDS = 0.25
 class Keeping:
     """Keeps the journal of one edition while its bytes arrive."""
 
-    def __init__(self, edition: Edition, url: str, archive: ArchiveId, *, private: bool) -> None:
-        self._edition, self._url, self._archive, self._private = edition, url, archive, private
+    def __init__(self, edition: Edition, job: Job) -> None:
+        self._edition, self._job = edition, job
         self._saved, self._saved_at = edition.partial.have.total, time.monotonic()
         self._over = asyncio.Event()
         self._saving = asyncio.create_task(self._save_as_it_grows())
@@ -44,7 +44,7 @@ class Keeping:
                 await self._save()
                 self._edition.stays = True
         except OSError as error:
-            log.warning("What is there of %s cannot be kept for the next start: %s.", self._url, error)
+            log.warning("What is there of %s cannot be kept for the next start: %s.", self._job.url, error)
 
     async def close(self) -> None:
         """The fill ends, however; the file may be closed after this."""
@@ -70,7 +70,7 @@ class Keeping:
         try:
             await asyncio.to_thread(there.save)
         except OSError as error:
-            log.warning("It could not be written down how much of %s is there: %s.", self._url, error)
+            log.warning("It could not be written down how much of %s is there: %s.", self._job.url, error)
         self._saved, self._saved_at = there.total, time.monotonic()
 
     def _there(self) -> Leftover:
@@ -78,24 +78,24 @@ class Keeping:
         assert edition.length is not None
         return Leftover(
             path=edition.partial.path,
-            url=self._url,
-            archive=self._archive,
+            url=self._job.url,
+            archive=self._job.archive,
             length=edition.length,
             upstream=edition.upstream,
             validators=edition.validators,
             fields=edition.fields,
             have=tuple(edition.partial.have),
-            private=self._private,
+            private=self._job.private,
         )
 
 
 @asynccontextmanager
-async def keeping(edition: Edition, url: str, archive: ArchiveId, *, private: bool, possible: bool) -> AsyncIterator[Keeping | None]:
+async def keeping(edition: Edition, job: Job) -> AsyncIterator[Keeping | None]:
     """Keeps the journal of an edition while its bytes arrive; None if the next run could not go on with it, or it is too small."""
-    if not possible or edition.length is None or edition.length < LEAST or edition.validators.strong is None:
+    if not _is_worth_it(edition, job):
         yield None
         return
-    kept = Keeping(edition, url, archive, private=private)
+    kept = Keeping(edition, job)
     try:
         yield kept
     except asyncio.CancelledError:
@@ -103,3 +103,10 @@ async def keeping(edition: Edition, url: str, archive: ArchiveId, *, private: bo
         raise
     finally:
         await kept.close()
+
+
+def _is_worth_it(edition: Edition, job: Job) -> bool:
+    """A check is none: it asks for the whole again."""
+    if job.known or edition.encoding or edition.validators.strong is None:
+        return False
+    return edition.length is not None and edition.length >= LEAST

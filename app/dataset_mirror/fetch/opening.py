@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
-from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.origins.model import Origin
+from dataset_mirror.fetch.source import Source
+from dataset_mirror.fetch.upstream import Broken, Reply
 
 TRIES, SECONDS = 3, 15.0
 ACCEPTED_WAITS = (2.0, 5.0, 10.0)
@@ -26,16 +25,14 @@ class _Again:
     asked: float | None = None
 
 
-async def first_reply(
-    upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str] | None = None, *, first: str = ""
-) -> Reply:
-    """The origin's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
+async def first_reply(source: Source, conditions: Mapping[str, str] | None = None, *, first: str = "") -> Reply:
+    """The source's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
 
-    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The upstream at `first` is asked first.
+    With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The place `first` is asked first.
     """
     backoff, accepted = Backoff(TRIES, SECONDS), 0
     while True:
-        outcome = await _once(upstream, origin, archive, conditions or {}, first)
+        outcome = await _once(source, conditions or {}, first)
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome.error, NotAnArchive):
@@ -48,16 +45,15 @@ async def first_reply(
         await asyncio.sleep(wait)
 
 
-async def _once(upstream: Upstream, origin: Origin, archive: ArchiveId, conditions: Mapping[str, str], first: str) -> Reply | _Again:
-    url = origin.url_of(archive)
+async def _once(source: Source, conditions: Mapping[str, str], first: str) -> Reply | _Again:
     try:
-        reply = await upstream.ask(origin, archive, lambda _: conditions, first=first)
+        reply = await source.ask(lambda _: conditions, first=first)
     except Broken as error:
-        return _Again(_unreachable(url, error))
+        return _Again(_unreachable(source.url, error))
     if reply.status == 200 or reply.status in ((206, 416) if "range" in conditions else (304,) if conditions else ()):
         return reply
     try:
-        return await judge(reply, url, quoted=not origin.headers)
+        return await judge(reply, source.url, quoted=not source.private)
     finally:
         await reply.close()
 

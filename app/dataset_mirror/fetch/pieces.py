@@ -84,7 +84,7 @@ class Plan:
         """Bytes that are not there yet, under way or not."""
         return self.length - self._have.total
 
-    # The first connection
+    # An answer that runs on
 
     def run_on(self, offset: int, now: float, *, through: bool = False) -> Piece:
         """The piece of an answer that begins at `offset` and runs on to the end, `through` bytes that are there or until it meets them."""

@@ -6,9 +6,8 @@ import re
 from dataset_mirror.errors import FillFailed, OriginBusy
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
-from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.origins.model import Origin
+from dataset_mirror.fetch.source import Source
+from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.store.resumable import Leftover
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -22,9 +21,7 @@ class StartOver(Exception):
         self.reply = reply
 
 
-async def resumed(
-    upstream: Upstream, origin: Origin, archive: ArchiveId, edition: Edition, backoff: Backoff, cause: Broken, *, known_digest: bool
-) -> tuple[Reply, int]:
+async def resumed(source: Source, edition: Edition, backoff: Backoff, cause: Broken, *, known_digest: bool) -> tuple[Reply, int]:
     """A body that goes on, and the offset at which it begins. StartOver; OriginBusy; FillFailed, with its story, if the budget is spent.
 
     Another upstream may go on where one broke: under an equal strong validator, or, if the catalog has a digest
@@ -42,7 +39,7 @@ async def resumed(
         await asyncio.sleep(wait)
         start = edition.partial.prefix
         try:
-            reply = await upstream.ask(origin, archive, fields, first="" if backoff.failures > 1 else edition.upstream)
+            reply = await source.ask(fields, first="" if backoff.failures > 1 else edition.upstream)
         except Broken as error:
             backoff.story.append(str(error))
             asked = None
@@ -54,14 +51,14 @@ async def resumed(
         asked = retry_after(reply.field("retry-after"))
         if asked is not None and asked > LONGEST_WAIT:
             raise OriginBusy(
-                f"{origin.url_of(archive)} broke off, and the origin asks to wait {asked:.0f} s: {'; then '.join(backoff.story)}.",
+                f"{source.url} broke off, and the origin asks to wait {asked:.0f} s: {'; then '.join(backoff.story)}.",
                 "Ask again then.",
                 headers={"Retry-After": f"{asked:.0f}"},
             )
     there = edition.partial.have.total
     total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
     raise FillFailed(
-        f"{origin.url_of(archive)} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(backoff.story)}.",
+        f"{source.url} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(backoff.story)}.",
         "Ask again; if it keeps failing, give another upstream in `upstreams`.",
     )
 

@@ -21,7 +21,7 @@ from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators, date_is_strong
-from dataset_mirror.settings import Settings
+from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
 
@@ -114,27 +114,37 @@ class Reply:
 class Upstream:
     """Asks upstreams for archives. No field of a client ever goes with it."""
 
-    def __init__(self, settings: Settings, origins: Origins) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self.via = f"dataset-mirror-{secrets.token_hex(8)}"
         """Our name in Via; coming back to us it means a loop."""
-        self._settings = settings
+        self._configuration = configuration
         self._fields = {
             "user-agent": f"dataset-mirror/{version('dataset-mirror')}",
             "accept": "*/*",
             "accept-encoding": "identity",
             "via": f"1.1 {self.via}",
         }
-        self._client = _client(settings, origins)
-        _warn_of_plain_http(settings, origins)
-        self._former: list[httpx.AsyncClient] = []
+        self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
+        """One for each configuration that was asked with, the present one last."""
         self.health = UpstreamHealth()
+        self._made()
 
-    def configure(self, settings: Settings, origins: Origins) -> None:
-        """Takes up another configuration; what is under way goes on over the connections that it has."""
-        self._settings = settings
-        self._former.append(self._client)
-        self._client = _client(settings, origins)
+    @property
+    def _settings(self) -> Settings:
+        return self._configuration.settings
+
+    @property
+    def _client(self) -> httpx.AsyncClient:
+        """The client for the present configuration; what is under way goes on over the connections that it has."""
+        made_for, client = self._clients[-1]
+        return client if made_for is self._settings else self._made()
+
+    def _made(self) -> httpx.AsyncClient:
+        settings, origins = self._configuration.settings, self._configuration.origins
+        client = _client(settings, origins)
+        self._clients.append((settings, client))
         _warn_of_plain_http(settings, origins)
+        return client
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
@@ -151,7 +161,7 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for client in (*self._former, self._client):
+        for _, client in self._clients:
             await client.aclose()
 
     async def ask(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from dataset_mirror.errors import BadRequest
+from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 
 MAX_TARGET = 8 * 1024
 """Longest path and query, in bytes."""
@@ -12,8 +13,6 @@ MAX_TARGET = 8 * 1024
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _NOT_OF_A_PATH = frozenset(b"?#")
-_AUTHORITY = re.compile(r"(?:[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.ASCII)
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +46,15 @@ def parse_url(url: str) -> ArchiveId:
         raw_path, raw_query = parts.path.encode(), parts.query.encode()
     except ValueError:
         raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
-    if parts.scheme not in _DEFAULT_PORTS:
+    if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
     return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query))
 
 
 def normalise_authority(authority: str, scheme: str = "https") -> str:
-    """Host in lower case; the port only if it is not the scheme's own (RFC 3986 6.2.3). BadRequest for userinfo."""
-    if "@" in authority:
-        raise BadRequest("The URL carries a user name or password.", "Leave them out; set `headers` of the origin instead.")
-    host = authority.lower().removesuffix(f":{_DEFAULT_PORTS[scheme]}")
-    if not _AUTHORITY.fullmatch(host):
-        raise BadRequest(f"{authority[:80]!r} is not a host name.", "Give a URL such as https://host/path.")
-    return host
+    """Host in its normal form; the port only if it is not the scheme's own (RFC 3986 6.2.3). BadRequest for userinfo."""
+    return normal_authority(authority, scheme)
 
 
 def normalise_path(raw: bytes) -> str:

@@ -38,6 +38,12 @@ def _plain_url(url: str) -> str:
     return url
 
 
+def _plain_place(url: str) -> str:
+    """Its host in the one form that everything is compared in."""
+    parts = urlsplit(_plain_url(url))
+    return parts._replace(netloc=normalise_authority(parts.netloc, parts.scheme)).geturl()
+
+
 def _plain_path(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("a path begins with a slash")
@@ -55,6 +61,7 @@ def _place_below(path: str) -> str:
 
 
 Url = Annotated[str, AfterValidator(_plain_url)]
+Place = Annotated[str, AfterValidator(_plain_place)]
 Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
 KerasPath = Annotated[str, AfterValidator(_place_below)]
 """Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
@@ -66,7 +73,7 @@ class Origin(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: Url
+    url: Place
     paths: tuple[Annotated[str, AfterValidator(_plain_path)], ...] = ()
     """Ending in `/`: a prefix; else one exact path."""
     redirects_to: tuple[Annotated[str, AfterValidator(redirect_host)], ...] = ()

@@ -1,28 +1,32 @@
 """How a request finds its archive: a pure function over the request's target and Host, tried in a fixed order."""
 
+import re
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
 from dataset_mirror.origins.table import Origins, not_listed
+from dataset_mirror.rules.authority import normal_authority
 
-PAGES = frozenset(
-    [
-        "/",
-        "/status",
-        "/healthz",
-        "/readyz",
-        "/metrics",
-        "/docs",
-        "/openapi.json",
-        "/setup.sh",
-        "/ca.pem",
-        "/ca-bundle.pem",
-        "/keras-home.tar",
-        "/favicon.ico",
-    ]
-)
-PAGE_PREFIXES = ("/status/", "/docs/", "/sha256/", "/static/", "/api/")
+
+@dataclass(frozen=True, slots=True)
+class OwnPaths:
+    """The paths at which the mirror's own pages are, as these hand them over."""
+
+    exact: frozenset[str] = frozenset()
+    folders: tuple[str, ...] = ()
+    """What a path begins with if everything below is the mirror's; each ends with `/`."""
+
+    def __contains__(self, path: str) -> bool:
+        return path in self.exact or path.startswith(self.folders)
+
+
+NO_PAGES = OwnPaths()
+
+
+_PUNCTUATION = re.compile("%(?:3A|5B|5D)")
+"""Colon and brackets, which clients encode when they put a host into a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +39,8 @@ class Target:
     hosts: tuple[str, ...] = ()
 
 
-def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId | None:
-    """The archive that a request asks for, or None if it asks for a page of the mirror itself.
+def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths = NO_PAGES) -> ArchiveId | None:
+    """The archive that a request asks for, or None if it asks for a page of the mirror itself, at one of its `own` paths.
 
     Raises BadRequest (a target that cannot be meant), NotAllowed (no origin lists it), NoSuchPage (a bare path that several
     origins list). The order is: absolute form (RFC 9112 3.2.2), Host, first segment, own pages, bare path.
@@ -47,9 +51,9 @@ def find_archive(target: Target, origins: Origins, own_port: int) -> ArchiveId |
     if named is not None:
         return _listed(ArchiveId(named, path, query), origins)
     first, _, rest = path[1:].partition("/")
-    if origins.get(first.lower()):
-        return _listed(ArchiveId(first.lower(), normalise_path(f"/{rest}".encode()), query), origins)
-    if path in PAGES or path.startswith(PAGE_PREFIXES):
+    if (authority := _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)) is not None:
+        return _listed(ArchiveId(authority, normalise_path(f"/{rest}".encode()), query), origins)
+    if path in own:
         return None
     return _bare(path, query, origins)
 
@@ -64,19 +68,34 @@ def _check(target: Target) -> None:
 def _named_authority(target: Target, origins: Origins, own_port: int) -> str | None:
     """The origin that an absolute form or Host names; None if they name the mirror."""
     if target.authority is not None:
-        authority = normalise_authority(target.authority, "http")
-        known = next((name for name in (authority, _without_port(authority, own_port)) if origins.get(name)), None)
+        authority = normalise_authority(_as_text(target.authority), "http")
+        known = _origin_meant(target.authority, origins, own_port)
         ourselves = authority.endswith(f":{own_port}")
         return known or (None if ourselves else authority)  # another server is refused as one that no origin names
-    if not target.hosts:
+    return _origin_meant(target.hosts[0], origins, own_port) if target.hosts else None
+
+
+def _origin_meant(given: str, origins: Origins, own_port: int) -> str | None:
+    """The authority of the origin that is written so, with its own port, a scheme's own, the mirror's own or none."""
+    try:
+        exact = normal_authority(_as_text(given))
+    except BadRequest:
         return None
-    host = target.hosts[0].lower()
-    return next((name for name in (host, _without_port(host, own_port)) if origins.get(name)), None)
+    name, colon, port = exact.rpartition(":")
+    plain = name if colon and port in ("80", "443", str(own_port)) else exact
+    return next((authority for authority in (exact, plain) if origins.get(authority)), None)
 
 
-def _without_port(host: str, own_port: int) -> str:
-    name, colon, port = host.rpartition(":")
-    return name if colon and port in ("80", "443", str(own_port)) else host
+def _as_text(host: str) -> str:
+    """A host as its client meant it: bytes beyond ASCII in a head are UTF-8, if anything, and were read one by one."""
+    try:
+        return host.encode("latin-1").decode()
+    except ValueError:
+        return host
+
+
+def _decoded(match: re.Match[str]) -> str:
+    return unquote(match[0])
 
 
 def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:
@@ -96,4 +115,4 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)
-    raise NotAllowed(f"No origin lists {path}.", f"If it lies at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
+    raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")

@@ -1,8 +1,8 @@
 """Conditional requests and ranges: which status and which bytes a request gets (RFC 9110 13 and 14)."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -18,10 +18,17 @@ class Validators:
     last_modified: str | None = None
     date_is_strong: bool = False
     """Whether `last_modified` is a strong validator (RFC 9110 8.8.2.2)."""
+    also: str | None = None
+    """What else answers If-None-Match and nothing more: the origin's own tag, where it is weak or has no quotes."""
 
     @property
     def strong_etag(self) -> str | None:
-        return self.etag if self.etag and not self.etag.startswith("W/") else None
+        """The entity tag if it is one (RFC 9110 8.8.3) and not weak."""
+        return self.etag if self.etag and not self.etag.startswith("W/") and _TAG.fullmatch(self.etag) else None
+
+    def served_as(self, etag: str | None) -> "Validators":
+        """What clients see under the tag that is sent; the origin's own goes on answering If-None-Match."""
+        return replace(self, etag=etag, also=self.etag if self.etag != etag else self.also)
 
     @property
     def strong(self) -> str | None:
@@ -66,25 +73,30 @@ def select(fields: Mapping[str, str], validators: Validators, size: int | None) 
 
 def _precondition(fields: Mapping[str, str], validators: Validators) -> int | None:
     if "if-match" in fields:
-        if not _matches(fields["if-match"], validators.strong_etag, weak=False):
+        if not _names(fields["if-match"], validators.strong_etag):
             return 412
     elif "if-unmodified-since" in fields and _modified_since(fields["if-unmodified-since"], validators.last_modified):
         return 412
     if "if-none-match" in fields:
-        return 304 if _matches(fields["if-none-match"], validators.etag, weak=True) else None
+        tags = [tag for tag in (validators.etag, validators.also) if tag]
+        return 304 if _names_any(fields["if-none-match"], tags) else None
     if "if-modified-since" in fields and _modified_since(fields["if-modified-since"], validators.last_modified) is False:
         return 304
     return None
 
 
-def _matches(field: str, etag: str | None, *, weak: bool) -> bool:
-    """Whether a list of entity tags, or `*`, matches (RFC 9110 8.8.3.2)."""
+def _names(field: str, etag: str | None) -> bool:
+    """Whether a list of entity tags has this strong one, or is `*` (RFC 9110 13.1.1)."""
+    return field.strip() == "*" or etag in _TAG.findall(field)
+
+
+def _names_any(field: str, tags: Iterable[str]) -> bool:
+    """The same by weak comparison (RFC 9110 8.8.3.2, 13.1.2); clients repeat a tag without quotes as their origin sent it."""
     if field.strip() == "*":
         return True
-    if etag is None:
-        return False
-    given = _TAG.findall(field)
-    return etag.removeprefix("W/") in (tag.removeprefix("W/") for tag in given) if weak else etag in given
+    given = {tag.removeprefix("W/") for tag in _TAG.findall(field)}
+    bare = {part.strip() for part in field.split(",")}
+    return any(tag.removeprefix("W/") in given if _TAG.fullmatch(tag) else tag in bare or f'"{tag}"' in given for tag in tags)
 
 
 def _modified_since(field: str, last_modified: str | None) -> bool | None:

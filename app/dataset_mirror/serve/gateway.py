@@ -12,9 +12,9 @@ from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.routing import find_archive
+from dataset_mirror.origins.routing import OwnPaths, find_archive
 from dataset_mirror.rules.conditions import Selection, select
-from dataset_mirror.serve.access import check_may_change, check_may_read
+from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
-    def __init__(self, mirror: Mirror, pages: App, own_port: int, ca: CertificateAuthority) -> None:
-        self._mirror, self._pages, self._own_port = mirror, pages, own_port
+    def __init__(self, mirror: Mirror, pages: App, own: OwnPaths, own_port: int, ca: CertificateAuthority) -> None:
+        """`own` are the paths of the `pages`."""
+        self._mirror, self._pages, self._own, self._own_port = mirror, pages, own, own_port
         self.doors = Doors(mirror, ca, own_port)
         """Where CONNECT leads, which our protocol answers."""
         self.hot = Hot(mirror)
@@ -50,8 +51,6 @@ class Gateway:
                 return await relay(self._mirror, origin, scope, receive, answer.send)
             archive = self._route(answer.request)
             if archive is None:
-                if scope["path"].startswith("/api/"):
-                    check_may_change(answer.request, self._mirror.settings.token)
                 return await self._pages(scope, receive, send)
             await answer.answer(archive)
         except ClientGone:
@@ -78,7 +77,7 @@ class Gateway:
 
     def _route(self, request: Request) -> ArchiveId | None:
         self._check_loop(request)
-        archive = find_archive(request.target, self._mirror.origins, self._own_port)
+        archive = find_archive(request.target, self._mirror.origins, self._own_port, self._own)
         if archive is not None and request.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(f"{request.method} is not for archives.", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
         return archive
@@ -172,7 +171,7 @@ class _Answer:
     async def _headers_of(self, what: Representation, *status: str) -> None:
         """Range means nothing for HEAD (RFC 9110 14.2)."""
         conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what, select(conditions, what.validators, what.size), *status)
+        await self._empty(what.without_content(), select(conditions, what.validators, what.size), *status)
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._begin(what, selection, *status)

@@ -2,14 +2,26 @@
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Selection, Validators
-from dataset_mirror.rules.fields import Fields, cache_status, kept, repr_digest
+from dataset_mirror.rules.digests import told
+from dataset_mirror.rules.fields import (
+    Fields,
+    as_bytes,
+    cache_status,
+    kept,
+    of_decoded,
+    of_part,
+    of_unchanged,
+    repr_digest,
+    without_content,
+)
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.store.record import Record
 
@@ -33,7 +45,7 @@ class Representation:
     @classmethod
     def of_record(cls, record: Record) -> "Representation":
         age = max(0, int(time.time() - (record.checked or record.fetched)))
-        return cls(record.as_served(), record.fields, record.size, age, record.sha256)
+        return cls(record.as_served(), _of_bytes(record.fields, record.sha256, record.md5, record.size), record.size, age, record.sha256)
 
     @classmethod
     def of_edition(cls, edition: Edition, expected: CatalogEntry | None) -> "Representation":
@@ -42,17 +54,35 @@ class Representation:
     @classmethod
     def of_reply(cls, reply: Reply) -> "Representation":
         given = reply.validators
-        shown = Validators(given.strong_etag, given.last_modified, given.date_is_strong)
-        return cls(shown, kept(reply.fields), None if reply.encoding else reply.length)
+        fields = kept(reply.fields)
+        shown = given.served_as(given.strong_etag)
+        return cls(shown, of_decoded(fields), None) if reply.encoding else cls(shown, fields, reply.length)
+
+    def without_content(self) -> "Representation":
+        """What an answer to HEAD says of it."""
+        return replace(self, fields=without_content(self.fields))
+
+
+@lru_cache(maxsize=4096)
+def _of_bytes(fields: Fields, sha256: str, md5: str | None, size: int) -> Fields:
+    """The stored fields that describe these bytes: older versions stored more, and a bundle may say anything."""
+    passed = kept(fields)
+    digests = {"sha256": sha256} | ({"md5": md5} if md5 else {})
+    stored_size = dict(passed).get("x-goog-stored-content-length", str(size))
+    is_wrong = stored_size != str(size) or any(claim.holds(digests) is False for claim in told(passed))
+    return of_decoded(passed) if is_wrong else passed
 
 
 def archive_head(what: Representation, selection: Selection, *status: str) -> tuple[int, RawFields]:
     """Status and fields of an answer with these bytes; `status` are parameters of Cache-Status."""
     fields: list[tuple[str, str]] = []
     if selection.status in (200, 206):
-        fields += [field for field in what.fields if field[0] != "last-modified"]
+        described = what.fields if selection.status == 200 else of_part(what.fields)
+        fields += [field for field in described if field[0] != "last-modified"]
         if what.size is not None:
             fields.append(("content-length", str((selection.end or 0) - selection.start)))
+    if selection.status == 304:
+        fields += of_unchanged(what.fields)
     if selection.status == 206:
         fields.append(("content-range", f"bytes {selection.start}-{(selection.end or 0) - 1}/{what.size}"))
     if selection.status == 416:
@@ -61,7 +91,7 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
         fields.append(("content-length", "0"))
     fields += _validator_fields(what)
     fields += [("accept-ranges", "bytes"), ("age", str(what.age)), ("cache-status", cache_status(*status)), *_SAFE]
-    if what.sha256:
+    if what.sha256 and selection.status < 400:
         fields.append(("repr-digest", repr_digest(what.sha256)))
     return selection.status, raw(fields)
 
@@ -92,7 +122,7 @@ def for_one_client(fields: RawFields) -> RawFields:
 
 def raw(fields: list[tuple[str, str]]) -> RawFields:
     """Fields as ASGI wants them."""
-    return [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in fields]
+    return [(name.encode("latin-1"), as_bytes(value)) for name, value in fields]
 
 
 def _validator_fields(what: Representation) -> list[tuple[str, str]]:

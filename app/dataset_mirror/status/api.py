@@ -1,4 +1,4 @@
-"""What changes the mirror. Who may was decided in the gateway, before any body was read."""
+"""What changes the mirror, for those who may."""
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -7,36 +7,44 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from dataset_mirror.airgap.preflight.presence import put_on_list
-from dataset_mirror.errors import MirrorError
+from dataset_mirror.errors import MirrorError, NoSuchPage
 from dataset_mirror.mirror import Mirror, Progress
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
+from dataset_mirror.status.guard import guarded
 from dataset_mirror.status.models import (
     Collection,
     CollectRequest,
     FetchProgress,
     FetchRequest,
-    GarbageItem,
     Health,
     ProblemFacts,
     Removal,
     RemovedArchive,
     Selection,
+    Unwanted,
     VerifyProgress,
     VerifyRequest,
     WantAnswer,
     WantRequest,
 )
-from dataset_mirror.upkeep.garbage import collect, find_garbage
+from dataset_mirror.status.views import collected
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
 
 LINES = "application/x-ndjson"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
 def api(mirror: Mirror) -> APIRouter:
-    """The routes below /api/."""
-    router = APIRouter(prefix="/api", tags=["change the mirror"])
+    """The routes below /api/, for those who may change the mirror."""
+
+    def check(request: Request) -> None:
+        check_may_change(Asked.of(request.scope), mirror.settings.token)
+
+    router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=guarded(check))
 
     @router.post("/fetch", responses={200: {"content": {LINES: {"schema": FetchProgress.model_json_schema()}}}})
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
@@ -51,6 +59,12 @@ def api(mirror: Mirror) -> APIRouter:
         asked_by = str(address) if address else None
         listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))
         return WantAnswer(wanted=listed)
+
+    @router.post("/unwant")
+    async def unwant(had: WantRequest) -> Unwanted:
+        """Takes archives off the wanted list."""
+        archives = [parse_url(url) for url in had.archives]
+        return Unwanted(removed=await mirror.store.in_worker(lambda: mirror.store.unwant(archives)))
 
     @router.post("/rm")
     async def rm(wanted: Selection) -> Removal:
@@ -68,16 +82,18 @@ def api(mirror: Mirror) -> APIRouter:
     @router.post("/gc")
     async def gc(how: CollectRequest) -> Collection:
         """Removes what nobody needs: older versions, orphans, leftovers, quarantined blobs, and what is over the limits."""
-        garbage = await find_garbage(mirror, last_copies=how.last_copies)
-        freed = 0 if how.dry_run else await collect(mirror, garbage)
-        items = [GarbageItem(kind=one.kind, what=one.what, size=one.size) for one in garbage]
-        return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0))
+        return await collected(mirror, dry_run=how.dry_run, last_copies=how.last_copies)
 
     @router.post("/reload")
     async def reload() -> Health:
         """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
         mirror.reload()
         return Health(status="reloaded")
+
+    @router.api_route("/{rest:path}", methods=_METHODS, include_in_schema=False)
+    async def no_such(rest: str) -> None:
+        """What is not there is not told to those who may not change anything."""
+        raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
 
     return router
 

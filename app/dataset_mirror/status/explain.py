@@ -5,23 +5,26 @@ from datetime import UTC, datetime
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
-from dataset_mirror.origins.routing import Target, find_archive
+from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.wording import duration
 from dataset_mirror.store.record import Record
 
 
-def explain(mirror: Mirror, url: str) -> Explanation:
-    """The outcome of a GET of `url`: an archive's, a path of this mirror, or a catalog's name. BadRequest if it is none of them."""
+def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
+    """The outcome of a GET of `url`: an archive's, a path of this mirror whose `own` pages are no archives, or a catalog's name.
+
+    BadRequest if it is none of them.
+    """
     try:
-        archive = _archive(mirror, url)
+        archive = _archive(mirror, url, own)
         origin = mirror.origins.of(archive)
     except BadRequest:
         raise
     except MirrorError as error:
         return Explanation(url=url, outcome="refusal", why=[error.detail], hint=error.hint, status=error.status, at=[], asked=[])
     known = origin.url_of(archive)
-    at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive) else [])]
+    at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive, own) else [])]
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
     if record := mirror.store.find(archive):
         return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)
@@ -30,21 +33,21 @@ def explain(mirror: Mirror, url: str) -> Explanation:
     return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), hint="", status=200, at=at, asked=asked)
 
 
-def _archive(mirror: Mirror, url: str) -> ArchiveId:
+def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
     if named := mirror.origins.named(url):
         return named[0].archive
     if not url.startswith("/"):
         return parse_url(url)
     path, _, query = url.partition("?")
-    archive = find_archive(Target(path.encode(), query.encode()), mirror.origins, own_port=0)
+    archive = find_archive(Target(path.encode(), query.encode()), mirror.origins, own_port=0, own=own)
     if archive is None:
         raise NoSuchPage(f"{path} is a page of the mirror itself, not an archive.", "Ask for it as it is.")
     return archive
 
 
-def _has_bare_form(mirror: Mirror, archive: ArchiveId) -> bool:
+def _has_bare_form(mirror: Mirror, archive: ArchiveId, own: OwnPaths) -> bool:
     try:
-        return find_archive(Target(archive.path.encode(), archive.query.encode()), mirror.origins, own_port=0) == archive
+        return find_archive(Target(archive.path.encode(), archive.query.encode()), mirror.origins, own_port=0, own=own) == archive
     except MirrorError:
         return False
 

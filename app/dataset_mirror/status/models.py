@@ -3,13 +3,21 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
+from dataset_mirror.store.listing import Order
 from dataset_mirror.store.record import DigestSource
 
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
+
+
+def _seconds(value: object) -> object:
+    return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
+
+
 Time = Annotated[
     float,
+    BeforeValidator(_seconds),
     PlainSerializer(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"), str),
     Field(examples=["2026-05-01T12:00:00+00:00"]),
 ]
@@ -110,6 +118,10 @@ class ArchiveSummary(BaseModel):
     fetched: Time
     used: Time = Field(description="the last request")
     hits: int = Field(description="requests answered from the store", examples=[12])
+
+    def place(self, order: Order) -> str | float:
+        """Its place in a list of that order."""
+        return self.url.partition("://")[2] if order == "name" else float(getattr(self, order))
 
 
 class ArchivePage(BaseModel):
@@ -243,6 +255,12 @@ class WantAnswer(BaseModel):
     """What is on the wanted list now; archives that are there are not."""
 
     wanted: list[str] = Field(examples=[[_CIFAR10]])
+
+
+class Unwanted(BaseModel):
+    """What became of taking archives off the wanted list."""
+
+    removed: int = Field(description="archives that were on it", examples=[1])
 
 
 class Selection(BaseModel):

@@ -1,11 +1,13 @@
-"""Pages and API as a FastAPI app. Who may use /api/ was decided in the gateway, before any body was read."""
+"""Pages and API as a FastAPI app."""
 
+from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
+from itertools import islice
 from typing import Annotated
 
 from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import PlainTextResponse, Response
+from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
@@ -32,6 +34,7 @@ from dataset_mirror.status.models import (
     Status,
     WantedArchivePage,
 )
+from dataset_mirror.status.own import own_paths
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
@@ -42,26 +45,32 @@ ArchiveUrl = Annotated[
 ]
 
 
-def pages(mirror: Mirror, ca: CertificateAuthority, lifespan: Lifespan[FastAPI]) -> FastAPI:
-    """The app behind the gateway; `lifespan` starts and stops the mirror."""
+_AT_ONCE = 10_000
+
+
+def pages(mirror: Mirror, ca: CertificateAuthority, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The app behind the gateway; `lifespan` starts and stops the mirror. `state.own` are the paths that the routing leaves to it."""
     summary = "Dataset archives, fetched once, verified, kept."
     app = FastAPI(
         title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan, docs_url=None, redoc_url=None
     )
-    app.include_router(front.router(mirror))
-    app.include_router(docs.router())
-    app.include_router(assets.router())
-    app.include_router(keras_home.router(mirror))
-    for part in (_overview, _archives, _health, _checksums):
-        app.include_router(part(mirror))
-    app.include_router(trust.router(ca))
-    app.include_router(setup.router(mirror, ca))
-    app.include_router(api(mirror))
-    app.include_router(metrics(mirror))
+    own = list(app.routes)
+    for router in _routers(mirror, ca):
+        app.include_router(router)
+        own += router.routes
+    app.state.own = own_paths(own)
     app.add_exception_handler(MirrorError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
     return app
+
+
+def _routers(mirror: Mirror, ca: CertificateAuthority) -> list[APIRouter]:
+    return [
+        *(front.router(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
+        *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror)),
+        *(trust.router(ca), setup.router(mirror, ca), api(mirror), metrics(mirror)),
+    ]
 
 
 def _overview(mirror: Mirror) -> APIRouter:
@@ -97,9 +106,18 @@ def _archives(mirror: Mirror) -> APIRouter:
         prefix: Annotated[str, Query(description="only where HOST/PATH begins like this; sorted by name", max_length=8192)] = "",
         limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+        only: Annotated[
+            list[str], Query(description="only these: catalog names, URLs, or globs of either; all in one page", max_length=1000)
+        ] = [],  # noqa: B006
     ) -> ArchivePage:
         """What is stored, page by page."""
-        return await archives_of(mirror, listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after))
+        query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after)
+        return await archives_of(mirror, query, only)
+
+    @router.get("/status/digests", response_class=PlainTextResponse)
+    async def digests() -> StreamingResponse:
+        """The SHA-256 of everything stored, sorted, one a line."""
+        return StreamingResponse(_lines(mirror, mirror.store.index.digests()), media_type="text/plain")
 
     @router.get("/status/wanted")
     async def wanted(
@@ -115,9 +133,9 @@ def _archives(mirror: Mirror) -> APIRouter:
         return await archive_of(mirror, parse_url(url))
 
     @router.get("/status/explain")
-    async def explanation(url: ArchiveUrl) -> Explanation:
+    async def explanation(url: ArchiveUrl, request: Request) -> Explanation:
         """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
-        return explain(mirror, url)
+        return explain(mirror, url, request.app.state.own)
 
     @router.get("/status/check")
     async def check(
@@ -135,6 +153,12 @@ def _archives(mirror: Mirror) -> APIRouter:
         return await checked(mirror, url)
 
     return router
+
+
+async def _lines(mirror: Mirror, words: Iterator[str]) -> AsyncIterator[str]:
+    """The words, one a line; they are read in the store's worker, many at once."""
+    while some := await mirror.store.in_worker(lambda: list(islice(words, _AT_ONCE))):
+        yield "".join(f"{word}\n" for word in some)
 
 
 def _health(mirror: Mirror) -> APIRouter:

@@ -14,15 +14,16 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.status.models import (
     ArchiveDetail,
     ArchivePage,
-    ArchiveSummary,
     Catalog,
     Checked,
     CheckedArchive,
+    Collection,
     DatasetArchive,
     DatasetStatus,
     DoorsStatus,
     FailureStatus,
     FillStatus,
+    GarbageItem,
     Status,
     StoreStatus,
     UpstreamStatus,
@@ -30,9 +31,11 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
+from dataset_mirror.status.summary import facts_of, listed, summary_of
 from dataset_mirror.store.folder import file_system
-from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.garbage import collect, find_garbage
 
 
 async def status_of(mirror: Mirror) -> Status:
@@ -108,10 +111,13 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
     ]
 
 
-async def archives_of(mirror: Mirror, query: Query) -> ArchivePage:
-    """One page of what is stored."""
+async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
+    """One page of what is stored; all at once of what these names mean, if there are any."""
+    if names:
+        lines = await mirror.store.in_worker(lambda: list(listed(mirror.store.index, mirror.origins, names, query)))
+        return ArchivePage(archives=[summary_of(mirror.origins, line) for line in lines], next=None)
     page = await mirror.store.in_worker(lambda: mirror.store.index.page(query))
-    return ArchivePage(archives=[ArchiveSummary(**_summary(mirror, line)) for line in page.archives], next=page.next)
+    return ArchivePage(archives=[summary_of(mirror.origins, line) for line in page.archives], next=page.next)
 
 
 async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
@@ -135,7 +141,7 @@ async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:
     record, entry = line.record, mirror.origins.expected(archive)
     age = time.time() - (record.checked or record.fetched)
     return ArchiveDetail(
-        **_summary(mirror, line),
+        **facts_of(mirror.origins, line),
         etag=record.etag,
         last_modified=record.validators.last_modified,
         md5=record.md5,
@@ -148,21 +154,6 @@ async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:
         at=f"/{archive}",
         versions=[_version(each, current=each.sha256 == record.sha256) for each in versions],
     )
-
-
-def _summary(mirror: Mirror, line: Listed) -> dict[str, object]:
-    record, entry = line.record, mirror.origins.expected(line.record.archive)
-    return {
-        "url": record.url,
-        "name": entry.name if entry else "",
-        "origin": record.archive.authority,
-        "size": record.size,
-        "sha256": record.sha256,
-        "state": line.state,
-        "fetched": record.fetched,
-        "used": line.used,
-        "hits": line.hits,
-    }
 
 
 def _version(record: Record, *, current: bool) -> VersionStatus:
@@ -208,3 +199,11 @@ async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
         arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
         archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
     return Checked(archives=archives, offline=mirror.settings.offline)
+
+
+async def collected(mirror: Mirror, *, dry_run: bool, last_copies: bool) -> Collection:
+    """What nobody needs, removed unless it is a dry run."""
+    garbage = await find_garbage(mirror, last_copies=last_copies)
+    freed = 0 if dry_run else await collect(mirror, garbage)
+    items = [GarbageItem(kind=one.kind, what=one.what, size=one.size) for one in garbage]
+    return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0))

@@ -51,8 +51,8 @@ class Record:
         return self.validators.strong_etag or digest_etag(self.sha256)
 
     def as_served(self) -> Validators:
-        """The validators that clients see; a weak tag of the origin still answers If-None-Match through the strong one."""
-        return replace(self.validators, etag=self.etag)
+        """The validators that clients see; a weak or unquoted tag of the origin still answers If-None-Match."""
+        return self.validators.served_as(self.etag)
 
     def to_line(self) -> str:
         """One line of JSON without its end; `from_line` reads it back."""

@@ -2,9 +2,28 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from dataset_mirror.errors import StoreFull
+
+
+class Limits(Protocol):
+    """How much may be kept, in bytes. The settings are such limits."""
+
+    @property
+    def min_free(self) -> int: ...
+    @property
+    def max_size(self) -> int | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """Limits that stay as they are."""
+
+    min_free: int = 0
+    max_size: int | None = None
 
 
 class Space:
@@ -14,9 +33,19 @@ class Space:
         """`kept` tells the bytes of all blobs."""
         self._folder = folder
         self._kept = kept
-        self.min_free = min_free
-        self.max_size = max_size
+        self.limits: Callable[[], Limits] = lambda: Fixed(min_free, max_size)
+        """Asked whenever they are needed: a reload changes them."""
         self._outstanding: set[Reservation] = set()
+
+    @property
+    def min_free(self) -> int:
+        """Bytes of the disk that are to stay free."""
+        return self.limits().min_free
+
+    @property
+    def max_size(self) -> int | None:
+        """Bytes that all blobs may take together; None without a limit."""
+        return self.limits().max_size
 
     @property
     def free(self) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.settings import Settings
+from dataset_mirror.settings import Configuration
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
@@ -30,9 +30,11 @@ T = TypeVar("T")
 _INCOMING = "in-"
 
 
-def open_store(settings: Settings) -> "Store":
-    """The store in the data folder that the settings name; DataFolderError if it cannot be used."""
-    return Store(settings.data, min_free=settings.min_free, max_size=settings.max_size, database=settings.database)
+def open_store(configuration: Configuration) -> "Store":
+    """The store in the data folder that the settings name, under their limits of the moment; DataFolderError if it cannot be used."""
+    store = Store(configuration.settings.data, database=configuration.settings.database)
+    store.space.limits = lambda: configuration.settings
+    return store
 
 
 class Store:

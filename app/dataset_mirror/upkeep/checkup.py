@@ -106,7 +106,7 @@ async def check_upstreams(configuration: Configuration) -> AsyncIterator[Finding
     if configuration.settings.offline:
         yield Finding("upstreams", "The mirror is offline: none is asked.")
         return
-    upstream = Upstream(configuration.settings, configuration.origins)
+    upstream = Upstream(configuration)
     try:
         bases = dict.fromkeys(base for origin in configuration.origins for base in upstream.bases(origin))
         answers = await asyncio.gather(*(_knock(upstream, base) for base in bases))

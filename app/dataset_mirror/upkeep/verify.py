@@ -24,6 +24,10 @@ _STEP = 1024 * 1024
 State = Literal["checking", "good", "damaged", "lost", "fetching", "fetched", "failed"]
 
 
+OVER = ("good", "damaged", "lost", "fetched", "failed")
+"""States after which nothing may follow for an archive; a damaged one may be fetched again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """How far the verification of one archive is; `checked` and `total` in bytes."""

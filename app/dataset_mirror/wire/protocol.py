@@ -3,7 +3,7 @@
 Without it every failure in the middle of a body (an exception, a cancellation, SIGTERM past its grace, SIGKILL) ends in a
 clean FIN, and clients that do not compare lengths keep the short file.
 
-What is used of uvicorn's insides, each with a test in tests/serve/test_protocol.py:
+What is used of uvicorn's insides, each with a test in tests/wire/test_protocol.py:
 - `_start_asgi_task(cycle, app)` is where every request begins, pipelined ones too; the cycle's class is changed there;
 - the cycle's `send`, `run_asgi`, `disconnected`, `keep_alive`, `flow`, `transport`, `chunked_encoding`, `expected_content_length`;
 - the protocol's `on_message_begin`, `on_headers_complete`, `on_body`, `on_message_complete`, `send_400_response`,

@@ -60,6 +60,8 @@ def digests(file: Path) -> frozenset[bytes]:
                 continue
             match = _DIGEST.fullmatch(text)
             if match is None:
-                raise UsageError(f"Line {number} of {file} is no SHA-256: {text[:80]!r}.", "Make it with: dataset-mirror have > have.txt")
+                raise UsageError(
+                    f"Line {number} of {file} is not a SHA-256: {text[:80]!r}.", "Make it with: dataset-mirror have > have.txt"
+                )
             found.add(bytes.fromhex(match[1]))
     return frozenset(found)

@@ -98,7 +98,7 @@ class Bundle:
         try:
             file = self._blobs.open(payload.sha256)
         except FileNotFoundError:
-            return BundleError(f"The blob of {payload.url} has gone; the bundle is without it.", "Fetch it again, and export anew.")
+            return BundleError(f"The blob of {payload.url} is missing, so it is not in the bundle.", "Fetch it again, and export it again.")
         with file:
             self._head(payload.path, payload.size, payload.fetched)
             at = self._written
@@ -116,7 +116,7 @@ class Bundle:
             return None
         return BundleError(
             f"The blob of {payload.url} is damaged on the disk: an import will refuse it.",
-            "Run dataset-mirror verify, which fetches it again, and export anew.",
+            "Run dataset-mirror verify, which fetches it again, and export it again.",
         )
 
     def _head(self, name: str, size: int, moment: float, *, folder: bool = False) -> None:

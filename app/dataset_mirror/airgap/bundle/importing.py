@@ -131,7 +131,7 @@ class Import:
                 raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
             if copied.sha256 != first.sha256:
                 raise BundleError(
-                    f"The bundle's bytes of {first.url} are damaged.", "They were not taken. Copy the bundle again, or export anew."
+                    f"The bundle's bytes of {first.url} are damaged.", "They were not imported. Copy the bundle again, or export it again."
                 )
         except BaseException as error:
             if partial:
@@ -190,7 +190,7 @@ class Import:
         if not self._is_there(record):
             raise BundleError(
                 f"The bytes of {record.url} are neither in the bundle nor here.",
-                "Copy the bundle again; if it was made with --minus, export it anew without.",
+                "Copy the bundle again; if it was made with --minus, export it again without it.",
             )
         settled = self._judge.settled(record, self._md5(record, known))
         if known and known.united(settled) == known:
@@ -228,7 +228,7 @@ def _check_fits(member: Member, record: Record) -> None:
 
 
 def _gone(record: Record) -> BundleError:
-    return BundleError(f"The bytes of {record.url} have gone from here meanwhile.", "Import the bundle again.")
+    return BundleError(f"The bytes of {record.url} were removed here in the meantime.", "Import the bundle again.")
 
 
 def _plain(name: str) -> str:

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from dataset_mirror.errors import BundleError, DigestMismatch
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.rules.fields import Fields, is_value, kept
 from dataset_mirror.store.record import DigestSource, Record
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
@@ -55,7 +55,7 @@ class LineJudge:
                 raise _mismatch(record)
             source = "catalog"
         elif expected and expected.size not in (None, record.size):
-            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not taken.")
+            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not imported.")
         return replace(record, md5=md5 if self.wants_md5(record) else None, source=source)
 
 
@@ -67,15 +67,15 @@ def _unproven(record: Record) -> DigestSource:
 def _mismatch(record: Record) -> DigestMismatch:
     return DigestMismatch(
         f"The bundle's bytes of {record.url} have sha256 {record.sha256}, which is not what the catalog here expects.",
-        f'They were not taken. If you trust them, write into mirror.toml: [[archives]] url = "{record.url}" sha256 = "{record.sha256}"',
+        f'They were not imported. If you trust them, write into mirror.toml: [[archives]] url = "{record.url}" sha256 = "{record.sha256}"',
     )
 
 
 def _fields(record: Record) -> Fields:
     """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
-    found = kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and _is_latin(value))
+    found = kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
     if sum(len(name) + len(value) for name, value in found) > _MOST_FIELDS:
-        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not taken.")
+        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not imported.")
     return found
 
 
@@ -84,10 +84,6 @@ def _validators(known: Validators) -> Validators:
     etag = known.etag if known.etag and _TAG.fullmatch(known.etag) else None
     dated = known.last_modified is not None and _is_date(known.last_modified)
     return Validators(etag, known.last_modified if dated else None, known.date_is_strong and dated)
-
-
-def _is_latin(text: str) -> bool:
-    return text.isprintable() and all(ord(character) < 0x100 for character in text)
 
 
 def _is_date(text: str) -> bool:

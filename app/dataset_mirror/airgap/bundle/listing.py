@@ -38,7 +38,7 @@ class Listing:
             return True
         if path in _TAGS and not self.begun:
             if path in self._tags:
-                raise BundleError(f"{path} is there twice.", "This is no bundle of dataset-mirror export.")
+                raise BundleError(f"{path} is there twice.", "This is not a bundle of dataset-mirror export.")
             self._tags[path] = member.content(bag.MOST_TAG_BYTES)
         return False
 

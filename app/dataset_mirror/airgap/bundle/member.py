@@ -21,9 +21,11 @@ class Member:
     def content(self, most: int) -> bytes:
         """All of it; BundleError if that is more than `most` bytes, if it is no plain file, or if it ends too early. Blocks."""
         if self.file is None:
-            raise BundleError(f"{self.name} is a {self.kind}.", "This is no bundle of dataset-mirror export.")
+            raise BundleError(f"{self.name} is a {self.kind}.", "This is not a bundle of dataset-mirror export.")
         if self.size > most:
-            raise BundleError(f"{self.name} has {self.size:,} bytes; {most:,} are the most.", "This is no bundle of dataset-mirror export.")
+            raise BundleError(
+                f"{self.name} has {self.size:,} bytes; {most:,} are the most.", "This is not a bundle of dataset-mirror export."
+            )
         found, buffer = bytearray(), memoryview(bytearray(min(STEP, self.size)))
         while len(found) < self.size and (read := self.file.readinto(buffer[: self.size - len(found)])):
             found += buffer[:read]

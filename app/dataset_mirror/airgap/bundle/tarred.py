@@ -31,7 +31,7 @@ def members(descriptor: int) -> Iterator[Member]:
                 if not entry.isdir():
                     yield _member(entry, stream)
     except _BROKEN as error:
-        raise BundleError(f"It is no tar that can be read, or is cut short: {error}.", "Copy it again.") from None
+        raise BundleError(f"It is not a readable tar file, or it is cut short: {error}.", "Copy it again.") from None
     except OSError as error:
         raise _unreadable(error) from None
     stream.drain()

@@ -66,7 +66,7 @@ class Adoption:
         descriptor = os.open(one.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # it became something else meanwhile
-                raise MirrorError("It is no file.", "Give the file itself.")
+                raise MirrorError("It is not a regular file.", "Give the file itself.")
             yield from self._file(one, descriptor)
         finally:
             os.close(descriptor)

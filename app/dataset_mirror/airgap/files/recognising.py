@@ -118,20 +118,20 @@ class Recogniser:
 def _check(match: Match, entry: CatalogEntry | None, digests: tuple[str, ...], size: int, beginning: bytes) -> None:
     """Raises why these bytes cannot be the archive in whose place they are."""
     if size == 0:
-        raise NotAnArchive(f"It is empty, so it is not {match.url}.", "Fetch it anew.")
+        raise NotAnArchive(f"It is empty, so it is not {match.url}.", "Fetch it again.")
     if entry and entry.has_digest:
         raise _mismatch(entry, digests, beginning)
     if reason := looks_like_a_page(match.archive.name, beginning) or wrong_magic(match.archive.name, beginning):
-        raise NotAnArchive(f"It is not {match.url}: {reason}.", "Fetch it anew.")
+        raise NotAnArchive(f"It is not {match.url}: {reason}.", "Fetch it again.")
     if entry and entry.size not in (None, size):
-        raise NotAnArchive(f"It has {size:,} bytes, but {match.url} has {entry.size:,}.", "Fetch it anew.")
+        raise NotAnArchive(f"It has {size:,} bytes, but {match.url} has {entry.size:,}.", "Fetch it again.")
 
 
 def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> MirrorError:
     if page := looks_like_a_page(entry.archive.name, beginning):
-        return NotAnArchive(f"It is not {entry.url}: {page}.", "Fetch it anew.")
+        return NotAnArchive(f"It is not {entry.url}: {page}.", "Fetch it again.")
     got = f"SHA-256 {digests[0]}" if entry.sha256 or len(digests) < 2 else f"MD5 {digests[1]}"
     return DigestMismatch(
         f"It is not {entry.url}: it has {got}, but the catalog expects {' or '.join((*entry.sha256, *entry.md5))}.",
-        f'Fetch it anew; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests[0]}"',
+        f'Fetch it again; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests[0]}"',
     )

@@ -77,18 +77,3 @@ def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: s
     now = time.time()
     store.want(Wanted(parse_url(url), 1, now, now, asked_by) for url in missing)
     return missing
-
-
-class Here:
-    """The store of this data folder."""
-
-    def __init__(self, store: Store, origins: Origins, *, offline: bool) -> None:
-        self._store, self._origins = store, origins
-        self.offline = offline
-        self.names: Mapping[str, list[str]] = names_of(origins)
-
-    def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
-        return {url: presence(self._store, self._origins, url) for url in urls}
-
-    def want(self, urls: Iterable[str]) -> list[str]:
-        return put_on_list(self._store, self._origins, urls)

@@ -33,6 +33,6 @@ def parsed(source: str, place: str) -> ast.Module:
             return ast.parse(source)
     except SyntaxError as error:
         where = place.format(error.lineno or 1)
-        raise UsageError(f"{where}: this is not Python as this version knows it: {error.msg}.", "Mend that line.") from None
+        raise UsageError(f"{where}: this is not Python as this version knows it: {error.msg}.", "Fix that line.") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{place.format(1)}: it is nested too deeply to be read.", "Name the archives in a list instead.") from None

@@ -37,7 +37,7 @@ def asks_in(given: str, names: Names) -> list[Ask]:
     if found := _named(given, names):
         return [Ask(GIVEN, Address(url, certain=True)) for url in found]
     if not Path(given).exists():
-        raise UsageError(f"There is no file and no archive of the catalog named {given!r}.", closest(given, names))
+        raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names))
     return _of_list(_text(given), given, names)
 
 

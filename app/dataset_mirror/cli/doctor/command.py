@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from dataset_mirror.cli import live
 from dataset_mirror.cli.doctor.client import check_client
 from dataset_mirror.cli.doctor.rebuild import rebuild_index
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
-from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.options import configured, mirror_option
 from dataset_mirror.cli.run import authority_of, mirror_address
 from dataset_mirror.doors import certificates
 from dataset_mirror.doors.ca import CertificateAuthority
@@ -33,7 +34,7 @@ _WIDTH = 12
 
 @click.command(name="doctor")
 @click.option("--client", is_flag=True, help="Look at this machine as a client: its proxy, its trust, one real download.")
-@click.option("--mirror", metavar="URL", help="With --client: the mirror's address [default: the live server of the data folder].")
+@mirror_option("With --client: the mirror's address", "the live server of the data folder")
 @click.option("--new-ca", is_flag=True, help="Make a certificate authority with a new key, which every client then has to trust anew.")
 @click.option("--yes", "-y", is_flag=True, help="With --new-ca: do not ask.")
 @click.option("--rebuild", is_flag=True, help="Make a damaged or lost index anew, from archives.ndjson; the old one is set aside.")
@@ -47,7 +48,7 @@ def command(configuration: Configuration, client: bool, mirror: str | None, new_
     their older versions come back; hits, last uses and the wanted list begin afresh.
     """
     configure("error")
-    if mirror and not client:
+    if click.get_current_context().get_parameter_source("mirror") is ParameterSource.COMMANDLINE and not client:
         raise click.UsageError("--mirror goes with --client.")
     if client + new_ca + rebuild > 1:
         raise click.UsageError("--client, --new-ca and --rebuild are three things to do: give one of them.")
@@ -125,7 +126,8 @@ def _port(configuration: Configuration) -> Finding:
     try:
         url = live.found(settings)
         if url:
-            live.ask(url, settings, "/readyz")
+            with live.server(url, None) as client:
+                live.check(client.get("/readyz"))
             return Finding("server", f"The mirror answers at {url}.")
         listen(settings.host, settings.port, look_up=not settings.offline).close()
     except MirrorError as error:

@@ -34,13 +34,13 @@ def read_preset(name: str, folder: Path) -> Preset:
     try:
         preset = Preset.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"The preset {name} is not valid TOML: {error}.", "Mend that line.") from None
+        raise UsageError(f"The preset {name} is not valid TOML: {error}.", "Fix that line.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         line = f" (line {number})" if (number := line_of(text, first["loc"])) else ""
         what = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"The preset {name} has a wrong value at {where or 'origins'}: {what}{line}.", "Mend that line.") from None
+        raise UsageError(f"The preset {name} has a wrong value at {where or 'origins'}: {what}{line}.", "Fix that line.") from None
     if any(origin.headers for origin in preset.origins):  # somebody else's preset could send any variable of ours anywhere
         raise UsageError(f"The preset {name} has `headers`.", "Credentials stand in mirror.toml only: write that block there.")
     return preset

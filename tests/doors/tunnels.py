@@ -1,4 +1,4 @@
-"""Tunnels to public hosts, in a network of their own where this machine has public addresses. tests/serve/test_tunnel.py runs this."""
+"""Tunnels to public hosts, in a network of their own where this machine has public addresses. tests/doors/test_tunnel.py runs this."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.intercepting import connected, curl
 from tests.origin import MIB, body
-from tests.serve.intercepting import connected, curl
-from tests.serve.test_protocol import Wire, wait_until
 from tests.serving import HOST, PATIENCE, Mirror
+from tests.wire.test_protocol import Wire, wait_until
 
 FAR, OURS = "193.0.0.1", "193.0.0.2"
 """Public addresses, of a host far away and of the mirror."""

@@ -25,8 +25,8 @@ from dataset_mirror.wire.protocol import MirrorProtocol
 from dataset_mirror.wire.server import listen
 from dataset_mirror.wire.sockets import NOT_SENT, SILENT_MILLISECONDS
 from tests.origin import MIB, body
-from tests.serve.test_protocol import LARGE, Wire, dechunked
 from tests.serving import PATIENCE
+from tests.wire.test_protocol import LARGE, Wire, dechunked
 
 SMALL_BODY, LARGE_BODY = body(10_000, 1), body(LARGE)
 Page = Callable[["App", Scope, Receive, Send], Awaitable[None]]

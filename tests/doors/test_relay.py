@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.intercepting import asked, curl, secured
 from tests.origin import MIB
-from tests.serve.intercepting import asked, curl, secured
-from tests.serve.test_protocol import Wire, dechunked, raw_request
 from tests.serving import PATIENCE, Mirror
+from tests.wire.test_protocol import Wire, dechunked, raw_request
 
 SECRET = "secret-in-the-path"
 LARGE = 64 * MIB

@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.intercepting import asked, connected, curl, open_files, opened, secured, trusting
 from tests.origin import MIB, Origin, body
-from tests.serve.intercepting import asked, connected, curl, open_files, opened, secured, trusting
-from tests.serve.test_protocol import Wire, wait_until
 from tests.serving import HOST, PATIENCE, URL, Mirror
+from tests.wire.test_protocol import Wire, wait_until
 
 SMALL, LARGE = body(10_000, 1), body(3 * MIB, 2)
 

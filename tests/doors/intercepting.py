@@ -7,8 +7,8 @@ import ssl
 import subprocess
 from pathlib import Path
 
-from tests.serve.test_protocol import Wire
 from tests.serving import HOST, PATIENCE, Mirror
+from tests.wire.test_protocol import Wire
 
 
 def connected(mirror: Mirror, target: str = f"{HOST}:443", version: str = "1.1", extra: bytes = b"") -> Wire:

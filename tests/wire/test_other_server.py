@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
 import urllib.request
 from pathlib import Path
 
@@ -18,8 +19,10 @@ def test_plain_uvicorn(origin: Origin, tmp_path: Path) -> None:
     """`uvicorn --app-dir app dataset_mirror.main:app` serves archives, and warns once that it cannot reset connections."""
     origin.add("/sets/a.bin", body(100_000))
     settings = {"data": str(tmp_path / "data"), "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
-    command = [sys.executable, "-m", "uvicorn", "dataset_mirror.main:app", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment(tmp_path, settings), cwd=ROOT) as process:
+    command = [sys.executable, "-S", "-m", "uvicorn", "--app-dir", "app", "dataset_mirror.main:app", "--port", "0"]
+    dependencies = {"PYTHONPATH": sysconfig.get_path("purelib")}  # with -S nothing leads to the package but --app-dir
+    known = environment(tmp_path, settings) | dependencies
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=known, cwd=ROOT) as process:
         assert process.stderr is not None
         try:
             log = ""

@@ -22,11 +22,11 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.intercepting import asked, open_files, secured, trusting
 from tests.origin import MIB, Origin, body
-from tests.serve.intercepting import asked, open_files, secured, trusting
-from tests.serve.test_protocol import Wire, settled
-from tests.serve.test_truth import LARGE, STEP, WRONG, Reader, Source, is_whole, read_out, wait_until
 from tests.serving import PATIENCE, URL, Mirror
+from tests.wire.test_protocol import Wire, settled
+from tests.wire.test_truth import LARGE, STEP, WRONG, Reader, Source, is_whole, read_out, wait_until
 
 WRONG_LARGE, WRONG_CHUNKED = "/sets/wrong-large.bin", "/sets/wrong-chunked.bin"
 

@@ -1,4 +1,4 @@
-"""Tunnels to public hosts: those of tests/serve/tunnels.py in a network of their own, and their limit of silence."""
+"""Tunnels to public hosts: those of tests/doors/tunnels.py in a network of their own, and their limit of silence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.doors.tunnel import End, Tunnel
-from tests.serve import tunnels
+from tests.doors import tunnels
 
 ROOT = Path(__file__).parents[2]
 INSIDE = f"""

@@ -1,0 +1,135 @@
+"""The mirror of a data folder, in this process: nobody serves it at the moment."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
+
+from dataset_mirror.airgap.preflight.presence import Presence, names_of, presence, put_on_list
+from dataset_mirror.airgap.wanted import Wish, wishes
+from dataset_mirror.cli.here import mirror_of, store_of
+from dataset_mirror.cli.steps import Step
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import Configuration
+from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.status.summary import listed, summary_of
+from dataset_mirror.store.listing import Query
+
+T = TypeVar("T")
+
+
+class Local:
+    """A data folder without a server. Each call opens it, and what fetches or removes has its lock meanwhile."""
+
+    url = None
+    elsewhere = False
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration, self._origins = configuration, configuration.origins
+        self.offline = configuration.settings.offline
+        self.names: Mapping[str, list[str]] = names_of(self._origins)
+
+    # What it knows
+
+    def select(self, wanted: str) -> list[ArchiveId]:
+        return self._origins.select(wanted)
+
+    def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
+        with store_of(self._configuration) as store:
+            return {url: presence(store, self._origins, url) for url in urls}
+
+    def status(self) -> dict[str, Any]:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.views import status_of
+
+        with store_of(self._configuration) as store:
+            return asyncio.run(status_of(Mirror(self._configuration, store))).model_dump(mode="json")
+
+    def explain(self, url: str) -> Explanation:
+        from dataset_mirror.doors.ca import CertificateAuthority
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.explain import explain
+        from dataset_mirror.status.routes import pages
+
+        with store_of(self._configuration) as store:
+            mirror = Mirror(self._configuration, store)
+            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins))
+            return explain(mirror, url, app.state.own)
+
+    def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
+        with store_of(self._configuration) as store:
+            for line in listed(store.index, self._origins, names, query):
+                yield summary_of(self._origins, line)
+
+    def digests(self) -> Iterator[str]:
+        with store_of(self._configuration) as store:
+            yield from store.index.digests()
+
+    def wanted(self) -> list[Wish]:
+        with store_of(self._configuration) as store:
+            return wishes(store.index.all_wanted(), self._origins)
+
+    # What it does
+
+    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
+        async def steps() -> AsyncGenerator[Step]:
+            async with mirror_of(self._configuration, new=True) as mirror:
+                async for one in mirror.fetch(archives):
+                    yield Step(one.url, one.state, one.received, one.total, one.error, one.over)
+
+        return _stepwise(steps)
+
+    def verify(self, names: Sequence[str]) -> Iterator[Step]:
+        from dataset_mirror.upkeep.verify import OVER, verify
+
+        async def steps() -> AsyncGenerator[Step]:
+            async with mirror_of(self._configuration) as mirror:
+                async for one in verify(mirror, names):
+                    yield Step(one.url, one.state, one.checked, one.total, one.error, one.state in OVER)
+
+        return _stepwise(steps)
+
+    def remove(self, urls: Sequence[str]) -> int:
+        from dataset_mirror.upkeep.stored import remove
+
+        async def removing() -> int:
+            async with mirror_of(self._configuration) as mirror:
+                return sum(one.freed for one in await remove(mirror, urls))
+
+        return asyncio.run(removing())
+
+    def collect(self, *, dry_run: bool, last_copies: bool) -> Collection:
+        from dataset_mirror.status.views import collected
+
+        async def collecting() -> Collection:
+            async with mirror_of(self._configuration, repair=False) as mirror:
+                return await collected(mirror, dry_run=dry_run, last_copies=last_copies)
+
+        return asyncio.run(collecting())
+
+    def want(self, urls: Iterable[str]) -> list[str]:
+        with store_of(self._configuration) as store:
+            return put_on_list(store, self._origins, urls)
+
+    def unwant(self, archives: Sequence[ArchiveId]) -> int:
+        with store_of(self._configuration) as store:
+            return store.unwant(archives)
+
+    def reload(self) -> None:
+        """Nothing: whoever opens the folder next reads the configuration."""
+
+
+def _stepwise(steps: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
+    """What an asynchronous iterator gives, one after the other; its loop runs while the next one is waited for."""
+
+    async def following(items: AsyncGenerator[T]) -> tuple[T, ...]:
+        async for item in items:
+            return (item,)
+        return ()
+
+    with asyncio.Runner() as runner:
+        items = steps()
+        try:
+            while some := runner.run(following(items)):
+                yield from some
+        finally:
+            runner.run(items.aclose())

@@ -1,0 +1,97 @@
+"""What commands want of a mirror, wherever it is: `Local` works on the data folder, `Remote` asks a mirror over HTTP."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Protocol, TypeVar
+
+from dataset_mirror.airgap.preflight.presence import Known
+from dataset_mirror.airgap.wanted import Wish
+from dataset_mirror.cli import live
+from dataset_mirror.cli.options import configured, mirror_option, mirror_url
+from dataset_mirror.cli.steps import Step
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import ENV_PREFIX, Configuration
+from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.store.listing import Query
+
+R = TypeVar("R")
+
+
+class Port(Known, Protocol):
+    """A mirror. Names are the catalog's, URLs, or globs of either; UsageError for one that means nothing."""
+
+    @property
+    def url(self) -> str | None:
+        """Where it answers; None if this process works on its data folder."""
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether it was named, and is not that of the data folder."""
+
+    def select(self, wanted: str) -> list[ArchiveId]:
+        """The archives that a name of the catalog, a glob of names, or a URL means, stored or not."""
+
+    def status(self) -> dict[str, Any]:
+        """What GET /status says."""
+
+    def explain(self, url: str) -> Explanation: ...
+
+    def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
+        """What is stored of these names, all if there are none, filtered and in the order of the query."""
+
+    def digests(self) -> Iterator[str]:
+        """The SHA-256 of everything stored, sorted."""
+
+    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]: ...
+
+    def verify(self, names: Sequence[str]) -> Iterator[Step]: ...
+
+    def remove(self, urls: Sequence[str]) -> int:
+        """Removes stored archives; returns the bytes that this freed."""
+
+    def collect(self, *, dry_run: bool, last_copies: bool) -> Collection: ...
+
+    def wanted(self) -> list[Wish]:
+        """The whole wanted list."""
+
+    def unwant(self, archives: Sequence[ArchiveId]) -> int:
+        """Takes archives off the wanted list; returns how many were on it."""
+
+    def reload(self) -> None:
+        """Lets a live server read its configuration again."""
+
+
+@contextmanager
+def opened(configuration: Configuration, mirror: str | None) -> Iterator[Port]:
+    """The mirror that was named, else the live server of the data folder, else the folder itself."""
+    running = live.found(configuration.settings) if mirror is None else None
+    if mirror is None and running is None:
+        from dataset_mirror.cli.local import Local
+
+        yield Local(configuration)
+        return
+    from dataset_mirror.cli.remote import Remote
+
+    url = mirror or running or ""
+    with live.server(url, secret_for(configuration, url)) as client:
+        yield Remote(client, url, configuration.origins if mirror is None else None)
+
+
+def secret_for(configuration: Configuration, url: str) -> str | None:
+    """What lets a command change the mirror at `url`. The settings' token is for that of the data folder, and goes nowhere else."""
+    if url == live.found(configuration.settings):
+        return configuration.settings.token
+    return os.environ.get(f"{ENV_PREFIX}TOKEN")
+
+
+def ported(command: Callable[..., R]) -> Callable[..., R]:
+    """Adds --mirror, --config and --data, and hands the mirror to the command as its first argument."""
+
+    @wraps(command)
+    def through(configuration: Configuration, *, mirror: str | None, **options: Any) -> R:
+        with opened(configuration, mirror_url(mirror) if mirror else None) as port:
+            return command(port, **options)
+
+    return mirror_option()(configured(through))

@@ -1,0 +1,149 @@
+"""Where the bytes of one fill arrive: the edition that grows, its partial file and its room, and the readers that wait for more."""
+
+import logging
+
+from dataset_mirror.errors import MirrorError, Superseded
+from dataset_mirror.fetch.beginning import check_beginning, check_head
+from dataset_mirror.fetch.continuing import Rest
+from dataset_mirror.fetch.edition import Beginning, Edition
+from dataset_mirror.fetch.eviction import Eviction
+from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.pace import Pace
+from dataset_mirror.fetch.resume import StartOver
+from dataset_mirror.fetch.traffic import Traffic
+from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.waking import Bell
+from dataset_mirror.rules.content import LOOK, encoding_is_the_file
+from dataset_mirror.store.store import Store
+
+log = logging.getLogger(__name__)
+
+ROOM_STEP = 16 * 1024 * 1024
+"""Bytes reserved at a time while the length is unknown."""
+
+
+class Intake:
+    """Takes bytes in, whoever brings them, and tells how far readers may go. Of its editions only the last one grows."""
+
+    def __init__(self, job: Job, store: Store, eviction: Eviction, traffic: Traffic) -> None:
+        self.pace = Pace()
+        self.edition: Edition | None = None
+        """The one that grows."""
+        self.error: MirrorError | None = None
+        """Why nothing more will come."""
+        self._job, self._store, self._eviction, self._traffic = job, store, eviction, traffic
+        self._bell = Bell()
+
+    # The edition
+
+    async def begin(self, reply: Reply) -> Edition:
+        """A new edition, of what this answer sends from its first byte on; readers of the former one are told.
+
+        NotAnArchive or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
+        """
+        check_head(self._job, reply)
+        room = await self._eviction.reserve(reply.length or ROOM_STEP, self._job.url)
+        self._abandon()
+        partial = self._store.new_partial()
+        self.edition = Edition(reply.length, reply.validators, reply.fields, partial, room, reply.upstream, reply.encoding)
+        return self.edition
+
+    async def go_on(self, rest: Rest) -> Edition:
+        """The edition that a former run left; readers may follow what is there. StoreFull: what is there waits on."""
+        left = rest.left
+        try:
+            room = await self._eviction.reserve(left.length, left.url, there=left.total)
+        except BaseException:
+            rest.partial.close()
+            self._store.leftovers.give_back(left)
+            raise
+        log.info("Going on with %s: %s of %s bytes are there from before the restart.", left.url, f"{left.total:,}", f"{left.length:,}")
+        self.edition = Edition(left.length, left.validators, list(left.fields), rest.partial, room, left.upstream)
+        self._look(LOOK)
+        return self.edition
+
+    def whole(self) -> None:
+        """All bytes of the edition are there."""
+        assert self.edition is not None
+        self._look(0)
+        self.edition.whole = True
+        self.wake()
+
+    def close(self) -> None:
+        """Nothing more comes: what was not published is given up, unless it stays for the next run."""
+        if self.edition:
+            self.edition.drop()
+        self.wake()
+
+    def _abandon(self) -> None:
+        """Readers of the former edition are told; those that have sent nothing yet take the new one."""
+        if self.edition:
+            self.edition.abandoned = True
+            self.edition.drop()
+        self.edition = None
+        self._bell.begin()
+
+    # Bytes
+
+    async def put(self, offset: int, chunk: bytes) -> None:
+        """Keeps bytes of the edition. StartOver if they differ from what is there; StoreFull, NotAnArchive or OSError."""
+        assert self.edition is not None
+        if self.edition.length is None and self.edition.room.left < len(chunk):
+            await self._eviction.grow(self.edition.room, ROOM_STEP)
+        self._write(self.edition, offset, chunk)
+        self._traffic.receive(self._job.archive.authority, len(chunk))
+        self.pace.arrived(len(chunk))
+        self._bell.arrived(self.edition.partial.have.total)
+        self._look(LOOK)
+
+    def _write(self, edition: Edition, offset: int, chunk: bytes) -> None:
+        known = min(edition.partial.have.end_of(offset) - offset, len(chunk))
+        if known and edition.partial.read(offset, known) != chunk[:known]:
+            raise StartOver("its bytes differ from those that came before", None)
+        if known < len(chunk):
+            edition.write(offset + known, chunk[known:])
+
+    def _look(self, least: int) -> None:
+        """Lets readers follow as soon as `least` bytes are there that may be the archive's beginning; NotAnArchive if they are not.
+
+        An encoded body stays hidden until it is decoded.
+        """
+        edition = self.edition
+        if edition is None or edition.beginning is not Beginning.UNSEEN or edition.partial.prefix < least:
+            return
+        beginning = edition.partial.read(0, LOOK)
+        if edition.encoding and not encoding_is_the_file(self._job.archive.name, beginning):
+            edition.beginning = Beginning.HIDDEN
+            return
+        check_beginning(self._job, beginning)
+        edition.beginning = Beginning.SHOWN
+        self.wake()
+
+    # Readers
+
+    @property
+    def shown(self) -> Edition | None:
+        """What readers may follow; None until the first bytes were judged."""
+        return self.edition if self.edition and self.edition.beginning is Beginning.SHOWN else None
+
+    def limit(self, edition: Edition, offset: int, end: int | None, *, hold: bool) -> int | None:
+        """How far a reader at `offset`, whose answer ends at `end`, may go; None if it has to wait. At the end: `offset`.
+
+        Raises the fill's error, and Superseded if the origin began anew with other bytes.
+        """
+        if edition.complete or offset == end:
+            return edition.partial_end if end is None else end
+        if self.error:
+            raise self.error
+        if edition.abandoned:
+            raise Superseded(f"{self._job.url} changed at its origin while it was being sent.", "Ask again.")
+        limit = edition.limit(offset, end, hold=hold)
+        return limit if limit > offset else None
+
+    async def wait(self) -> None:
+        """Waits until more bytes are there, or anything else changed."""
+        await self._bell.wait()
+
+    def wake(self) -> None:
+        """Something changed: everybody looks again."""
+        self._bell.ring()

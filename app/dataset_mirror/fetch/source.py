@@ -1,0 +1,90 @@
+"""Where the bytes of one archive can be asked for: today an origin with its upstreams."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
+
+
+def no_fields(_: str) -> Mapping[str, str]:
+    """Nothing but the archive itself is asked for."""
+    return {}
+
+
+class Source(Protocol):
+    """One archive at the place, or the places, that have it."""
+
+    @property
+    def url(self) -> str:
+        """How messages name it."""
+        ...
+
+    @property
+    def authority(self) -> str:
+        """Whose connections count together with these."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """The most connections at once."""
+        ...
+
+    @property
+    def private(self) -> bool:
+        """Whether it is asked with the operator's credentials: what it says may repeat them."""
+        ...
+
+    @property
+    def has_one_place(self) -> bool:
+        """Whether all answers come from the same place: validators are a place's own."""
+        ...
+
+    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "") -> Reply:
+        """An answer, its body unread; it must be closed. Broken if none came; a MirrorError if there can be none.
+
+        `fields` are the request's fields (Range, If-Range, If-None-Match …) for the place that is asked; the place `first` is
+        asked before all others.
+        """
+        ...
+
+    def failed(self, place: str, why: str) -> None:
+        """The place broke off in the middle of a body."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class OriginSource:
+    """An archive at its origin, by way of the upstreams that stand for it."""
+
+    upstream: Upstream
+    origin: Origin
+    archive: ArchiveId
+
+    @property
+    def url(self) -> str:
+        return self.origin.url_of(self.archive)
+
+    @property
+    def authority(self) -> str:
+        return self.origin.authority
+
+    @property
+    def connections(self) -> int:
+        return self.origin.connections
+
+    @property
+    def private(self) -> bool:
+        return bool(self.origin.headers)
+
+    @property
+    def has_one_place(self) -> bool:
+        return self.upstream.has_one(self.origin, self.archive)
+
+    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "") -> Reply:
+        return await self.upstream.ask(self.origin, self.archive, fields, method=method, first=first)
+
+    def failed(self, place: str, why: str) -> None:
+        self.upstream.health.failed(place, why)

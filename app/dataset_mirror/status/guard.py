@@ -1,0 +1,59 @@
+"""Routes that are not for everybody: who may is decided, and how much is read is bounded, before any of the body is."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
+from starlette.types import Message
+
+from dataset_mirror.errors import TooLarge
+
+MOST_BODY = 8 * 1024 * 1024
+"""Bytes of a request's body: ten thousand URLs of a usual length, and more."""
+
+Check = Callable[[Request], None]
+"""Raises Forbidden."""
+
+
+def guarded(check: Check) -> type[APIRoute]:
+    """A class of routes whose requests pass `check` first. A dependency would run after FastAPI has read the body."""
+
+    class Guarded(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            answer = super().get_route_handler()
+
+            async def admitted(request: Request) -> Response:
+                check(request)
+                return await answer(_with_body(request, await _body(request)))
+
+            return admitted
+
+    return Guarded
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; TooLarge as soon as it is known to be."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > MOST_BODY:
+        raise _too_large(request)
+    body = bytearray()
+    async for some in request.stream():
+        body += some
+        if len(body) > MOST_BODY:
+            raise _too_large(request)
+    return bytes(body)
+
+
+def _too_large(request: Request) -> TooLarge:
+    return TooLarge(f"The body of {request.url.path} is larger than {MOST_BODY:,} bytes.", "Split the request into several.")
+
+
+def _with_body(request: Request, body: bytes) -> Request:
+    """The same request, whose body was read; after it only the client's leaving is still to be received."""
+    waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return waiting.pop() if waiting else await request.receive()
+
+    return Request(request.scope, receive)

@@ -1,0 +1,194 @@
+"""Starting the program from a process that has it loaded: its imports once per worker, not once per mirror and command.
+
+What runs is the console script's own `main`, in a process of its own with its own environment, folder and standard streams; signals,
+exit status and SIGKILL are real. Only the imports were done before. What tests run as `PROGRAM` starts as for a person.
+"""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, NoReturn, Self
+
+_LOADED = (
+    *("dataset_mirror.cli.serve", "dataset_mirror.doors.certificates", "cryptography.hazmat.backends.openssl.backend"),
+    *("anyio._backends._asyncio", "pydantic.v1", "rich.progress", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
+)
+"""What a mirror has loaded soon after its start; what is missing here is loaded by each."""
+PATIENCE = 30.0
+"""Seconds after which something that must happen is said not to have happened."""
+_LENGTH = struct.Struct("!I")
+
+
+class Process:
+    """A started program, as much of `subprocess.Popen` as tests of mirrors need."""
+
+    def __init__(self, arguments: list[str], streams: tuple[int, int, int], env: Mapping[str, str], cwd: Path | None = None) -> None:
+        """`streams`: descriptors that become its standard input, output and error; they stay open here."""
+        told, tell = os.pipe()
+        try:
+            request = {"arguments": arguments, "env": dict(env), "cwd": str(cwd or Path.cwd())}
+            _ask(json.dumps(request).encode(), [*streams, tell])
+        finally:
+            os.close(tell)
+        self.args = arguments
+        self.stdout: IO[str] | None = None
+        self._told = os.fdopen(told, "rb", buffering=0)
+        self.pid = int(self._told.read(16))
+        self.returncode: int | None = None
+
+    @classmethod
+    def piped(cls, arguments: list[str], stderr: int, env: Mapping[str, str], cwd: Path) -> Self:
+        """Its output is read from `stdout`, which whoever ends it closes; it has no input."""
+        read, write = os.pipe()
+        try:
+            with open(os.devnull) as nothing:  # noqa: PTH123
+                process = cls(arguments, (nothing.fileno(), write, stderr), env, cwd)
+        finally:
+            os.close(write)
+        process.stdout = os.fdopen(read)
+        return process
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+            self._end()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit status, once it has ended; subprocess.TimeoutExpired after `timeout` seconds."""
+        if self.returncode is None:
+            if not select.select([self._told], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._end()
+        assert self.returncode is not None
+        return self.returncode
+
+    def _end(self) -> None:
+        self.returncode = os.waitstatus_to_exitcode(int(self._told.read(16)))
+        self._told.close()
+
+    def send_signal(self, number: int) -> None:
+        """Nothing happens if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def run(*arguments: object, env: Mapping[str, str], cwd: Path | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """A command until it ends by itself, which must be within `PATIENCE`; `typed` is its standard input."""
+    with TemporaryFile("w+") as keyboard, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        keyboard.write(typed)
+        keyboard.seek(0)
+        process = Process([*map(str, arguments)], (keyboard.fileno(), out.fileno(), err.fileno()), env, cwd)
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        for said in (out, err):
+            said.seek(0)
+        return subprocess.CompletedProcess(process.args, status, out.read(), err.read())
+
+
+def _ask(request: bytes, descriptors: list[int]) -> None:
+    waiting = _waiting()
+    socket.send_fds(waiting, [_LENGTH.pack(len(request))], descriptors)
+    waiting.sendall(request)
+
+
+@cache
+def _waiting() -> socket.socket:
+    """The loaded process of this worker, which ends when this one does."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        loaded = subprocess.Popen([sys.executable, __file__, str(theirs.fileno())], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+
+    def end() -> None:
+        ours.close()
+        loaded.wait()
+
+    atexit.register(end)
+    return ours
+
+
+# -- The loaded process
+
+
+def main() -> None:
+    """Loads what `serve` needs, then waits for requests; returns in each process that is to be a mirror, and runs it."""
+    sys.path[0] = str(Path(sys.executable).parent)  # as for the console script: nothing of the tests can be imported
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests end their mirrors themselves
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    from dataset_mirror.cli import main as program
+
+    for module in _LOADED:
+        import_module(module)
+    gc.freeze()
+    program(_requested(socket.socket(fileno=int(sys.argv[1]))))
+
+
+def _requested(asking: socket.socket) -> list[str]:
+    while True:
+        head, descriptors, _, _ = socket.recv_fds(asking, _LENGTH.size, 4)
+        if not head:
+            os._exit(0)
+        request = json.loads(asking.recv(_LENGTH.unpack(head)[0], socket.MSG_WAITALL))
+        if not os.fork():
+            asking.close()
+            return _fork(request, descriptors[:3], descriptors[3])
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _fork(request: dict[str, Any], streams: list[int], tell: int) -> list[str]:
+    """Goes on twice: as the process that was asked for, and as one that waits for its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    if pid := os.fork():
+        for descriptor in streams:
+            os.close(descriptor)
+        _keep(pid, tell)
+    os.close(tell)
+    return _become(request, streams)
+
+
+def _keep(pid: int, tell: int) -> NoReturn:
+    """Tells the process that asked which one was started, and how it ended."""
+    os.write(tell, b"%d" % pid)
+    _, status = os.waitpid(pid, 0)
+    os.write(tell, b"%d" % status)
+    os._exit(0)
+
+
+def _become(request: dict[str, Any], streams: list[int]) -> list[str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number, descriptor in enumerate(streams):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    arguments: list[str] = request["arguments"]
+    sys.argv[1:] = arguments
+    return arguments
+
+
+if __name__ == "__main__":
+    main()
