@@ -20,7 +20,9 @@ from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
+from dataset_mirror.rules.freshness import initial_age
 from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
@@ -65,12 +67,13 @@ class Reply:
         return self.response.status_code
 
     def field(self, name: str) -> str | None:
-        value: str | None = self.response.headers.get(name)
-        return value
+        values = [value for each, value in self.fields if each == name]
+        return ", ".join(values) if values else None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        return self.response.headers.multi_items()
+        """Lower-case names and values; each character of a value is one byte of it, so that it can be sent on as it came."""
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers.raw]
 
     @property
     def is_passing(self) -> bool:
@@ -90,9 +93,13 @@ class Reply:
 
     @property
     def encoding(self) -> str | None:
-        """Content-Encoding in lower case, unless it is none."""
-        value = (self.field("content-encoding") or "identity").strip().lower()
-        return None if value == "identity" else value
+        """What Content-Encoding means for the bytes; None if nothing."""
+        return coding(self.field("content-encoding"))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the origin last confirmed what a cache on the way sends (RFC 9111 4.2.3)."""
+        return initial_age(self.field("age"))
 
     @property
     def validators(self) -> Validators:
