@@ -13,6 +13,7 @@ from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
+from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def create_app(mirror: Mirror, port: int) -> Gateway:
         finally:
             await mirror.stop()
 
-    own_pages = pages(mirror, ca, lifespan)
+    own_pages = pages(mirror, ca, made_key(mirror.store.folder), lifespan)
     return Gateway(mirror, own_pages, own_pages.state.own, port, ca)
 
 

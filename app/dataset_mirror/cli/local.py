@@ -52,7 +52,7 @@ class Local:
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins))
+            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
