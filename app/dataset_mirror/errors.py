@@ -22,6 +22,7 @@ MirrorError
 ├── Loop                508    the request has been through this mirror already
 ├── TunnelsFull         503    as many tunnels as are allowed
 ├── Stopping            503    the mirror is being stopped
+├── Unready             503    the mirror cannot do its work at the moment
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 └── DataFolderError            the data folder cannot be used (exit code 1)
 
@@ -178,6 +179,12 @@ class Stopping(MirrorError):
     status = 503
     title = "The mirror is being stopped"
     problem = "stopping"
+
+
+class Unready(MirrorError):
+    status = 503
+    title = "The mirror cannot do its work at the moment"
+    problem = "not-ready"
 
 
 class BundleError(MirrorError):

@@ -47,7 +47,7 @@ def test_a_foreign_name(gated: Mirror, name: str) -> None:
     assert status(gated, {"Host": name}, f"/{OPEN}/open/a.bin") in (200, 400)
 
 
-@pytest.mark.parametrize(XX)
+@pytest.mark.parametrize("name", OUR_NAMES)
 def test_our_own_names(gated: Mirror, name: str) -> None:
     """Addresses, loopback names, the machine's name and that of `public_url` are ours."""
     assert status(gated, {"Host": name}) == 200

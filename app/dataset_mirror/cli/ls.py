@@ -15,7 +15,7 @@ _ORDERS = ["name", "used", "size", "fetched"]
 @click.command(name="ls")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--origin", metavar="HOST", help="Only archives of this host.")
-@click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed"]), help="Only archives in this state.")
+@click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed", "damaged"]), help="Only archives in this state.")
 @click.option(
     "--sort", type=click.Choice(["name", "used", "size", "fetched"]), default="name", show_default=True, help="Order of the list."
 )
@@ -36,7 +36,9 @@ def command(
     """List what is stored: size, state, last use, and URL.
 
     States: verified (has the catalog's digest), computed (as the origin sent it), adopted (added by hand, no digest proves it),
-    changed (older bytes are kept, too). NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*')
+    changed (older bytes are kept, too), damaged (not served until it comes again).
+
+    NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*')
     selects several.
     """
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]

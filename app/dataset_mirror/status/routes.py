@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
 from dataset_mirror.doors.ca import CertificateAuthority
-from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage, Unready
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
@@ -21,6 +21,7 @@ from dataset_mirror.serve.head import problem
 from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
 from dataset_mirror.status.api import api
 from dataset_mirror.status.explain import explain
+from dataset_mirror.status.health import READING, WRITING, can, health_of
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -30,6 +31,7 @@ from dataset_mirror.status.models import (
     Explanation,
     FillStatus,
     Health,
+    Readiness,
     State,
     Status,
     WantedArchivePage,
@@ -175,10 +177,16 @@ def _health(mirror: Mirror) -> APIRouter:
         return Health(status="ok")
 
     @router.get("/readyz")
-    async def readyz() -> Health:
-        """Whether archives can be served: the index answers."""
-        await mirror.store.in_worker(mirror.store.index.counters)
-        return Health(status="ready")
+    async def readyz(
+        writing: Annotated[bool, Query(description="whether it has to be able to store new archives, too")] = False,
+    ) -> Readiness:
+        """What the mirror can do: serve what is stored, and store what is new. 503 if it cannot do what is asked for."""
+        health = await health_of(mirror)
+        reads, writes = can(health, READING), can(health, WRITING)
+        if not reads or (writing and not writes):
+            wrong = next(check for check in health.checks if not check.ok and check.name in (WRITING if reads else READING))
+            raise Unready(wrong.detail, wrong.hint, reading=reads, writing=writes, health=health.model_dump(mode="json"))
+        return Readiness(status="ready" if writes else "read-only", reading=reads, writing=writes, health=health)
 
     return router
 

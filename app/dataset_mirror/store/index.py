@@ -20,7 +20,9 @@ from sqlalchemy.pool import QueuePool
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.store import wanted
+from dataset_mirror.store import damaged, failures, wanted
+from dataset_mirror.store.damaged import Damaged
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
 from dataset_mirror.store.migrations import from_1
 from dataset_mirror.store.record import Record, archive_of
@@ -137,6 +139,20 @@ class Index:
         with self._engine.connect() as connection:
             return wanted.number(connection)
 
+    def damaged(self) -> list[Damaged]:
+        """Archives that are damaged and have not come again, by name."""
+        with self._engine.connect() as connection:
+            return damaged.every(connection)
+
+    def number_damaged(self) -> int:
+        with self._engine.connect() as connection:
+            return damaged.number(connection)
+
+    def failures(self) -> list[Failed]:
+        """The latest downloads that failed, the latest last, as they were noted."""
+        with self._engine.connect() as connection:
+            return failures.every(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading:
@@ -189,6 +205,7 @@ class Writing:
         values = values_of(known.united(record) if known else record)
         self._connection.execute(insert(versions).values(**values).on_conflict_do_update(["key", "sha256"], set_=values))
         self.unwant([record.archive])
+        damaged.heal(self._connection, record.archive)
         return self._settle(record.archive, used) or record
 
     def want(self, misses: Iterable[Wanted]) -> None:
@@ -300,7 +317,7 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
-    # From version 2 to 3 a table was added, which comes by itself.
+    # From version 2 to 3 a table was added, and two from 3 to 4; those come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

@@ -13,7 +13,9 @@ from typing import TypeVar
 
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store import damaged, failures
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
@@ -208,7 +210,7 @@ class Store:
         return size
 
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
-        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
@@ -222,7 +224,28 @@ class Store:
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
+            self._miss(had, writing)
         return had
+
+    def _miss(self, had: Iterable[Record], writing: Writing) -> None:
+        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        now = time.time()
+        lost = [record for record in had if writing.current(record.archive) is None]
+        for record in lost:
+            damaged.add(writing.connection, record, now)
+        writing.want(Wanted(record.archive, 1, now, now) for record in lost)
+
+    def give_up(self, archives: Iterable[ArchiveId]) -> None:
+        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        with self.index.transaction() as writing:
+            for archive in archives:
+                damaged.heal(writing.connection, archive)
+                writing.unwant([archive])
+
+    def note_failures(self, known: Iterable[Failed]) -> None:
+        """Writes down which downloads failed, the latest last. Blocks."""
+        with self.index.transaction() as writing:
+            failures.put(writing.connection, known)
 
     def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""
