@@ -101,9 +101,9 @@ class Status(BaseModel):
     version: str = Field(examples=["0.1.0"])
     uptime: float = Field(description="seconds", examples=[3600.5])
     offline: bool
-    health: HealthStatus
+    health: HealthStatus = HealthStatus(state="ok", checks=[])
     archives: int = Field(description="archives that are kept", examples=[12])
-    damaged: int = Field(description="archives that were found to be damaged, and have not come again", examples=[0])
+    damaged: int = Field(0, description="archives that were found to be damaged, and have not come again", examples=[0])
     archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
     wanted: int = Field(description="archives that were asked for and could not be fetched", examples=[0])
     store: StoreStatus
@@ -262,9 +262,9 @@ class Readiness(BaseModel):
     """What the mirror can do at the moment."""
 
     status: Literal["ready", "read-only", "not ready"]
-    reading: bool = Field(description="whether stored archives can be served")
-    writing: bool = Field(description="whether new archives can be stored")
-    health: HealthStatus
+    reading: bool | None = Field(None, description="whether stored archives can be served; left out while all is well")
+    writing: bool | None = Field(None, description="whether new archives can be stored; left out while all is well")
+    health: HealthStatus | None = Field(None, description="what is wrong; left out while all is well")
 
 
 class FetchRequest(BaseModel):

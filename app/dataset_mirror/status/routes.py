@@ -176,7 +176,7 @@ def _health(mirror: Mirror) -> APIRouter:
         """Whether the process answers."""
         return Health(status="ok")
 
-    @router.get("/readyz")
+    @router.get("/readyz", response_model_exclude_none=True)
     async def readyz(
         writing: Annotated[bool, Query(description="whether it has to be able to store new archives, too")] = False,
     ) -> Readiness:
@@ -186,6 +186,8 @@ def _health(mirror: Mirror) -> APIRouter:
         if not reads or (writing and not writes):
             wrong = next(check for check in health.checks if not check.ok and check.name in (WRITING if reads else READING))
             raise Unready(wrong.detail, wrong.hint, reading=reads, writing=writes, health=health.model_dump(mode="json"))
+        if health.state == "ok":
+            return Readiness(status="ready")
         return Readiness(status="ready" if writes else "read-only", reading=reads, writing=writes, health=health)
 
     return router

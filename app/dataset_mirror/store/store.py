@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -135,6 +135,16 @@ class Store:
             current = writing.publish(record, used=time.time())
             self._link(current)
         return current
+
+    def also_all(self, records: Sequence[Record]) -> bool:
+        """As `also`, for archives that are all the same blob, in one transaction; False, and nothing is done, if it is not kept. Blocks."""
+        with self._writing() as writing:
+            if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
+                return False
+            writing.mark(_DONE, self.journal.append(*records))
+            for record in records:
+                self._link(writing.publish(record, used=time.time()))
+        return True
 
     @contextmanager
     def _writing(self) -> Iterator[Writing]:
