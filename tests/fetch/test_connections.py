@@ -31,7 +31,7 @@ def test_large_archive_comes_over_four_connections(origin: Origin, start_mirror:
     assert len({request.connection_id for request in others[:3]}) == 3
     assert all(request.header("if-range") == '"v1"' for request in others)
     starts = [int(str(request.range)[6:].partition("-")[0]) for request in others]
-    assert starts[:3] == sorted(starts[:3])
+    assert sorted(starts[:3]) == sorted(starts)[:3]  # two that open at once may arrive in either order
     assert origin.connections <= 5
     assert origin.bytes_sent <= 1.02 * SIZE
 

@@ -17,7 +17,7 @@ from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.pieces import Piece, Plan
-from dataset_mirror.fetch.resume import fits, resumed
+from dataset_mirror.fetch.resume import StartOver, fits, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, Reply
@@ -205,6 +205,8 @@ class Transfer:
         finally:
             await reply.close()
         if self._edition.length is None:
+            if piece.at < self._edition.partial.have.total:
+                raise StartOver("it is shorter now", None)
             self._plan.length = piece.at  # now it is known
         elif piece.at < piece.end:
             raise Broken(f"{reply.place} sent {piece.at - start:,} bytes instead of {piece.asked - start:,}", reached=True)
