@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.schema import damaged
+
+_HEAL = delete(damaged).where(damaged.c.key == bindparam("at"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ def add(connection: Connection, record: Record, found: float) -> None:
 
 def heal(connection: Connection, archive: ArchiveId) -> None:
     """Its bytes have come, or nobody waits for them any more. Nothing if it was not damaged."""
-    connection.execute(delete(damaged).where(damaged.c.key == str(archive)))
+    connection.execute(_HEAL, {"at": str(archive)})
 
 
 def number(connection: Connection) -> int:
