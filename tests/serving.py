@@ -192,11 +192,11 @@ class Mirror:
             if not selector.select(PATIENCE):
                 raise TimeoutError(f"it does not say where it listens\n{self.log}")
         line = self.process.stdout.readline()
-        if "listens at " not in line:
+        if "is listening on " not in line:
             self.process.wait(PATIENCE)
             self._forget()
             raise AssertionError(f"it does not listen: {line!r}\n{self.log}")
-        return line.split("listens at ")[1].split()[0]
+        return line.split("is listening on ")[1].split()[0]
 
     def _forget(self) -> None:
         assert self.process is not None

@@ -33,7 +33,7 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
     for one in wanted:
         lines = list(_select(index, origins, one))
         if not lines:
-            raise UsageError(f"Nothing is stored that {one!r} means.", "See what is there: dataset-mirror ls")
+            raise UsageError(f"No stored archive matches {one!r}.", "See what is stored: dataset-mirror ls")
         found |= {str(line.record.archive): line for line in lines}
     return list(found.values())
 
