@@ -59,12 +59,11 @@ def redirected(origin: Origin, hop: Hop, location: str, bases_of: BasesOf) -> Ho
     if location.startswith("//"):  # it has the scheme by which the origin would be asked
         target = f"{urlsplit(hop.url).scheme}:{location}"
         parts = urlsplit(target)
-    listed = (origin.authority, *origin.redirects_to)
-    for host in listed:
+    for host in (origin.authority, *(listed for listed in origin.redirects_to if not listed.startswith("*"))):
         for base in bases_of(f"{urlsplit(hop.url).scheme}://{host}"):
             if (rest := _below(base, target)) is not None:
                 return Hop(f"{urlsplit(hop.url).scheme}://{host}{rest}", target, base)
-    _check_allowed(hop, parts, listed)
+    _check_allowed(origin, hop, parts)
     stays = _authority(hop, parts) == normalise_authority(urlsplit(hop.url).netloc, urlsplit(hop.url).scheme)
     base = hop.base if stays else bases_of(target)[0]
     return Hop(target, base + target.removeprefix(place_of(target)), base)
@@ -100,12 +99,12 @@ def _below(base: str, url: str) -> str | None:
     return (parts.path.removeprefix(root.path) or "/") + (f"?{parts.query}" if parts.query else "")
 
 
-def _check_allowed(hop: Hop, parts: SplitResult, listed: tuple[str, ...]) -> None:
+def _check_allowed(origin: Origin, hop: Hop, parts: SplitResult) -> None:
     url = hop.url
     if parts.scheme not in _DEFAULT_PORTS or (urlsplit(url).scheme == "https" and parts.scheme == "http"):
         raise NotAllowed(f"{url} redirects to {place_of(parts.geturl())}, away from https.", "That is never followed.")
     authority = _authority(hop, parts)
-    if authority not in listed:
+    if not origin.redirects_may_lead_to(authority):
         raise NotAllowed(
             f"{url} redirects to the host {authority}, which its origin does not list.",
             f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',
