@@ -109,14 +109,16 @@ class Mirror:
             self._flushing.cancel()
         await self.upstream.close()
         await self.usage.flush()
+        await self.flights.flush()
 
     async def _flush_for_ever(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.usage.flush()
+                await self.flights.flush()
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
-                log.exception("The counts of hits could not be written.")
+                log.exception("The counts of hits and the failures could not be written.")
 
     # One archive
 

@@ -266,6 +266,7 @@ class Upstream:
         except Broken as error:
             self.health.failed(place, str(error))
             raise
+        self.health.told_time(reply.place, reply.field("date"), reply.field("age"))
         if reply.is_passing:
             self.health.failed(place, f"it answered {reply.status}")
         else:

@@ -50,9 +50,9 @@ class Journal:
         """Bytes of the file; 0 if nothing was ever published."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def append(self, entry: Entry) -> int:
+    def append(self, *entries: Entry) -> int:
         """Adds a line, durably; returns the bytes of the file then."""
-        line = entry.to_line().encode() + b"\n"
+        line = b"".join(entry.to_line().encode() + b"\n" for entry in entries)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             size = os.fstat(descriptor).st_size

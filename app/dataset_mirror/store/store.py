@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,7 +13,9 @@ from typing import TypeVar
 
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store import damaged, failures
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
@@ -134,6 +136,16 @@ class Store:
             self._link(current)
         return current
 
+    def also_all(self, records: Sequence[Record]) -> bool:
+        """As `also`, for archives that are all the same blob, in one transaction; False, and nothing is done, if it is not kept. Blocks."""
+        with self._writing() as writing:
+            if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
+                return False
+            writing.mark(_DONE, self.journal.append(*records))
+            for record in records:
+                self._link(writing.publish(record, used=time.time()))
+        return True
+
     @contextmanager
     def _writing(self) -> Iterator[Writing]:
         """A write transaction that first completes what a killed process began.
@@ -208,7 +220,7 @@ class Store:
         return size
 
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
-        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
@@ -222,7 +234,28 @@ class Store:
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
+            self._miss(had, writing)
         return had
+
+    def _miss(self, had: Iterable[Record], writing: Writing) -> None:
+        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        now = time.time()
+        lost = [record for record in had if writing.current(record.archive) is None]
+        for record in lost:
+            damaged.add(writing.connection, record, now)
+        writing.want(Wanted(record.archive, 1, now, now) for record in lost)
+
+    def give_up(self, archives: Iterable[ArchiveId]) -> None:
+        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        with self.index.transaction() as writing:
+            for archive in archives:
+                damaged.heal(writing.connection, archive)
+                writing.unwant([archive])
+
+    def note_failures(self, known: Iterable[Failed]) -> None:
+        """Writes down which downloads failed, the latest last. Blocks."""
+        with self.index.transaction() as writing:
+            failures.put(writing.connection, known)
 
     def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""
