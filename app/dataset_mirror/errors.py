@@ -29,6 +29,7 @@ MirrorError
 ├── TunnelsFull         503    as many tunnels as are allowed
 ├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
+├── Unready             503    the mirror cannot do its work at the moment
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 ├── IndexDamaged        503    the index cannot be read; what is in memory is served all the same
 └── DataFolderError            the data folder cannot be used (exit code 1)
@@ -227,6 +228,12 @@ class Stopping(MirrorError):
     status = 503
     title = "The mirror is being stopped"
     problem = "stopping"
+
+
+class Unready(MirrorError):
+    status = 503
+    title = "The mirror cannot do its work at the moment"
+    problem = "not-ready"
 
 
 class BundleError(MirrorError):

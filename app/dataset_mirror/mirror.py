@@ -110,16 +110,18 @@ class Mirror:
         await self.upstream.close()
         with suppress(StoreFull, IndexDamaged):
             await self.usage.flush()
+            await self.flights.flush()
 
     async def _flush_for_ever(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.usage.flush()
+                await self.flights.flush()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
                 log.debug("The counts of hits cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
-                log.exception("The counts of hits could not be written.")
+                log.exception("The counts of hits and the failures could not be written.")
 
     # One archive
 
@@ -136,7 +138,7 @@ class Mirror:
         """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
         origin = self.origins.of(record.archive)
         expected = self.origins.expected(record.archive)
-        found = self._checks.of(record, origin.freshness, expected)
+        found = self._checks.of(record, origin.lifetime(record.archive.path), expected)
         if found.is_stale and not self.settings.offline:
             self._checks.begin(record, origin, expected)
         return found
@@ -144,7 +146,7 @@ class Mirror:
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
         origin = self.origins.get(record.archive.authority)
-        lifetime = origin.freshness if origin else math.inf
+        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
         found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
         return None if found.ttl == math.inf else found.ttl
 

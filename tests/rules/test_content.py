@@ -29,6 +29,8 @@ def _zipped() -> bytes:
         pytest.param("mnist.npz", "text/html", True, id="a page instead of an archive"),
         pytest.param("mnist.npz", "Text/HTML; charset=utf-8", True, id="with parameters, in capitals"),
         pytest.param("data", "application/xhtml+xml", True, id="xhtml for a bare name"),
+        pytest.param("download.php", "text/html", True, id="a page instead of a download"),
+        pytest.param("a.xml", "text/html", True, id="a page instead of XML"),
         pytest.param("index.html", "text/html", False, id="a page was asked for"),
         pytest.param("INDEX.HTM", "text/html", False, id="a page in capitals"),
         pytest.param("mnist.npz", "application/octet-stream", False, id="bytes"),
@@ -193,6 +195,12 @@ def test_what_may_be_right_is_not_refused(name: str, content_type: str, beginnin
 def test_an_empty_file(content_type: str | None, has_validator: bool, genuine: bool) -> None:
     """An empty answer is a file if the origin knows it by a validator and does not call it a page."""
     assert is_genuinely_empty("__init__.py", content_type, has_validator=has_validator) is genuine
+
+
+def test_many_comments_are_read_once() -> None:
+    """What an origin sends cannot make the guard try for ever."""
+    assert contradiction("a.bin", None, b"<!---->" * 1200) is None
+    assert contradiction("a.bin", None, b"<!-- a -->" * 800 + b"<html>") is not None
 
 
 @settings(deadline=None)

@@ -40,9 +40,10 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
 }
 _USER_BLOCKS = (512, 1024, 2048, 4096, 8192)
 """Where else the signature of HDF5 is looked for: at powers of two (HDF5 File Format Specification II.A)."""
-_PAGES = (".html", ".htm", ".xhtml", ".mht", ".mhtml", ".php", ".asp", ".aspx", ".jsp", ".xml", ".svg", ".epub")
+_PAGES = (".html", ".htm", ".xhtml")
+_MARKUP = (*_PAGES, ".xml")
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
-_BEFORE_MARKUP = r"\ufeff?\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*"
+_BEFORE_MARKUP = r"\ufeff?\s*+(?:<\?xml[^>]*+>\s*+|<!--(?>.*?-->)\s*+)*+"  # never tried in another way: comments are many
 _PAGE = re.compile(_BEFORE_MARKUP + r"<(?:!doctype\s+html|html|head|body|script)\b", re.IGNORECASE | re.DOTALL)
 _STORE_ERROR = re.compile(_BEFORE_MARKUP + r"<Error(?:\s[^>]*)?>\s*<(?:Code|Message)>", re.DOTALL)
 _JSON_ERROR = re.compile(r'\ufeff?\s*\{\s*"(?:errors?|message|errorMessage|error_description|detail|fault|statusCode)"\s*:', re.IGNORECASE)
@@ -72,9 +73,9 @@ def looks_like_a_page(name: str, beginning: bytes) -> str:
 def _error_instead(name: str, beginning: bytes) -> str:
     """Why a file that begins like this is not the archive `name`: it says what went wrong. Empty if it may be."""
     text, lowered = _text(beginning), name.lower()
-    if _STORE_ERROR.match(text) and not lowered.endswith(_PAGES):
+    if _STORE_ERROR.match(text) and not lowered.endswith(_MARKUP):
         return "it is an error message in XML"
-    is_data = "." in lowered and not lowered.endswith((*_TEXTS, *_PAGES))
+    is_data = "." in lowered and not lowered.endswith((*_TEXTS, *_MARKUP))
     return "it is an error message in JSON" if is_data and _JSON_ERROR.match(text) else ""
 
 

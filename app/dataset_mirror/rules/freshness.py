@@ -31,9 +31,14 @@ class Freshness:
 
 
 def freshness(now: float, checked: float, lifetime: float, *, digests: Collection[str], expected: Collection[str]) -> Freshness:
-    """Bytes with a digest that the catalog expects are immutable; with another one than it expects, stale at once."""
+    """Bytes with a digest that the catalog expects are immutable; with another one than it expects, stale at once.
+
+    An infinite lifetime is that of bytes that never change at their URL.
+    """
     if expected:
         return Freshness(None) if set(digests) & set(expected) else Freshness(min(-1.0, checked - now))
+    if lifetime == math.inf:
+        return Freshness(None)
     if checked > now + CLOCK_SECONDS:  # a clock was wrong then, or is now: nothing is known of their age
         return Freshness(-1.0)
     return Freshness(checked + lifetime - now)

@@ -32,7 +32,8 @@ def router(mirror: Mirror, ca: CertificateAuthority) -> APIRouter:
     """`/setup.sh`."""
     routes = APIRouter(tags=["trust"])
 
-    @routes.api_route("/setup.sh", methods=["GET", "HEAD"], response_class=ShellScript)
+    @routes.get("/setup.sh", response_class=ShellScript)
+    @routes.head("/setup.sh", response_class=ShellScript, include_in_schema=False)
     def setup(
         request: Request, http: Annotated[bool, Query(description="whether plain http is to come this way, too")] = False
     ) -> ShellScript:
@@ -75,6 +76,7 @@ def script(address: str, pem: str, lines: Iterable[str], *, http: bool) -> str:
         proxies=[_Bare(name) for name in names.PROXY + (names.PLAIN_PROXY if http else ())],
         trust=[_Bare(name) for name in names.TRUST],
         wget=_Bare(names.WGET),
+        switches=[(_Bare(name), value) for name, value in names.SWITCHES.items()],
         around=names.no_proxy(address).split(","),
         except_=[_Bare(name) for name in names.EXCEPT],
     )

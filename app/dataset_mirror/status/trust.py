@@ -22,12 +22,14 @@ def router(trusted: CertificateAuthority) -> APIRouter:
     """The routes of the certificate authority."""
     router = APIRouter(tags=["trust"])
 
-    @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca.pem", response_class=PemFile)
+    @router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
     def ca() -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
         return _pem(trusted.pem)
 
-    @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca-bundle.pem", response_class=PemFile)
+    @router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
     def bundle() -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
         return _pem(system_authorities() + trusted.pem)

@@ -43,6 +43,7 @@ class DataFolder:
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
         self.lock = root / "serve.lock"
+        self.key = root / "api.key"
         self.ca = root / "ca" / "ca.pem"
         self.ca_key = root / "ca" / "key.pem"
         self._fingerprint = root / "layout.json"

@@ -7,22 +7,25 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, delete, func, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.store import wanted
-from dataset_mirror.store.database import REBUILD, WRITING, ForReading, damaged, for_writing, place_of, why_unwritable
+from dataset_mirror.store import damaged, failures, wanted
+from dataset_mirror.store.damaged import Damaged
+from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
+from dataset_mirror.store.database import damaged as damage_of
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
 from dataset_mirror.store.migrations import from_1
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
@@ -155,7 +158,7 @@ class Index:
     def versions(self, archive: ArchiveId) -> list[Record]:
         """Everything ever published for `archive`, the latest fetched first."""
         with self._engine.connect() as connection:
-            return [record_of(row) for row in connection.execute(_versions_of(archive)).mappings()]
+            return [record_of(row) for row in connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
 
     def listed(self, archive: ArchiveId) -> Listed | None:
         """What lists say of the archive, or None."""
@@ -221,6 +224,20 @@ class Index:
         with self._engine.connect() as connection:
             return wanted.number(connection)
 
+    def damaged(self) -> list[Damaged]:
+        """Archives that are damaged and have not come again, by name."""
+        with self._engine.connect() as connection:
+            return damaged.every(connection)
+
+    def number_damaged(self) -> int:
+        with self._engine.connect() as connection:
+            return damaged.number(connection)
+
+    def failures(self) -> list[Failed]:
+        """The latest downloads that failed, the latest last, as they were noted."""
+        with self._engine.connect() as connection:
+            return failures.every(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -278,9 +295,9 @@ class Writing:
         known = self.version(record.archive, record.sha256)
         if known is None and not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
-        values = values_of(known.united(record) if known else record)
-        self._connection.execute(insert(versions).values(**values).on_conflict_do_update(["key", "sha256"], set_=values))
+        self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
         self.unwant([record.archive])
+        damaged.heal(self._connection, record.archive)
         return self._settle(record.archive, used) or record
 
     def want(self, misses: Iterable[Wanted]) -> None:
@@ -305,12 +322,11 @@ class Writing:
 
     def needs(self, sha256: str) -> bool:
         """Whether any version of any archive is this blob."""
-        return self._connection.execute(select(versions.c.id).where(versions.c.sha256 == sha256).limit(1)).first() is not None
+        return self._connection.execute(_NEEDED, {"digest": sha256}).first() is not None
 
     def version(self, archive: ArchiveId, sha256: str) -> Record | None:
         """These bytes of the archive, or None."""
-        same = select(versions).where(versions.c.key == str(archive), versions.c.sha256 == sha256)
-        row = self._connection.execute(same).mappings().first()
+        row = self._connection.execute(_VERSION, {"at": str(archive), "digest": sha256}).mappings().first()
         return record_of(row) if row else None
 
     def current(self, archive: ArchiveId) -> Record | None:
@@ -320,16 +336,15 @@ class Writing:
 
     def _settle(self, archive: ArchiveId, used: float) -> Record | None:
         """Makes what is current, which it returns, and the totals follow from the archive's versions; `used` is for a new archive."""
-        kept = [record_of(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
-        known = self._connection.execute(select(archives.c.size).where(archives.c.key == str(archive))).first()
+        kept = [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
+        known = self._connection.execute(_SIZE, {"at": str(archive)}).first()
         self.count("archives", bool(kept) - bool(known))
         self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
             return None
         row = {**values_of(kept[0]), "origin": archive.authority, "state": _state(kept)}
-        put = insert(archives).values(**row, hits=0, used=used)
-        self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
+        self._connection.execute(_PUT_ARCHIVE, {**row, "hits": 0, "used": used})
         return kept[0]
 
     def refresh(self, record: Record) -> None:
@@ -375,8 +390,7 @@ class Writing:
     def count(self, name: str, more: int) -> None:
         """Adds to a running total."""
         if more:
-            add = insert(counters).values(name=name, value=more)
-            self._connection.execute(add.on_conflict_do_update(["name"], set_={"value": counters.c.value + more}))
+            self._connection.execute(_COUNT, {"name": name, "value": more})
 
 
 def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
@@ -390,7 +404,7 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
-    # From version 2 to 3 a table was added, which comes by itself.
+    # From version 2 to 3 a table was added, and two from 3 to 4; those come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -420,7 +434,7 @@ def record_of(row: RowMapping) -> Record:
     try:
         return _record(row)
     except (ValueError, TypeError, AttributeError) as error:
-        raise damaged("of archives", error) from error
+        raise damage_of("of archives", error) from error
 
 
 def _record(row: RowMapping) -> Record:
@@ -439,8 +453,22 @@ def _record(row: RowMapping) -> Record:
     )
 
 
-def _versions_of(archive: ArchiveId) -> Select[Any]:
-    return select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256)
+def _upsert(table: Table, key: Collection[str], but: Collection[str] = ()) -> Any:
+    """A row in the place of the one with that key; what was in the columns `but` stays."""
+    adding = insert(table)
+    names = [column.name for column in table.columns if column.name not in ("id", *key, *but)]
+    return adding.on_conflict_do_update(list(key), set_={name: adding.excluded[name] for name in names})
+
+
+# Made once: SQLAlchemy takes several times as long to make a statement as SQLite to run it, and a bundle may have many archives.
+_VERSIONS = select(versions).where(versions.c.key == bindparam("at")).order_by(versions.c.fetched.desc(), versions.c.sha256)
+_VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("digest"))
+_NEEDED = select(versions.c.id).where(versions.c.sha256 == bindparam("digest")).limit(1)
+_SIZE = select(archives.c.size).where(archives.c.key == bindparam("at"))
+_PUT_VERSION = _upsert(versions, ("key", "sha256"))
+_PUT_ARCHIVE = _upsert(archives, ("key",), but=("hits", "used"))
+_ADDING = insert(counters)
+_COUNT = _ADDING.on_conflict_do_update(["name"], set_={"value": counters.c.value + _ADDING.excluded.value})
 
 
 def _state(kept: list[Record]) -> State:

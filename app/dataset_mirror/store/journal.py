@@ -66,9 +66,9 @@ class Journal:
         """Bytes of the file; 0 if nothing was ever published."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def append(self, entry: Entry) -> int:
-        """Adds a line, durably; returns the bytes of the file then. OSError, and nothing was added, if it cannot be there as a whole."""
-        line = entry.to_line().encode() + b"\n"
+    def append(self, *entries: Entry) -> int:
+        """Adds lines, durably; returns the bytes of the file then. OSError, and nothing was added, if they cannot be there as a whole."""
+        line = b"".join(entry.to_line().encode() + b"\n" for entry in entries)
         descriptor = durable.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size

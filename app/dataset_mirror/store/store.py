@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,9 +16,11 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store import damaged, failures
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.database import meaning, why_unwritable
 from dataset_mirror.store.durable import tighten
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
@@ -164,6 +166,17 @@ class Store:
             self._link(current)
         return current
 
+    def also_all(self, records: Sequence[Record]) -> bool:
+        """As `also`, for archives that are all the same blob, in one transaction; False, and nothing is done, if it is not kept. Blocks."""
+        with self._changing(records[0].url if records else "Nothing") as writing:
+            if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
+                return False
+            records = [self._united(record, writing) for record in records]
+            writing.mark(_DONE, self.journal.append(*records))
+            for record in records:
+                self._link(writing.publish(record, used=time.time()))
+        return True
+
     @contextmanager
     def _changing(self, what: str) -> Iterator[Writing]:
         """`_writing` for a change of `what`. If it fails the line is completed or undone at once; StoreFull if the disk takes no more."""
@@ -258,10 +271,13 @@ class Store:
 
     def _note_publication(self, record: Record, writing: Writing) -> Record:
         """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
-        known = writing.version(record.archive, record.sha256)
-        united = known.united(record) if known else record
+        united = self._united(record, writing)
         self._note(united, writing)
         return united
+
+    def _united(self, record: Record, writing: Writing) -> Record:
+        known = writing.version(record.archive, record.sha256)
+        return known.united(record) if known else record
 
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
@@ -309,7 +325,7 @@ class Store:
         return frozenset(entry.sha256 for entry in self.set_aside() if isinstance(entry, Record))
 
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
-        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
@@ -323,7 +339,28 @@ class Store:
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
+            self._miss(had, writing)
         return had
+
+    def _miss(self, had: Iterable[Record], writing: Writing) -> None:
+        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        now = time.time()
+        lost = [record for record in had if writing.current(record.archive) is None]
+        for record in lost:
+            damaged.add(writing.connection, record, now)
+        writing.want(Wanted(record.archive, 1, now, now) for record in lost)
+
+    def give_up(self, archives: Iterable[ArchiveId]) -> None:
+        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        with self.transaction("The list of damaged archives") as writing:
+            for archive in archives:
+                damaged.heal(writing.connection, archive)
+                writing.unwant([archive])
+
+    def note_failures(self, known: Iterable[Failed]) -> None:
+        """Writes down which downloads failed, the latest last. Blocks."""
+        with self.transaction("The list of failures") as writing:
+            failures.put(writing.connection, known)
 
     def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
 
@@ -29,7 +30,7 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
     for one in wanted:
         lines = list(_select(index, origins, one))
         if not lines:
-            raise UsageError(f"Nothing is stored that {one!r} means.", "See what is there: dataset-mirror ls")
+            raise UsageError(f"No stored archive matches {one!r}.", "See what is stored: dataset-mirror ls")
         found |= {str(line.record.archive): line for line in lines}
     return list(found.values())
 
@@ -45,11 +46,31 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
         yield from (line for line in lines if meaning.fits(line.record.archive))
 
 
+def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
+    """As `select_stored`, and archives that are damaged, too. UsageError for a name that means neither. Blocks."""
+    lines: dict[str, Listed] = {}
+    lost: dict[str, Damaged] = {}
+    damaged = index.damaged()
+    for name in wanted:
+        meant = {str(one.archive): one for one in damaged if _means(name, one, origins)}
+        stored = list(_select(index, origins, name)) if meant else select_stored(index, origins, [name])
+        lines |= {str(line.record.archive): line for line in stored}
+        lost |= meant
+    return list(lines.values()), list(lost.values())
+
+
+def _means(name: str, one: Damaged, origins: Origins) -> bool:
+    entry = origins.expected(one.archive)
+    meaning = Meaning(name)
+    return meaning.fits(one.archive) or bool(entry and meaning.names(entry.name))
+
+
 async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     """Removes stored archives, all versions of them; what is being read is read to its end."""
     store = mirror.store
-    lines = await store.in_worker(lambda: select_stored(store.index, mirror.origins, list(wanted)))
-    removed = []
+    lines, damaged = await store.in_worker(lambda: select_known(store.index, mirror.origins, wanted))
+    await store.in_worker(lambda: store.give_up(one.archive for one in damaged))
+    removed = [Removed(one.url, 0) for one in damaged]
     for line in lines:
         freed = await store.in_worker(partial(store.remove, line.record.archive))
         removed.append(Removed(line.record.url, freed))

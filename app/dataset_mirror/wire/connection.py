@@ -124,8 +124,10 @@ class Connection(Line):
     def shutdown(self) -> None:
         """The mirror is being stopped: what is asked for is answered still, and no more."""
         self._is_stopping = True
-        if not self.is_answering:
+        if self._running is None:
             self.close()
+        elif not self._queue:
+            self._running.framing.closes = True
 
     def expire(self) -> None:
         """The client has been silent for too long."""
@@ -133,7 +135,7 @@ class Connection(Line):
         if self._arriving is not None:
             self._refuse(late)
         elif self._is_lingering or self._parser.is_between:
-            self.transport.close()
+            self.close()
         else:
             self._answer_refusal(late)
 
@@ -300,6 +302,8 @@ class Connection(Line):
         """Answers a request that cannot be: not within another answer, and not before its end."""
         broken, self._arriving = self._arriving, None
         self._unread = b""
+        if broken is not None and broken.is_over:  # it is answered already
+            return self.linger()
         if broken is not None and broken is self._running:
             if broken.has_begun:
                 return self.break_off()

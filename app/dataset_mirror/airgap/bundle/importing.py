@@ -1,9 +1,10 @@
 """Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
 import errno
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial as call
 from threading import Lock
 from typing import Literal
 
@@ -21,6 +22,9 @@ from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
 from dataset_mirror.store.store import Store
+
+_AT_ONCE = 500
+"""Archives that are written together: a kill in between costs no more than these, and others wait for the index no longer."""
 
 Report = Callable[[Record, int], None]
 """Is given how many bytes of an archive are in."""
@@ -154,51 +158,71 @@ class Import:
         try:
             partial.sync()
             with self._publishing:
-                return [self._published(record, copied, partial) for record in records]
+                return list(self._published(records, copied, partial))
         except OSError as error:
             return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
         finally:
             partial.discard()
             room.release()
 
-    def _published(self, record: Record, copied: Hashing, partial: PartialFile) -> Taken:
+    def _published(self, records: Sequence[Record], copied: Hashing, partial: PartialFile) -> Iterator[Taken]:
+        """The first archive that the bytes are takes them along; the others, which may be many, are added to it in batches."""
+        settled = []
+        for record in records:
+            try:
+                settled.append(self._judge.settled(record, copied.digests.md5))
+            except MirrorError as error:
+                yield Taken(record.url, "failed", error=error)
+        for first in settled[:1]:
+            yield from self._written([first], call(self._publish, partial, first))
+        yield from self._added(settled[1:])
+
+    def _publish(self, partial: PartialFile, record: Record) -> bool:
+        self._store.publish(partial.path, record)
+        return True
+
+    def _added(self, records: Sequence[Record]) -> Iterator[Taken]:
+        """Archives whose bytes are here, added in batches."""
+        for start in range(0, len(records), _AT_ONCE):
+            some = records[start : start + _AT_ONCE]
+            yield from self._written(some, call(self._store.also_all, some))
+
+    def _written(self, records: Sequence[Record], write: Callable[[], bool]) -> list[Taken]:
+        """How it ended for archives that are written together."""
         try:
-            settled = self._judge.settled(record, copied.digests.md5)
-            if partial.path.exists():
-                self._store.publish(partial.path, settled)
-            elif self._store.also(settled) is None:
-                raise _gone(record)
-        except MirrorError as error:
-            return Taken(record.url, "failed", error=error)
+            if write():
+                return [Taken(record.url, "imported", record.size) for record in records]
+            return [Taken(record.url, "failed", error=_gone(record)) for record in records]
         except (OSError, DatabaseError) as error:
-            return Taken(record.url, "failed", error=self._of_disk(error, record))
-        return Taken(record.url, "imported", record.size)
+            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
 
     # Bytes that are here
 
     def _without_bytes(self, records: Iterable[Record]) -> Iterator[Taken]:
         """Archives whose bytes are here already: most of them are here themselves, and nothing is written."""
+        lacking: list[Record] = []
         for record in records:
             try:
-                yield self._kept(record)
-            except MirrorError as error:
-                yield Taken(record.url, "failed", error=error)
-            except (OSError, DatabaseError) as error:
-                yield Taken(record.url, "failed", error=self._of_disk(error, record))
+                settled, is_there = self._kept(record)
+            except (MirrorError, OSError, DatabaseError) as error:
+                yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
+                continue
+            if is_there:
+                yield Taken(record.url, "present", record.size)
+            else:
+                lacking.append(settled)
+        yield from self._added(lacking)
 
-    def _kept(self, record: Record) -> Taken:
-        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
+    def _kept(self, record: Record) -> tuple[Record, bool]:
+        """The record as it is to be kept, and whether it is, just so."""
         if not self._is_there(record):
             raise BundleError(
                 f"The bytes of {record.url} are neither in the bundle nor here.",
                 "Copy the bundle again; if it was made with --minus, export it again without it.",
             )
+        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
         settled = self._judge.settled(record, self._md5(record, known))
-        if known and known.united(settled) == known:
-            return Taken(record.url, "present", record.size)
-        if self._store.also(settled) is None:
-            raise _gone(record)
-        return Taken(record.url, "imported", record.size)
+        return settled, known is not None and known.united(settled) == known
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
