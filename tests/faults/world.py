@@ -23,6 +23,7 @@ from tests.serving import HOST, PATIENCE, Mirror
 
 MENDS = 45.0
 """Seconds after its faults within which an archive has to be right again."""
+KEPT = 4
 MEMORY = 200 * MIB
 DESCRIPTORS = 60
 """How many more than at first a mirror may have."""
@@ -36,12 +37,13 @@ def made(seed: int, *, large: bool) -> list[Archive]:
         random_ = random.Random(f"{seed}/{number}")
         size = random_.choice([1, 500, 20_000, 65_536, 65_537, 200_000, 600_000, 1_500_000, 3_000_000])
         known, dated = random_.random() < 0.4, random_.random() < 0.5
-        size = min(size, 1_500_000) if number < 4 else size
-        archive = Archive(f"/sets/{number}.bin", versions(f"{seed}-{number}", size, 4, random_.choice(tags), dated), known=known)
-        archive.kept = number < 4
+        size = min(size, 1_500_000) if number < KEPT else size
+        name = f"{'kept' if number < KEPT else 'set'}-{number}"
+        archive = Archive(f"/sets/{name}.bin", versions(f"{seed}-{number}", size, 4, random_.choice(tags), dated), known=known)
+        archive.kept = number < KEPT
         found.append(archive)
     if large:
-        found.append(Archive("/sets/large.bin", versions(f"{seed}-large", 66 * MIB, 1, "strong", dated=False), {"rate": 40e6}))
+        found.append(Archive("/sets/set-large.bin", versions(f"{seed}-large", 66 * MIB, 1, "strong", dated=False), {"rate": 40e6}))
     return found
 
 
@@ -161,7 +163,7 @@ class World:
         if self._roomy.acquire(blocking=False):
             try:
                 command(self, "gc")
-                command(self, "rm", "--yes", *(f"https://{each.host}{each.path}" for each in self.archives if not each.kept), statuses=(0, 1, 2))
+                command(self, "rm", "--yes", f"https://{HOST}/sets/set-*", statuses=(0, 1, 2))
             finally:
                 self._roomy.release()
 
