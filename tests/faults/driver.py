@@ -17,6 +17,7 @@ from tests.faults.truth import Archive
 from tests.faults.world import World, world
 
 _AUDIT_EVERY = 8
+_LEAST = 2
 
 
 @dataclass
@@ -114,12 +115,13 @@ def drive(folder: Path, report: Report, *, seconds: float, clients: int, large: 
     until = time.monotonic() + seconds
     with world(folder, report, large=large) as place:
         report.say(f"began with {len(place.archives)} archives")
-        while time.monotonic() < until:
+        while time.monotonic() < until or report.step < _LEAST:
             report.step += 1
             plan = planned(report.seed, report.step, place.archives, report.skipped, brief=brief)
             began = time.monotonic()
             take(place, plan, clients)
-            report.say(f"step {report.step}: {plan.around or '-'}, {plan.sudden or '-'}, {len(plan.origins)} origins ({time.monotonic() - began:.1f} s)")
+            took = time.monotonic() - began
+            report.say(f"step {report.step}: {plan.around or '-'}, {plan.sudden or '-'}, {len(plan.origins)} origins ({took:.1f} s)")
             if report.step % _AUDIT_EVERY == 0:
                 place.audit()
         place.audit()
