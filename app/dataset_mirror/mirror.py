@@ -74,7 +74,7 @@ class Mirror:
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -88,6 +88,9 @@ class Mirror:
     def origins(self) -> Origins:
         """Those of the moment."""
         return self.configuration.origins
+
+    def _slow_rate(self) -> float:
+        return self.settings.slow_rate
 
     def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.

@@ -117,6 +117,12 @@ class Settings(BaseSettings):
         ByteSize(64 * 1024 * 1024), ge=0, description="bytes of memory for small archives that are asked for often", examples=["64MiB"]
     )
     max_fills: int = Field(16, ge=1, le=1000, description="downloads at once", examples=[16])
+    slow_rate: ByteSize = Field(
+        ByteSize(32 * 1024),
+        ge=0,
+        description="bytes per second below which a download gives its place to those that wait, and goes on beside; 0: never",
+        examples=["32KiB"],
+    )
     token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]

@@ -114,6 +114,7 @@ def _fill(fill: Fill) -> FillStatus:
         readers=fill.readers,
         began=fill.began,
         waiting=not fill.running,
+        slow=fill.slow,
     )
 
 
