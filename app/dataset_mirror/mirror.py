@@ -22,6 +22,7 @@ from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
@@ -70,6 +71,7 @@ class Mirror:
         self.began = time.time()
         self.upstream = Upstream(configuration)
         self.traffic = Traffic()
+        self.recent = Recent()
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
