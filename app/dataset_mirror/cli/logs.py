@@ -49,7 +49,7 @@ def secrets_of(configuration: Configuration) -> Collection[str]:
     """What the configuration of the moment has that must not be written down."""
     settings = configuration.settings
     found = {value.get_secret_value() for origin in configuration.origins for value in origin.headers.values()}
-    found |= {settings.token or ""}
+    found |= {settings.token or "", settings.notify or ""}
     parts = {part for value in found for part in value.split()}
     return {secret for secret in found | parts if len(secret) >= _LEAST}
 
