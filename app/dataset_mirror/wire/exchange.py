@@ -198,5 +198,5 @@ class Exchange:
         """A write that fails makes the transport close; the connection hears of it only when the app lets the loop run."""
         if self.is_complete:
             raise RuntimeError("The answer is complete already.")
-        if self.is_gone or self._connection.is_gone:
+        if self.is_gone or self._connection.is_gone or self._connection.transport.is_closing():
             raise ClientGone
