@@ -12,7 +12,7 @@ from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import MirrorError, Offline
+from dataset_mirror.errors import MirrorError, Offline, OriginUnreachable
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
@@ -25,8 +25,10 @@ from dataset_mirror.fetch.opening import PASSED_ON, judge
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.record import Record
@@ -120,9 +122,38 @@ class Mirror:
 
     # One archive
 
-    def find(self, archive: ArchiveId) -> Hit | Fill:
-        """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404."""
-        return self.hit(archive) or self._fill(archive)
+    def asked(self, archive: ArchiveId) -> Asked:
+        """What a URL means by the rules of its origin. NotAllowed if none lists it."""
+        return asked(self.origins.of(archive), archive)
+
+    async def find(self, what: Asked) -> Hit | Fill:
+        """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404.
+
+        What is stale is asked for first where its rule says so, and is served as it is only if its origin fails.
+        """
+        hit = self.hit(what.archive)
+        if hit is None:
+            return self._fill(what)
+        return await self._asked_first(hit, what) if what.asks_first else hit
+
+    async def fresh(self, what: Asked) -> Hit | None:
+        """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
+        found = await self.find(what) if (hit := self.hit(what.archive)) else None
+        if hit:
+            hit.file.close()
+        return found if isinstance(found, Hit) else None
+
+    async def _asked_first(self, hit: Hit, what: Asked) -> Hit | Fill:
+        check = self._check(hit.record, what)
+        if check is None:
+            return hit
+        try:
+            async with asyncio.timeout(self.settings.idle_timeout):
+                found = await check.opened()
+        except (MirrorError, TimeoutError):
+            return hit
+        hit.file.close()
+        return check if not isinstance(found, Record) else self.opened(found) or self._fill(what)
 
     def hit(self, archive: ArchiveId) -> Hit | None:
         """The archive's bytes if they are there."""
@@ -131,12 +162,34 @@ class Mirror:
 
     def freshness(self, record: Record) -> Freshness:
         """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
-        origin = self.origins.of(record.archive)
-        expected = self.origins.expected(record.archive)
-        found = self._checks.of(record, origin.lifetime(record.archive.path), expected)
-        if found.is_stale and not self.settings.offline:
-            self._checks.begin(record, origin, expected)
-        return found
+        self._check(record)
+        return self._freshness(record)
+
+    def _freshness(self, record: Record) -> Freshness:
+        lifetime = self.origins.of(record.archive).lifetime(record.archive.path)
+        return self._checks.of(record, lifetime, self.origins.expected(record.archive))
+
+    def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
+        """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
+        if self.settings.offline or not self._freshness(record).is_stale:
+            return None
+        return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
+
+    def fields_of(self, what: Asked, reply: Reply) -> Fields:
+        """What of an origin's answer clients get."""
+        return Job(what, self.origins.of(what.archive), None).fields_of(reply)
+
+    def may_be_hot(self, record: Record) -> bool:
+        """Whether everybody may have it as it is, until something is written to the index."""
+        origin = self.origins.get(record.archive.authority)
+        matched = origin.rule(record.archive.path) if origin else None
+        return matched is None or matched.rule.when_stale == "serve"
+
+    def passing(self, archive: ArchiveId) -> tuple[str, ...]:
+        """Names of fields that its rule lets pass to clients, besides those that always do."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.redirect_fields if matched else ()
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
@@ -172,11 +225,11 @@ class Mirror:
     def _busy(self, record: Record) -> bool:
         return self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
 
-    def _fill(self, archive: ArchiveId) -> Fill:
-        origin = self.origins.of(archive)
+    def _fill(self, what: Asked) -> Fill:
+        origin = self.origins.of(what.archive)
         if self.settings.offline:
-            raise self._offline(archive)
-        return self.flights.join(Job(archive, origin, self.origins.expected(archive)))
+            raise self._offline(what.archive)
+        return self.flights.join(Job(what, origin, self.origins.expected(what.archive)))
 
     def _offline(self, archive: ArchiveId) -> Offline:
         url = self.origins.of(archive).url_of(archive)
@@ -185,25 +238,35 @@ class Mirror:
     async def missed(self, archive: ArchiveId, error: MirrorError, asked_by: str | None) -> MirrorError:
         """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
         listed = is_miss(error) and await self.misses.note(archive, asked_by)
+        if isinstance(error, Offline | OriginUnreachable):
+            error.status = self._status_of_nothing(archive, error.status)
         if not listed or not isinstance(error, Offline):
             return error
-        return Offline(
+        said = Offline(
             f"{error.detail} It is on the list of what is wanted now.",
             "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
         )
+        said.status = error.status
+        return said
 
-    async def head(self, archive: ArchiveId) -> Record | Edition | Reply:
+    def _status_of_nothing(self, archive: ArchiveId, usual: int) -> int:
+        """With what a client hears that no origin could be asked: some look into their own cache only after the one of their rule."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.offline_status if matched and "offline_status" in matched.rule.model_fields_set else usual
+
+    async def head(self, what: Asked) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.
 
         Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
         """
-        source = OriginSource(self.upstream, self.origins.of(archive), archive)
-        if self.settings.offline or self.flights.get(archive):
-            return await self._fill(archive).opened()
+        source = OriginSource.of(self.upstream, self.origins.of(what.archive), what)
+        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None:
+            return await self._fill(what).opened()
         try:
             reply = await source.ask(method="HEAD")
         except Broken:
-            return await self._fill(archive).opened()  # which retries, and has the right error in the end
+            return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200:
                 return reply
@@ -211,7 +274,7 @@ class Mirror:
                 await judge(reply, source.url, quoted=not source.private)
         finally:
             await reply.close()
-        return await self._fill(archive).opened()
+        return await self._fill(what).opened()
 
     # Many archives
 
@@ -222,7 +285,7 @@ class Mirror:
         """
         waiting = {}
         for archive in archives:
-            started = self._started(archive, anew=anew)
+            started = await self._started(archive, anew=anew)
             if isinstance(started, Fill):
                 waiting[archive] = started
             else:
@@ -237,11 +300,12 @@ class Mirror:
             if waiting:
                 await _any_over(waiting.values(), every)
 
-    def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
+    async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"
         try:
-            url = self.origins.of(archive).url_of(archive)
-            found = self._fill(archive) if anew else self.find(archive)
+            what = self.asked(archive)
+            url = self.origins.of(archive).url_of(what.archive)
+            found = self._fill(what) if anew else await self.find(what)
         except MirrorError as error:
             return Progress(url, "failed", error=error)
         if isinstance(found, Fill):

@@ -27,7 +27,7 @@ from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.transfer import Transfer
 from dataset_mirror.fetch.upstream import Reply
-from dataset_mirror.rules.fields import kept, refreshed
+from dataset_mirror.rules.fields import refreshed
 from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
@@ -42,7 +42,7 @@ class Fill:
     """The download of one archive, and what its readers wait for."""
 
     def __init__(self, job: Job, source: Source, intake: Intake, store: Store, limits: Limits, digesting: Executor) -> None:
-        self.job = job
+        self._asked_for = job
         self.began = time.time()
         self.running = False
         """Whether it has its place among the fills; before, it waits in line."""
@@ -53,6 +53,11 @@ class Fill:
         self._transfer: Transfer | None = None
 
     # What others see
+
+    @property
+    def job(self) -> Job:
+        """What it fetches, with what is known of it by now."""
+        return self._intake.job
 
     @property
     def error(self) -> MirrorError | None:
@@ -164,7 +169,7 @@ class Fill:
         """What is there stays, and is not checked again for a while; a 304 refreshes what is known of it (RFC 9111 4.3.4)."""
         confirmed = replace(known, checked=max(1.0, time.time() - reply.age))
         if reply.status == 304:
-            fields, validators = refreshed(known.fields, kept(reply.fields)), known.validators.refreshed_by(reply.validators)
+            fields, validators = refreshed(known.fields, self.job.fields_of(reply)), known.validators.refreshed_by(reply.validators)
             confirmed = replace(confirmed, fields=fields, validators=validators)
         else:
             log.warning("%s changed at its origin; its first bytes are kept (on_change).", self.job.url)
@@ -172,6 +177,7 @@ class Fill:
 
     async def _edition_from(self, reply: Reply, rest: Rest | None, *, pieces: bool) -> Record:
         """One edition from its first answer, to its publication. StartOver if the origin's bytes are others now."""
+        self._intake.job = self._asked_for.promised(reply)
         try:
             edition = await (self._intake.go_on(rest) if rest else self._intake.begin(reply))
         except BaseException:

@@ -68,7 +68,7 @@ class Flights:
         return fill
 
     def _new(self, job: Job) -> Fill:
-        source = OriginSource(self._upstream, job.origin, job.archive)
+        source = OriginSource.of(self._upstream, job.origin, job.asked)
         intake = Intake(job, self._store, self._eviction, self._traffic)
         return Fill(job, source, intake, self._store, self._limits, self._digesting)
 

@@ -22,7 +22,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.store import wanted
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
-from dataset_mirror.store.migrations import from_1
+from dataset_mirror.store.migrations import from_1, from_3
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
@@ -302,7 +302,9 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
-    # From version 2 to 3 a table was added, which comes by itself.
+    if 1 <= version <= 3:
+        from_3(connection)
+    # From version 2 to 3 a table was added, which comes by itself; and so do those of version 4.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -324,6 +326,7 @@ def values_of(record: Record) -> dict[str, Any]:
         "fetched": record.fetched,
         "checked": record.checked,
         "private": int(record.private),
+        "restricted": record.restricted,
     }
 
 
@@ -340,6 +343,7 @@ def _record(row: RowMapping) -> Record:
         fetched=row["fetched"],
         checked=row["checked"],
         private=bool(row["private"]),
+        restricted=row["restricted"],
     )
 
 

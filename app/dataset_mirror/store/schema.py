@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 3."""
+"""The tables of the index, schema version 4."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 
@@ -22,6 +22,7 @@ def _facts() -> list[Column[object]]:
         Column("fetched", Float, nullable=False),
         Column("checked", Float, nullable=False),
         Column("private", Integer, nullable=False, server_default="0"),
+        Column("restricted", Text),
     ]
 
 

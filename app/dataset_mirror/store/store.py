@@ -232,7 +232,7 @@ class Store:
             self.tree.unlink(archive)
 
     def _link(self, current: Record) -> None:
-        if current.private:  # whoever shares this folder does not ask who reads it
+        if current.private or current.restricted:  # whoever shares this folder does not ask who reads it
             self.tree.unlink(current.archive)
             return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):

@@ -145,6 +145,6 @@ class Hot:
             self._size -= 2 * len(entry.body) + _OVERHEAD
 
     def _head(self, record: Record, own_fields: RawFields) -> bytes:
-        what = Representation.of_record(record)
+        what = Representation.of_record(record, self._mirror.passing(record.archive))
         _, fields = archive_head(what, select({}, what.validators, what.size), "hit", *self._mirror.freshness(record).as_parameter())
         return head(200, [*own_fields, *fields])
