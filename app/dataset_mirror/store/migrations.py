@@ -31,7 +31,7 @@ def from_1(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
-def from_3(connection: Connection) -> None:
-    """Version 4 knows whose readers alone may have an archive."""
+def from_4(connection: Connection) -> None:
+    """Version 5 knows whose readers alone may have an archive."""
     for statement in _RESTRICTED:
         connection.exec_driver_sql(statement)
