@@ -7,26 +7,29 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginUnreachable, StoreFull
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
+from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
@@ -77,6 +80,8 @@ class Mirror:
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
         self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
+        self.refs = Refs(self.upstream, self.flights.knowledge)
+        self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -130,6 +135,40 @@ class Mirror:
     def asked(self, archive: ArchiveId) -> Asked:
         """What a URL means by the rules of its origin. NotAllowed if none lists it."""
         return asked(self.origins.of(archive), archive)
+
+    async def located(self, what: Asked, authorization: str | None = None) -> Asked:
+        """What a request means now: a name is its commit, and what is not for everybody is asked for with the client's credentials.
+
+        Raises the origin's refusal, or Offline, if this client may not have it.
+        """
+        origin = self.origins.of(what.archive)
+        if commit := await self.refs.commit(what, origin, authorization, offline=self.settings.offline):
+            what = _at_commit(what, origin, commit)
+        if self.gates.is_restricted(what, self.store.find(what.archive)):
+            what = await self._admitted(what, authorization, origin)
+        return what
+
+    async def let_in(self, what: Asked, authorization: str | None, error: MirrorError) -> Asked:
+        """The same with the client's credentials, after the origin refused it without; raises that refusal if it has none."""
+        if what.question.authorization or not (what.matched and what.matched.rule.gated and is_refusal(error)):
+            raise error
+        await self.gates.mark(what)
+        if authorization is None:
+            raise error
+        return await self._admitted(what, authorization, self.origins.of(what.archive))
+
+    async def _admitted(self, what: Asked, authorization: str | None, origin: Origin) -> Asked:
+        by_readers = origin.offline_gated == "readers"
+        if self.settings.offline:
+            if by_readers:
+                return replace(what, is_for_readers=True)
+            raise self.flights.knowledge.absence(what, however_old=True) or refused_offline(what, origin)
+        try:
+            return await self.gates.admitted(what, authorization, origin)
+        except OriginUnreachable:
+            if by_readers:
+                return replace(what, is_for_readers=True)
+            raise
 
     async def find(self, what: Asked) -> Hit | Fill:
         """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404.
@@ -186,6 +225,8 @@ class Mirror:
 
     def may_be_hot(self, record: Record) -> bool:
         """Whether everybody may have it as it is, until something is written to the index."""
+        if record.restricted or self.gates.is_restricted(self.asked(record.archive), record):
+            return False
         origin = self.origins.get(record.archive.authority)
         matched = origin.rule(record.archive.path) if origin else None
         return matched is None or matched.rule.when_stale == "serve"
@@ -203,11 +244,11 @@ class Mirror:
         found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
         return None if found.ttl == math.inf else found.ttl
 
-    def refusal(self, archive: ArchiveId) -> MirrorError | None:
+    def refusal(self, what: Asked) -> MirrorError | None:
         """Why an archive that is not stored would not be fetched now, if so."""
         if self.settings.offline:
-            return self._offline(archive)
-        return self.flights.absence(archive)
+            return self._offline(what)
+        return self.flights.absence(what)
 
     def opened(self, record: Record) -> Hit | None:
         """The blob of a record, opened; None, said in the log, if it has gone."""
@@ -233,15 +274,21 @@ class Mirror:
     def _fill(self, what: Asked) -> Fill:
         origin = self.origins.of(what.archive)
         if self.settings.offline:
-            raise self._offline(what.archive)
-        return self.flights.join(Job(what, origin, self.origins.expected(what.archive)))
+            raise self._offline(what)
+        restricted = gate_of(what) if what.question.authorization else None
+        return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
 
-    def _offline(self, archive: ArchiveId) -> Offline:
-        url = self.origins.of(archive).url_of(archive)
-        return Offline(f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it.")
+    def _offline(self, what: Asked) -> MirrorError:
+        url = self.origins.of(what.archive).url_of(what.archive)
+        return self.flights.knowledge.absence(what, however_old=True) or Offline(
+            f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
+        )
 
-    async def missed(self, archive: ArchiveId, error: MirrorError, asked_by: str | None) -> MirrorError:
+    async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
         """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
+        archive = what.archive
+        if is_miss(error) and (refused := self.flights.knowledge.absence(what, however_old=True)):
+            return refused
         listed = is_miss(error) and await self.misses.note(archive, asked_by)
         if isinstance(error, Offline | OriginUnreachable):
             error.status = self._status_of_nothing(archive, error.status)
@@ -266,6 +313,8 @@ class Mirror:
         Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
         """
         source = OriginSource.of(self.upstream, self.origins.of(what.archive), what)
+        if (known := self.flights.knowledge.absence(what)) is not None:
+            raise known
         if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None:
             return await self._fill(what).opened()
         try:
@@ -276,10 +325,18 @@ class Mirror:
             if reply.status == 200:
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-                await judge(reply, source.url, quoted=not source.private)
+                await self._judged(reply, what, source)
         finally:
             await reply.close()
         return await self._fill(what).opened()
+
+    async def _judged(self, reply: Reply, what: Asked, source: OriginSource) -> None:
+        """Raises the origin's refusal, which is remembered."""
+        try:
+            await judge(reply, source.url, quoted=not source.private)
+        except OriginSaysNo as error:
+            await self.flights.knowledge.refused(what, error)
+            raise
 
     # Many archives
 
@@ -308,7 +365,7 @@ class Mirror:
     async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"
         try:
-            what = self.asked(archive)
+            what = await self.located(self.asked(archive))
             url = self.origins.of(archive).url_of(what.archive)
             found = self._fill(what) if anew else await self.find(what)
         except MirrorError as error:
@@ -317,6 +374,12 @@ class Mirror:
             return found
         found.file.close()
         return Progress(url, "present", found.record.size, found.record.size)
+
+
+def _at_commit(what: Asked, origin: Origin, commit: str) -> Asked:
+    assert what.matched is not None
+    path = what.matched.at_commit(what.archive.path, commit)
+    return replace(what.at(path), matched=origin.rule(path))
 
 
 def _progress(fill: Fill) -> Progress:

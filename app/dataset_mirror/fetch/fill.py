@@ -11,12 +11,12 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, NotForKeeping, Stopping
 from dataset_mirror.fetch.continuing import Rest, first_or_next
 from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
-from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.job import Job, is_for_one_client
 from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.opening import first_reply
@@ -139,15 +139,27 @@ class Fill:
         finally:
             self._intake.close()
 
+    async def _first_reply(self, fields: dict[str, str]) -> Reply:
+        reply = await first_reply(self._source, fields)
+        await self._check_for_keeping(reply)
+        return reply
+
+    async def _check_for_keeping(self, reply: Reply) -> None:
+        """NotForKeeping for what its origin decides about, and gives to one client only."""
+        if self.job.rule is not None and self.job.rule.gated and is_for_one_client(reply):
+            await reply.close()
+            raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
+
     async def _fetched(self) -> Record:
         known, rest = self.job.known, None
         if known:
-            reply = await first_reply(self._source, conditions(known.validators))
+            reply = await self._first_reply(conditions(known.validators))
             if reply.status == 304 or self.job.origin.on_change == "keep":
                 await reply.close()
                 return await self._confirmed(known, reply)
         else:
             reply, rest = await first_or_next(self._source, self._store.leftovers, self.job)
+            await self._check_for_keeping(reply)
         damaged = False
         for attempt in range(MOST_EDITIONS):
             try:

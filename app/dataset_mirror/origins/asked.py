@@ -40,6 +40,8 @@ class Asked:
     target: ArchiveId
     question: Question = PLAIN
     matched: Matched | None = None
+    is_for_readers: bool = False
+    """Whether only the origin's `readers` get it, since nobody can be asked who may have it."""
 
     @property
     def asks_first(self) -> bool:

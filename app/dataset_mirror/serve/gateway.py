@@ -5,7 +5,17 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
 
-from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded, TooLarge
+from dataset_mirror.errors import (
+    BadRequest,
+    Loop,
+    MethodNotAllowed,
+    MirrorError,
+    NotAllowed,
+    NotForKeeping,
+    OriginSaysNo,
+    Superseded,
+    TooLarge,
+)
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
@@ -59,7 +69,12 @@ class Gateway:
                 return await self._pages(scope, receive, send)
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
-            await answer.answer(await self._asked(request, target, receive))
+            what = await self._asked(request, target, receive)
+            try:
+                await answer.answer(what)
+            except NotForKeeping:
+                origin = self._mirror.origins.of(target)
+                await self._relay(origin, request, _as_at_origin(scope, target), _again(what, receive), answer.pass_back)
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
@@ -135,6 +150,20 @@ async def _question(receive: Receive) -> bytes:
             return bytes(body)
 
 
+def _again(what: Asked, receive: Receive) -> Receive:
+    """The body of a request that was read, once more, and then what comes after it."""
+    sent = what.question.body is None
+
+    async def received() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": what.question.body, "more_body": False}
+
+    return received
+
+
 def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     """A request whose path begins with its origin, as that origin would get it."""
     path: bytes = scope.get("raw_path") or scope["path"].encode()
@@ -156,6 +185,8 @@ class _Answer:
         self._started = False
         self._restricted = self._rewritten = False
         self._origin, self._outcome = "", "head"
+        self._what: Asked | None = None
+        """What is asked for, once it is known what that means now."""
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -185,17 +216,33 @@ class _Answer:
         """Answers; one that could not be fetched is on the wanted list before its client hears of it."""
         try:
             await self.archive(what)
+        except NotForKeeping:
+            raise
         except MirrorError as error:
-            raise await self._mirror.missed(what.archive, error, self._address()) from None
+            raise await self._mirror.missed(self._what or what, error, self._address()) from None
 
     def _address(self) -> str | None:
         address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
         return str(address) if address else None
 
     async def archive(self, what: Asked) -> None:
-        archive = what.archive
-        self._origin = archive.authority
-        self._admit(archive)
+        self._origin = what.archive.authority
+        self._admit(what.archive)
+        authorization = self.request.fields.get("authorization")
+        located = await self._mirror.located(what, authorization)
+        self._rewritten = located.archive != what.archive
+        try:
+            await self._located(located)
+        except OriginSaysNo as error:
+            if self._started:
+                raise
+            await self._located(await self._mirror.let_in(located, authorization, error))
+
+    async def _located(self, what: Asked) -> None:
+        """Answers what this client may have, as far as the origin says."""
+        self._what, archive = what, what.archive
+        self._restricted |= what.question.authorization is not None or what.is_for_readers
+        self._admit(archive, private=what.is_for_readers)
         if self.request.method == "HEAD":
             return await self._head(what)
         found = await self._mirror.find(what)

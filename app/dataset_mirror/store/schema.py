@@ -102,5 +102,19 @@ failures = Table(
 )
 """The latest downloads that failed, the latest last."""
 
+knowledge = Table(
+    "knowledge",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("about", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("checked", Float, nullable=False),
+    Column("line", Text, nullable=False),
+    UniqueConstraint("kind", "about"),
+    Index("knowledge_by_scope", "scope"),
+)
+"""What origins said that is no bytes: see `knowledge.py`."""
+
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

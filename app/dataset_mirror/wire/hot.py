@@ -121,7 +121,7 @@ class Hot:
             return True
         record = index.find(entry.record.archive)
         # Only the time of the last check may be another: bytes that were fetched anew may replace a damaged blob.
-        if record is None or replace(record, checked=entry.record.checked) != entry.record:
+        if record is None or not self._mirror.may_be_hot(record) or replace(record, checked=entry.record.checked) != entry.record:
             self._drop(key)
             return False
         if record != entry.record:
