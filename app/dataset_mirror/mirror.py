@@ -323,6 +323,8 @@ class Mirror:
             return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200:
+                if reply.length == 0 and what.matched:
+                    self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
                 await self._judged(reply, what, source)
