@@ -10,7 +10,7 @@ from tests.clients.hubs import HOST, filled, mirror_of
 from tests.imitations.huggingface import Hub
 from tests.serving import Mirror
 
-NOW = [{"url": f"https://{HOST}", "rules": [{"match": "/{repo}/resolve/{ref}/**", "scope": "{repo}", "freshness": 0, "when_stale": "ask"}]}]
+RULE = {"match": "/{repo}/resolve/{ref}/**", "scope": "{repo}", "freshness": 0, "when_stale": "ask", "ref": "X-Repo-Commit"}
 
 
 def test_one_archive_for_name_and_commit(own_mirror: Mirror, own_hub: Hub) -> None:
@@ -45,8 +45,7 @@ def test_within_its_clock_it_stays(own_mirror: Mirror, own_hub: Hub) -> None:
 
 def test_a_stale_name_is_asked_for_first(own_hub: Hub, tmp_path: Path) -> None:
     """Once its time is over a branch is asked for before the answer, and what lies at its commits is not asked for again."""
-    rules = [{**rule, "ref": "X-Repo-Commit"} for rule in NOW[0]["rules"]]  # type: ignore[attr-defined]
-    with mirror_of(own_hub, tmp_path / "data", origins=[{**NOW[0], "rules": rules}]) as mirror:
+    with mirror_of(own_hub, tmp_path / "data", origins=[{"url": f"https://{HOST}", "rules": [RULE]}]) as mirror:
         path = f"/{HOST}/org/model/resolve/main/deep/b.txt"
         assert mirror.get(path).body == b"b"
         own_hub.repositories["model", "org/model"].commit({**MODEL, "deep/b.txt": b"new"})

@@ -26,7 +26,7 @@ from dataset_mirror.origins.routing import OwnPaths, find_archive
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
-from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
@@ -187,6 +187,7 @@ class _Answer:
         self._origin, self._outcome = "", "head"
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
+        self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -208,6 +209,7 @@ class _Answer:
         if self._started:
             raise error
         self._outcome = error.problem
+        self._note["why"] = error.detail
         status, fields, body = problem(error)
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
@@ -241,6 +243,7 @@ class _Answer:
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
         self._what, archive = what, what.archive
+        self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
         self._admit(archive, private=what.is_for_readers)
         if self.request.method == "HEAD":
@@ -251,6 +254,7 @@ class _Answer:
             self._mirror.usage.note(archive)
             return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
         self._outcome = "miss"
+        self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
         await self._while_connected(found)
 
@@ -362,4 +366,5 @@ class _Answer:
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
         self._mirror.traffic.answered(self._origin, self._outcome)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        note = self._note | {"outcome": self._outcome}
+        await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})
