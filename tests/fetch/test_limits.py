@@ -44,8 +44,8 @@ async def mirroring(origin: Origin, data: Path, **settings: object) -> AsyncIter
             yield mirror
 
 
-def asked(mirror: Mirror, host: str, name: str) -> Fill:
-    found = mirror.find(ArchiveId(host, f"/sets/{name}"))
+async def asked(mirror: Mirror, host: str, name: str) -> Fill:
+    found = await mirror.find(mirror.asked(ArchiveId(host, f"/sets/{name}")))
     assert isinstance(found, Fill)
     return found
 
@@ -54,7 +54,7 @@ def dripping(origin: Origin, mirror: Mirror, *hosts: str) -> list[Fill]:
     """Fills that take all places, and bring next to nothing."""
     for number in range(len(hosts)):
         origin.add(f"/sets/drip-{number}.bin", DATA, rate=DRIP)
-    return [asked(mirror, host, f"drip-{number}.bin") for number, host in enumerate(hosts)]
+    return [await asked(mirror, host, f"drip-{number}.bin") for number, host in enumerate(hosts)]
 
 
 async def stored(fill: Fill) -> bool:
@@ -68,7 +68,7 @@ async def test_downloads_that_drip_do_not_hold_up_their_origin(origin: Origin, t
     origin.add("/sets/good.bin", DATA)
     async with mirroring(origin, tmp_path) as mirror:
         slow = dripping(origin, mirror, HOSTS[0], HOSTS[0])
-        assert await stored(asked(mirror, HOSTS[0], "good.bin"))
+        assert await stored(await asked(mirror, HOSTS[0], "good.bin"))
         assert not any(fill.over for fill in slow)
         assert sorted((status.slow, status.waiting) for status in fills_of(mirror)) == [(False, False), (True, False)]
 
@@ -78,7 +78,7 @@ async def test_downloads_that_drip_do_not_hold_up_other_origins(origin: Origin, 
     origin.add("/sets/good.bin", DATA)
     async with mirroring(origin, tmp_path, max_fills=4) as mirror:
         dripping(origin, mirror, *HOSTS[:2], *HOSTS[:2])
-        assert await stored(asked(mirror, HOSTS[2], "good.bin"))
+        assert await stored(await asked(mirror, HOSTS[2], "good.bin"))
         assert sum(status.slow for status in fills_of(mirror)) == 1
 
 
