@@ -9,7 +9,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.disks import AROUND
+from tests.faults.disks import AROUND, NEEDS_DISK
 from tests.faults.origins import FAULTS, PROVEN, put
 from tests.faults.processes import ENDS_PROCESS, SUDDEN
 from tests.faults.report import Report
@@ -54,6 +54,8 @@ def planned(seed: int, step: int, archives: list[Archive], skipped: dict[str, st
         plan.around = None
     if plan.around and plan.sudden in ENDS_PROCESS:
         plan.sudden = None  # the disk's fault has its own processes
+    if plan.around in NEEDS_DISK and plan.sudden in ("SIGHUP", "second serve"):
+        plan.sudden = None  # its file cannot be written; a disk that nobody can write may have several servers
     return plan
 
 

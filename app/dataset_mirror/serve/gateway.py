@@ -14,6 +14,7 @@ from dataset_mirror.errors import (
     NotForKeeping,
     OriginSaysNo,
     Superseded,
+    SystemFailure,
     TooLarge,
 )
 from dataset_mirror.fetch.fill import Fill
@@ -79,6 +80,9 @@ class Gateway:
             log.debug("The client left.")
         except MirrorError as error:
             await answer.problem(error)
+        except OSError as error:
+            log.error("An answer failed: %s.", error)  # its words say it all
+            await answer.problem(SystemFailure.of(error))
 
     def _beyond_archives(self, request: Request) -> Origin | None:
         """The origin of the CONNECT around a request, if the request is for none of its archives. BadRequest if it names another host."""
