@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import resource
+import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
 from tests.conftest import StartMirror
-from tests.origin import Origin, body
-from tests.serving import Mirror
+from tests.origin import MIB, Origin, body
+from tests.serving import PATIENCE, Mirror
 from tests.wire.test_protocol import Wire, raw_request, request, wait_until
 
 CONTENT = body(100_000)
@@ -51,7 +52,7 @@ def test_no_descriptor_for_an_archive(mirror: Mirror, method: str) -> None:
                 assert b"limit of open files" in wire.body(int(fields["content-length"]))
         wire.send(request("/sets/a.bin"))
         assert wire.answer() == (200, CONTENT)
-    assert "Traceback" not in mirror.log
+    assert "Traceback" not in mirror.log, mirror.log
 
 
 def test_no_descriptor_for_a_page(mirror: Mirror) -> None:
@@ -67,4 +68,17 @@ def test_no_descriptor_for_a_page(mirror: Mirror) -> None:
                 assert status < 500 or b'"hint"' in answer
         wire.send(raw_request("/status"))
         assert wire.answer()[0] == 200
-    assert "Traceback" not in mirror.log
+    assert "Traceback" not in mirror.log, mirror.log
+
+
+def test_stopped_while_no_client_can_be_accepted(start_mirror: StartMirror, origin: Origin) -> None:
+    """A mirror that is stopped just after its descriptors ran out ends without a traceback."""
+    origin.add("/sets/stalled.bin", body(3 * MIB), stall_after=2 * MIB)
+    mirror = start_mirror(grace=1.3)  # asyncio tries again after a second
+    with Wire(mirror) as busy:
+        busy.send(request("/sets/stalled.bin"))
+        assert busy.head()[0] == 200
+        with no_descriptors(mirror), closing(socket.create_connection(("127.0.0.1", mirror.port), PATIENCE)):
+            wait_until(lambda: "can be accepted" in mirror.log)
+        mirror.stop()
+    assert "Traceback" not in mirror.log, mirror.log

@@ -121,6 +121,8 @@ class Crowd:
         asyncio reports it for each connection of its backlog, and tries again a second later.
         """
         error = context.get("exception")
+        if isinstance(error, ValueError) and "_start_serving" in context.get("message", ""):
+            return None  # that second is over, and the mirror has been stopped meanwhile
         if not (isinstance(error, OSError) and error.errno in _EXHAUSTED and "accept" in context.get("message", "")):
             return loop.default_exception_handler(context)
         now = loop.time()
