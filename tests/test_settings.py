@@ -388,3 +388,32 @@ def test_every_example_is_valid(key: str) -> None:
     """Each example of each setting is accepted."""
     for example in Settings.model_fields[key].examples or ():
         assert key in Settings.model_validate({key: example}).model_fields_set
+
+
+RULES = {
+    "a wrong key": ('paths = ["/"]\n[[origins.rules]]\nmatch = "/a/*"\nfreshness = "soon"', "a duration is a number with a unit", 6),
+    "no match": ('paths = ["/"]\n[[origins.rules]]\nstore = false', "Field required", 4),
+    "it can match nothing": ('paths = ["/b/"]\n[[origins.rules]]\nmatch = "/a/*"', "can match nothing", 5),
+    "hosts of others": ('paths = ["/"]\nredirects_to = ["a.org", "*.com"]', "hosts of other organisations", 4),
+}
+
+
+@pytest.mark.parametrize(("text", "right", "line"), RULES.values(), ids=RULES)
+def test_a_wrong_rule_is_named_with_its_line(folder: Path, text: str, right: str, line: int) -> None:
+    """A rule that is wrong, or that can never match, is refused with its line of the file."""
+    write(folder, f'[[origins]]\nurl = "https://a.org"\n{text}')
+    error = refusal()
+    assert right in error.detail
+    assert f"line {line}" in error.detail
+    assert f"{folder}/mirror.toml" in error.detail
+
+
+def test_rules_come_by_variables_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules may stand in a variable, as JSON; an idle one is refused with the variable's name."""
+    origin = {"url": "https://a.org", "paths": ["/a/"], "rules": [{"match": "/a/*", "freshness": "never", "query": ["id"]}]}
+    monkeypatch.setenv("DATASET_MIRROR_ORIGINS", json.dumps([origin]))
+    found = load().origins.of(parse_url("https://a.org/a/b")).rule("/a/b")
+    assert found is not None
+    assert found.rule.is_immutable
+    monkeypatch.setenv("DATASET_MIRROR_ORIGINS", json.dumps([origin | {"paths": ["/b/"]}]))
+    assert "DATASET_MIRROR_ORIGINS" in refusal().detail

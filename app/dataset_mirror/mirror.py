@@ -133,7 +133,7 @@ class Mirror:
         """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
         origin = self.origins.of(record.archive)
         expected = self.origins.expected(record.archive)
-        found = self._checks.of(record, origin.freshness, expected)
+        found = self._checks.of(record, origin.lifetime(record.archive.path), expected)
         if found.is_stale and not self.settings.offline:
             self._checks.begin(record, origin, expected)
         return found
@@ -141,7 +141,7 @@ class Mirror:
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
         origin = self.origins.get(record.archive.authority)
-        lifetime = origin.freshness if origin else math.inf
+        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
         found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
         return None if found.ttl == math.inf else found.ttl
 

@@ -19,9 +19,10 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
-from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.no_proxy import entries_of
@@ -156,6 +157,23 @@ class Configuration:
         self.refused: UsageError | None = None
         """Why the last reload was refused, if it was."""
         self.origins = Origins((read_preset(name, file.parent) for name in settings.presets), settings.origins, settings.archives)
+        for origin, match in self.origins.idle_rules():
+            raise UsageError(
+                f"{self._place_of(match)}: the rule with match = {json.dumps(match)} can match nothing, "
+                f"for the `paths` of {origin.url} allow no such path.",
+                "Correct it, add the path to `paths`, or remove the rule.",
+            )
+
+    def _place_of(self, match: str) -> str:
+        """Where a rule stands: the file and the line, or the name of the preset."""
+        texts = {f"The preset {name}": preset_text(name, self.file.parent) for name in self.settings.presets}
+        if self.file.exists():
+            texts = {f"In {self.file}": self.file.read_text(encoding="utf-8"), **texts}
+        for place, text in texts.items():
+            for number, line in enumerate(text.splitlines(), 1):
+                if json.dumps(match) in line or f"'{match}'" in line:
+                    return f"{place}, line {number}"
+        return "In the environment: DATASET_MIRROR_ORIGINS"
 
     def reload(self) -> None:
         """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""
@@ -227,11 +245,21 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
+    line = _line(where, first["loc"])
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
-        raise UsageError(f"In {place}{inside}: there is no such key.", f"For example: {key} = {_example(key)}.")
+        raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
     message = str(first["msg"]).removeprefix("Value error, ")
-    raise UsageError(f"In {place}{inside} = {shown}: {message}.", f"For example: {key} = {_example(key)}.")
+    raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"For example: {key} = {_example(key)}.")
+
+
+def _line(place: str, way: tuple[int | str, ...]) -> str:
+    """Where in mirror.toml a wrong value stands, in words; nothing if it came from elsewhere."""
+    file = place.removesuffix(": {key}")
+    if place == file or not Path(file).is_file():
+        return ""
+    number = line_of(Path(file).read_text(encoding="utf-8"), way)
+    return f" (line {number})" if number else ""
 
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:

@@ -65,6 +65,11 @@ from sklearn.datasets._base import RemoteFileMetadata, _fetch_remote
 _fetch_remote(RemoteFileMetadata("file", sys.argv[1], None), sys.argv[2], n_retries=0)
 """
 
+NODE = """
+const [url, place] = process.argv.slice(1);
+fetch(url).then((answer) => answer.arrayBuffer()).then((body) => require("fs").writeFileSync(place + "/file", Buffer.from(body)));
+"""
+
 Apart = Literal["", "git", "pip"]
 
 
@@ -89,11 +94,11 @@ class Client:
         """The path of the archive that is its own."""
         return f"/sets/{''.join(letter for letter in self.name.lower() if letter.isalnum())}/{self.archive}"
 
-    def arguments(self, url: str, place: str) -> list[str]:
-        """The program, as subprocess takes it."""
+    def arguments(self, url: str, place: str, trust: str = "") -> list[str]:
+        """The program, as subprocess takes it; TRUST in a command is the folder of the bundle."""
         if self.source:
             return [sys.executable, "-c", self.source, url, place]
-        return [word.replace("URL", url).replace("PLACE", place) for word in self.command]
+        return [word.replace("URL", url).replace("PLACE", place).replace("TRUST", trust) for word in self.command]
 
 
 KERAS = ("keras", "openvino")
@@ -125,6 +130,18 @@ CLIENTS = (
     ),
     Client("curl", "yes", "`curl -fo`", command=("curl", "-fsS", "-o", "PLACE/file", "URL")),
     Client("wget", "yes", "with GnuTLS, too: by `WGETRC`", command=("wget", "-q", "--tries=1", "-O", "PLACE/file", "URL")),
+    Client(
+        "aria2",
+        "yes",
+        "with the `--conf-path` that `setup.sh` names",
+        command=("aria2c", "-q", "--conf-path=TRUST/aria2.conf", "-d", "PLACE", "-o", "file", "URL"),
+    ),
+    Client(
+        "node ≥ 24, `fetch`",
+        "yes",
+        "by `NODE_USE_ENV_PROXY`; older ones know no proxy",
+        command=("node", "-e", NODE, "URL", "PLACE"),
+    ),
     Client("git", "yes, relayed", "`git ls-remote` of a host that is no origin", command=("git",), apart="git"),
     Client("pip", "yes, relayed", "`pip download` from a host that is no origin", packages=("pip",), apart="pip"),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.rules import Rule
 from dataset_mirror.settings import ENV_PREFIX, Settings, load
 from tests.image.dockerfile import ROOT
 
@@ -38,10 +39,11 @@ def test_as_it_is(tmp_path: Path) -> None:
 
 
 def test_every_setting(tmp_path: Path) -> None:
-    """It shows every setting, and every key of origins and archives; with all of them taken in it is valid, too."""
+    """It shows every setting, and every key of origins, rules and archives; with all of them taken in it is valid, too."""
     written = tomllib.loads(TAKEN)
     assert set(written) == set(Settings.model_fields)
     assert set(written["origins"][0]) == set(Origin.model_fields)
+    assert set(written["origins"][0]["rules"][0]) == set(Rule.model_fields)
     assert set(written["archives"][0]) == set(CatalogEntry.model_fields)
     assert loaded(tmp_path, TAKEN).upstreams
 

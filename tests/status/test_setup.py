@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import ssl
@@ -18,7 +19,7 @@ from tests.serving import PATIENCE, Mirror, environment
 
 SHELLS = {"sh": ["sh", "-c"], "dash": ["dash", "-c"], "bash": ["bash", "-c"], "zsh": ["zsh", "-c"], "zsh, interactive": ["zsh", "-fic"]}
 FENCE = "---- what is set ----"
-SET = (*names.PROXY, *names.EXCEPT, *names.TRUST, names.WGET)
+SET = (*names.PROXY, *names.EXCEPT, *names.TRUST, names.WGET, *names.SWITCHES)
 HOSTILE = (
     "x';touch${IFS}/tmp/pwn;'",
     "x$(touch pwn)",
@@ -96,6 +97,7 @@ def test_every_shell(shared: Mirror, tmp_path: Path, shell: list[str]) -> None:
     assert {once[name] for name in names.PROXY} == {shared.url}
     assert {once[name] for name in names.EXCEPT} == {"127.0.0.1,localhost,::1"}
     assert len({once[name] for name in names.TRUST}) == 1
+    assert {name: once[name] for name in names.SWITCHES} == names.SWITCHES
     assert not {name for name in once if name.lower().startswith("dataset_mirror") or name in names.PLAIN_PROXY}
     assert "answers for data.example.org, storage.googleapis.com, www.cs.toronto.edu" in said
     assert "SHA-256 " in said
@@ -121,7 +123,7 @@ def test_the_bundle(shared: Mirror, tmp_path: Path) -> None:
     ssl.create_default_context(cafile=str(bundle))
     cache = tmp_path / "home" / ".cache" / "dataset-mirror"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (cache, bundle.parent, bundle)] == [0o700, 0o700, 0o600]
-    assert sorted(path.name for path in bundle.parent.iterdir()) == ["ca-bundle.pem", "own.pem", "own.wgetrc", "wgetrc"]
+    assert sorted(path.name for path in bundle.parent.iterdir()) == ["aria2.conf", "ca-bundle.pem", "own.pem", "own.wgetrc", "wgetrc"]
     assert not list(cache.glob("new.*"))
 
 
@@ -191,6 +193,25 @@ def test_wget(shared: Mirror, tmp_path: Path) -> None:
     (tmp_path / ".wgetrc").write_text("user_agent = mine")
     known, _ = evaluated(shared.url, tmp_path, f"""eval "$(curl -fsS '{shared.url}/setup.sh')" """)
     assert Path(known["WGETRC"]).read_text() == f"user_agent = mine\nca_certificate = {known['SSL_CERT_FILE']}\n"
+
+
+def test_what_single_clients_need(shared: Mirror, tmp_path: Path) -> None:
+    """What makes clients of their own mind heed the proxy is set, JSON as it must be; what was set before stays."""
+    known, _ = evaluated(shared.url, tmp_path, known={"HF_HUB_DISABLE_XET": "0"})
+    assert json.loads(known["FSSPEC_HTTPS"]) == {"client_kwargs": {"trust_env": True}}
+    assert (known["NLTK_ALLOW_PROXIED_URLOPEN"], known["NODE_USE_ENV_PROXY"], known["HF_HUB_DISABLE_XET"]) == ("1", "1", "0")
+
+
+@pytest.mark.parametrize("place", names.ARIA2_HOMES)
+def test_aria2(shared: Mirror, tmp_path: Path, place: str) -> None:
+    """aria2 gets a configuration: its own, with the bundle at its end; a shell that has it is told how to use it."""
+    own = tmp_path / place
+    own.parent.mkdir(parents=True)
+    own.write_text("continue=true")
+    known, said = evaluated(shared.url, tmp_path)
+    file = Path(known["SSL_CERT_FILE"]).with_name("aria2.conf")
+    assert file.read_text() == f"continue=true\nca-certificate={known['SSL_CERT_FILE']}\n"
+    assert (f"--conf-path={file}" in said) is (shutil.which("aria2c") is not None)
 
 
 def test_no_place_for_the_bundle(shared: Mirror, tmp_path: Path) -> None:

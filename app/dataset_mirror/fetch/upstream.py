@@ -286,7 +286,7 @@ class Upstream:
             authority = normalise_authority(parts.netloc, parts.scheme)
         except BadRequest as error:  # it is the origin's fault, not the client's
             raise FillFailed(f"{url} redirects to a place that is not followed: {error.detail}", "Look at it with curl -v.") from None
-        if authority not in (origin.authority, *origin.redirects_to):
+        if not origin.redirects_may_lead_to(authority):
             raise NotAllowed(
                 f"{url} redirects to the host {authority}, which its origin does not list.",
                 f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',

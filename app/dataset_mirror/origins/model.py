@@ -1,7 +1,7 @@
 """Origins and catalog entries, as presets and mirror.toml write them."""
 
-import re
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -9,8 +9,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.credentials import credentials
+from dataset_mirror.origins.durations import Seconds
+from dataset_mirror.origins.hosts import allows, redirect_host
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.networks import Networks
+from dataset_mirror.origins.rules import Matched, Rule, Rules, united
 
 
 def _as_list(value: object) -> object:
@@ -57,19 +60,6 @@ def _place_below(path: str) -> str:
     return path
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
-
-
-def _seconds(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhdw])", value.strip(), re.ASCII)
-    if match is None:
-        raise ValueError('a duration is a number with a unit, such as "90s", "5m", "12h" or "1d"')
-    return float(match[1]) * _UNITS[match[2]]
-
-
-Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 Url = Annotated[str, AfterValidator(_plain_url)]
 Place = Annotated[str, AfterValidator(_plain_place)]
 Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
@@ -86,8 +76,8 @@ class Origin(BaseModel):
     url: Place
     paths: tuple[Annotated[str, AfterValidator(_plain_path)], ...] = ()
     """Ending in `/`: a prefix; else one exact path."""
-    redirects_to: tuple[str, ...] = ()
-    """Hosts (`host` or `host:port`) that this origin may redirect to."""
+    redirects_to: tuple[Annotated[str, AfterValidator(redirect_host)], ...] = ()
+    """Hosts (`host`, `host:port`, or `*.host` for all below it) that this origin may redirect to."""
     connections: int = Field(default=4, ge=1, le=64)
     """Most connections to this origin at once."""
     freshness: Seconds = 86400.0
@@ -103,11 +93,19 @@ class Origin(BaseModel):
 
     passthrough: bool = True
     """Whether, inside a CONNECT, paths that are not in `paths` go to the real host unchanged; else they are refused."""
+    rules: tuple[Rule, ...] = ()
+    """How what lies at some of its paths is treated; the first one that matches counts."""
 
     @model_validator(mode="after")
     def _only_scheme_and_host(self) -> Self:
         if urlsplit(self.url).path not in ("", "/") or urlsplit(self.url).query:
             raise ValueError("an origin's url is scheme and host only; what may be mirrored there goes into paths")
+        return self
+
+    @model_validator(mode="after")
+    def _no_rule_twice(self) -> Self:
+        if repeated := _repeated(match for rule in self.rules for match in rule.match):
+            raise ValueError(f"two rules have the match {repeated}")
         return self
 
     @property
@@ -122,12 +120,35 @@ class Origin(BaseModel):
         """Whether the normalised `path` may be mirrored; `but` is an entry of `paths` that does not count."""
         return any(path.startswith(listed) if listed.endswith("/") else path == listed for listed in self.paths if listed != but)
 
+    def redirects_may_lead_to(self, authority: str) -> bool:
+        """Whether a redirect to that normalised authority is followed."""
+        return authority == self.authority or any(allows(listed, authority) for listed in self.redirects_to)
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return Rules(self.rules)
+
+    def rule(self, path: str) -> Matched | None:
+        """The rule for the normalised `path`, if there is one."""
+        return self._rules.of(path)
+
+    def lifetime(self, path: str) -> float:
+        """Seconds for which what lies at the normalised `path` is fresh; infinite if it never changes."""
+        found = self.rule(path)
+        return self.freshness if found is None or found.rule.freshness is None else found.rule.freshness
+
     def extended_by(self, other: "Origin") -> "Origin":
-        """This origin with `other`'s paths and redirect hosts added, and the other keys that it sets replaced."""
+        """This origin with `other`'s paths, redirect hosts and rules added, and the other keys that it sets replaced.
+
+        Its rules come first: what an operator writes wins over a preset.
+        """
         changes = {name: getattr(other, name) for name in other.model_fields_set}
         changes["paths"] = _united(self.paths, other.paths)
         changes["redirects_to"] = _united(self.redirects_to, other.redirects_to)
-        return self.model_copy(update=changes)
+        changes["rules"] = united(other.rules, self.rules)
+        extended = self.model_copy(update=changes)
+        extended.__dict__.pop("_rules", None)  # a copy takes along what was compiled of the rules before
+        return extended
 
     def url_of(self, archive: ArchiveId) -> str:
         """The URL that a client without a mirror would ask for."""
@@ -165,6 +186,22 @@ class Preset(BaseModel):
     origins: tuple[Origin, ...] = ()
     archives: tuple[CatalogEntry, ...] = ()
 
+    @model_validator(mode="after")
+    def _no_path_twice(self) -> Self:
+        if repeated := _repeated(f"{origin.authority}{path}" for origin in self.origins for path in origin.paths):
+            raise ValueError(f"it lists {repeated} twice")
+        return self
+
 
 def _united(first: Iterable[str], second: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*first, *second]))
+
+
+def _repeated(values: Iterable[str]) -> str | None:
+    """The first value that came before."""
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            return value
+        seen.add(value)
+    return None

@@ -46,8 +46,15 @@ class Origins:
         return [origin for origin in self if origin.lists(path)]
 
     def expected(self, archive: ArchiveId) -> CatalogEntry | None:
-        """What the catalog knows of `archive`."""
-        return self._catalog.get(archive)
+        """What is known of `archive` beforehand: what the catalog has, else what a rule finds in its URL."""
+        return self._catalog.get(archive) or self._told_by_url(archive)
+
+    def _told_by_url(self, archive: ArchiveId) -> CatalogEntry | None:
+        origin = self.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        if origin is None or matched is None or (sha256 := matched.digest_in(archive.path)) is None:
+            return None
+        return CatalogEntry(url=origin.url_of(archive), sha256=(sha256,))
 
     def named(self, name: str) -> list[CatalogEntry]:
         """The catalog's entries of that name, which make one dataset."""
@@ -76,6 +83,11 @@ class Origins:
                 f"The catalog has no archive named {wanted!r}.", closest(wanted, {entry.name for entry in self.catalog if entry.name})
             )
         return found
+
+    def idle_rules(self) -> list[tuple[Origin, str]]:
+        """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
+        patterns = [(origin, pattern) for origin in self for rule in origin.rules for pattern in rule.patterns]
+        return [(origin, pattern.text) for origin, pattern in patterns if not any(map(pattern.may_match, origin.paths))]
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""

@@ -21,9 +21,19 @@ TRUST = (
     "PIP_CERT",
     "AWS_CA_BUNDLE",
     "NODE_EXTRA_CA_CERTS",
+    "CONDA_SSL_VERIFY",
 )
 WGET = "WGETRC"
 """wget built with GnuTLS reads none of the others."""
+_FSSPEC = '{"client_kwargs":{"trust_env":true}}'
+SWITCHES = {
+    "NLTK_ALLOW_PROXIED_URLOPEN": "1",  # nltk from 3.10 on refuses proxies and private addresses
+    "FSSPEC_HTTPS": _FSSPEC,  # fsspec's aiohttp knows no proxy else
+    "FSSPEC_HTTP": _FSSPEC,
+    "HF_HUB_DISABLE_XET": "1",  # its chunks come from hosts and by tokens that nobody may keep; the same files come by https
+    "NODE_USE_ENV_PROXY": "1",  # node from 24 on
+}
+"""What makes single clients heed the variables above. What the client has set itself stays."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 """Where systems keep the authorities that they trust: Debian and its kin, Fedora and its kin, macOS and BSD."""
@@ -31,6 +41,10 @@ AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bund
 FOLDER = "dataset-mirror"
 """Below the user's cache folder."""
 BUNDLE, OWN, WGETRC, OWN_WGETRC = "ca-bundle.pem", "own.pem", "wgetrc", "own.wgetrc"
+ARIA2 = "aria2.conf"
+"""For aria2c --conf-path: it reads no variable, neither for authorities nor for its configuration."""
+ARIA2_HOMES = (".aria2/aria2.conf", ".config/aria2/aria2.conf")
+"""Where its own configuration is, below the home folder; the first one that is there."""
 
 
 def proxy_address(address: str) -> str:
@@ -60,6 +74,7 @@ def variables(address: str, place: Path, known: Mapping[str, str], *, http: bool
         **dict.fromkeys(EXCEPT, around),
         **dict.fromkeys(TRUST, str(place / BUNDLE)),
         WGET: str(place / WGETRC),
+        **{name: known.get(name) or value for name, value in SWITCHES.items()},
     }
 
 

@@ -26,10 +26,13 @@ class Freshness:
 
 
 def freshness(now: float, checked: float, lifetime: float, *, digests: Collection[str], expected: Collection[str]) -> Freshness:
-    """Bytes with a digest that the catalog expects are immutable; with another one than it expects, stale at once."""
+    """Bytes with a digest that the catalog expects are immutable; with another one than it expects, stale at once.
+
+    An infinite lifetime is that of bytes that never change at their URL.
+    """
     if expected:
         return Freshness(None) if set(digests) & set(expected) else Freshness(min(-1.0, checked - now))
-    return Freshness(checked + lifetime - now)
+    return Freshness(None) if lifetime == math.inf else Freshness(checked + lifetime - now)
 
 
 def conditions(validators: Validators) -> dict[str, str]:

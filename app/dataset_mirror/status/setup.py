@@ -75,6 +75,7 @@ def script(address: str, pem: str, lines: Iterable[str], *, http: bool) -> str:
         proxies=[_Bare(name) for name in names.PROXY + (names.PLAIN_PROXY if http else ())],
         trust=[_Bare(name) for name in names.TRUST],
         wget=_Bare(names.WGET),
+        switches=[(_Bare(name), value) for name, value in names.SWITCHES.items()],
         around=names.no_proxy(address).split(","),
         except_=[_Bare(name) for name in names.EXCEPT],
     )

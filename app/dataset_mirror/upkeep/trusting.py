@@ -13,7 +13,7 @@ from dataset_mirror.rules import environment as names
 
 
 def make_bundle(address: str, authority: bytes, known: Mapping[str, str]) -> Path:
-    """The private folder with the bundle and the wgetrc for the mirror at `address`, whose `authority` is in PEM.
+    """The private folder with the bundle and the configurations for the mirror at `address`, whose `authority` is in PEM.
 
     `known` is the client's environment. DataFolderError if the user's cache folder cannot be written.
     """
@@ -30,6 +30,7 @@ def make_bundle(address: str, authority: bytes, known: Mapping[str, str]) -> Pat
         _write(place / names.OWN_WGETRC, wgetrc)
         _write(bundle, own + authority)
         _write(place / names.WGETRC, wgetrc + b"ca_certificate = " + os.fsencode(bundle) + b"\n")
+        _write(place / names.ARIA2, _own_aria2(known) + b"ca-certificate=" + os.fsencode(bundle) + b"\n")
     except OSError as error:
         raise DataFolderError(
             f"The bundle of certificate authorities cannot be kept in {place}: {error.strerror}.",
@@ -67,6 +68,11 @@ def _own(ours: Path, known: Mapping[str, str]) -> Iterator[bytes]:
 def _own_wgetrc(ours: Path, known: Mapping[str, str]) -> bytes:
     named = known.get(names.WGET) or str(Path(known.get("HOME", "/")) / ".wgetrc")
     return _lines(_made_from(ours, named, names.OWN_WGETRC))
+
+
+def _own_aria2(known: Mapping[str, str]) -> bytes:
+    home = Path(known.get("HOME", "/"))
+    return next((lines for place in names.ARIA2_HOMES if (lines := _lines(home / place))), b"")
 
 
 def _made_from(ours: Path, place: str, origin: str) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.model import Preset
 
 
@@ -15,23 +16,31 @@ def shipped() -> list[str]:
     return sorted(item.name.removesuffix(".toml") for item in files(__name__).iterdir() if item.name.endswith(".toml"))
 
 
-def read_preset(name: str, folder: Path) -> Preset:
-    """The preset called `name`, or the TOML file at that path (relative to `folder`). UsageError if it cannot be read."""
+def preset_text(name: str, folder: Path) -> str:
+    """What stands in the preset called `name`, or in the TOML file at that path (relative to `folder`). UsageError if there is none."""
     is_path = name.endswith(".toml") or "/" in name
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
     source = folder / name if is_path else files(__name__) / f"{name}.toml"
     try:
-        preset = Preset.model_validate(tomllib.loads(source.read_text(encoding="utf-8")))
+        return source.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The preset {name} cannot be read: {error}.", "Check the path in `presets`.") from None
+
+
+def read_preset(name: str, folder: Path) -> Preset:
+    """The preset called `name`, or the TOML file at that path (relative to `folder`). UsageError if it cannot be read."""
+    text = preset_text(name, folder)
+    try:
+        preset = Preset.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"The preset {name} is not valid TOML: {error}.", "Fix that line.") from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
+        line = f" (line {number})" if (number := line_of(text, first["loc"])) else ""
         what = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"The preset {name} has a wrong value at {where}: {what}.", "Fix that line.") from None
+        raise UsageError(f"The preset {name} has a wrong value at {where or 'origins'}: {what}{line}.", "Fix that line.") from None
     if any(origin.headers for origin in preset.origins):  # somebody else's preset could send any variable of ours anywhere
         raise UsageError(f"The preset {name} has `headers`.", "Credentials stand in mirror.toml only: write that block there.")
     return preset

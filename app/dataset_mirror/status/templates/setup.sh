@@ -45,13 +45,17 @@ dataset_mirror_place=$(
     command mkdir -p "$ours" && command chmod 700 "$ours" && new=$(command mktemp -d "$ours/new.XXXXXX") || exit 1
     own > "$new"/<< names.OWN >>
     { [ ! -f "$wgetrc" ] || LC_ALL=C command awk 1 "$wgetrc"; } > "$new"/<< names.OWN_WGETRC >>
+    for aria2 in<% for place in names.ARIA2_HOMES %> "${HOME:-}"/<< place >><% endfor %>; do
+        [ ! -f "$aria2" ] || { LC_ALL=C command awk 1 "$aria2" > "$new"/<< names.ARIA2 >>; break; }
+    done
     <# Another folder for other authorities: what another shell uses stays as it is. #>
     sum=$(command cat "$new"/<< names.OWN >> "$new"/<< names.OWN_WGETRC >> | command cksum)
     place=$ours/<< label >>/${sum%% *}
     { command cat "$new"/<< names.OWN >> && printf '%s\n' << pem >>; } > "$new"/<< names.BUNDLE >> &&
         { command cat "$new"/<< names.OWN_WGETRC >> && printf 'ca_certificate = %s\n' "$place"/<< names.BUNDLE >>; } > "$new"/<< names.WGETRC >> &&
+        printf 'ca-certificate=%s\n' "$place"/<< names.BUNDLE >> >> "$new"/<< names.ARIA2 >> &&
         command mkdir -p "$place" &&
-        for file in << names.OWN >> << names.OWN_WGETRC >> << names.BUNDLE >> << names.WGETRC >>; do
+        for file in << names.OWN >> << names.OWN_WGETRC >> << names.BUNDLE >> << names.WGETRC >> << names.ARIA2 >>; do
             command mv -f "$new/$file" "$place/$file" || exit 1
         done &&
         command rmdir "$new" && printf '%s' "$place"
@@ -87,6 +91,12 @@ if [ -n "$dataset_mirror_place" ]; then
     export << name >>="$dataset_mirror_place"/<< names.BUNDLE >>
 <% endfor %>
     export << wget >>="$dataset_mirror_place"/<< names.WGETRC >>
+<% for name, value in switches %>
+    [ -n "${<< name >>:-}" ] || export << name >>=<< value >>
+<% endfor %>
+    if command -v aria2c > /dev/null 2>&1; then
+        printf '%s\n' 'dataset-mirror: aria2c reads no variables for this: run it with --conf-path='"$dataset_mirror_place"/<< names.ARIA2 >> >&2
+    fi
 <% for line in said %>
     printf '%s\n' << line >> >&2
 <% endfor %>
