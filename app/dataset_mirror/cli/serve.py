@@ -92,8 +92,8 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"Clients reach it at {settings.public_url}")
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
-    example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)
-    example = example or next(iter(configuration.origins.catalog), None)
+    origins = configuration.origins
+    example = next(iter(origins.named("keras/boston_housing")), None) or next(iter(origins.catalog), None)
     if example:
         click.echo(f"Try:   curl -fO {url}/{example.archive}")
     for path in configuration.origins.ambiguities():

@@ -169,7 +169,7 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
 
 async def catalog_of(mirror: Mirror) -> Catalog:
     """Per named dataset what of it is there."""
-    names = sorted({entry.name for entry in mirror.origins.catalog if entry.name})
+    names = sorted(mirror.origins.names)
     return await mirror.store.in_worker(lambda: Catalog(datasets=[_dataset(mirror, name) for name in names]))
 
 

@@ -38,7 +38,7 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
 
 
 def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
-    named = [entry.archive for entry in origins.catalog if entry.name and fnmatchcase(entry.name, wanted)]
+    named = [entry.archive for entry in origins.matching(wanted)]
     yield from (line for archive in named if (line := index.listed(archive)))
     pattern = wanted.partition("://")[2] or wanted
     exact = index.listed(parse_url(wanted)) if "." in pattern.partition("/")[0] and "/" in pattern else None
