@@ -62,11 +62,22 @@ def literals(body: Iterable[ast.AST]) -> dict[str, object]:
     for node in body:
         match node:
             case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
-                try:
-                    found[name] = ast.literal_eval(value)
-                except (ValueError, SyntaxError, TypeError):
-                    continue
+                found[name] = partly(value)
     return found
+
+
+def partly(node: ast.expr) -> object:
+    """The value of a literal, with None for what in it is none."""
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Dict(keys, values):
+            return {partly(key): partly(value) for key, value in zip(keys, values, strict=True) if key is not None}
+        case ast.Tuple(elements):
+            return tuple(partly(element) for element in elements)
+        case ast.List(elements):
+            return [partly(element) for element in elements]
+    return None
 
 
 def parameters(function: ast.FunctionDef) -> str:

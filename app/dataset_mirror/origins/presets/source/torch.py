@@ -45,7 +45,6 @@ HUB_RULES: list[dict[str, object]] = [
 RULES: dict[str, list[dict[str, object]]] = {
     "download.pytorch.org": [
         {"match": ["/models/**", "/torchaudio/models/**"], "digest": "sha256-prefix-in-name", "freshness": "never"},
-        {"match": "/whl/**", "store": False},
     ],
     "github.com": HUB_RULES,
     "openaipublic.azureedge.net": [{"match": ["/main/whisper/models/{sha256}/*", "/clip/models/{sha256}/*"], "digest": "sha256-in-path"}],
@@ -99,6 +98,9 @@ def of_models(folder: Folder) -> tuple[list[Row], list[Loads]]:
     rows, loads = [], []
     for file, tree in sources:
         for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name.endswith("_QuantizedWeights"):
+                name = node.name.removesuffix("_QuantizedWeights").lower()
+                rows += [Row(url, f"torch/quantized/{name}") for url in dict.fromkeys(members(node).values())]
             if isinstance(node, ast.FunctionDef) and (enum := enum_of(node, "weights")) in known:
                 rows += [Row(url, f"torch/{node.name}") for url in dict.fromkeys(known[enum].values())]
                 loads += list(loads_of(node, module_of(file, folder), known))

@@ -80,11 +80,13 @@ class Made:
     rules: dict[str, list[Block]] = field(default_factory=dict)
     """Rules by authority."""
     loads: Sequence[Loads] = ()
+    script: str = ""
+    """The script, where it is not called like the preset."""
 
 
 def preset_files(name: str, made: Made) -> dict[str, str]:
-    """The files of a preset: its TOML, and the file of its archives."""
-    made_by = f"# Made by app/dataset_mirror/origins/presets/source/{name.replace('-', '_')}.py. Do not edit: change that and run it.\n"
+    """The files of a preset: its TOML, the file of its archives, and what calls ask for."""
+    made_by = f"# Made by app/dataset_mirror/origins/presets/source/{made.script or name}.py. Do not edit: change that and run it.\n"
     head = [f"about = {json.dumps(made.about)}", f"note = {json.dumps(made.note)}", f'catalog = "{name}.tsv"']
     blocks = [line for origin in _all_origins(made) for line in _origin(origin, made.rules.get(origin.authority, []))]
     lines = sorted({row.line() for row in made.rows}, key=lambda line: line.partition("\t")[0].encode() + b"\t" + line.encode())
@@ -184,6 +186,6 @@ def run(name: str, make: Callable[[Path | None], Made | None], arguments: Sequen
         if not given.check:
             (folder / file).write_text(text, encoding="utf-8")
         elif not (folder / file).is_file() or (folder / file).read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{file} is not what its script makes: run python -m dataset_mirror.origins.presets.source.{name}\n")
+            sys.stderr.write(f"{file} is not what its script makes: run python -m dataset_mirror.origins.presets.source.{made.script or name}\n")
             status = 1
     return status
