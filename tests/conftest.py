@@ -63,6 +63,7 @@ def mirror(start_mirror: StartMirror) -> Mirror:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of a figure in seconds get a second chance, no others; `-r R` names those that took it."""
+    os.environ.pop("PYTEST_ADDOPTS", None)  # for this run, not for a pytest that a test starts
     for item in items:
         if item.get_closest_marker("timed"):
             item.add_marker(pytest.mark.flaky(reruns=1))

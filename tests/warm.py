@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -136,7 +137,6 @@ def main() -> None:
     """Loads what `serve` needs, then waits for requests; returns in each process that is to be a mirror, and runs it."""
     sys.path[0] = str(Path(sys.executable).parent)  # as for the console script: nothing of the tests can be imported
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the tests end their mirrors themselves
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     from dataset_mirror.cli import main as program
 
     for module in _LOADED:
@@ -148,8 +148,11 @@ def main() -> None:
 def _requested(asking: socket.socket) -> list[str]:
     while True:
         head, descriptors, _, _ = socket.recv_fds(asking, _LENGTH.size, 4)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
         if not head:
-            os._exit(0)
+            sys.exit()
         request = json.loads(asking.recv(_LENGTH.unpack(head)[0], socket.MSG_WAITALL))
         if not os.fork():
             asking.close()
@@ -160,7 +163,6 @@ def _requested(asking: socket.socket) -> list[str]:
 
 def _fork(request: dict[str, Any], streams: list[int], tell: int) -> list[str]:
     """Goes on twice: as the process that was asked for, and as one that waits for its end."""
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     if pid := os.fork():
         for descriptor in streams:
             os.close(descriptor)

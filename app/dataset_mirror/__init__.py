@@ -7,8 +7,8 @@ Rooms, from the outside in; imports go down this list only, which import-linter 
     cli       commands: one file per verb, `demo` and `doctor` are folders
     main      `create_app(settings)`: the one place where the parts are wired together
     status    what people see: pages, JSON, metrics, the API that changes the mirror, `/setup.sh`
-    wire      the HTTP/1.1 connection under uvicorn: TLS, sendfile, answers from memory, how a connection ends
     doors     CONNECT: hosts that we answer for over TLS, tunnels, relays, and the certificate authority
+    wire      the HTTP/1.1 connection, run by uvicorn: parsing, framing, TLS, sendfile, limits, answers from memory, how it ends
     serve     how a request is answered: the gateway, heads, bodies, who may have and who may change what
     airgap    crossing the gap: the wanted list, bundles, asking beforehand, files that people already have
     upkeep    looking after what is kept: verify, garbage, removal, the checks of `doctor`
@@ -34,8 +34,9 @@ On the way out the kernel sends them from the file to the socket (`wire/sendfile
 
 Where to find:
 
-    the reset of a body that failed               `wire/sockets` arms it, `wire/protocol` lets it go off; TLS has an alert, `wire/tls`
+    the reset of a body that failed               `wire/line` arms it and lets it go off; TLS has an alert, `wire/tls`
     the rule that a 206 needs the same validator  from origins `fetch/resume` (else start over, never splice), to clients `rules/conditions`
+    how long a client may be silent, and how many `wire/crowd`
     what makes room                               `fetch/eviction` for a fill, `upkeep/garbage` for `gc`; `store/space` counts
     who may call /api/, who may have gated data   `serve/access`
     what a bundle may not contain                 in: `airgap/bundle/judging`; out: `cli/export` (no gated archives unless told)

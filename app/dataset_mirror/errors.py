@@ -3,6 +3,11 @@
 MirrorError
 ├── UsageError                 the command or a setting is wrong (exit code 2)
 ├── BadRequest          400    the target or a field of the request cannot be understood
+├── RequestTimeout      408    the request did not arrive in time
+├── TargetTooLong       414    the target is longer than the mirror reads
+├── HeadTooLarge        431    the fields of the request are more than the mirror reads
+├── NotImplementedHere  501    a method or a transfer coding that the mirror does not know
+├── VersionNotSupported 505    another version of HTTP than 1.0 and 1.1
 ├── NotAllowed          403    no origin lists this host or path
 ├── Forbidden           403    this client may not do this
 ├── NoTunnel            403    CONNECT does not lead there
@@ -13,6 +18,7 @@ MirrorError
 ├── TooLarge            413    the body of a request is larger than what is read
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
 │   ├── DigestMismatch         its bytes are not what the catalog expects
+│   ├── DamagedTransfer        its bytes are not those of which it says so itself
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
 │   └── Superseded             the origin's archive changed while it was being sent
 ├── OriginBusy          503    the origin asks to come back later than we may wait
@@ -21,6 +27,7 @@ MirrorError
 ├── StoreFull           507    no room for the archive
 ├── Loop                508    the request has been through this mirror already
 ├── TunnelsFull         503    as many tunnels as are allowed
+├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 └── DataFolderError            the data folder cannot be used (exit code 1)
@@ -61,6 +68,36 @@ class BadRequest(MirrorError):
     status = 400
     title = "The request cannot be understood"
     problem = "bad-request"
+
+
+class RequestTimeout(MirrorError):
+    status = 408
+    title = "The request did not arrive in time"
+    problem = "request-timeout"
+
+
+class TargetTooLong(MirrorError):
+    status = 414
+    title = "The target is too long"
+    problem = "target-too-long"
+
+
+class HeadTooLarge(MirrorError):
+    status = 431
+    title = "The request's fields are too large"
+    problem = "head-too-large"
+
+
+class NotImplementedHere(MirrorError):
+    status = 501
+    title = "Not implemented"
+    problem = "not-implemented"
+
+
+class VersionNotSupported(MirrorError):
+    status = 505
+    title = "HTTP version not supported"
+    problem = "version-not-supported"
 
 
 class NotAllowed(MirrorError):
@@ -128,6 +165,11 @@ class DigestMismatch(FillFailed):
     problem = "digest-mismatch"
 
 
+class DamagedTransfer(FillFailed):
+    title = "The bytes that arrived are not those that the origin says it sends"
+    problem = "damaged-transfer"
+
+
 class NotAnArchive(FillFailed):
     title = "The origin's answer is not the archive"
     problem = "not-an-archive"
@@ -172,6 +214,12 @@ class TunnelsFull(MirrorError):
     status = 503
     title = "Too many tunnels"
     problem = "too-many-tunnels"
+
+
+class ConnectionsFull(MirrorError):
+    status = 503
+    title = "Too many connections"
+    problem = "too-many-connections"
 
 
 class Stopping(MirrorError):

@@ -5,15 +5,23 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.doors.connect import Connect
+from dataset_mirror.doors.decision import Doors
+from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.store import open_store
+from dataset_mirror.wire.crowd import Crowd, Limits
+from dataset_mirror.wire.hot import Hot
+from dataset_mirror.wire.services import Services
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -26,8 +34,22 @@ def open_mirror(configuration: Configuration) -> Mirror:
     return Mirror(configuration, store)
 
 
-def create_app(mirror: Mirror, port: int) -> Gateway:
-    """The ASGI app, listening at `port`; it starts and stops the mirror."""
+@dataclass(frozen=True)
+class Parts:
+    """A mirror wired together: the ASGI app, and what our own connections need besides."""
+
+    app: App
+    services: Services
+    doors: Doors
+
+
+def create_app(mirror: Mirror, port: int) -> App:
+    """The ASGI app alone, listening at `port`; it starts and stops the mirror."""
+    return assemble(mirror, port).app
+
+
+def assemble(mirror: Mirror, port: int) -> Parts:
+    """All parts of a mirror that listens at `port`."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
     @asynccontextmanager
@@ -38,8 +60,10 @@ def create_app(mirror: Mirror, port: int) -> Gateway:
         finally:
             await mirror.stop()
 
-    own_pages = pages(mirror, ca, lifespan)
-    return Gateway(mirror, own_pages, own_pages.state.own, port, ca)
+    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, lifespan)
+    app = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
+    crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
+    return Parts(app, Services(hot, Connect(doors), crowd), doors)
 
 
 def __getattr__(name: str) -> App:

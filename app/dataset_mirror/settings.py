@@ -98,6 +98,10 @@ class Settings(BaseSettings):
     )
     idle_timeout: float = Field(30, gt=0, description="seconds of silence after which an upstream is given up", examples=[30])
     grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
+    head_timeout: float = Field(30, gt=0, description="seconds that a client gets to send a request's head", examples=[30])
+    max_connections: int | None = Field(
+        None, ge=1, description="connections of clients at once; default: as many as open files allow, at most 10000", examples=[2000]
+    )
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
     no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(entries_of)] = Field(

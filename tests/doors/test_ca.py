@@ -19,11 +19,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dataset_mirror.doors import certificates
-from dataset_mirror.doors.ca import CertificateAuthority, server_context
+from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.wire.tls import server_context
 from tests.conftest import StartMirror
 from tests.serving import HOST, PATIENCE
 

@@ -153,6 +153,16 @@ def test_where_connect_does_not_lead(shared: Mirror, target: str, words: str) ->
     assert shared.status["doors"]["refused"] == before + 1
 
 
+@pytest.mark.parametrize("host", [f"{HOST}.", HOST.upper(), f"{HOST.title()}."])
+def test_every_form_of_a_host(shared: Mirror, host: str) -> None:
+    """A trailing dot or capitals in the target, and in the request inside, name the same origin."""
+    with connected(shared, f"{host}:443") as wire:
+        assert wire.head()[0] == 200
+        wire.socket = trusting(shared).wrap_socket(wire.socket, server_hostname=HOST)
+        wire.send(asked("/sets/small.bin", host=host))
+        assert wire.answer() == (200, SMALL)
+
+
 def test_connect_to_the_mirror_itself(shared: Mirror) -> None:
     """The mirror is not led to by itself."""
     for target in (f"127.0.0.1:{shared.port}", f"localhost:{shared.port}"):

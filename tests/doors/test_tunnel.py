@@ -39,7 +39,7 @@ def test_in_a_network_of_its_own(tmp_path: Path) -> None:
         pytest.skip(reason)
     hosts = tmp_path / "hosts"
     hosts.write_text(tunnels.HOSTS)
-    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "serve" / "tunnels.py")]
+    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "doors" / "tunnels.py")]
     inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
     run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -134,7 +134,8 @@ def installed() -> Iterator[Installed]:
             copy(sources, place / "source")
         subprocess.run([interpreter(), "-m", "venv", "--without-pip", place / "mirror"], capture_output=True, check=True)
         python = place / "mirror" / "bin" / "python"
-        pip("wheel", "-q", "--no-deps", "--wheel-dir", place / "wheels", place / "source")
+        build: list[str | Path] = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", place / "wheels"]
+        subprocess.run(build, cwd=place / "source", capture_output=True, check=True)
         pip("--python", python, "install", "-q", *(place / "wheels").iterdir())
         installed = Installed(place, place / "data")
         copy(script, Path(installed.here(script_place)).parent)

@@ -236,3 +236,35 @@ def test_an_archive_knows_its_target_and_name() -> None:
     """The target has the query, the name is the last segment, and the text is a URL without its scheme."""
     archive = ArchiveId("a.org", "/sets/b.zip", "v=1")
     assert (archive.target, archive.name, str(archive)) == ("/sets/b.zip?v=1", "b.zip", "a.org/sets/b.zip?v=1")
+
+
+_LABEL = st.sampled_from(
+    ["a", "Data", "example", "org", "xn--bcher-kva", "bücher", "%C3%BC", "%2e", "my_sets", "-", "", "straße", "ｅｘ", "日本"]
+)
+_PORT = st.sampled_from(["", ":", ":80", ":443", ":0443", ":8080", ":0", ":99999", ":x", "@b"])
+authorities = st.tuples(st.lists(_LABEL, max_size=4).map(".".join), _PORT).map("".join) | st.text(max_size=20)
+
+
+@settings(deadline=None, max_examples=300)
+@given(authorities, st.sampled_from(["http", "https"]))
+def test_a_normal_authority_is_its_own_normal_form(authority: str, scheme: str) -> None:
+    """Any text is a host or a bad request; its normal form is ASCII in lower case, stays as it is, and makes a URL that names it."""
+    try:
+        normal = normalise_authority(authority, scheme)
+    except BadRequest:
+        return
+    assert normalise_authority(normal, scheme) == normal
+    assert normal.isascii()
+    assert normal == normal.lower()
+    assert parse_url(f"{scheme}://{normal}/a").authority == normal
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.tuples(st.sampled_from(["", "https://", "http://", "ftp://", "//"]), authorities, st.text(max_size=20)).map("".join))
+def test_no_text_makes_the_parser_of_urls_fail(url: str) -> None:
+    """Any text is the URL of an archive, which its own URL names again, or a bad request."""
+    try:
+        archive = parse_url(url)
+    except BadRequest:
+        return
+    assert parse_url(f"https://{archive}").path == archive.path

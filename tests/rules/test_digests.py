@@ -56,6 +56,7 @@ FIELDS: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "S3, SHA-1": ([("x-amz-checksum-sha1", b64(SHA1.digest()))], ["sha1"]),
     "S3, CRC-32": ([("x-amz-checksum-crc32", b64(CRC32))], ["crc32"]),
     "S3, CRC-32C": ([("x-amz-checksum-crc32c", b64(CRC32C)), ("x-amz-checksum-type", "FULL_OBJECT")], ["crc32c"]),
+    "a checksum that nobody computed": ([("x-goog-hash", "crc32c=AAAAAA==")], []),
     "S3, CRC-64": ([("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")], []),
     "S3, a digest of digests": ([("x-amz-checksum-sha256", b64(SHA256.digest()) + "-3")], []),
     "S3, a composite": ([("x-amz-checksum-crc32", b64(CRC32)), ("x-amz-checksum-type", "COMPOSITE")], []),

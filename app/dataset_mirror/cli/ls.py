@@ -20,7 +20,7 @@ _ORDERS = ["name", "used", "size", "fetched"]
     "--sort", type=click.Choice(["name", "used", "size", "fetched"]), default="name", show_default=True, help="Order of the list."
 )
 @click.option("--reverse", is_flag=True, help="Reverse the order: largest, latest or last name first.")
-@click.option("--long", "-l", "as_long", is_flag=True, help="Also show the digest, hits, and when it was fetched.")
+@click.option("--long", "-l", "as_long", is_flag=True, help="Also show the digest and its source, hits, and when it was fetched.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @ported
 def command(
@@ -35,9 +35,10 @@ def command(
 ) -> None:
     """List what is stored: size, state, last use, and URL.
 
-    States: verified (has the catalog's digest), computed (as the origin sent it), adopted (added by hand, no digest proves it),
-    changed (older bytes are kept, too). NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*')
-    selects several.
+    States: verified (the catalog, the origin itself or the URL has its digest), computed (as the origin sent it), adopted (added by
+    hand, no digest proves it), changed (older bytes are kept, too). With --long the digest's source stands behind it.
+
+    NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several.
     """
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]
     number = size = 0
@@ -51,10 +52,10 @@ def command(
 def _row(one: ArchiveSummary, *, as_long: bool) -> str:
     row = f"{human(one.size):>10}  {one.state:8}  used {moment(one.used)}  "
     if as_long:
-        row += f"{one.hits:>6} hits  fetched {moment(one.fetched)}  sha256 {one.sha256}  "
+        row += f"{one.hits:>6} hits  fetched {moment(one.fetched)}  sha256 {one.sha256} ({one.source})  "
     return row + one.url
 
 
 def _json(one: ArchiveSummary) -> str:
-    keys = ("url", "name", "size", "sha256", "state", "fetched", "used", "hits")
+    keys = ("url", "name", "size", "sha256", "state", "source", "fetched", "used", "hits")
     return json.dumps({key: getattr(one, key) for key in keys})

@@ -11,11 +11,12 @@ from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
-from dataset_mirror.main import create_app
+from dataset_mirror.main import assemble
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
+from dataset_mirror.wire.crowd import raise_descriptor_limit
 from dataset_mirror.wire.server import TlsPort, listen, run
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
     """
     configure(log_level, access_log=access_log)
     settings = configuration.settings
+    raise_descriptor_limit()
     store = open_store(configuration)
     try:
         lock = store.lock()
@@ -45,16 +47,17 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
         url = url_of(listening)
         tls_port = TlsPort.of(settings)
         mirror = Mirror(configuration, store)
-        app = create_app(mirror, listening.getsockname()[1])
+        parts = assemble(mirror, listening.getsockname()[1])
         if tls_port:
-            app.doors.own_ports.add(tls_port.port)
+            parts.doors.own_ports.add(tls_port.port)
 
         def ready() -> None:
             lock.announce(url)
             _greet(configuration, store, url, tls_port)
-            asyncio.get_running_loop().run_in_executor(None, _prepare, app.doors.ca)
+            asyncio.get_running_loop().run_in_executor(None, _prepare, parts.doors.ca)
 
-        run(app, settings, listening, tls_port, access_log=access_log or log_level == "debug", ready=ready, reload=lambda: _reload(mirror))
+        has_log = access_log or log_level == "debug"
+        run(parts.app, parts.services, settings, listening, tls_port, access_log=has_log, ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.wire.tls import server_context
 
 if TYPE_CHECKING:
     from dataset_mirror.doors.certificates import Certificate, Key
@@ -152,15 +153,6 @@ class CertificateAuthority:
             context = server_context(Path(file.name))
         context.sni_callback = _only(host)
         return context
-
-
-def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
-    """A TLS server with this certificate, HTTP/1.1 only. OSError (ssl.SSLError too) if the files are not what they should be."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    context.options |= ssl.OP_NO_RENEGOTIATION
-    context.set_alpn_protocols(["http/1.1"])
-    return context
 
 
 def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:

@@ -46,7 +46,8 @@ class Doors:
     @property
     def handshake_seconds(self) -> float:
         """How long a client may take for TLS."""
-        return min(HANDSHAKE_SECONDS, self.mirror.settings.idle_timeout)
+        settings = self.mirror.settings
+        return min(HANDSHAKE_SECONDS, settings.idle_timeout, settings.head_timeout)
 
     def decide(self, target: str, peer: str | None) -> Intercept | TunnelTo:
         """Where a CONNECT with this target (`host:port`) leads. BadRequest, NoTunnel, Offline or TunnelsFull."""

@@ -38,8 +38,9 @@ def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
         raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Ask while it is online.")
 
 
-async def relay(mirror: Mirror, origin: Origin, scope: Scope, receive: Receive, send: Send) -> None:
+async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Passes one request to the origin's real host and its answer back, both as streams. MirrorError while nothing was answered."""
+    check_may_relay(mirror, origin, request)
     scope[RELAYED] = True
     mirror.traffic.passages.relayed += 1
     log.debug("Relayed a request to %s.", origin.authority)

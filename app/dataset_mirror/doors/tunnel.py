@@ -3,12 +3,16 @@
 import asyncio
 import base64
 import ssl
-from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dataset_mirror.doors.decision import Doors, refused_as_private
 from dataset_mirror.errors import NoTunnel, OriginUnreachable
-from dataset_mirror.fetch.addresses import addresses_of, is_global
+from dataset_mirror.fetch.addresses import is_global
+from dataset_mirror.fetch.network.connecting import connected
+from dataset_mirror.fetch.network.names import addresses_of
+from dataset_mirror.fetch.opening import PROXY_HINT
+from dataset_mirror.fetch.upstream import PROXY_WANTS_CREDENTIALS
 from dataset_mirror.rules.no_proxy import bypasses
 from dataset_mirror.settings import Settings
 from dataset_mirror.wire.sockets import set_linger, tune
@@ -17,8 +21,6 @@ CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 600.0
 """After so long without a byte a tunnel is closed."""
 BUSY_SECONDS = 1.0
-_names = ThreadPoolExecutor(8, "names")
-"""Names that take long are not to hold up the threads that read archives."""
 _LARGEST_HEAD = 16 * 1024
 
 
@@ -142,7 +144,7 @@ async def connect(host: str, doors: Doors) -> End:
 async def _public_addresses(host: str, *, may_be_unknown: bool) -> list[str]:
     """All addresses are checked, and only these are connected to. Behind a proxy a name need not be known here."""
     try:
-        addresses = await addresses_of(host, 443, _names)
+        addresses = await addresses_of(host)
     except OSError:
         if may_be_unknown:
             return []
@@ -154,18 +156,25 @@ async def _public_addresses(host: str, *, may_be_unknown: bool) -> list[str]:
 
 
 async def _directly(host: str, addresses: list[str], doors: Doors) -> End:
-    failure: OSError = OSError("it has no address")
-    for address in addresses:
-        try:
-            _, end = await asyncio.get_running_loop().create_connection(End, address, 443)
-        except OSError as error:
-            failure = error
-            continue
-        if _is_own(end.transport, doors):
-            end.transport.abort()
-            raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
-        return end
-    raise failure
+    end = await _joined(End(), addresses, 443)
+    if _is_own(end.transport, doors):
+        end.transport.abort()
+        raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
+    return end
+
+
+_Protocol = TypeVar("_Protocol", bound=asyncio.Protocol)
+
+
+async def _joined(protocol: _Protocol, addresses: list[str], port: int, **tls: Any) -> _Protocol:
+    """A connection to the first address that answers, and the protocol on it. OSError if there is none."""
+    connection = await connected(addresses, port)
+    try:
+        await asyncio.get_running_loop().create_connection(lambda: protocol, sock=connection, **tls)
+    except BaseException:
+        connection.close()
+        raise
+    return protocol
 
 
 def _is_own(transport: asyncio.Transport, doors: Doors) -> bool:
@@ -180,7 +189,9 @@ async def _through_proxy(host: str, settings: Settings) -> End:
     is_tls = proxy.scheme == "https"
     context = ssl.create_default_context(cafile=settings.ca_file) if is_tls else None
     port = proxy.port or (443 if is_tls else 80)
-    _, asking = await asyncio.get_running_loop().create_connection(_Asking, proxy.hostname or "", port, ssl=context)
+    name = proxy.hostname or ""
+    tls = {"ssl": context, "server_hostname": name} if context else {}
+    asking = await _joined(_Asking(), await addresses_of(name), port, **tls)
     asking.transport.write(_request(host, proxy.username, proxy.password))
     try:
         status = await asking.status
@@ -189,7 +200,8 @@ async def _through_proxy(host: str, settings: Settings) -> End:
         raise
     if status != 200:
         asking.transport.abort()
-        raise OriginUnreachable(f"The proxy {proxy.hostname} answered {status} to CONNECT {host}:443.", "Check `upstream_proxy`.")
+        hint = PROXY_HINT if status == PROXY_WANTS_CREDENTIALS else "Check `upstream_proxy`."
+        raise OriginUnreachable(f"The proxy {proxy.hostname} answered {status} to CONNECT {host}:443.", hint)
     end = End()
     end.connection_made(asking.transport)
     asking.transport.set_protocol(end)

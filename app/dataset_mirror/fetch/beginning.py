@@ -1,30 +1,44 @@
 """Whether what an origin begins to send can be the archive: by its head, and by its first bytes."""
 
 from dataset_mirror.errors import FillFailed, NotAnArchive
+from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.upstream import Reply
-from dataset_mirror.rules.content import page_instead, wrong_magic
+from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.content import contradiction, is_genuinely_empty
 
 
 def check_head(job: Job, reply: Reply) -> None:
-    """NotAnArchive or FillFailed if the head of the answer says that its body is something else."""
-    if (page := page_instead(job.archive.name, reply.field("content-type"))) is not None:
-        raise NotAnArchive(f"{job.url} cannot be mirrored now: {page}.", "Look at it with a browser; it may ask for a login.")
+    """FillFailed or NotAnArchive if the head of the answer says that its body is something else."""
     size = job.expected.size if job.expected else None
     if size is not None and reply.length not in (None, size) and not reply.encoding:
         override = f'If the origin republished it, write into mirror.toml: [[archives]] url = "{job.url}" sha256 = "…"'
         raise FillFailed(f"{job.url} has {reply.length:,} bytes at its origin, but the catalog expects {size:,}.", override)
     if reply.length == 0:
-        raise _empty(job)
+        _check_empty(job, reply.field("content-type"), has_validator=_has_validator(reply.validators))
 
 
-def check_beginning(job: Job, beginning: bytes) -> None:
-    """NotAnArchive if an archive of this name cannot begin like this; a digest of the catalog says more than its first bytes."""
+def check_beginning(job: Job, edition: Edition, beginning: bytes) -> None:
+    """NotAnArchive if an archive of this name cannot begin like this; what is known of it beforehand says more than its first bytes."""
+    if job.vouched_for:
+        return None
+    content_type = dict(edition.fields).get("content-type")
     if not beginning:
-        raise _empty(job)
-    if not job.has_digest and (contradiction := wrong_magic(job.archive.name, beginning)) is not None:
-        raise NotAnArchive(f"{job.url} cannot be what it is called: {contradiction}.", "Look at it with curl.")
+        announced = edition.length == 0  # of a body without a length nobody said that it is empty
+        return _check_empty(job, content_type, has_validator=announced and _has_validator(edition.validators))
+    if (why := contradiction(job.archive.name, content_type, beginning)) is not None:
+        raise NotAnArchive(f"{job.url} cannot be what it is called: {why}.", f"Look at it with curl. {_override(job, edition.length)}")
 
 
-def _empty(job: Job) -> NotAnArchive:
-    return NotAnArchive(f"{job.url} is empty at its origin.", "Try later, or tell the origin's owner.")
+def _has_validator(validators: Validators) -> bool:
+    return bool(validators.etag or validators.last_modified)
+
+
+def _check_empty(job: Job, content_type: str | None, *, has_validator: bool) -> None:
+    if not job.vouched_for and not is_genuinely_empty(job.archive.name, content_type, has_validator=has_validator):
+        raise NotAnArchive(f"{job.url} is empty at its origin.", f"Try later, or tell the origin's owner. {_override(job, 0)}")
+
+
+def _override(job: Job, size: int | None) -> str:
+    known = f"size = {size}" if size is not None else 'sha256 = "…"'
+    return f'If it is right as it is, write into mirror.toml: [[archives]] url = "{job.url}" {known}'

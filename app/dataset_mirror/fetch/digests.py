@@ -2,10 +2,15 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+import zlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import Protocol
 
+import google_crc32c
+
+from dataset_mirror.rules.digests import Algorithm
 from dataset_mirror.store.partial import PartialFile
 
 STEP = 1024 * 1024
@@ -15,19 +20,72 @@ _MOST = 16 * STEP
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """In hex; `md5` only where it was asked for."""
+    """In hex by algorithm: `sha256` always, others where they were asked for."""
 
-    sha256: str
-    md5: str | None = None
+    known: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        return self.known["sha256"]
+
+    @property
+    def md5(self) -> str | None:
+        return self.known.get("md5")
+
+
+class Digesting:
+    """Several digests of the same bytes."""
+
+    def __init__(self, also: Iterable[Algorithm] = ()) -> None:
+        self._sums = {name: _sum(name) for name in _with_sha256(also)}
+
+    def update(self, data: bytes) -> None:
+        for each in self._sums.values():
+            each.update(data)
+
+    @property
+    def digests(self) -> Digests:
+        return Digests({name: each.hexdigest() for name, each in self._sums.items()})
+
+
+class _Sum(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+class _Crc32:
+    def __init__(self) -> None:
+        self._value = 0
+
+    def update(self, data: bytes) -> None:
+        self._value = zlib.crc32(data, self._value)
+
+    def hexdigest(self) -> str:
+        return f"{self._value:08x}"
+
+
+class _Crc32c(_Crc32):
+    def update(self, data: bytes) -> None:
+        self._value = google_crc32c.extend(self._value, data)
+
+
+_CHECKSUMS: dict[str, type[_Crc32]] = {"crc32": _Crc32, "crc32c": _Crc32c}
+
+
+def _with_sha256(also: Iterable[Algorithm]) -> tuple[Algorithm, ...]:
+    return ("sha256", *also)
+
+
+def _sum(algorithm: Algorithm) -> _Sum:
+    return _CHECKSUMS[algorithm]() if algorithm in _CHECKSUMS else hashlib.new(algorithm, usedforsecurity=False)
 
 
 class Hasher:
     """Follows the prefix of a partial file."""
 
-    def __init__(self, partial: PartialFile, executor: Executor, *, md5: bool) -> None:
+    def __init__(self, partial: PartialFile, executor: Executor, also: Iterable[Algorithm]) -> None:
         self._partial, self._executor = partial, executor
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
+        self._digesting = Digesting(also)
         self._at = 0
 
     async def follow(self, grown: Callable[[], Awaitable[object]], ended: Callable[[], bool]) -> Digests:
@@ -39,14 +97,12 @@ class Hasher:
             if ready - self._at >= STEP or (last and ready > self._at):
                 await loop.run_in_executor(self._executor, self._hash, min(ready, self._at + _MOST))
             elif last:
-                return Digests(self._sha256.hexdigest(), self._md5.hexdigest() if self._md5 else None)
+                return self._digesting.digests
             else:
                 await grown()
 
     def _hash(self, until: int) -> None:
         while self._at < until:
             data = self._partial.read(self._at, min(STEP, until - self._at))
-            self._sha256.update(data)
-            if self._md5:
-                self._md5.update(data)
+            self._digesting.update(data)
             self._at += len(data)

@@ -1,9 +1,11 @@
 """What an origin is sending: one representation, its head, and the partial file that it grows in."""
 
+import time
 from enum import Enum, auto
 
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.digests import told
 from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import digest_etag
@@ -36,11 +38,18 @@ class Edition:
         room: Reservation,
         upstream: str = "",
         encoding: str | None = None,
+        age: float = 0.0,
     ) -> None:
         self.length = length
         """Bytes; None while it is not known."""
         self.validators = validators
         self.fields: Fields = kept(fields)
+        self.claims = told(fields)
+        """What the origin says of its bytes as they are on the wire."""
+        self.age = age
+        """Seconds since the origin last confirmed them, as its head came."""
+        self.came = time.time()
+        """When that was (seconds since the epoch)."""
         self.partial = partial
         self.room = room
         self.upstream = upstream
@@ -85,7 +94,7 @@ class Edition:
         etag = self.validators.strong_etag
         if etag is None and expected and len(expected.sha256) == 1:
             etag = digest_etag(expected.sha256[0])
-        return Validators(etag, self.validators.last_modified, self.validators.date_is_strong)
+        return self.validators.served_as(etag)
 
     def drop(self) -> None:
         """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import FillFailed, MirrorError, Stopping, StoreFull
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping, StoreFull
 from dataset_mirror.fetch.continuing import Rest, first_or_next
 from dataset_mirror.fetch.digests import Digests, Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
@@ -22,11 +22,12 @@ from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
-from dataset_mirror.fetch.publishing import published
+from dataset_mirror.fetch.publishing import algorithms, published
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.transfer import Transfer
 from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.rules.fields import kept, refreshed
 from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
@@ -138,9 +139,10 @@ class Fill:
             reply = await first_reply(self._source, conditions(known.validators))
             if reply.status == 304 or self.job.origin.on_change == "keep":
                 await reply.close()
-                return await self._confirmed(known, changed=reply.status != 304)
+                return await self._confirmed(known, reply)
         else:
             reply, rest = await first_or_next(self._source, self._store.leftovers, self.job)
+        damaged = False
         for attempt in range(MOST_EDITIONS):
             try:
                 # Servers that disagree about its validator must not make it start over for ever: then it has one connection.
@@ -149,14 +151,23 @@ class Fill:
                 log.info("Starting over with %s: %s.", self.job.url, again)
                 rest = None
                 reply = again.reply or await first_reply(self._source)
+            except DamagedTransfer as damage:
+                if damaged:
+                    raise
+                log.warning("Fetching %s once more: %s", self.job.url, damage.detail)
+                damaged, rest = True, None
+                reply = await first_reply(self._source)
         await reply.close()
         raise FillFailed(f"{self.job.url} changed at its origin again and again while it was being fetched.", "Try later.")
 
-    async def _confirmed(self, known: Record, *, changed: bool) -> Record:
-        """What is there stays, and is not checked again for a while."""
-        if changed:
+    async def _confirmed(self, known: Record, reply: Reply) -> Record:
+        """What is there stays, and is not checked again for a while; a 304 refreshes what is known of it (RFC 9111 4.3.4)."""
+        confirmed = replace(known, checked=max(1.0, time.time() - reply.age))
+        if reply.status == 304:
+            fields, validators = refreshed(known.fields, kept(reply.fields)), known.validators.refreshed_by(reply.validators)
+            confirmed = replace(confirmed, fields=fields, validators=validators)
+        else:
             log.warning("%s changed at its origin; its first bytes are kept (on_change).", self.job.url)
-        confirmed = replace(known, checked=time.time())
         return await self._store.in_worker(lambda: self._store.refresh(confirmed))
 
     async def _edition_from(self, reply: Reply, rest: Rest | None, *, pieces: bool) -> Record:
@@ -183,7 +194,7 @@ class Fill:
             await asyncio.wait([hashing])
 
     async def _hashed(self, edition: Edition) -> Digests:
-        hasher = Hasher(edition.partial, self._digesting, md5=bool(self.job.expected and self.job.expected.md5))
+        hasher = Hasher(edition.partial, self._digesting, algorithms(self.job, edition.claims))
         return await hasher.follow(self.grown, lambda: edition.whole)
 
     def _disk_error(self, error: OSError) -> MirrorError:

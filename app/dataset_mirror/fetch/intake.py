@@ -45,7 +45,7 @@ class Intake:
         room = await self._eviction.reserve(reply.length or ROOM_STEP, self._job.url)
         self._abandon()
         partial = self._store.new_partial()
-        self.edition = Edition(reply.length, reply.validators, reply.fields, partial, room, reply.upstream, reply.encoding)
+        self.edition = Edition(reply.length, reply.validators, reply.fields, partial, room, reply.upstream, reply.encoding, reply.age)
         return self.edition
 
     async def go_on(self, rest: Rest) -> Edition:
@@ -115,7 +115,7 @@ class Intake:
         if edition.encoding and not encoding_is_the_file(self._job.archive.name, beginning):
             edition.beginning = Beginning.HIDDEN
             return
-        check_beginning(self._job, beginning)
+        check_beginning(self._job, edition, beginning)
         edition.beginning = Beginning.SHOWN
         self.wake()
 
@@ -131,7 +131,7 @@ class Intake:
 
         Raises the fill's error, and Superseded if the origin began anew with other bytes.
         """
-        if edition.complete or offset == end:
+        if edition.complete or (offset == end and end > 0):  # an answer without a byte has its end still to come
             return edition.partial_end if end is None else end
         if self.error:
             raise self.error

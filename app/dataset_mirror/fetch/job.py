@@ -27,6 +27,11 @@ class Job:
         return bool(self.origin.headers)
 
     @property
+    def vouched_for(self) -> bool:
+        """Whether digest or size is known: then bytes are judged by that alone."""
+        return self.expected is not None and (self.expected.has_digest or self.expected.size is not None)
+
+    @property
     def has_digest(self) -> bool:
         """Whether the catalog has a digest: then it proves the bytes, wherever they come from."""
         return self.expected is not None and self.expected.has_digest

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
-from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
+from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, Patience, retry_after
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, Reply
+from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply
 
 TRIES, SECONDS = 3, 15.0
 ACCEPTED_WAITS = (2.0, 5.0, 10.0)
 """Seconds before asking again after 202: some origins prepare a file first."""
 QUOTED = 2048
 """Bytes of an origin's refusal that are quoted."""
+PROXY_HINT = "Write them into `upstream_proxy`, as in http://user:password@proxy.lab:3128."
 PASSED_ON = (401, 403, 404, 410, 412, 451)
 
 
@@ -28,11 +29,14 @@ class _Again:
 async def first_reply(source: Source, conditions: Mapping[str, str] | None = None, *, first: str = "") -> Reply:
     """The source's complete 200, its body unread: after up to three tries in 15 s. Raises the error that clients get.
 
+    The time is that of all tries: names, connections, TLS and heads, whatever the number of addresses and upstreams. Only if
+    silence may last longer (`idle_timeout`), a connection that is silent for so long may have it, but no try begins after 15 s.
+
     With `conditions` it may be a 304 as well (If-None-Match …), or a 206 or 416 (Range). The place `first` is asked first.
     """
-    backoff, accepted = Backoff(TRIES, SECONDS), 0
+    backoff, accepted, patience = Backoff(TRIES, SECONDS), 0, Patience.of(SECONDS)
     while True:
-        outcome = await _once(source, conditions or {}, first)
+        outcome = await _once(source, conditions or {}, first, patience)
         if isinstance(outcome, Reply):
             return outcome
         if isinstance(outcome.error, NotAnArchive):
@@ -42,12 +46,16 @@ async def first_reply(source: Source, conditions: Mapping[str, str] | None = Non
             wait = backoff.next_wait(outcome.asked)
         if wait is None:
             raise outcome.error
+        if outcome.asked is not None or isinstance(outcome.error, NotAnArchive):
+            patience = patience.longer(wait)
         await asyncio.sleep(wait)
 
 
-async def _once(source: Source, conditions: Mapping[str, str], first: str) -> Reply | _Again:
+async def _once(source: Source, conditions: Mapping[str, str], first: str, patience: Patience) -> Reply | _Again:
     try:
-        reply = await source.ask(lambda _: conditions, first=first)
+        reply = await source.ask(lambda _: conditions, first=first, patience=patience)
+    except ProxyRefuses as error:
+        raise OriginUnreachable(f"{source.url} cannot be fetched: {error}.", PROXY_HINT) from None
     except Broken as error:
         return _Again(_unreachable(source.url, error))
     if reply.status == 200 or reply.status in ((206, 416) if "range" in conditions else (304,) if conditions else ()):

@@ -1,18 +1,26 @@
 """The end of a fill: the whole is verified, decoded if it has to be, made durable and published."""
 
 import asyncio
-import time
+from collections.abc import Iterable
 
 from dataset_mirror.fetch.beginning import check_beginning
 from dataset_mirror.fetch.digests import Digests
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.settling import decoded, verdict
+from dataset_mirror.fetch.settling import check_transfer, decoded, verdict, vouched_by
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import LOOK
+from dataset_mirror.rules.digests import Algorithm, Claim, named, needed
+from dataset_mirror.rules.fields import of_decoded
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+
+
+def algorithms(job: Job, claims: Iterable[Claim]) -> frozenset[Algorithm]:
+    """Which digests it takes, besides SHA-256, to judge the bytes of an archive of which their origin claims that."""
+    of_catalog: frozenset[Algorithm] = frozenset(["md5"] if job.expected and job.expected.md5 else [])
+    return (of_catalog | needed(claims) | needed(named(job.archive.path))) - {"sha256"}
 
 
 async def published(job: Job, store: Store, edition: Edition, digests: Digests, *, began: float, proven: bool) -> Record:
@@ -20,10 +28,15 @@ async def published(job: Job, store: Store, edition: Edition, digests: Digests, 
 
     `began` is the time of its fetching (seconds since the epoch); `proven`: the framing of what came last showed its end.
     """
-    partial = edition.partial
+    partial, fields, claims, names = edition.partial, edition.fields, edition.claims, named(job.archive.path)
+    check_transfer(job.url, job.expected, claims, digests)
     if edition.encoding and edition.beginning is Beginning.HIDDEN:
-        partial, digests = await _without_encoding(job, store, partial, edition.encoding, digests)
+        partial, digests = await _without_encoding(job, store, edition, edition.encoding, digests)
+        if partial is not edition.partial:
+            fields, claims = of_decoded(fields), ()
     source = verdict(job.url, job.expected, digests, partial.prefix, proven=proven)
+    if source == "computed":
+        source = vouched_by(job.url, claims, names, digests)
     record = Record(
         archive=job.archive,
         scheme=job.origin.scheme,
@@ -31,10 +44,10 @@ async def published(job: Job, store: Store, edition: Edition, digests: Digests, 
         md5=digests.md5,
         size=partial.prefix,
         validators=_lasting(job, store, digests.sha256) or edition.validators,
-        fields=edition.fields,
+        fields=fields,
         source=source,
         fetched=began,
-        checked=time.time(),
+        checked=max(1.0, edition.came - edition.age),
         private=job.private,
     )
     await asyncio.to_thread(partial.sync)
@@ -51,15 +64,15 @@ def _lasting(job: Job, store: Store, sha256: str) -> Validators | None:
     return known.validators if known and known.sha256 == sha256 else None
 
 
-async def _without_encoding(job: Job, store: Store, wire: PartialFile, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
+async def _without_encoding(job: Job, store: Store, edition: Edition, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
     """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""
-    expected = job.expected
+    expected, wire = job.expected, edition.partial
     if expected and (digests.sha256 in expected.sha256 or digests.md5 in expected.md5):
         return wire, digests
     plain = store.new_partial()
     try:
-        digests = await asyncio.to_thread(decoded, job.url, wire, plain, encoding)
-        check_beginning(job, plain.read(0, LOOK))
+        digests = await asyncio.to_thread(decoded, job.url, wire, plain, encoding, algorithms(job, ()))
+        check_beginning(job, edition, plain.read(0, LOOK))
         return plain, digests
     except BaseException:
         plain.discard()

@@ -1,7 +1,9 @@
 """When a failing upstream is asked again."""
 
+import math
 import random
 import time
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
 LONGEST_WAIT = 30.0
@@ -29,6 +31,36 @@ class Backoff:
             return None
         own = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
         return own if asked is None else asked
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Until when (monotonic) a connection must stand, names and TLS included, and until when the head of an answer must be there."""
+
+    connected: float = math.inf
+    answered: float = math.inf
+
+    @classmethod
+    def of(cls, seconds: float) -> "Patience":
+        """So long from now on."""
+        now = time.monotonic()
+        return cls(now + seconds, now + seconds)
+
+    def with_silence(self, seconds: float) -> "Patience":
+        """Who is connected may be silent for so long, if that is longer."""
+        return replace(self, answered=max(self.answered, time.monotonic() + seconds))
+
+    def share(self, left: int) -> "Patience":
+        """The first part of `left` equal ones: who does not answer leaves the others theirs."""
+        now = time.monotonic()
+        return Patience(now + (self.connected - now) / left, now + (self.answered - now) / left)
+
+    def longer(self, seconds: float) -> "Patience":
+        """A wait that an upstream asked for is not at its expense."""
+        return Patience(self.connected + seconds, self.answered + seconds)
+
+
+ENDLESS = Patience()
 
 
 def retry_after(field: str | None) -> float | None:

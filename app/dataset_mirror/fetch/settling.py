@@ -1,17 +1,52 @@
 """At the end of a fill: are these bytes what was asked for?"""
 
-import hashlib
+import logging
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from dataset_mirror.errors import DigestMismatch, FillFailed
-from dataset_mirror.fetch.digests import Digests
+from dataset_mirror.errors import DamagedTransfer, DigestMismatch, FillFailed
+from dataset_mirror.fetch.digests import Digesting, Digests
 from dataset_mirror.origins.model import CatalogEntry
-from dataset_mirror.rules.content import decoder
+from dataset_mirror.rules.codings import decoder
+from dataset_mirror.rules.digests import CHECKSUMS, Algorithm, Claim, confirmed, disproved
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import DigestSource
 
+log = logging.getLogger(__name__)
+
 _STEP = 256 * 1024
+
+
+def check_transfer(url: str, expected: CatalogEntry | None, claims: Iterable[Claim], digests: Digests) -> None:
+    """DamagedTransfer if the bytes, as they came over the wire, are not those of which their origin says so. The catalog knows better."""
+    wrong = disproved(claims, digests.known)
+    if wrong is None or (expected and _is_expected(expected, digests)):
+        return
+    got = digests.known[wrong.algorithm]
+    raise DamagedTransfer(
+        f"The bytes of {url} have {wrong.algorithm} {got}, but their origin says that it is {wrong.value} ({wrong.by}).",
+        _override(url, digests.sha256),
+        archive=url,
+        expected=[f"{wrong.algorithm} {wrong.value}"],
+        got=f"{wrong.algorithm} {got}",
+    )
+
+
+def vouched_by(url: str, claims: Iterable[Claim], names: Sequence[Claim], digests: Digests) -> DigestSource:
+    """Who, besides the catalog, vouches for bytes; a digest in their own URL that they do not have is only said."""
+    if confirmed(names, digests.known):
+        return "url"
+    if contradicted := [claim for claim in names if claim.holds(digests.known) is False]:
+        claim = contradicted[0]
+        got = digests.known[claim.algorithm]
+        log.warning("%s has %s %s, which disagrees with %s: %s.", url, claim.algorithm, got, claim.by, claim.value)
+        return "disputed"
+    sure = [claim for claim in claims if claim.algorithm not in CHECKSUMS]
+    return "origin" if confirmed(sure, digests.known) else "computed"
+
+
+def _is_expected(expected: CatalogEntry, digests: Digests) -> bool:
+    return digests.sha256 in expected.sha256 or digests.md5 in expected.md5
 
 
 def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool) -> DigestSource:
@@ -20,7 +55,7 @@ def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int
     `proven` tells whether the body's framing showed its end; a body that ends by close needs digest or size of the catalog.
     """
     if expected and expected.has_digest:
-        if digests.sha256 in expected.sha256 or digests.md5 in expected.md5:
+        if _is_expected(expected, digests):
             return "catalog"
         raise _mismatch(url, expected, digests)
     if expected and expected.size is not None:
@@ -31,20 +66,22 @@ def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int
     return "computed"
 
 
-def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str) -> Digests:
+def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, also: Iterable[Algorithm]) -> Digests:
     """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it."""
     make = decoder(encoding)
     if make is None:
-        raise FillFailed(f"{url} comes with Content-Encoding {encoding}, although none was asked for.", "Give another upstream.")
-    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+        raise FillFailed(
+            f"{url} comes with Content-Encoding {encoding}, although none was asked for.",
+            f'Give another upstream; or, to keep it as it comes, write into mirror.toml: [[archives]] url = "{url}" sha256 = "…"',
+        )
+    digesting = Digesting(also)
     try:
         for chunk in _plain_chunks(wire, make):
             plain.write(plain.prefix, chunk)
-            sha256.update(chunk)
-            md5.update(chunk)
+            digesting.update(chunk)
     except zlib.error as error:
         raise FillFailed(f"{url} comes with Content-Encoding {encoding}, but cannot be decoded: {error}.", "Ask again.") from None
-    return Digests(sha256.hexdigest(), md5.hexdigest())
+    return digesting.digests
 
 
 def _plain_chunks(wire: PartialFile, make: Callable[[], "zlib._Decompress"]) -> Iterator[bytes]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
@@ -42,11 +43,11 @@ class Source(Protocol):
         """Whether all answers come from the same place: validators are a place's own."""
         ...
 
-    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "") -> Reply:
+    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
         """An answer, its body unread; it must be closed. Broken if none came; a MirrorError if there can be none.
 
         `fields` are the request's fields (Range, If-Range, If-None-Match …) for the place that is asked; the place `first` is
-        asked before all others.
+        asked before all others. `patience` is for all places together.
         """
         ...
 
@@ -83,8 +84,8 @@ class OriginSource:
     def has_one_place(self) -> bool:
         return self.upstream.has_one(self.origin, self.archive)
 
-    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "") -> Reply:
-        return await self.upstream.ask(self.origin, self.archive, fields, method=method, first=first)
+    async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
+        return await self.upstream.ask(self.origin, self.archive, fields, method=method, first=first, patience=patience)
 
     def failed(self, place: str, why: str) -> None:
         self.upstream.health.failed(place, why)

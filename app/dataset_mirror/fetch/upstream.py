@@ -1,8 +1,10 @@
 """The way to the origins: which URL is really asked, redirects under the origin's rules, errors in our words."""
 
+import asyncio
 import logging
 import secrets
 import ssl
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -14,13 +16,20 @@ import httpcore
 import httpx
 import truststore
 
-from dataset_mirror.errors import BadRequest, FillFailed, NotAllowed, Offline
-from dataset_mirror.fetch.addresses import CheckedTransport, addresses_of, check_global
+from dataset_mirror.errors import FillFailed, Offline
+from dataset_mirror.fetch.addresses import check_global
 from dataset_mirror.fetch.health import UpstreamHealth
+from dataset_mirror.fetch.network.heads import awaiting_head
+from dataset_mirror.fetch.network.names import addresses_of
+from dataset_mirror.fetch.network.ways import WayOut, is_proxied
+from dataset_mirror.fetch.redirects import Cookies, Hop, place_of, redirected
+from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
+from dataset_mirror.rules.freshness import initial_age
 from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
@@ -30,6 +39,7 @@ CONNECT_TIMEOUT = 5.0
 """Seconds; three tries before the first byte then stay within 15."""
 
 
+PROXY_WANTS_CREDENTIALS = 407
 RELAY_SILENCE = 300.0
 """Seconds; what clients ask the real host for may take longer than archives do."""
 
@@ -50,6 +60,10 @@ class Broken(Exception):
         """Whether an upstream answered at all."""
 
 
+class ProxyRefuses(Broken):
+    """The proxy on the way out wants other credentials; asking again does not help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The head of an upstream's answer, and its body still to come. Must be closed."""
@@ -65,12 +79,13 @@ class Reply:
         return self.response.status_code
 
     def field(self, name: str) -> str | None:
-        value: str | None = self.response.headers.get(name)
-        return value
+        values = [value for each, value in self.fields if each == name]
+        return ", ".join(values) if values else None
 
     @property
     def fields(self) -> list[tuple[str, str]]:
-        return self.response.headers.multi_items()
+        """Lower-case names and values; each character of a value is one byte of it, so that it can be sent on as it came."""
+        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers.raw]
 
     @property
     def is_passing(self) -> bool:
@@ -90,9 +105,13 @@ class Reply:
 
     @property
     def encoding(self) -> str | None:
-        """Content-Encoding in lower case, unless it is none."""
-        value = (self.field("content-encoding") or "identity").strip().lower()
-        return None if value == "identity" else value
+        """What Content-Encoding means for the bytes; None if nothing."""
+        return coding(self.field("content-encoding"))
+
+    @property
+    def age(self) -> float:
+        """Seconds since the origin last confirmed what a cache on the way sends (RFC 9111 4.2.3)."""
+        return initial_age(self.field("age"))
 
     @property
     def validators(self) -> Validators:
@@ -165,21 +184,29 @@ class Upstream:
             await client.aclose()
 
     async def ask(
-        self, origin: Origin, archive: ArchiveId, fields: FieldsFor = _no_fields, *, method: str = "GET", first: str = ""
+        self,
+        origin: Origin,
+        archive: ArchiveId,
+        fields: FieldsFor = _no_fields,
+        *,
+        method: str = "GET",
+        first: str = "",
+        patience: Patience = ENDLESS,
     ) -> Reply:
         """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed.
 
         Its upstreams are asked in order, the one at `first` before all, those that failed lately last; the next one is asked
         when one fails, or does not have the archive. If all do, a passing failure counts more than a refusal: who failed may
-        have it.
+        have it. Each of them has its share of `patience`.
         """
         if self._settings.offline:
             raise Offline(f"The mirror is offline; {origin.url_of(archive)} was not asked for.", "Ask while it is online.")
         refused: Reply | None = None
         broken: Broken | None = None
-        for base in self._in_order(origin.url_of(archive), first):
+        bases, patience = self._in_order(origin.url_of(archive), first), patience.with_silence(self._settings.idle_timeout)
+        for number, base in enumerate(bases):
             try:
-                reply = await self._through(base, origin, archive, fields, method)
+                reply = await self._through(base, origin, archive, fields, method, patience.share(len(bases) - number))
             except Broken as error:
                 broken = error
                 continue
@@ -205,7 +232,7 @@ class Upstream:
         """
         has_port = origin.authority.rpartition(":")[2].isdecimal()
         url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
-        if self._settings.upstream_proxy:
+        if self._is_proxied(httpx.URL(url)):
             await self._check_address(origin)
         wait = httpx.Timeout(RELAY_SILENCE, connect=CONNECT_TIMEOUT, pool=None)
         named = [*fields, (b"via", f"1.1 {self.via}".encode())]
@@ -216,8 +243,9 @@ class Upstream:
         """A proxy would resolve the name; what is known here to be no public address is refused all the same."""
         parts = urlsplit(f"https://{origin.authority}")
         try:
-            addresses = await addresses_of(parts.hostname or "", parts.port or 443)
-        except OSError:
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                addresses = await addresses_of(parts.hostname or "")
+        except OSError:  # TimeoutError is one
             return
         if not origin.allow_private:
             check_global(parts.hostname or "", addresses)
@@ -226,11 +254,15 @@ class Upstream:
         """Whether there is a single upstream for the archive."""
         return len(self._in_order(origin.url_of(archive))) == 1
 
-    async def _through(self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str) -> Reply:
+    async def _through(self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str, patience: Patience) -> Reply:
         """One upstream's answer after redirects; its health is noted."""
-        place = _place(base)
+        place = place_of(base)
         try:
-            reply = await self._after_redirects(base, origin, archive, fields(place), method)
+            reply = await self._after_redirects(
+                Hop(origin.url_of(archive), base + archive.target, base), origin, fields(place), method, patience
+            )
+        except ProxyRefuses:
+            raise
         except Broken as error:
             self.health.failed(place, str(error))
             raise
@@ -240,58 +272,69 @@ class Upstream:
             self.health.succeeded(place)
         return replace(reply, upstream=place)
 
-    async def _after_redirects(self, base: str, origin: Origin, archive: ArchiveId, fields: Mapping[str, str], method: str) -> Reply:
-        url = origin.url_of(archive)
-        really = base + archive.target
+    async def _after_redirects(self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience) -> Reply:
+        url, cookies = hop.url, Cookies()
         for _ in range(MAX_HOPS + 1):
-            reply = await self._send(method, really, {**_credentials(origin, url), **fields})
+            reply = await self._send(method, hop.really, cookies.of(hop, {**_credentials(origin, hop.url), **fields}), patience)
             location = reply.field("location")
             if reply.status not in (301, 302, 303, 307, 308) or location is None:
                 return reply
             await reply.close()
-            url, really = self._redirected(origin, url, really, location)
-        raise FillFailed(f"{origin.url_of(archive)} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
+            cookies.take(hop, reply.response)
+            hop = redirected(origin, hop, location, self._in_order)
+        raise FillFailed(f"{url} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
 
-    async def _send(self, method: str, url: str, fields: Mapping[str, str]) -> Reply:
+    async def _send(self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS) -> Reply:
         try:
             request = self._client.build_request(method, url, headers={**self._fields, **fields})
-            response = await self._client.send(request, stream=True)
+            response = await self._head_of(request, patience)
         except httpx.HTTPError as error:
-            reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout)
-            raise Broken(_said(error, _place(url)), reached=reached) from error
+            raise self._broken(error, url) from error
         except httpx.InvalidURL as error:
             raise FillFailed(f"{url} is not a URL that can be asked for: {error}.", "Check the URL.") from error
-        return Reply(response, _place(url))
+        if response.status_code == PROXY_WANTS_CREDENTIALS and self._is_proxied(request.url):
+            await response.aclose()
+            raise self._proxy_refuses()
+        return Reply(response, place_of(url))
+
+    async def _head_of(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+        """The answer once its head is whole: interim answers and heads that drip may not take longer than silence."""
+        loop = asyncio.get_running_loop()
+        clock = loop.time() - time.monotonic()
+        connected_by = min(patience.connected + clock, loop.time() + CONNECT_TIMEOUT)
+        try:
+            async with asyncio.timeout_at(connected_by) as limit:
+
+                async def connected(event: str, _: dict[str, object]) -> None:
+                    if event.endswith("send_request_headers.started"):
+                        limit.reschedule(min(patience.answered + clock, loop.time() + self._settings.idle_timeout))
+
+                request.extensions["trace"] = connected
+                with awaiting_head():
+                    return await self._client.send(request, stream=True)
+        except TimeoutError:
+            raise httpx.ReadTimeout("it did not answer in time", request=request) from None
+
+    def _broken(self, error: httpx.HTTPError, url: str) -> Broken:
+        if isinstance(error, httpx.ProxyError) and str(error).startswith(str(PROXY_WANTS_CREDENTIALS)):
+            return self._proxy_refuses()
+        reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout | httpx.ProxyError)
+        return Broken(_said(error, place_of(url)), reached=reached)
+
+    def _is_proxied(self, url: httpx.URL) -> bool:
+        return is_proxied(url, self._settings.upstream_proxy, self._settings.no_proxy)
+
+    def _proxy_refuses(self) -> "ProxyRefuses":
+        proxy = urlsplit(self._settings.upstream_proxy or "")
+        log.error("The proxy %s wants a user and a password (407): write them into `upstream_proxy`.", proxy.hostname)
+        return ProxyRefuses(f"the proxy {proxy.hostname} wants a user and a password (407)", reached=False)
 
     def _in_order(self, url: str, first: str = "") -> list[str]:
         """The bases to fetch from instead of the URL's scheme and host, in the operator's order, resting ones last."""
         parts = urlsplit(url)
-        bases = self._settings.upstreams.get(parts.netloc) or (_place(url),)
+        bases = self._settings.upstreams.get(parts.netloc) or (place_of(url),)
         filled = [base.replace("{host}", parts.netloc) for base in bases]
-        return sorted(filled, key=lambda base: (_place(base) != first, self.health.resting(_place(base))))
-
-    def _mapped(self, url: str) -> str:
-        """The URL to really ask for the target of a redirect."""
-        return self._in_order(url)[0] + url.removeprefix(_place(url))
-
-    def _redirected(self, origin: Origin, url: str, really: str, location: str) -> tuple[str, str]:
-        """Where a redirect leads, as the origin would say it and as we really ask; NotAllowed if the origin may not go there."""
-        if location.startswith(f"{_place(really)}/") and _place(really) != _place(url):  # an upstream that names itself
-            return url, location
-        target = _joined(url, location)
-        parts = urlsplit(target)
-        if parts.scheme not in ("http", "https") or (urlsplit(url).scheme == "https" and parts.scheme == "http"):
-            raise NotAllowed(f"{url} redirects to {_place(target)}, away from https.", "That is never followed.")
-        try:
-            authority = normalise_authority(parts.netloc, parts.scheme)
-        except BadRequest as error:  # it is the origin's fault, not the client's
-            raise FillFailed(f"{url} redirects to a place that is not followed: {error.detail}", "Look at it with curl -v.") from None
-        if not origin.redirects_may_lead_to(authority):
-            raise NotAllowed(
-                f"{url} redirects to the host {authority}, which its origin does not list.",
-                f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',
-            )
-        return target, self._mapped(target)
+        return sorted(filled, key=lambda base: (place_of(base) != first, self.health.resting(place_of(base))))
 
 
 def _credentials(origin: Origin, url: str) -> dict[str, str]:
@@ -309,7 +352,7 @@ def _warn_of_plain_http(settings: Settings, origins: Origins) -> None:
             parts = urlsplit(base.replace("{host}", origin.authority))
             if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
                 log.warning(
-                    "The `headers` of %s go to %s over plain http: whoever is on the way can read them.", origin.authority, _place(base)
+                    "The `headers` of %s go to %s over plain http: whoever is on the way can read them.", origin.authority, place_of(base)
                 )
 
 
@@ -323,16 +366,10 @@ def _is_this_machine(host: str) -> bool:
 def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
     named = {urlsplit(base.replace("{host}", host)).hostname for host, bases in settings.upstreams.items() for base in bases}
     private = {urlsplit(origin.url).hostname for origin in origins if origin.allow_private}
-    context = _tls(settings)
-    direct = CheckedTransport(context, lambda host: host in named | private)
-    mounts: dict[str, httpx.AsyncBaseTransport | None] = {}
-    if settings.upstream_proxy:
-        # Behind a proxy addresses cannot be checked, for it resolves the names: the list of hosts is the guard.
-        mounts["all://"] = httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=settings.upstream_proxy)
-        mounts |= {f"all://*{host.lstrip('*.')}": direct for host in settings.no_proxy}
+    way = WayOut(_tls(settings), lambda host: host in named | private, settings.upstream_proxy, settings.no_proxy)
     timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # else one archive's cookies would go with the next one
-    return httpx.AsyncClient(transport=direct, mounts=mounts, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
+    return httpx.AsyncClient(transport=way, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
@@ -341,29 +378,16 @@ def _tls(settings: Settings) -> ssl.SSLContext:
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
-def _joined(url: str, location: str) -> str:
-    """The target of a redirect; FillFailed if it is no URL."""
-    try:
-        target = str(httpx.URL(url).join(location))
-        urlsplit(target)
-    except (httpx.InvalidURL, ValueError):
-        raise FillFailed(f"{url} redirects to {location[:200]!r}, which is not a URL.", "Look at it with curl -v.") from None
-    return target
-
-
 async def _close(reply: Reply | None) -> None:
     if reply is not None:
         await reply.close()
 
 
-def _place(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
 def _said(error: httpx.HTTPError, place: str) -> str:
     if isinstance(error, httpx.ReadTimeout):
         return f"{place} was silent for too long"
+    if isinstance(error, httpx.ProxyError):
+        return f"{place} cannot be reached: the proxy answers {error}"
     if isinstance(error, httpx.ConnectTimeout):
         return f"{place} did not accept a connection in time"
     if isinstance(error, httpx.ConnectError):

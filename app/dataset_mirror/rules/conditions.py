@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -18,13 +18,20 @@ class Validators:
     last_modified: str | None = None
     date_is_strong: bool = False
     """Whether `last_modified` is a strong validator (RFC 9110 8.8.2.2)."""
-    also: str | None = None
+    also: str | None = field(default=None, compare=False)
     """What else answers If-None-Match and nothing more: the origin's own tag, where it is weak or has no quotes."""
 
     @property
     def strong_etag(self) -> str | None:
         """The entity tag if it is one (RFC 9110 8.8.3) and not weak."""
         return self.etag if self.etag and not self.etag.startswith("W/") and _TAG.fullmatch(self.etag) else None
+
+    def refreshed_by(self, given: "Validators") -> "Validators":
+        """These after a 304 with those `given` ones: a tag that clients know stays, any other follows its origin (RFC 9111 4.3.4)."""
+        etag = self.etag if self.strong_etag or given.strong_etag else given.etag or self.etag
+        if given.last_modified is None:
+            return replace(self, etag=etag)
+        return Validators(etag, given.last_modified, given.date_is_strong)
 
     def served_as(self, etag: str | None) -> "Validators":
         """What clients see under the tag that is sent; the origin's own goes on answering If-None-Match."""

@@ -10,6 +10,9 @@ RETRY_SECONDS = 300.0
 """While checks of an archive fail, it is checked at most this often: a dead origin must not cost each hit a timeout."""
 
 
+_MOST_SECONDS = 2**31
+
+
 @dataclass(frozen=True, slots=True)
 class Freshness:
     """`ttl`: seconds until these bytes are stale, negative since when they are; None if they can never be."""
@@ -33,6 +36,12 @@ def freshness(now: float, checked: float, lifetime: float, *, digests: Collectio
     if expected:
         return Freshness(None) if set(digests) & set(expected) else Freshness(min(-1.0, checked - now))
     return Freshness(None) if lifetime == math.inf else Freshness(checked + lifetime - now)
+
+
+def initial_age(field: str | None) -> float:
+    """Seconds that an Age field tells of, at most 2^31 (RFC 9111 1.2.2 and 5.1); 0 if there is none, or it cannot be read."""
+    first = (field or "").split(",")[0].strip()
+    return float(min(int(first), _MOST_SECONDS)) if first.isascii() and first.isdecimal() and len(first) < 99 else 0.0
 
 
 def conditions(validators: Validators) -> dict[str, str]:

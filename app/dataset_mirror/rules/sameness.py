@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import CHECKSUMS, told
 
@@ -26,4 +27,4 @@ def whole_size(status: int, fields: dict[str, str]) -> int | None:
         match = _CONTENT_RANGE.fullmatch(fields.get("content-range", ""))
         return int(match[1]) if match else None
     length = fields.get("content-length", "")
-    return int(length) if length.isdecimal() and "content-encoding" not in fields else None
+    return int(length) if length.isdecimal() and coding(fields.get("content-encoding")) is None else None

@@ -17,6 +17,9 @@ EXTENSION = "dataset_mirror"
 """Key in the scope's `extensions`, set by our protocol: that bodies are armed, the `authority` of an absolute-form
 target or of the CONNECT around, and `intercepted`, the latter alone."""
 
+ZERO_COPY = "http.response.zerocopysend"
+"""ASGI's name of an extension and of its message: a part of a file that the kernel sends."""
+
 RELAYED = "dataset_mirror.relayed"
 """Key in a scope whose target is not to be logged."""
 

@@ -8,8 +8,8 @@ from aiofiles.threadpool import wrap
 
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.fill import Fill
-from dataset_mirror.serve.asgi import Send
-from dataset_mirror.wire import sendfile
+from dataset_mirror.serve.asgi import ZERO_COPY, Send
+from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
 CHUNK = 256 * 1024
 
@@ -37,9 +37,9 @@ class Body:
         await self._end()
 
     async def _by_kernel(self, file: BinaryIO, start: int, end: int) -> None:
-        for at in range(start, end, sendfile.STEP):
-            count = min(sendfile.STEP, end - at)
-            await self._send({"type": sendfile.EXTENSION, "file": file, "offset": at, "count": count, "more_body": True})
+        for at in range(start, end, STEP):
+            count = min(STEP, end - at)
+            await self._send({"type": ZERO_COPY, "file": file, "offset": at, "count": count, "more_body": True})
             self._count(count)
 
     async def _by_reading(self, file: BinaryIO, start: int, end: int) -> None:
@@ -47,7 +47,7 @@ class Body:
         reader = wrap(file)
         while start < end:
             stop = min(start + CHUNK, end)
-            if sendfile.is_in_memory(file.fileno(), start, stop):
+            if is_in_memory(file.fileno(), start, stop):
                 data = os.pread(file.fileno(), stop - start, start)
             else:
                 await reader.seek(start)

@@ -2,10 +2,9 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import BinaryIO
 
-from dataset_mirror.doors.ca import CertificateAuthority
-from dataset_mirror.doors.decision import Doors
-from dataset_mirror.doors.relay import check_may_relay, relay
 from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
@@ -15,40 +14,37 @@ from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.serve.access import check_may_read
-from dataset_mirror.serve.asgi import EXTENSION, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
 from dataset_mirror.store.record import Record
-from dataset_mirror.wire import sendfile
-from dataset_mirror.wire.hot import Hot
 
 log = logging.getLogger(__name__)
+
+Keep = Callable[[Request, Record, BinaryIO], None]
+"""Told of what a plain GET is answered with, to answer the like from memory."""
+Relay = Callable[[Origin, Request, Scope, Receive, Send], Awaitable[None]]
+"""Passes a request inside a CONNECT on to the origin's real host, if it may; MirrorError while nothing was answered."""
 
 
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
-    def __init__(self, mirror: Mirror, pages: App, own: OwnPaths, own_port: int, ca: CertificateAuthority) -> None:
+    def __init__(self, mirror: Mirror, pages: App, own: OwnPaths, own_port: int, *, keep: Keep, relay: Relay) -> None:
         """`own` are the paths of the `pages`."""
         self._mirror, self._pages, self._own, self._own_port = mirror, pages, own, own_port
-        self.doors = Doors(mirror, ca, own_port)
-        """Where CONNECT leads, which our protocol answers."""
-        self.hot = Hot(mirror)
-        """Answers that our protocol gives by itself."""
+        self._keep, self._relay = keep, relay
         self._warned = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._pages(scope, receive, send)
         self._warn_if_unarmed(scope)
-        answer = _Answer(
-            self._mirror, self.hot, Request.of(scope), receive, send, zero_copy=sendfile.EXTENSION in (scope.get("extensions") or {})
-        )
+        answer = _Answer(self._mirror, self._keep, Request.of(scope), receive, send, zero_copy=ZERO_COPY in (scope.get("extensions") or {}))
         try:
             if answer.request.intercepted is not None and (origin := self._beyond_archives(answer.request)):
-                check_may_relay(self._mirror, origin, answer.request)
-                return await relay(self._mirror, origin, scope, receive, answer.send)
+                return await self._relay(origin, answer.request, scope, receive, answer.send)
             archive = self._route(answer.request)
             if archive is None:
                 return await self._pages(scope, receive, send)
@@ -94,9 +90,9 @@ class Gateway:
 class _Answer:
     """One request for an archive, and how far its answer is."""
 
-    def __init__(self, mirror: Mirror, hot: Hot, request: Request, receive: Receive, send: Send, *, zero_copy: bool) -> None:
+    def __init__(self, mirror: Mirror, keep: Keep, request: Request, receive: Receive, send: Send, *, zero_copy: bool) -> None:
         self.request = request
-        self._hot = hot
+        self._keep = keep
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
         self._restricted = False
@@ -186,7 +182,7 @@ class _Answer:
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
             if not self._restricted and self.request.method == "GET":
-                self._hot.keep(self.request, hit.record, file)
+                self._keep(self.request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
 

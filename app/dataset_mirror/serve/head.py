@@ -49,14 +49,16 @@ class Representation:
 
     @classmethod
     def of_edition(cls, edition: Edition, expected: CatalogEntry | None) -> "Representation":
-        return cls(edition.as_served(expected), edition.fields, edition.length)
+        age = int(edition.age + max(0.0, time.time() - edition.came))
+        return cls(edition.as_served(expected), edition.fields, edition.length, age)
 
     @classmethod
     def of_reply(cls, reply: Reply) -> "Representation":
         given = reply.validators
         fields = kept(reply.fields)
         shown = given.served_as(given.strong_etag)
-        return cls(shown, of_decoded(fields), None) if reply.encoding else cls(shown, fields, reply.length)
+        age = int(reply.age)
+        return cls(shown, of_decoded(fields), None, age) if reply.encoding else cls(shown, fields, reply.length, age)
 
     def without_content(self) -> "Representation":
         """What an answer to HEAD says of it."""

@@ -8,7 +8,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.wording import duration
-from dataset_mirror.store.record import Record
+from dataset_mirror.store.record import DigestSource, Record
 
 
 def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
@@ -52,10 +52,18 @@ def _has_bare_form(mirror: Mirror, archive: ArchiveId, own: OwnPaths) -> bool:
         return False
 
 
+_VOUCHED_BY: dict[DigestSource, str] = {
+    "origin": "Its digest is the one that its origin states in the answer.",
+    "url": "Its digest is the one that its URL has.",
+    "disputed": "Its digest was computed, and disagrees with its name: the URL has another one.",
+    "adopted": "Somebody brought it as a file; no digest is known that proves it.",
+}
+
+
 def _stored(mirror: Mirror, record: Record) -> list[str]:
     why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched, UTC):%Y-%m-%d %H:%M} UTC."]
-    if record.source == "adopted":
-        why.append("Somebody brought it as a file; no digest is known that proves it.")
+    if said := _VOUCHED_BY.get(record.source):
+        why.append(said)
     ttl = mirror.ttl(record)
     if ttl is None:
         why.append("Its digest is the catalog's, so its origin is never asked about it again.")

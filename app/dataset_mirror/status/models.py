@@ -102,7 +102,12 @@ class Status(BaseModel):
 
 State = Literal["verified", "computed", "adopted", "changed"]
 _STATES = (
-    "verified: the catalog's digest; computed: as the origin sent it; adopted: as somebody brought it; changed: older bytes are kept, too"
+    "verified: its digest is vouched for; computed: as the origin sent it; adopted: as somebody brought it; "
+    "changed: older bytes are kept, too"
+)
+_SOURCES = (
+    "who vouches for the digest. catalog, origin (a field of its answer) or url: it matched theirs; computed: nobody, it is of what the "
+    "origin sent; disputed: computed, and disagrees with the one in its URL; adopted: of what somebody brought"
 )
 
 
@@ -115,6 +120,7 @@ class ArchiveSummary(BaseModel):
     size: Bytes = Field(examples=[170498071])
     sha256: str = Field(examples=[_SHA256])
     state: State = Field(description=_STATES)
+    source: DigestSource = Field(description=_SOURCES)
     fetched: Time
     used: Time = Field(description="the last request")
     hits: int = Field(description="requests answered from the store", examples=[12])
@@ -154,9 +160,7 @@ class VersionStatus(BaseModel):
 
     sha256: str = Field(examples=[_SHA256])
     size: Bytes = Field(examples=[170498071])
-    digest_from: DigestSource = Field(
-        description="catalog: it matched the catalog's; computed: of what the origin sent; adopted: of what somebody brought"
-    )
+    digest_from: DigestSource = Field(description=_SOURCES)
     fetched: Time
     checked: Time = Field(description="when the origin last confirmed these bytes")
     current: bool = Field(description="whether these are served")
@@ -168,7 +172,7 @@ class ArchiveDetail(ArchiveSummary):
     etag: str = Field(description="as clients get it", examples=['"a2f1-4b"'])
     last_modified: str | None = Field(examples=["Thu, 04 Jun 2009 17:33:52 GMT"])
     md5: str | None = None
-    digest_from: DigestSource
+    digest_from: DigestSource = Field(description="the same as `source`")
     expected: list[str] = Field(description="the catalog's digests; any of them will do", examples=[[_SHA256]])
     checked: Time
     age: float = Field(description="seconds since the origin confirmed it", examples=[3600.0])
@@ -223,7 +227,7 @@ class CheckedArchive(BaseModel):
     listed: bool = Field(description="whether an origin lists it", examples=[True])
     leads: bool = Field(description="whether it is not listed, but the beginning of what is", examples=[False])
     present: bool = Field(examples=[True])
-    verified: bool = Field(description="whether it has the catalog's digest", examples=[True])
+    verified: bool = Field(description="whether its digest is vouched for: by the catalog, its origin or its URL", examples=[True])
     fetching: bool = Field(description="whether it is on its way", examples=[False])
     size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
 

@@ -37,6 +37,7 @@ def facts_of(origins: Origins, line: Listed) -> dict[str, Any]:
         "size": record.size,
         "sha256": record.sha256,
         "state": line.state,
+        "source": record.source,
         "fetched": record.fetched,
         "used": line.used,
         "hits": line.hits,

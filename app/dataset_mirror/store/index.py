@@ -23,7 +23,7 @@ from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.store import wanted
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
 from dataset_mirror.store.migrations import from_1
-from dataset_mirror.store.record import Record, archive_of
+from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
@@ -241,10 +241,12 @@ class Writing:
         return kept[0]
 
     def refresh(self, record: Record) -> None:
-        """The origin confirmed these bytes at `record.checked`."""
+        """The origin confirmed these bytes at `record.checked`, with what it then said of them."""
+        known = values_of(record)
+        facts = {name: known[name] for name in ("checked", "fields", "etag", "last_modified", "date_is_strong")}
         for table in (archives, versions):
             same = (table.c.key == str(record.archive)) & (table.c.sha256 == record.sha256)
-            self._connection.execute(update(table).where(same).values(checked=record.checked))
+            self._connection.execute(update(table).where(same).values(**facts))
 
     def use(self, hits: Mapping[ArchiveId, tuple[int, float]]) -> None:
         """Adds hits and sets the time of the last use, for many archives at once."""
@@ -348,7 +350,8 @@ def _versions_of(archive: ArchiveId) -> Select[Any]:
 def _state(kept: list[Record]) -> State:
     if len(kept) > 1:
         return "changed"
-    return "verified" if kept[0].source == "catalog" else kept[0].source
+    source = kept[0].source
+    return "verified" if source in VOUCHED else "adopted" if source == "adopted" else "computed"
 
 
 def _listed(row: RowMapping) -> Listed:

@@ -12,8 +12,8 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.schema import archives
 
 State = Literal["verified", "computed", "adopted", "changed"]
-"""`verified`: the catalog's digest; `computed`: as the origin sent it; `adopted`: as somebody brought it; `changed`: older bytes
-are kept, too."""
+"""`verified`: its digest is vouched for; `computed`: as the origin sent it; `adopted`: as somebody brought it; `changed`: older
+bytes are kept, too."""
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"

@@ -20,7 +20,7 @@ from dataset_mirror.store.blobs import Blobs, sync_folder
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, values_of
 from dataset_mirror.store.journal import Entry, Removal, entry_of
-from dataset_mirror.store.record import Record, archive_of
+from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 
 _BATCH = 10_000
@@ -165,7 +165,7 @@ def _settle(connection: Connection) -> None:
         "hits": literal(0),
         "used": known.fetched,
         "state": case(
-            (known.number > 1, "changed"), (known.source == "catalog", "verified"), (known.source == "adopted", "adopted"), else_="computed"
+            (known.number > 1, "changed"), (known.source.in_(VOUCHED), "verified"), (known.source == "adopted", "adopted"), else_="computed"
         ),
     }
     current = select(*(value.label(name) for name, value in row.items())).where(known.place == 1)

@@ -16,9 +16,10 @@ _MOST_BYTES = 2**63 - 1
 _END_OF_TIME = 253402300800.0
 """The year 10000, in seconds since the epoch."""
 
-DigestSource = Literal["catalog", "computed", "adopted"]
-"""Where the digest is known from: it matched the catalog's, it was computed from what the origin sent, or from a file that
-somebody brought and nothing proves."""
+DigestSource = Literal["catalog", "origin", "url", "computed", "disputed", "adopted"]
+"""Who vouches for the digest: the catalog, the origin in a field of its answer, or the archive's own URL; else nobody: it was
+computed from what the origin sent, there although the URL has another one (`disputed`), or from a file that somebody brought."""
+VOUCHED = frozenset[DigestSource](["catalog", "origin", "url"])
 
 
 @dataclass(frozen=True, slots=True)

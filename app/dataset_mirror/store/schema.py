@@ -48,7 +48,7 @@ archives = Table(
     *_orders(),
 )
 """The current bytes of each archive. `key` is authority + path + query; `used` the time of the last request; `state` is
-`verified` (the catalog's digest), `computed` (what the origin sent), `adopted` (what somebody brought), or `changed` (older
+`verified` (a digest that is vouched for), `computed` (what the origin sent), `adopted` (what somebody brought), or `changed` (older
 bytes are kept, too)."""
 
 versions = Table(

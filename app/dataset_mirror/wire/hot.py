@@ -15,6 +15,7 @@ from dataset_mirror.rules.conditions import select
 from dataset_mirror.serve.asgi import RawFields, Request
 from dataset_mirror.serve.head import Representation, archive_head
 from dataset_mirror.store.record import Record
+from dataset_mirror.wire.framing import head
 
 LARGEST = 256 * 1024
 """Bytes of a blob that is small."""
@@ -146,5 +147,4 @@ class Hot:
     def _head(self, record: Record, own_fields: RawFields) -> bytes:
         what = Representation.of_record(record)
         _, fields = archive_head(what, select({}, what.validators, what.size), "hit", *self._mirror.freshness(record).as_parameter())
-        lines = [b"HTTP/1.1 200 OK", *(name + b": " + value for name, value in (*own_fields, *fields))]
-        return b"\r\n".join(lines) + b"\r\n\r\n"
+        return head(200, [*own_fields, *fields])

@@ -13,17 +13,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from dataset_mirror.serve.asgi import ClientGone
+from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
-EXTENSION = "http.response.zerocopysend"
-"""ASGI's name of the extension and of its message: `file`, `offset` and `count` (bytes), `more_body`."""
-STEP = 1024 * 1024
-"""Bytes per call at most, for a client that is alone."""
 TURN = 4 * STEP
 """Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
 _LEAST = 64 * 1024
 AHEAD = 8 * STEP
-_PROBE = 128 * 1024
-_NOWAIT = getattr(os, "RWF_NOWAIT", None)
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
@@ -134,18 +129,6 @@ class PartOfFile:
             return False
         self._in_memory = end
         return True
-
-
-def is_in_memory(file: int, start: int, end: int) -> bool:
-    """Whether reading [start, end) would not wait for the disk, judged by a byte of each 128 KiB; False where nobody can tell."""
-    if _NOWAIT is None:
-        return False
-    try:
-        for at in (*range(start, end, _PROBE), end - 1):
-            os.preadv(file, [bytearray(1)], at, _NOWAIT)
-    except OSError:  # EAGAIN: not in memory; EOPNOTSUPP: this file system cannot tell
-        return False
-    return True
 
 
 def _read_in(file: int, offset: int) -> None:

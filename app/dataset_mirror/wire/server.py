@@ -1,4 +1,4 @@
-"""Running the app under uvicorn with our protocol: signals, grace, and the first lines that a person sees."""
+"""Running the app under uvicorn with our connections: signals, grace, and the first lines that a person sees."""
 
 import asyncio
 import contextlib
@@ -8,18 +8,18 @@ import signal
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Self, cast
 
 import uvicorn
 
-from dataset_mirror.doors.ca import server_context
-from dataset_mirror.doors.connect import ConnectingProtocol, TlsPortProtocol
-from dataset_mirror.doors.decision import HANDSHAKE_SECONDS
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.settings import Settings
-from dataset_mirror.wire.tls import TlsProtocol, alerts_sent
+from dataset_mirror.wire.connection import Connection
+from dataset_mirror.wire.services import Services
+from dataset_mirror.wire.tls import Tls, alerts_sent, server_context
 
 ALERT_SECONDS = 1.0
 """How long the mirror waits at its end for clients in TLS to be told that their bodies are not whole."""
@@ -84,13 +84,14 @@ class TlsPort:
         number: int = self.listening.getsockname()[1]
         return number
 
-    async def serve(self, server: uvicorn.Server) -> asyncio.Server:
+    async def serve(self, server: uvicorn.Server, services: Services) -> asyncio.Server:
         """Accepts connections for a server that has started."""
         loop = asyncio.get_running_loop()
+        services = replace(services, opener=None)
 
-        def connection() -> TlsPortProtocol:
-            inner = TlsProtocol(server.config, server.server_state, server.lifespan.state, loop)
-            return TlsPortProtocol(self.context, inner, HANDSHAKE_SECONDS)
+        def connection() -> Tls:
+            above = Connection(server.config, server.server_state, server.lifespan.state, loop, services=services)
+            return Tls(self.context, above, services.crowd.handshake_timeout)
 
         return await loop.create_server(connection, sock=self.listening, backlog=server.config.backlog)
 
@@ -99,15 +100,21 @@ class Server(uvicorn.Server):
     """uvicorn's server with our signals: the first SIGINT or SIGTERM stops gently, a second one at once; SIGHUP reloads."""
 
     def __init__(
-        self, config: uvicorn.Config, ready: Callable[[], None], reload: Callable[[], None], tls_port: TlsPort | None = None
+        self,
+        config: uvicorn.Config,
+        services: Services,
+        ready: Callable[[], None],
+        reload: Callable[[], None],
+        tls_port: TlsPort | None = None,
     ) -> None:
         super().__init__(config)
-        self._ready, self._reload, self._tls_port = ready, reload, tls_port
+        self._services, self._ready, self._reload, self._tls_port = services, ready, reload, tls_port
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(self._services.crowd.on_exception)
         await super().startup(sockets)
         if self.started and self._tls_port:
-            self.servers.append(await self._tls_port.serve(self))
+            self.servers.append(await self._tls_port.serve(self, self._services))
         if self.started:
             self._ready()
 
@@ -141,6 +148,7 @@ class Server(uvicorn.Server):
 
 def run(
     app: App,
+    services: Services,
     settings: Settings,
     listening: socket.socket,
     tls_port: TlsPort | None = None,
@@ -152,7 +160,8 @@ def run(
     """Serves until a signal ends it."""
     config = uvicorn.Config(
         app,
-        http=ConnectingProtocol,
+        http=cast(type[asyncio.Protocol], partial(Connection, services=services)),
+        ws="none",
         loop="asyncio",  # uvloop has no sendfile
         lifespan="on",
         log_config=None,
@@ -162,4 +171,4 @@ def run(
         timeout_graceful_shutdown=int(settings.grace) or 1,
         timeout_keep_alive=75,
     )
-    Server(config, ready, reload, tls_port).run(sockets=[listening])
+    Server(config, services, ready, reload, tls_port).run(sockets=[listening])

@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from dataset_mirror.errors import BundleError, DigestMismatch
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.digests import confirmed, named
 from dataset_mirror.rules.fields import Fields, is_value, kept
 from dataset_mirror.store.record import DigestSource, Record
 
@@ -61,7 +62,12 @@ class LineJudge:
 
 def _unproven(record: Record) -> DigestSource:
     """Where its digest is known from while our own catalog does not prove it; what was believed stays so."""
-    return "adopted" if record.source == "adopted" else "computed"
+    if record.source == "adopted":
+        return "adopted"
+    names = named(record.archive.path)
+    if confirmed(names, {"sha256": record.sha256}):
+        return "url"
+    return "disputed" if any(claim.holds({"sha256": record.sha256}) is False for claim in names) else "computed"
 
 
 def _mismatch(record: Record) -> DigestMismatch:
@@ -73,10 +79,9 @@ def _mismatch(record: Record) -> DigestMismatch:
 
 def _fields(record: Record) -> Fields:
     """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
-    found = kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
-    if sum(len(name) + len(value) for name, value in found) > _MOST_FIELDS:
+    if sum(len(name) + len(value) for name, value in record.fields) > _MOST_FIELDS:
         raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not imported.")
-    return found
+    return kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
 
 
 def _validators(known: Validators) -> Validators:

@@ -8,6 +8,7 @@ from typing import Protocol
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.record import VOUCHED
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -59,7 +60,7 @@ def presence(store: Store, origins: Origins, url: str) -> Presence:
     record, entry = store.find(archive), origins.expected(archive)
     if record is None or not store.blobs.has(record.sha256):
         return Presence(url, listed=True, size=entry.size if entry else None)
-    return Presence(url, listed=True, present=True, verified=record.source == "catalog", size=record.size)
+    return Presence(url, listed=True, present=True, verified=record.source in VOUCHED, size=record.size)
 
 
 def names_of(origins: Origins) -> dict[str, list[str]]:

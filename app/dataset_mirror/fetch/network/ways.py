@@ -1,0 +1,73 @@
+"""Ways out: directly, over checked connections, or through the proxy."""
+
+import ssl
+from collections.abc import Sequence
+
+import httpcore
+import httpx
+
+from dataset_mirror.fetch.network.backend import Backend, PrivateAllowed
+from dataset_mirror.rules.no_proxy import bypasses
+
+_KEPT, _KEPT_SECONDS = 64, 30.0
+"""Idle connections that are kept, and for how long. How many are in use is limited elsewhere."""
+
+
+class Direct(httpx.AsyncHTTPTransport):
+    """httpx' transport over checked connections. It replaces the pool, for which httpx has no argument."""
+
+    def __init__(self, context: ssl.SSLContext, may_be_private: PrivateAllowed) -> None:
+        super().__init__(verify=context, trust_env=False)
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=context,
+            max_connections=None,
+            max_keepalive_connections=_KEPT,
+            keepalive_expiry=_KEPT_SECONDS,
+            network_backend=Backend(may_be_private),
+        )
+
+
+class Through(httpx.AsyncHTTPTransport):
+    """httpx' transport through a proxy, which resolves names itself: there the list of hosts is the guard, not their addresses."""
+
+    def __init__(self, context: ssl.SSLContext, url: str) -> None:
+        super().__init__(verify=context, trust_env=False)
+        proxy = httpx.Proxy(url)
+        self._pool = httpcore.AsyncHTTPProxy(
+            httpcore.URL(scheme=proxy.url.raw_scheme, host=proxy.url.raw_host, port=proxy.url.port, target=proxy.url.raw_path),
+            proxy_auth=proxy.raw_auth,
+            ssl_context=context,
+            proxy_ssl_context=context if proxy.url.scheme == "https" else None,
+            max_connections=None,
+            max_keepalive_connections=_KEPT,
+            keepalive_expiry=_KEPT_SECONDS,
+            network_backend=Backend(lambda _: True),
+        )
+
+
+class WayOut(httpx.AsyncBaseTransport):
+    """Through the proxy, if there is one, but for what goes past it."""
+
+    def __init__(self, context: ssl.SSLContext, may_be_private: PrivateAllowed, proxy: str | None, no_proxy: Sequence[str]) -> None:
+        self._direct = Direct(context, may_be_private)
+        self._through = Through(context, proxy) if proxy else None
+        self._no_proxy = no_proxy
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if self._through and not _goes_past(request.url, self._no_proxy):
+            return await self._through.handle_async_request(request)
+        return await self._direct.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        if self._through:
+            await self._through.aclose()
+
+
+def is_proxied(url: httpx.URL, proxy: str | None, no_proxy: Sequence[str]) -> bool:
+    """Whether a URL is asked for through the proxy."""
+    return proxy is not None and not _goes_past(url, no_proxy)
+
+
+def _goes_past(url: httpx.URL, no_proxy: Sequence[str]) -> bool:
+    return bypasses(url.host, url.port or (443 if url.scheme == "https" else 80), no_proxy)

@@ -1,0 +1,35 @@
+"""What connections share besides the app: answers from memory, the doors, and the count of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from dataset_mirror.serve.asgi import RawFields
+from dataset_mirror.wire.crowd import Crowd
+
+if TYPE_CHECKING:
+    from dataset_mirror.wire.connection import Connection
+
+
+class HotAnswers(Protocol):
+    """Answers from memory."""
+
+    def answer(self, url: bytes, fields: RawFields, own_fields: RawFields) -> bytes | None:
+        """Head and body for a plain GET, or None."""
+
+
+class Opener(Protocol):
+    """What answers CONNECT."""
+
+    def __call__(self, connection: Connection, target: str, *, is_last: bool) -> None:
+        """Takes over a connection whose reading is paused, with no request under way; `is_last`: nothing came behind CONNECT."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Each may be missing, but for the crowd."""
+
+    hot: HotAnswers | None = None
+    opener: Opener | None = None
+    crowd: Crowd = field(default_factory=Crowd)
