@@ -79,6 +79,12 @@ class Origins:
             return None
         return CatalogEntry(url=origin.url_of(archive), sha256=(sha256,))
 
+    def has_digest_in_url(self, archive: ArchiveId) -> bool:
+        """Whether a rule finds a digest, or the beginning of one, in the archive's URL."""
+        origin = self.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched is not None and matched.tells_digest(archive.path)
+
     def named(self, name: str) -> list[CatalogEntry]:
         """The catalog's entries of that name, which make one dataset."""
         files = (file for file in self._files if name.startswith(file.prefix))
@@ -125,8 +131,8 @@ class Origins:
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
-        paths = {path: self.listing(path) for origin in self for path in origin.paths}
-        return sorted(path for path, origins in paths.items() if len(origins) > 1)
+        paths = dict.fromkeys(path for origin in self for path in origin.paths if path != "/")
+        return sorted(path for path in paths if sum(origin.lists(path, but="/") for origin in self) > 1)
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:
