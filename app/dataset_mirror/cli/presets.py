@@ -80,6 +80,5 @@ def _how(configuration: Configuration, off: Sequence[str]) -> str:
     if not example:
         return "All of these are on."
     line = f"presets = {json.dumps([*configuration.settings.presets, *example])}"
-    return f"\nTo switch one on, name it in {configuration.file}, for example:\n\n    {line}\n\nA running server takes it up when it reloads (SIGHUP)."
-
-
+    first = f"To switch one on, name it in {configuration.file}, for example:"
+    return f"\n{first}\n\n    {line}\n\nA running server takes it up when it reloads (SIGHUP)."

@@ -122,7 +122,8 @@ class Origins:
         """The entries that a catalog name or a glob of names means."""
         if not set(wanted) & set("*?["):
             return self.named(wanted) if wanted else []
-        return [entry for name in self.names if fnmatchcase(name, wanted) for entry in self.named(name)]
+        found = [entry for entry in self._catalog.values() if entry.name and fnmatchcase(entry.name, wanted)]
+        return found + [entry for file in self._files for name in file.names if fnmatchcase(name, wanted) for entry in file.named(name)]
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""

@@ -46,7 +46,9 @@ def read_preset(name: str, folder: Path) -> Preset:
     if preset.catalog is None:
         return preset
     if _is_path(name):
-        raise UsageError(f"The preset {name} has a `catalog`.", "Only presets that ship with the mirror have one: write `[[archives]]` blocks.")
+        raise UsageError(
+            f"The preset {name} has a `catalog`.", "Only presets that ship with the mirror have one: write `[[archives]]` blocks."
+        )
     return preset.model_copy(update={"catalog": Path(str(files(__name__) / str(preset.catalog)))})
 
 

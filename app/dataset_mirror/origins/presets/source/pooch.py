@@ -44,7 +44,9 @@ def scikit_image(wheel: Path | None) -> Made | None:
         Loads(f"skimage.data.{function}", "", "", [urls[file] for file in files if not (root / file).is_file()])
         for function, files in functions.items()
     ]
-    loads.append(Loads("skimage.data.download_all", "directory=None", "", [url for file, url in urls.items() if not (root / file).is_file()]))
+    loads.append(
+        Loads("skimage.data.download_all", "directory=None", "", [url for file, url in urls.items() if not (root / file).is_file()])
+    )
     note = "From scikit-image 0.26, whose wheel ships the small images. Files that only its own tests need are at gitlab.com, too."
     return Made(SKIMAGE, note, rows, loads=loads, script="pooch")
 

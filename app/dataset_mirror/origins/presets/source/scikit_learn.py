@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dataset_mirror.origins.presets.source.syntax import parameters
-from dataset_mirror.origins.presets.source.writing import Folder, Loads, Made, Row, files_below, package, run
+from dataset_mirror.origins.presets.source.writing import Loads, Made, Row, files_below, package, run
 
 ABOUT = "scikit-learn: what sklearn.datasets.fetch_… gets from figshare (scikit-learn/california_housing)"
 NOTE = "From scikit-learn 1.9. fetch_openml is in the preset openml. figshare answers some networks with 202 or 403: nothing is kept then."

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import parse_url
-from dataset_mirror.origins.presets.source.writing import Folder, Made, Row, files_below, package, run
+from dataset_mirror.origins.presets.source.writing import Folder, Loads, Made, Row, files_below, package, run
 
 ABOUT = "TensorFlow Datasets: what tfds.load and download_and_prepare fetch, named as the data sets are (tfds/mnist)"
 NOTE = (
@@ -15,10 +15,12 @@ NOTE = (
     " client: use try_gcs=False."
 )
 
+LOADS = [Loads(f"tensorflow_datasets.{function}", "name", "", ["tfds/{name}"]) for function in ("load", "builder", "data_source")]
+
 
 def make(wheel: Path | None) -> Made | None:
     root = package("tensorflow_datasets", wheel)
-    return Made(ABOUT, NOTE, list(rows(root))) if root else None
+    return Made(ABOUT, NOTE, list(rows(root)), loads=LOADS) if root else None
 
 
 def rows(root: Folder) -> Iterator[Row]:
@@ -32,7 +34,7 @@ def rows(root: Folder) -> Iterator[Row]:
 
 def dataset_of(file: Folder) -> str:
     """The data set whose checksums a file has; empty if it has none."""
-    folder = file.parent.name
+    folder = str(file).split("/")[-2]
     if folder == "url_checksums" and file.name.endswith(".txt"):
         return file.name.removesuffix(".txt")
     return folder if file.name.startswith("checksum") and file.name.endswith(".tsv") else ""

@@ -64,11 +64,12 @@ IN_PART = ("CelebA", "PCAM", "WIDERFace", "SBDataset", "Places365", "StanfordCar
 BY_ARGUMENT = {"SVHN": ("split", "split_list"), "Imagenette": ("size", "_ARCHIVES"), "PhotoTour": ("name", "urls")}
 BY_ARGUMENT |= {"INaturalist": ("version", "DATASET_URLS")}
 """Classes that ask for one archive by an argument, and the attribute that has it."""
+ERDA = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370"
 MORE_FILES = {
     "GTSRB": {
-        "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/GTSRB-Training_fixed.zip": "513f3c79a4c5141765e10e952eaa2478",
-        "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/GTSRB_Final_Test_Images.zip": "c7e4e6327067d32654124b0fe9e82185",
-        "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/GTSRB_Final_Test_GT.zip": "fe31e9c9270bbcd7b84b7f21a9d9d9e5",
+        f"{ERDA}/GTSRB-Training_fixed.zip": "513f3c79a4c5141765e10e952eaa2478",
+        f"{ERDA}/GTSRB_Final_Test_Images.zip": "c7e4e6327067d32654124b0fe9e82185",
+        f"{ERDA}/GTSRB_Final_Test_GT.zip": "fe31e9c9270bbcd7b84b7f21a9d9d9e5",
     },
     "Kitti": {
         "https://s3.eu-central-1.amazonaws.com/avg-kitti/data_object_image_2.zip": "",
@@ -109,7 +110,8 @@ def of_models(folder: Folder) -> tuple[list[Row], list[Loads]]:
 
 def module_of(file: Folder, models: Folder) -> str:
     """The package that people import a model from: torchvision.models, or one below it."""
-    return "torchvision.models" if file.parent.name == models.name else f"torchvision.models.{file.parent.name}"
+    folder = str(file).split("/")[-2]
+    return "torchvision.models" if folder == models.name else f"torchvision.models.{folder}"
 
 
 def members(enum: ast.ClassDef) -> dict[str, str]:
@@ -204,7 +206,8 @@ def archives(one: Literals) -> dict[str, str]:
         found |= {f"{first.rstrip('/')}/{name}{ending}": md5 for name, md5 in one.files()}
     if one.name == "INaturalist":
         urls, md5s = one.values["DATASET_URLS"], one.values["DATASET_MD5"]
-        assert isinstance(urls, dict) and isinstance(md5s, dict)
+        assert isinstance(urls, dict)
+        assert isinstance(md5s, dict)
         found |= {url: md5s[version] for version, url in urls.items()}
     if one.name == "_VOCBase":
         years = one.values["DATASET_YEAR_DICT"]
@@ -221,7 +224,10 @@ def asks(one: Literals, found: dict[str, str]) -> Iterator[tuple[str, list[str]]
         values = one.values[attribute]
         assert isinstance(values, dict)
         for value, facts in values.items():
-            yield f"download=True;{argument}={value}", [text for text in ([facts] if isinstance(facts, str) else facts) if URL.fullmatch(text)]
+            yield (
+                f"download=True;{argument}={value}",
+                [text for text in ([facts] if isinstance(facts, str) else facts) if URL.fullmatch(text)],
+            )
     elif found and one.name not in IN_PART:
         yield "download=True", [name_of(one)]
 

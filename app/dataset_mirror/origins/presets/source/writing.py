@@ -98,7 +98,9 @@ def _all_origins(made: Made) -> list[Origin]:
     more = {origin.authority: origin for origin in made.more}
     found = {origin.authority: origin for origin in origins_of(made.rows)}
     return [
-        found[authority].extended_by(more[authority]) if authority in found and authority in more else more.get(authority) or found[authority]
+        found[authority].extended_by(more[authority])
+        if authority in found and authority in more
+        else more.get(authority) or found[authority]
         for authority in sorted({*more, *found})
     ]
 
@@ -164,7 +166,8 @@ def package(name: str, wheel: Path | None) -> Folder | None:
 
 def files_below(folder: Folder) -> Iterator[Folder]:
     """All files, in the order of their names."""
-    for item in sorted(folder.iterdir(), key=lambda each: each.name):
+    items: list[Folder] = [*folder.iterdir()]
+    for item in sorted(items, key=lambda each: each.name):
         if item.is_dir():
             yield from files_below(item)
         else:
@@ -186,6 +189,8 @@ def run(name: str, make: Callable[[Path | None], Made | None], arguments: Sequen
         if not given.check:
             (folder / file).write_text(text, encoding="utf-8")
         elif not (folder / file).is_file() or (folder / file).read_text(encoding="utf-8") != text:
-            sys.stderr.write(f"{file} is not what its script makes: run python -m dataset_mirror.origins.presets.source.{made.script or name}\n")
+            sys.stderr.write(
+                f"{file} is not what its script makes: run python -m dataset_mirror.origins.presets.source.{made.script or name}\n"
+            )
             status = 1
     return status
