@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
@@ -411,3 +412,14 @@ def test_a_folder_is_not_trusted_either(outside: Store, store: Store, tmp_path: 
     taken: list[Taken] = take(store, folder)
     assert list(failed(taken)) == [bad.url]
     assert rows(store) == {(OF_B, True)}
+
+
+def test_many_archives_of_one_blob(store: Store, outside: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand archives that are the same bytes are written in a few batches, not with two syncs each."""
+    bundle = exported(outside, [record(A, archive(f"/sets/{number}")) for number in range(1000)])
+    syncs, sync = [], os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (syncs.append(file), sync(file))[1])
+    taken = take(store, bundle)
+    assert len(syncs) < 20
+    assert ({one.state for one in taken}, len(taken), len(rows(store))) == ({"imported"}, 1000, 1000)
+    assert {one.state for one in take(store, bundle)} == {"present"}

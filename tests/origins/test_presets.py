@@ -6,6 +6,7 @@ import pytest
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.presets import read_preset, shipped
+from dataset_mirror.origins.table import Origins
 
 OWN = """
 [[origins]]

@@ -1,7 +1,6 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from dataset_mirror.errors import NotAllowed, UsageError
 from dataset_mirror.origins.catalog_file import CatalogFile
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 
 
@@ -113,17 +113,19 @@ class Origins:
             archive = parse_url(wanted)
             self.of(archive)
             return [archive]
-        found = [entry.archive for entry in self.matching(wanted)]
+        found = self.meant(wanted)
         if not found:
             raise UsageError(f"The catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found
 
-    def matching(self, wanted: str) -> list[CatalogEntry]:
-        """The entries that a catalog name or a glob of names means."""
-        if not set(wanted) & set("*?["):
-            return self.named(wanted) if wanted else []
-        found = [entry for entry in self._catalog.values() if entry.name and fnmatchcase(entry.name, wanted)]
-        return found + [entry for file in self._files for name in file.names if fnmatchcase(name, wanted) for entry in file.named(name)]
+    def meant(self, name: str) -> list[ArchiveId]:
+        """The archives of the catalog that have this name, or one that fits this glob; none if there are none."""
+        meaning = Meaning(name)
+        if not meaning.is_glob:
+            return [entry.archive for entry in self.named(name) if name]
+        found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
+        found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
+        return [entry.archive for entry in found]
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
