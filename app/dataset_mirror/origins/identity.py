@@ -46,6 +46,11 @@ def parse_url(url: str) -> ArchiveId:
         raw_path, raw_query = parts.path.encode(), parts.query.encode()
     except ValueError:
         raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
+    if parts.scheme in ("ftp", "ftps", "sftp"):
+        raise BadRequest(
+            f"{url} is not an http or https URL: {parts.scheme} is not supported.",
+            "Many ftp servers have an http or https mirror: add that. Or download the file and run: dataset-mirror adopt FILE",
+        )
     if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)

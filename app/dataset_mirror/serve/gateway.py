@@ -4,14 +4,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
+from urllib.parse import urlencode
 
 from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
-from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.routing import OwnPaths, find_archive
+from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
@@ -45,6 +46,8 @@ class Gateway:
         try:
             if answer.request.intercepted is not None and (origin := self._beyond_archives(answer.request)):
                 return await self._relay(origin, answer.request, scope, receive, answer.send)
+            if (folder := self._folder(answer.request)) is not None:
+                return await self._pages(_at(scope, "/status/folder", urlencode({"prefix": folder})), receive, send)
             archive = self._route(answer.request)
             if archive is None:
                 return await self._pages(scope, receive, send)
@@ -53,6 +56,13 @@ class Gateway:
             log.debug("The client left.")
         except MirrorError as error:
             await answer.problem(error)
+
+    def _folder(self, request: Request) -> str | None:
+        """HOST/PATH/ of a folder whose stored archives are asked for; None if the very path is stored, too."""
+        if request.method not in ("GET", "HEAD") or request.intercepted is not None:
+            return None
+        folder = folder_meant(request.target, self._mirror.origins, self._own_port)
+        return None if folder is None or self._mirror.store.find(parse_url(folder)) else folder
 
     def _beyond_archives(self, request: Request) -> Origin | None:
         """The origin of the CONNECT around a request, if the request is for none of its archives. BadRequest if it names another host."""
@@ -87,6 +97,11 @@ class Gateway:
             )
 
 
+def _at(scope: Scope, path: str, query: str) -> Scope:
+    """The scope of the same request for a page of the mirror's own."""
+    return {**scope, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+
+
 class _Answer:
     """One request for an archive, and how far its answer is."""
 
@@ -112,7 +127,7 @@ class _Answer:
         if self._started:
             raise error
         self._outcome = error.problem
-        status, fields, body = problem(error)
+        status, fields, body = problem(error, self.request.fields.get("accept", ""))
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 
