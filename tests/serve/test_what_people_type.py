@@ -1,6 +1,7 @@
 """What people type into a browser or a shell, and what they read when it does not work."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_name_of_the_catalog(mirror: Mirror) -> None:
     answer = mirror.get("/keras/mnist")
     assert answer.status == 404
     assert json.loads(answer.body)["choices"] == ["/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"]
-    page = mirror.get("/keras/mnist", headers=BROWSER).body.decode()
+    page = mirror.get("/keras/mnist", fields=BROWSER).body.decode()
     assert '<a href="/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz">' in page
 
 
@@ -62,7 +63,7 @@ def test_a_folder(mirror: Mirror) -> None:
     for folder in (f"/{HOST}/sets/", f"/{HOST}/"):
         found = json.loads(mirror.get(folder).body)["archives"]
         assert [one["url"] for one in found] == [f"{URL}/sets/a.bin", f"{URL}/sets/b&.bin"]
-        page = mirror.get(folder, headers=BROWSER)
+        page = mirror.get(folder, fields=BROWSER)
         assert _kind(page) == "text/html; charset=utf-8"
         assert f'<a href="/{HOST}/sets/b&amp;.bin">' in page.body.decode()
     assert json.loads(mirror.get(f"/{HOST}/sets/none/").body)["archives"] == []
@@ -70,18 +71,18 @@ def test_a_folder(mirror: Mirror) -> None:
 
 
 def _kind(answer: Answer) -> str:
-    return answer.headers["content-type"]
+    return answer.fields["content-type"]
 
 
 @pytest.mark.parametrize("path", ["/<script>alert(1)</script>.org/x", "/nowhere/x.zip", "/nowhere"])
 def test_errors_for_browsers(mirror: Mirror, path: str) -> None:
     """An error is a small page for who prefers one: escaped, without scripts; programs get problem documents as before."""
-    page = mirror.get(path, headers=BROWSER)
+    page = mirror.get(path, fields=BROWSER)
     assert _kind(page) == "text/html; charset=utf-8"
-    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "default-src 'none'" in page.fields["content-security-policy"]
     assert b"<script" not in page.body
     for fields in ({}, {"Accept": "*/*"}, PIP, {"Accept": "application/json"}, {"Accept": "text/html;q=0"}):
-        problem = mirror.get(path, headers=fields)
+        problem = mirror.get(path, fields=fields)
         assert (_kind(problem), problem.status) == ("application/problem+json", page.status)
 
 
@@ -109,7 +110,25 @@ def test_notes_at_start(start_mirror: StartMirror) -> None:
     """Upstreams of a host that no origin lists, and an origin without paths, are said at start; a whole host beside another is not."""
     origins = [{"url": "https://empty.example.org"}, {"url": "https://a.org", "paths": ["/"]}, {"url": "https://b.org", "paths": ["/x/"]}]
     started = start_mirror(origins=origins, upstreams={"nobody.example.org": ["http://127.0.0.1:9"]})
-    notes = [line for line in started.output.splitlines() if line.startswith("Note:")]
+    process = started.process
+    assert process is not None
+    assert process.stdout is not None
+    started.signal(signal.SIGTERM)
+    notes = [line for line in process.stdout.read().splitlines() if line.startswith("Note:")]
+    started.ended()
     assert any("nobody.example.org, which no origin lists" in note for note in notes)
     assert any("https://empty.example.org has no `paths`" in note for note in notes)
     assert not any("more than one origin" in note for note in notes)
+
+
+@pytest.mark.parametrize("word", ["a.bin", "[a].bin", "a.*", f"{HOST}/sets/a.bin", f"{HOST}/sets/a*", f"https://{HOST}/s*/a.bin"])
+def test_file_names_and_globs(mirror: Mirror, tmp_path: Path, word: str) -> None:
+    """Verbs that work with what is stored take a file's name, and globs with or without scheme and host."""
+    done = warm.run("ls", "--mirror", mirror.url, "--json", word, cwd=tmp_path, env=environment(tmp_path, {}))
+    assert [json.loads(line)["url"] for line in done.stdout.splitlines()] == [f"{URL}/sets/a.bin"]
+
+
+def test_a_file_of_the_catalog(mirror: Mirror, tmp_path: Path) -> None:
+    """Verbs that work with the catalog take a file's name, too."""
+    done = warm.run("check", "--mirror", mirror.url, "--json", "boston_housing.npz", cwd=tmp_path, env=environment(tmp_path, {}))
+    assert [json.loads(line)["name"] for line in done.stdout.splitlines()] == ["keras/boston_housing"]

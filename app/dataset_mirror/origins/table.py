@@ -119,12 +119,15 @@ class Origins:
         return found
 
     def meant(self, name: str) -> list[ArchiveId]:
-        """The archives of the catalog that have this name, or one that fits this glob; none if there are none."""
+        """The archives of the catalog that have this name or fit this glob; else those with this file name; none if there are none."""
         meaning = Meaning(name)
         if not meaning.is_glob:
-            return [entry.archive for entry in self.named(name) if name]
-        found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
-        found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
+            found = self.named(name) if name else []
+        else:
+            found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
+            found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
+        if not found and "." in name:
+            found = [entry for entry in self.catalog if meaning.fits_file(entry.url)]
         return [entry.archive for entry in found]
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
@@ -134,8 +137,17 @@ class Origins:
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
-        paths = dict.fromkeys(path for origin in self for path in origin.paths if path != "/")
-        return sorted(path for path in paths if sum(origin.lists(path, but="/") for origin in self) > 1)
+        listed: dict[str, set[str]] = {}
+        for origin in self:
+            for path in origin.paths:
+                if path != "/":
+                    listed.setdefault(path, set()).add(origin.authority)
+        return sorted(path for path in listed if len(set().union(*(listed.get(one, ()) for one in _path_and_folders(path)))) > 1)
+
+
+def _path_and_folders(path: str) -> list[str]:
+    """The path, and the folders that it is in, but for the root."""
+    return [path, *(path[: at + 1] for at, character in enumerate(path) if character == "/" and 0 < at < len(path) - 1)]
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:

@@ -90,7 +90,11 @@ def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
 def _named(wanted: str, names: Names) -> list[str]:
     if wanted in names:
         return names[wanted]
-    return [url for name in Meaning(wanted).names_in(names) for url in names[name]]
+    meaning = Meaning(wanted)
+    found = [url for name in meaning.names_in(names) for url in names[name]]
+    if found or "." not in wanted or Path(wanted).exists():
+        return found
+    return [url for urls in names.values() for url in urls if meaning.fits_file(url)]
 
 
 def _text(name: str) -> str:
