@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
 from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, StoreFull
+from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
@@ -22,9 +24,11 @@ from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.freshness import Freshness
@@ -70,11 +74,15 @@ class Mirror:
         self.began = time.time()
         self.upstream = Upstream(configuration)
         self.traffic = Traffic()
+        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
+        self.recent = Recent()
+        self.look_again = asyncio.Event()
+        """Set when pins or schedules may have changed."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
         self.misses = Misses(store)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -89,12 +97,16 @@ class Mirror:
         """Those of the moment."""
         return self.configuration.origins
 
+    def _slow_rate(self) -> float:
+        return self.settings.slow_rate
+
     def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.
 
         Data folder, database, address and `max_fills` stay as they are until the next start.
         """
         self.configuration.reload()
+        self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
     async def start(self) -> None:
@@ -140,7 +152,8 @@ class Mirror:
         expected = self.origins.expected(record.archive)
         found = self._checks.of(record, origin.lifetime(record.archive.path), expected)
         if found.is_stale and not self.settings.offline:
-            self._checks.begin(record, origin, expected)
+            with because("check"):
+                self._checks.begin(record, origin, expected)
         return found
 
     def ttl(self, record: Record) -> float | None:
@@ -175,7 +188,8 @@ class Mirror:
             self.reading[hit.record.sha256] -= 1
 
     def _busy(self, record: Record) -> bool:
-        return self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
+        pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        return pinned or self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
 
     def _fill(self, archive: ArchiveId) -> Fill:
         origin = self.origins.of(archive)
@@ -227,7 +241,8 @@ class Mirror:
         """
         waiting = {}
         for archive in archives:
-            started = self._started(archive, anew=anew)
+            with because("ahead"):
+                started = self._started(archive, anew=anew)
             if isinstance(started, Fill):
                 waiting[archive] = started
             else:

@@ -8,9 +8,10 @@ from dataset_mirror.airgap.preflight.presence import Presence, names_of, presenc
 from dataset_mirror.airgap.wanted import Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
+from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
-from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
 
@@ -67,6 +68,22 @@ class Local:
         with store_of(self._configuration) as store:
             return wishes(store.index.all_wanted(), self._origins)
 
+    def pins(self) -> list[PinStatus]:
+        return Status.model_validate(self.status()).pins
+
+    def clients(self) -> list[ClientStatus]:
+        raise self._nobody()
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        raise self._nobody()
+
+    def _nobody(self) -> DataFolderError:
+        root = self._configuration.settings.data.absolute()
+        return DataFolderError(
+            f"No mirror is running on {root}: who asked for what is known while it runs.",
+            "Start it: dataset-mirror serve; or name another one: --mirror URL",
+        )
+
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
@@ -112,6 +129,18 @@ class Local:
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         with store_of(self._configuration) as store:
             return store.unwant(archives)
+
+    def pin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import pin
+
+        with store_of(self._configuration, new=True) as store:
+            return [one.name for one in pin(store, self._origins, names)]
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import unpin
+
+        with store_of(self._configuration) as store:
+            return [one.name for one in unpin(store, names)]
 
     def reload(self) -> None:
         """Nothing: whoever opens the folder next reads the configuration."""

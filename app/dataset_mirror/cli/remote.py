@@ -21,8 +21,12 @@ from dataset_mirror.status.models import (
     ArchiveSummary,
     Catalog,
     Checked,
+    ClientStatus,
     Collection,
     Explanation,
+    LogLine,
+    Pinned,
+    PinStatus,
     Removal,
     Status,
     Unwanted,
@@ -115,6 +119,15 @@ class Remote:
             after = page.next
         return sorted(found, key=lambda wish: str(wish.asked.archive))
 
+    def pins(self) -> list[PinStatus]:
+        return self._get(Status, "/status").pins
+
+    def clients(self) -> list[ClientStatus]:
+        return self._list(ClientStatus, "/api/clients")
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        return self._list(LogLine, f"/api/log?since={since}&limit={limit}")
+
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
@@ -141,8 +154,22 @@ class Remote:
         urls = [f"https://{archive}" for archive in archives]
         return sum(self._post(Unwanted, "/api/unwant", {"archives": some}).removed for some in _batches(urls))
 
+    def pin(self, names: Sequence[str]) -> list[str]:
+        return [name for some in _batches(names) for name in self._post(Pinned, "/api/pin", {"names": some}).names]
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        return [name for some in _batches(names) for name in self._post(Pinned, "/api/unpin", {"names": some}).names]
+
     def reload(self) -> None:
         check(self._client.post("/api/reload"))
+
+    def _list(self, model: type[M], path: str) -> list[M]:
+        response = self._client.get(path)
+        check(response)
+        try:
+            return [model.model_validate(one) for one in response.json()]
+        except (ValueError, TypeError):
+            raise no_mirror(response) from None
 
     def _get(self, model: type[M], path: str) -> M:
         return _read(model, self._client.get(path))

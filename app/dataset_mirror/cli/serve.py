@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
-from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.logs import STANDARD_ERROR, configure, secrets_of
 from dataset_mirror.cli.options import configured
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
@@ -31,14 +32,22 @@ log = logging.getLogger(__name__)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
-@click.option("--access-log", is_flag=True, help="One line per request.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="json: one object per line.")
+@click.option(
+    "--access-log",
+    is_flag=False,
+    flag_value=STANDARD_ERROR,
+    metavar="[FILE]",
+    help="One line per request, on standard error or in FILE (which logrotate may move). Included with --log-format json.",
+)
 @configured
-def command(configuration: Configuration, log_level: str, access_log: bool) -> None:
+def command(configuration: Configuration, log_level: str, log_format: str, access_log: str | None) -> None:
     """Run the mirror: fetch archives from their origins once, keep them, serve them.
 
     Works without any option. Stop it with Ctrl-C.
     """
-    configure(log_level, access_log=access_log)
+    signal.signal(signal.SIGUSR1, lambda *_: None)  # whoever rotates logs may send it, whether there is a file or not
+    configure(log_level, access_log=access_log, log_format=log_format, secrets=lambda: secrets_of(configuration))
     settings = configuration.settings
     raise_descriptor_limit()
     store = open_store(configuration)
@@ -57,7 +66,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
             _greet(configuration, store, url, tls_port)
             asyncio.get_running_loop().run_in_executor(None, _prepare, parts.doors.ca)
 
-        has_log = access_log or log_level == "debug"
+        has_log = access_log is not None or log_level == "debug" or log_format == "json"
         run(parts.app, parts.services, settings, listening, tls_port, access_log=has_log, ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()

@@ -18,7 +18,7 @@ from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.keeping import keeping
-from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.limits import Limits, Place
 from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.publishing import algorithms, published
@@ -52,6 +52,7 @@ class Fill:
         """What was published at the end."""
         self._source, self._intake, self._store, self._limits, self._digesting = source, intake, store, limits, digesting
         self._transfer: Transfer | None = None
+        self._place: Place | None = None
 
     # What others see
 
@@ -67,6 +68,11 @@ class Fill:
     @property
     def pace(self) -> Pace:
         return self._intake.pace
+
+    @property
+    def slow(self) -> bool:
+        """Whether it brought too little, and goes on beside those that have its place now."""
+        return self._place is not None and self._place.is_beside
 
     @property
     def received(self) -> int:
@@ -118,7 +124,7 @@ class Fill:
     async def run(self) -> None:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
         try:
-            async with self._limits.one_fill(self._source):
+            async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
                 self._intake.wake()
                 self.record = await self._fetched()

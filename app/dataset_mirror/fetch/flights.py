@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -46,10 +46,12 @@ def _failure(known: Failed) -> Failure:
 class Flights:
     """The fills under way."""
 
-    def __init__(self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int) -> None:
-        """At most `most` fills run at once."""
+    def __init__(
+        self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int, slow: Callable[[], float]
+    ) -> None:
+        """At most `most` fills run at once, and beside them those that bring less than `slow()` bytes per second."""
         self._store, self._upstream, self._eviction, self._traffic = store, upstream, eviction, traffic
-        self._limits = Limits(most)
+        self._limits = Limits(most, slow)
         self._digesting = ThreadPoolExecutor(most, "digest")
         self._fills: dict[ArchiveId, Fill] = {}
         self._tasks: set[asyncio.Task[None]] = set()

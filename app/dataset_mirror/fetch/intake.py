@@ -95,6 +95,7 @@ class Intake:
         self.pace.arrived(len(chunk))
         self._bell.arrived(self.edition.partial.have.total)
         self._look(LOOK)
+        await self._traffic.throttle.spent(self._job.archive, len(chunk))
 
     async def more_room(self, edition: Edition, size: int) -> None:
         """Room for bytes that are made of those of the edition, and are about to be written, too. StoreFull."""

@@ -130,6 +130,11 @@ class Origins:
             found = [entry for entry in self.catalog if meaning.fits_file(entry.url)]
         return [entry.archive for entry in found]
 
+    def name_of(self, archive: ArchiveId) -> str:
+        """Its name in the catalog; empty if it has none."""
+        entry = self.expected(archive)
+        return entry.name if entry else ""
+
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
         patterns = [(origin, pattern) for origin in self for rule in origin.rules for pattern in rule.patterns]

@@ -15,7 +15,7 @@ from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.serve.access import check_may_read
-from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
@@ -112,6 +112,7 @@ class _Answer:
         self._started = False
         self._restricted = False
         self._origin, self._outcome = "", "head"
+        self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -127,6 +128,7 @@ class _Answer:
         if self._started:
             raise error
         self._outcome = error.problem
+        self._note["why"] = error.detail
         status, fields, body = problem(error, self.request.fields.get("accept", ""))
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
@@ -144,6 +146,7 @@ class _Answer:
 
     async def archive(self, archive: ArchiveId) -> None:
         self._origin = archive.authority
+        self._note["archive"] = str(archive)
         self._admit(archive)
         if self.request.method == "HEAD":
             return await self._head(archive)
@@ -153,6 +156,7 @@ class _Answer:
             self._mirror.usage.note(archive)
             return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
         self._outcome = "miss"
+        self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
         await self._while_connected(found)
 
@@ -253,4 +257,5 @@ class _Answer:
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
         self._mirror.traffic.answered(self._origin, self._outcome)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        note = self._note | {"outcome": self._outcome}
+        await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})

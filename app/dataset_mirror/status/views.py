@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from typing import Any
 
 from dataset_mirror.airgap.preflight.presence import presence
 from dataset_mirror.airgap.wanted import Wish, wishes
@@ -34,6 +35,7 @@ from dataset_mirror.status.models import (
     WantedArchivePage,
 )
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
+from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
@@ -49,6 +51,7 @@ async def status_of(mirror: Mirror) -> Status:
     """The mirror in one look."""
     health = await health_of(mirror)
     totals, number_wanted, troubles = await mirror.store.in_worker(lambda: _known(mirror.store))
+    upkeep = await mirror.store.in_worker(lambda: _upkeep(mirror))
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
@@ -64,6 +67,7 @@ async def status_of(mirror: Mirror) -> Status:
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
+        **upkeep,
         hits=totals["hits"],
         misses=totals["misses"],
         bytes_served=totals["served"],
@@ -79,6 +83,13 @@ def _known(store: Store) -> tuple[dict[str, int], int, list[str]]:
         totals = store.index.counters()
         number = store.index.number_wanted()
     return totals, number, store.troubles
+
+
+def _upkeep(mirror: Mirror) -> dict[str, Any]:
+    """Of a damaged index nothing can be told."""
+    with suppress(IndexDamaged):
+        return upkeep_of(mirror)
+    return {}
 
 
 def _store(mirror: Mirror, troubles: list[str]) -> StoreStatus:
@@ -115,6 +126,7 @@ def _fill(fill: Fill) -> FillStatus:
         readers=fill.readers,
         began=fill.began,
         waiting=not fill.running,
+        slow=fill.slow,
     )
 
 

@@ -25,6 +25,7 @@ from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
 from dataset_mirror.store.partial import PartialFile, remove_unheld
+from dataset_mirror.store.pins import Pin, Pins
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.resumable import Leftovers
 from dataset_mirror.store.space import Space, of_disk
@@ -59,6 +60,7 @@ class Store:
             tighten(self.folder.index)
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
+        self.pins = Pins(self.folder.pins)
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
         self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
@@ -282,6 +284,16 @@ class Store:
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
         writing.mark(_DONE, self.journal.append(entry))
+
+    def pin(self, names: Iterable[str]) -> list[Pin]:
+        """Pins names; returns those that are new. Other processes that pin wait for the index' write lock. Blocks."""
+        with self.transaction("The pins"):
+            return self.pins.add(names)
+
+    def unpin(self, names: Iterable[str]) -> list[Pin]:
+        """Takes pins away; returns them. Blocks."""
+        with self.transaction("The pins"):
+            return self.pins.remove(names)
 
     def refresh(self, record: Record) -> Record:
         """The origin confirmed these bytes at `record.checked`. Blocks."""

@@ -24,7 +24,7 @@ _OVERHEAD = 2048
 _OTHERS = frozenset(
     (
         *(b"range", b"if-range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"),
-        *(b"expect", b"upgrade", b"via", b"content-length", b"transfer-encoding"),
+        *(b"x-request-id", b"expect", b"upgrade", b"via", b"content-length", b"transfer-encoding"),
     )
 )
 """Request fields that need the gateway."""
