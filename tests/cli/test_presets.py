@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests import warm
+from tests.conftest import StartMirror
+from tests.origin import Origin, body
 from tests.serving import environment
 
 
@@ -47,3 +49,20 @@ def test_an_unknown_name(tmp_path: Path) -> None:
     done = presets(tmp_path, "tdfs")
     assert done.returncode == 2
     assert "Did you mean tfds?" in done.stderr
+
+
+def test_their_names_work(origin: Origin, start_mirror: StartMirror, tmp_path: Path) -> None:
+    """Archives of a catalog file are fetched, listed and checked by name, and other bytes than its digest says are refused."""
+    base = "/nltk/nltk_data/gh-pages"
+    origin.add(f"{base}/packages/tokenizers/punkt_tab.zip", b"PK\x03\x04" + body(900))
+    origin.add("/scipy/dataset-face/main/face.dat", body(900))
+    settings: dict[str, Any] = {"presets": ["nltk", "scipy"], "upstreams": {"raw.githubusercontent.com": [origin.url]}}
+    mirror = start_mirror(**settings)
+    known = environment(tmp_path, settings)
+    done = {
+        verb: warm.run(verb, "--data", str(mirror.data), "nltk/punkt_tab", cwd=tmp_path, env=known) for verb in ("fetch", "ls", "check")
+    }
+    assert [each.returncode for each in done.values()] == [0, 0, 0]
+    assert "nltk/punkt_tab" in done["ls"].stdout
+    refused = mirror.get("/raw.githubusercontent.com/scipy/dataset-face/main/face.dat")
+    assert (refused.status, refused.problem["type"]) == (502, "urn:dataset-mirror:digest-mismatch")
