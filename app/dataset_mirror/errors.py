@@ -21,6 +21,7 @@ MirrorError
 │   ├── DamagedTransfer        its bytes are not those of which it says so itself
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
 │   └── Superseded             the origin's archive changed while it was being sent
+├── NotForKeeping       502    the origin's answer is for one client only: the request is passed on
 ├── OriginBusy          503    the origin asks to come back later than we may wait
 ├── OriginUnreachable   504    no upstream could be reached, or none answered in time
 ├── Offline             504    the mirror is offline and does not have the archive
@@ -138,8 +139,8 @@ class OriginSaysNo(MirrorError):
     title = "The origin refuses"
     problem = "origin-refuses"
 
-    def __init__(self, status: int, detail: str, hint: str = "", **facts: object) -> None:
-        super().__init__(detail, hint)
+    def __init__(self, status: int, detail: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
+        super().__init__(detail, hint, headers=headers)
         self.facts = facts
         self.status = status
 
@@ -180,6 +181,14 @@ class NotAnArchive(FillFailed):
 class Superseded(FillFailed):
     title = "The archive changed at its origin while it was being sent"
     problem = "superseded"
+
+
+class NotForKeeping(MirrorError):
+    """Within the mirror: such a request is passed on instead."""
+
+    status = 502
+    title = "The origin's answer is for one client only"
+    problem = "not-for-keeping"
 
 
 class OriginBusy(MirrorError):

@@ -13,15 +13,21 @@ MAX_TARGET = 8 * 1024
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _NOT_OF_A_PATH = frozenset(b"?#")
+_VARIANT = re.compile(r"post=[0-9a-f]{64}|accept=[A-Za-z0-9%._~*,;=-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveId:
-    """One archive: `authority` in lower case (port only if unusual), `path` normalised and raw, `query` raw without `?`."""
+    """One archive: `authority` in lower case (port only if unusual), `path` normalised and raw, `query` raw without `?`.
+
+    `variant` tells apart what an origin has at one URL, where a rule says so: `post=` and the SHA-256 of what was sent, or
+    `accept=` and what a client reads. It is written behind a `#`, which no request has.
+    """
 
     authority: str
     path: str
     query: str = ""
+    variant: str = ""
 
     @property
     def target(self) -> str:
@@ -34,7 +40,7 @@ class ArchiveId:
         return self.path.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
-        return self.authority + self.target
+        return f"{self.authority}{self.target}#{self.variant}" if self.variant else self.authority + self.target
 
 
 def parse_url(url: str) -> ArchiveId:
@@ -56,7 +62,8 @@ def parse_url(url: str) -> ArchiveId:
     if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
-    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query))
+    variant = parts.fragment if _VARIANT.fullmatch(parts.fragment) else ""
+    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query), variant)
 
 
 def normalise_authority(authority: str, scheme: str = "https") -> str:

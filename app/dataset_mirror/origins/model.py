@@ -89,6 +89,8 @@ class Origin(BaseModel):
     readers: Networks | None = None
     """Networks whose clients may have its archives. Not given: everybody, or, if it has `headers`, this machine only."""
 
+    offline_gated: Literal["refuse", "readers"] = "refuse"
+    """Offline nobody can be asked who may have what a rule says is `gated`: it is refused, or its `readers` get it."""
     passthrough: bool = True
     """Whether, inside a CONNECT, paths that are not in `paths` go to the real host unchanged; else they are refused."""
     rules: tuple[Rule, ...] = ()

@@ -30,7 +30,7 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
     if record := mirror.store.find(archive):
         return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)
-    if (no := mirror.refusal(archive)) is not None:
+    if (no := mirror.refusal(mirror.asked(archive))) is not None:
         return Explanation(
             url=known, outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, at=at, asked=asked
         )
