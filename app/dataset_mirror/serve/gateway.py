@@ -15,6 +15,7 @@ from dataset_mirror.errors import (
     NotForKeeping,
     OriginSaysNo,
     Superseded,
+    SystemFailure,
     TooLarge,
 )
 from dataset_mirror.fetch.fill import Fill
@@ -82,6 +83,9 @@ class Gateway:
             log.debug("The client left.")
         except MirrorError as error:
             await answer.problem(error)
+        except OSError as error:
+            log.error("An answer failed: %s.", error)  # its words say it all
+            await answer.problem(SystemFailure.of(error))
 
     def _folder(self, request: Request) -> str | None:
         """HOST/PATH/ of a folder whose stored archives are asked for; None if the very path is stored, too."""
