@@ -89,7 +89,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
-    presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
+    presets: tuple[str, ...] = Field(
+        ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
+    )
     upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",

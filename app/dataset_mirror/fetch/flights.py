@@ -107,10 +107,10 @@ class Flights:
     async def _fly(self, fill: Fill) -> None:
         log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
         await fill.run()
-        self._report(fill)  # at once: its readers hear of it now, and may ask again
+        del self._fills[fill.job.archive]
+        self._report(fill)
         if isinstance(fill.error, OriginSaysNo):
             await self.knowledge.refused(fill.job.asked, fill.error)
-        del self._fills[fill.job.archive]
 
     def _report(self, fill: Fill) -> None:
         seconds = max(time.time() - fill.began, 1e-3)
