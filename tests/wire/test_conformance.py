@@ -21,7 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dataset_mirror.serve.asgi import ZERO_COPY, ClientGone, Message, Receive, Scope, Send
 from dataset_mirror.serve.page_cache import STEP
-from dataset_mirror.wire import sendfile
+from dataset_mirror.wire import crowd, sendfile
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.server import listen
 from dataset_mirror.wire.sockets import NOT_SENT, SILENT_MILLISECONDS
@@ -654,3 +654,15 @@ async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.Mon
     for pair in pairs:
         for end in pair:
             end.close()
+
+
+@ONLY_OURS
+def test_a_body_that_stops(server: Server, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that sends nothing more of the body that it announced is told so, and closed."""
+    assert crowd.BODY_SECONDS == 75
+    monkeypatch.setattr(crowd, "BODY_SECONDS", 0.3)
+    peer.ask("echo", "Content-Length: 10", method="POST")
+    peer.send(b"12345")
+    status, fields = peer.head()
+    assert (status, fields["connection"]) == (408, "close")
+    assert isinstance(server.app.end(), ClientGone)
