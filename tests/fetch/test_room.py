@@ -161,3 +161,17 @@ def test_gc_lets_go_what_a_smaller_limit_wants_gone(full: Mirror, origin: Origin
     assert (done["freed"], done["missing"], kept(full)) == (SIZE, SIZE, "ab")
     done = json.loads(full.api("gc", last_copies=True).body)
     assert (done["freed"], done["missing"], kept(full)) == (SIZE, 0, "a")
+
+
+def test_room_of_a_fill_that_has_no_file(origin: Origin, start_mirror: StartMirror) -> None:
+    """Room that was reserved for a fill is free again if not even its file could be made."""
+    origin.add(path("a"), data("a"))
+    mirror = start_mirror(max_size=SIZE)
+    partial, aside = mirror.data / "partial", mirror.data / "aside"
+    partial.rename(aside)
+    partial.touch()
+    assert mirror.archive(path("a")).status == 502
+    assert mirror.status["store"]["promised"] == 0
+    partial.unlink()
+    aside.rename(partial)
+    assert mirror.archive(path("a")).body == data("a")

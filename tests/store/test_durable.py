@@ -2,12 +2,14 @@
 
 import errno
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
 import pytest
 
 from dataset_mirror.store import durable
+from dataset_mirror.store.database import meaning
 from tests.disks import small_disk
 
 
@@ -75,3 +77,14 @@ def test_folders_that_cannot_be_synced(tmp_path: Path, monkeypatch: pytest.Monke
     code = errno.EIO
     with pytest.raises(OSError, match="Input/output"):
         durable.replace(tmp_path / "file", b"three")
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [(Path("/srv/index.db"), "The index /srv/index.db cannot be written: "), ("The removal of x", "The removal of x cannot be written: ")],
+)
+def test_what_could_not_be_written(place: Path | str, said: str) -> None:
+    """An error of a database without room names its file, or what was to be written."""
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    assert str(meaning(error, place)).startswith(said)

@@ -47,7 +47,11 @@ class Intake:
         check_head(self.job, reply)
         room = await self._eviction.reserve(reply.length or ROOM_STEP, self.job.url)
         self._abandon()
-        partial = self._store.new_partial()
+        try:
+            partial = self._store.new_partial()
+        except BaseException:
+            room.release()  # only an edition would
+            raise
         head = (reply.length, reply.validators, reply.fields)
         shown = self.job.fields_of(reply)
         self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown)

@@ -34,18 +34,23 @@ Failed = Callable[[MirrorError], None]
 
 
 def meaning(error: BaseException | None, place: object) -> MirrorError | None:
-    """What an error of SQLite means for the mirror: IndexDamaged, StoreFull if nothing can be written, or nothing of these."""
+    """What an error of SQLite means for the mirror: IndexDamaged, StoreFull if nothing can be written, or nothing of these.
+
+    `place` is the database's file, or in words what was to be written.
+    """
     code: int = getattr(error, "sqlite_errorcode", 0)
     if code & 0xFF in _DAMAGED or code in _UNREADABLE or "Could not decode" in str(error):
         return damaged(place, error)
     if code & 0xFF in _UNWRITABLE:
-        return StoreFull(f"The index {place} cannot be written: {error}.", "Make room on its disk, or make it writable; then ask again.")
+        what = place if isinstance(place, str) else f"The index {place}"
+        return StoreFull(f"{what} cannot be written: {error}.", "Make room on its disk, or make it writable; then ask again.")
     return None
 
 
 def damaged(place: object, why: object) -> IndexDamaged:
     """The error of an index of which something cannot be read."""
-    return IndexDamaged(f"The index {place} is damaged: {why}.", REBUILD)
+    which = "" if isinstance(place, str) else f" {place}"
+    return IndexDamaged(f"The index{which} is damaged: {why}.", REBUILD)
 
 
 def place_of(url: str | URL) -> Path:
