@@ -105,13 +105,12 @@ def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:
 
 
 def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
-    listing = origins.listing(path)
     # An origin that lists `/` would catch every path; those have no bare form.
-    narrow = [origin for origin in listing if origin.lists(path, but="/")]
-    if len(narrow) == 1:
-        return ArchiveId(narrow[0].authority, path, query)
+    listing = [origin for origin in origins.listing(path) if origin.lists(path, but="/")]
+    if len(listing) == 1:
+        return ArchiveId(listing[0].authority, path, query)
     if listing:
-        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in narrow or listing]
+        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in listing]
         raise NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
