@@ -121,7 +121,7 @@ def slow(client: Client) -> Iterator[Result]:
     with client.connected(4096) as connection:
         connection.sendall(client.asking(archive))
         step = max(1024, archive.size // 40)
-        yield from told(hear(connection, step=step, pause=0.05), [(archive, "GET")])
+        yield from told(hear(connection, step=step, pauses=40), [(archive, "GET")])
 
 
 def kept_alive(client: Client) -> Iterator[Result]:

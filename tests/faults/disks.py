@@ -20,7 +20,17 @@ if TYPE_CHECKING:
     from tests.faults.world import World
 
 Around = Callable[["World", random.Random], AbstractContextManager[None]]
-CALLS = "fsync,fdatasync", "pwrite64", "rename,renameat2", "mkdir", "unlink,unlinkat", "symlink,symlinkat", "sendfile", "pread64", "ftruncate"
+CALLS = (
+    "fsync,fdatasync",
+    "pwrite64",
+    "rename,renameat2",
+    "mkdir",
+    "unlink,unlinkat",
+    "symlink,symlinkat",
+    "sendfile",
+    "pread64",
+    "ftruncate",
+)
 
 
 def mounted(folder: Path, size: str) -> str | None:
@@ -28,7 +38,10 @@ def mounted(folder: Path, size: str) -> str | None:
     if os.geteuid() != 0:
         return "mounting a small disk needs root"
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=4000,mode=0750", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size},nr_inodes=4000,mode=0750", "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return None if made.returncode == 0 else f"mounting a small disk fails: {made.stderr.strip()}"
 
@@ -101,7 +114,9 @@ def read_only(world: World, random_: random.Random) -> Iterator[None]:
 def errors(world: World, random_: random.Random) -> Iterator[None]:
     """Some system calls on files fail with EIO, now and then."""
     calls = random_.choice(CALLS)
-    with traced(world, "-e", f"trace={calls}", "-e", f"inject={calls}:error={random_.choice(['EIO', 'ENOSPC'])}:when={random_.randrange(1, 4)}+3"):
+    with traced(
+        world, "-e", f"trace={calls}", "-e", f"inject={calls}:error={random_.choice(['EIO', 'ENOSPC'])}:when={random_.randrange(1, 4)}+3"
+    ):
         yield
 
 
@@ -135,7 +150,7 @@ def wrong_clock(world: World, random_: random.Random) -> Iterator[None]:
     [library] = Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")
     wrapper = world.folder / "at-another-time"
     offset = random_.choice(["+10y", "-10y", "+2d", "-2d", "+3600", "-3600"])
-    wrapper.write_text(f"#!/bin/sh\nLD_PRELOAD={library} FAKETIME={offset} FAKETIME_DONT_FAKE_MONOTONIC=1 exec {PROGRAM} \"$@\"\n")
+    wrapper.write_text(f'#!/bin/sh\nLD_PRELOAD={library} FAKETIME={offset} FAKETIME_DONT_FAKE_MONOTONIC=1 exec {PROGRAM} "$@"\n')
     wrapper.chmod(0o755)
     world.stop()
     world.start(program=str(wrapper))

@@ -9,7 +9,7 @@ from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.faults.disks import AROUND
+from tests.faults.disks import AROUND, NEEDS_DISK
 from tests.faults.origins import FAULTS, PROVEN, put
 from tests.faults.processes import ENDS_PROCESS, SUDDEN
 from tests.faults.report import Report
@@ -17,6 +17,7 @@ from tests.faults.truth import Archive
 from tests.faults.world import World, world
 
 _AUDIT_EVERY = 8
+_LEAST = 2
 
 
 @dataclass
@@ -53,6 +54,8 @@ def planned(seed: int, step: int, archives: list[Archive], skipped: dict[str, st
         plan.around = None
     if plan.around and plan.sudden in ENDS_PROCESS:
         plan.sudden = None  # the disk's fault has its own processes
+    if plan.around in NEEDS_DISK and plan.sudden in ("SIGHUP", "second serve"):
+        plan.sudden = None  # its file cannot be written; a disk that nobody can write may have several servers
     return plan
 
 
@@ -114,12 +117,13 @@ def drive(folder: Path, report: Report, *, seconds: float, clients: int, large: 
     until = time.monotonic() + seconds
     with world(folder, report, large=large) as place:
         report.say(f"began with {len(place.archives)} archives")
-        while time.monotonic() < until:
+        while time.monotonic() < until or report.step < _LEAST:
             report.step += 1
             plan = planned(report.seed, report.step, place.archives, report.skipped, brief=brief)
             began = time.monotonic()
             take(place, plan, clients)
-            report.say(f"step {report.step}: {plan.around or '-'}, {plan.sudden or '-'}, {len(plan.origins)} origins ({time.monotonic() - began:.1f} s)")
+            took = time.monotonic() - began
+            report.say(f"step {report.step}: {plan.around or '-'}, {plan.sudden or '-'}, {len(plan.origins)} origins ({took:.1f} s)")
             if report.step % _AUDIT_EVERY == 0:
                 place.audit()
         place.audit()

@@ -55,8 +55,10 @@ PROVEN: dict[str, Made] = {"a flipped bit": _within("flip_at"), "shorter announc
 """What only a digest can tell."""
 _NATURE = {"times", "latency", "cut_after", "reset_after", "stall_after", "flip_at", "status", "retry_after", "html", "gzip"}
 _NATURE |= {"content_encoding", "redirect", "lie_length", "rate", "ranges", "etag_per_connection", "chunked", "close_delimited"}
-_GOOD: dict[str, Any] = dict.fromkeys(_NATURE) | {"latency": 0.0, "html": False, "ranges": True} | dict.fromkeys(
-    ("etag_per_connection", "chunked", "close_delimited"), False
+_GOOD: dict[str, Any] = (
+    dict.fromkeys(_NATURE)
+    | {"latency": 0.0, "html": False, "ranges": True}
+    | dict.fromkeys(("etag_per_connection", "chunked", "close_delimited"), False)
 )
 
 

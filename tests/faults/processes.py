@@ -61,7 +61,9 @@ def reload(world: World, random_: random.Random) -> None:
     """SIGHUP with a good configuration, then with bad ones."""
     file = world.mirror.data / "mirror.toml"
     try:
-        for text in random_.sample(["memory_cache = 0\n", "max_fills = 2\n", "max_fills = \n", 'nonsense = "x"\n', "\x00", "port = 99999\n"], 4):
+        for text in random_.sample(
+            ["memory_cache = 0\n", "max_fills = 2\n", "max_fills = \n", 'nonsense = "x"\n', "\x00", "port = 99999\n"], 4
+        ):
             file.write_text(text)
             world.mirror.signal(signal.SIGHUP)
             world.pause(0.2)
@@ -158,7 +160,9 @@ def status_of(world: World) -> dict[str, object]:
 def traced(world: World, *options: str) -> Iterator[None]:
     """System calls of the running mirror fail as strace is told, until the block ends."""
     tracer = subprocess.Popen(
-        ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(world.mirror.pid), *options], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL
+        ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(world.mirror.pid), *options],
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
     )
     world.pause(0.3)
     try:

@@ -22,8 +22,8 @@ class Heard:
     how: str
 
 
-def hear(connection: socket.socket, *, step: int = 1 << 16, pause: float = 0.0, most: int | None = None) -> Heard:
-    """Reads to the end, or to `most` bytes; with `pause` slowly."""
+def hear(connection: socket.socket, *, step: int = 1 << 16, pauses: int = 0, most: int | None = None) -> Heard:
+    """Reads to the end, or to `most` bytes; slowly as long as there are `pauses` left."""
     received, until = bytearray(), time.monotonic() + LONGEST
     try:
         while most is None or len(received) < most:
@@ -31,8 +31,9 @@ def hear(connection: socket.socket, *, step: int = 1 << 16, pause: float = 0.0, 
             if not (data := connection.recv(step)):
                 return Heard(bytes(received), "end")
             received += data
-            if pause:
-                time.sleep(pause)  # this is what a slow client does
+            if pauses:
+                pauses -= 1
+                time.sleep(0.05)  # this is what a slow client does
     except TimeoutError:
         return Heard(bytes(received), "silence")
     except (ssl.SSLError, OSError):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+Tag = Literal["strong", "weak", "none"]
 Verdict = Literal["fine", "refused", "cut", "wrong", "hung"]
 """cut: the client saw an error, a reset or no answer at all; refused: a problem document; wrong: what looked well and was not."""
 
@@ -56,7 +57,7 @@ class Archive:
         return [version.etag or '"none"' for version in self.versions] + ['"other"']
 
 
-def versions(seed: str, size: int, number: int, etag: Literal["strong", "weak", "none"], dated: bool) -> list[Version]:
+def versions(seed: str, size: int, number: int, etag: Tag, dated: bool) -> list[Version]:
     """Versions of an archive, each of other bytes and validators, some of the same length."""
     random_, made = random.Random(seed), []
     for count in range(number):
@@ -108,7 +109,10 @@ def _refusal(answer: Answer, method: str) -> tuple[Verdict, str]:
 def _body(answer: Answer, archive: Archive) -> tuple[Verdict, str]:
     candidates = [version for version in archive.versions if _is(answer, version)]
     if not candidates:
-        return "wrong", f"{answer.status} with {len(answer.body)} bytes that the origin never had; {_nearest(answer, archive)}; {answer.fields}"
+        return (
+            "wrong",
+            f"{answer.status} with {len(answer.body)} bytes that the origin never had; {_nearest(answer, archive)}; {answer.fields}",
+        )
     tag, digest = answer.fields.get("etag"), answer.fields.get("repr-digest")
     if tag and not any(_may_have(tag, version, archive) for version in candidates):
         return "wrong", f"bytes of another version than its ETag {tag}"
@@ -122,7 +126,7 @@ def _is(answer: Answer, version: Version) -> bool:
     if answer.status == 200:
         return answer.body == version.content
     span = re.fullmatch(r"bytes (\d+)-(\d+)/(\d+)", answer.fields.get("content-range", ""))
-    return bool(span) and int(span[3]) == len(version.content) and answer.body == version.content[int(span[1]) : int(span[2]) + 1]
+    return span is not None and int(span[3]) == len(version.content) and answer.body == version.content[int(span[1]) : int(span[2]) + 1]
 
 
 def _may_have(tag: str, version: Version, archive: Archive) -> bool:

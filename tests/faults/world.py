@@ -17,7 +17,7 @@ from tests.faults.clients import Client, whole
 from tests.faults.origins import ROGUE_HOST, Rogue, put, rogue
 from tests.faults.processes import command, status_of
 from tests.faults.report import Report
-from tests.faults.truth import Archive, versions
+from tests.faults.truth import Archive, Tag, versions
 from tests.origin import MIB, Origin
 from tests.serving import HOST, PATIENCE, Mirror
 
@@ -32,7 +32,7 @@ DESCRIPTORS = 60
 def made(seed: int, *, large: bool) -> list[Archive]:
     """Archives of all kinds: small and large, with and without validators and digests, and some that the origin will lose."""
     found = []
-    tags = ("strong", "strong", "strong", "weak", "none")
+    tags: tuple[Tag, ...] = ("strong", "strong", "strong", "weak", "none")
     for number in range(20):
         random_ = random.Random(f"{seed}/{number}")
         size = random_.choice([1, 500, 20_000, 65_536, 65_537, 200_000, 600_000, 1_500_000, 3_000_000])

@@ -47,11 +47,40 @@ def fed(slices: list[bytes]) -> list[tuple[object, ...]]:
 
 PIECES = (
     *(b"GET ", b"POST ", b"CONNECT ", b"HEAD ", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"FETCH ", b"get "),
-    *(b"/a", b"/" + b"x" * 9000, b"http://h/a", b"h:443", b"*", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b" HTTP/2.0\r\n", b" HTTP/1.1\n", b"\r\n", b"\n"),
+    *(
+        b"/a",
+        b"/" + b"x" * 9000,
+        b"http://h/a",
+        b"h:443",
+        b"*",
+        b" HTTP/1.1\r\n",
+        b" HTTP/1.0\r\n",
+        b" HTTP/2.0\r\n",
+        b" HTTP/1.1\n",
+        b"\r\n",
+        b"\n",
+    ),
     *(b"Host: h\r\n", b"Host : h\r\n", b"A: " + b"y" * 70_000 + b"\r\n", b"A: b\r\n" * 201, b" folded\r\n", b"A\r\n", b": b\r\n"),
     *(b"Content-Length: 5\r\n", b"Content-Length: -1\r\n", b"Content-Length: 99999999999999999999999\r\n", b"Content-Length: 5, 5\r\n"),
-    *(b"Transfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip\r\n", b"Connection: close\r\n", b"Connection: Upgrade\r\n", b"Upgrade: h2c\r\n"),
-    *(b"Expect: 100-continue\r\n", b"5\r\n12345\r\n", b"0\r\n\r\n", b"zz\r\n", b"5;x=y\r\n", b"ffffffffffffffff1\r\n", b"12345", b"\x00", b"\xff", b"\x16\x03\x01"),
+    *(
+        b"Transfer-Encoding: chunked\r\n",
+        b"Transfer-Encoding: gzip\r\n",
+        b"Connection: close\r\n",
+        b"Connection: Upgrade\r\n",
+        b"Upgrade: h2c\r\n",
+    ),
+    *(
+        b"Expect: 100-continue\r\n",
+        b"5\r\n12345\r\n",
+        b"0\r\n\r\n",
+        b"zz\r\n",
+        b"5;x=y\r\n",
+        b"ffffffffffffffff1\r\n",
+        b"12345",
+        b"\x00",
+        b"\xff",
+        b"\x16\x03\x01",
+    ),
 )
 WHOLE = b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n"
 

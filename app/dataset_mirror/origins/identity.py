@@ -45,13 +45,20 @@ class ArchiveId:
 
 def parse_url(url: str) -> ArchiveId:
     """The archive that `url` names (scheme optional); BadRequest if it names none."""
-    if any(ord(character) < 0x20 for character in url):  # urlsplit would drop them, and another archive would be meant
+    if not url.isprintable() and any(
+        ord(character) < 0x20 for character in url
+    ):  # urlsplit would drop them, and another archive would be meant
         raise BadRequest(f"{url!r} has a control character.", "Check the URL.")
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         raw_path, raw_query = parts.path.encode(), parts.query.encode()
     except ValueError:
         raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
+    if parts.scheme in ("ftp", "ftps", "sftp"):
+        raise BadRequest(
+            f"{url} is not an http or https URL: {parts.scheme} is not supported.",
+            "Many ftp servers have an http or https mirror: add that. Or download the file and run: dataset-mirror adopt FILE",
+        )
     if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
@@ -64,6 +71,10 @@ def normalise_authority(authority: str, scheme: str = "https") -> str:
     return normal_authority(authority, scheme)
 
 
+_ORDINARY = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+"""Paths that are normal as they are, as most are: no escapes, no empty segment, none that begins with a dot."""
+
+
 def normalise_path(raw: bytes) -> str:
     """The path with unreserved characters decoded and hex in upper case (RFC 3986 6.2.2); `%2F` stays data.
 
@@ -71,6 +82,8 @@ def normalise_path(raw: bytes) -> str:
     """
     if len(raw) > MAX_TARGET:
         raise BadRequest(f"The path is longer than {MAX_TARGET} bytes.", "Check the URL.")
+    if _ORDINARY.fullmatch(raw):
+        return raw.decode()
     path = _ESCAPE.sub(_normal_escape, raw or b"/")
     _refuse_tricks(path)
     return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in _NOT_OF_A_PATH else f"%{byte:02X}" for byte in path)

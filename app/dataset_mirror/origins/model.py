@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -182,6 +183,12 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    about: str = ""
+    """What it is for, in one sentence."""
+    note: str = ""
+    """What to know before it is switched on: what does not work, and why."""
+    catalog: Path | None = None
+    """A file of more archives, as `catalog_file.py` has it; only presets that ship with the mirror have one."""
     origins: tuple[Origin, ...] = ()
     archives: tuple[CatalogEntry, ...] = ()
 

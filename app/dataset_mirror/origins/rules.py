@@ -16,6 +16,7 @@ REF, COMMIT = "ref", "commit"
 
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_PREFIX = re.compile(r"-[0-9a-f]{8,}\.[^/]+$")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -183,6 +184,12 @@ class Matched:
         if self.rule.digest != "sha256-in-path":
             return None
         return next((segment.lower() for segment in path.split("/") if _SHA256.fullmatch(segment)), None)
+
+    def tells_digest(self, path: str) -> bool:
+        """Whether the path has the digest of the bytes, or its beginning, as the rule says."""
+        if self.rule.digest == "sha256-prefix-in-name":
+            return _PREFIX.search(path) is not None
+        return self.digest_in(path) is not None
 
     def at_commit(self, path: str, commit: str) -> str:
         """The path of the same at a commit."""

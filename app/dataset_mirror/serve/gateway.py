@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
+from urllib.parse import urlencode
 
 from dataset_mirror.errors import (
     BadRequest,
@@ -14,15 +15,16 @@ from dataset_mirror.errors import (
     NotForKeeping,
     OriginSaysNo,
     Superseded,
+    SystemFailure,
     TooLarge,
 )
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
 from dataset_mirror.origins.asked import Asked, asked
-from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.routing import OwnPaths, find_archive
+from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
@@ -64,6 +66,8 @@ class Gateway:
         try:
             if request.intercepted is not None and (origin := self._beyond_archives(request)):
                 return await self._relay(origin, request, scope, receive, answer.send)
+            if (folder := self._folder(request)) is not None:
+                return await self._pages(_at(scope, "/status/folder", urlencode({"prefix": folder})), receive, send)
             target = self._route(request)
             if target is None:
                 return await self._pages(scope, receive, send)
@@ -79,6 +83,16 @@ class Gateway:
             log.debug("The client left.")
         except MirrorError as error:
             await answer.problem(error)
+        except OSError as error:
+            log.error("An answer failed: %s.", error)  # its words say it all
+            await answer.problem(SystemFailure.of(error))
+
+    def _folder(self, request: Request) -> str | None:
+        """HOST/PATH/ of a folder whose stored archives are asked for; None if the very path is stored, too."""
+        if request.method not in ("GET", "HEAD") or request.intercepted is not None:
+            return None
+        folder = folder_meant(request.target, self._mirror.origins, self._own_port)
+        return None if folder is None or self._mirror.store.find(parse_url(folder)) else folder
 
     def _beyond_archives(self, request: Request) -> Origin | None:
         """The origin of the CONNECT around a request, if the request is for none of its archives. BadRequest if it names another host."""
@@ -129,6 +143,11 @@ class Gateway:
             )
 
 
+def _at(scope: Scope, path: str, query: str) -> Scope:
+    """The scope of the same request for a page of the mirror's own."""
+    return {**scope, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+
+
 def _methods(origin: Origin, path: str) -> tuple[str, ...]:
     """Of the requests for what is kept at a path."""
     matched = origin.rule(path)
@@ -167,10 +186,14 @@ def _again(what: Asked, receive: Receive) -> Receive:
 def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     """A request whose path begins with its origin, as that origin would get it."""
     path: bytes = scope.get("raw_path") or scope["path"].encode()
-    if normalise_path(path.partition(b"?")[0]) != target.path:
+    path = path.partition(b"?")[0]
+    if normalise_path(path) != target.path:
         path = b"/" + path[1:].partition(b"/")[2]
+    if normalise_path(path) != target.path:  # a whole URL stands in place of the path
+        scope = {**scope, "query_string": target.query.encode()}
+        path = target.path.encode()
     fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]
-    return {**scope, "raw_path": path.partition(b"?")[0], "headers": fields}
+    return {**scope, "raw_path": path, "headers": fields}
 
 
 class _Answer:
@@ -210,7 +233,7 @@ class _Answer:
             raise error
         self._outcome = error.problem
         self._note["why"] = error.detail
-        status, fields, body = problem(error)
+        status, fields, body = problem(error, self.request.fields.get("accept", ""))
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 

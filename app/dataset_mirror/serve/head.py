@@ -23,6 +23,7 @@ from dataset_mirror.rules.fields import (
     without_content,
 )
 from dataset_mirror.serve.asgi import RawFields
+from dataset_mirror.serve.error_page import POLICY, error_page, prefers_page
 from dataset_mirror.store.record import Record
 
 # An origin's HTML would otherwise run with the rights of the mirror's own pages.
@@ -108,8 +109,12 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
     return selection.status, raw(fields)
 
 
-def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
-    """Status, fields and body of a problem document (RFC 9457)."""
+def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes]:
+    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one."""
+    if prefers_page(accept):
+        return _answer(
+            error, error_page(error), [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]]
+        )
     document = {
         "type": f"urn:dataset-mirror:{error.problem}" if ":" not in error.problem else error.problem,
         "title": error.title,
@@ -119,7 +124,11 @@ def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
         **error.facts,
     }
     body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
-    fields = [("content-type", "application/problem+json"), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return _answer(error, body, [("content-type", "application/problem+json")])
+
+
+def _answer(error: MirrorError, body: bytes, of_kind: list[tuple[str, str]]) -> tuple[int, RawFields, bytes]:
+    fields = [*of_kind, ("content-length", str(len(body))), ("cache-control", "no-store")]
     fields += [(name.lower(), value) for name, value in error.headers.items()]
     fields.append(("cache-status", cache_status(f"detail={error.problem.removeprefix('about:')}")))
     return error.status, raw(fields), body
