@@ -89,7 +89,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
-    presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
+    presets: tuple[str, ...] = Field(
+        ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
+    )
     upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
@@ -125,6 +127,12 @@ class Settings(BaseSettings):
         ByteSize(64 * 1024 * 1024), ge=0, description="bytes of memory for small archives that are asked for often", examples=["64MiB"]
     )
     max_fills: int = Field(16, ge=1, le=1000, description="downloads at once", examples=[16])
+    slow_rate: ByteSize = Field(
+        ByteSize(32 * 1024),
+        ge=0,
+        description="bytes per second below which a download gives its place to those that wait, and goes on beside; 0: never",
+        examples=["32KiB"],
+    )
     token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]

@@ -10,7 +10,7 @@ COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
     *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
     *("pin", "unpin"),
-    *("run", "doctor", "demo"),
+    *("run", "presets", "doctor", "demo"),
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from dataset_mirror.airgap.bundle.choosing import digests, every, named, split
+from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
 from dataset_mirror.airgap.lists import entries
 from dataset_mirror.cli.here import store_of
@@ -65,7 +65,8 @@ def command(
             records = every(store.index, versions=versions, minus=there)
         else:
             records = named(store.index, origins, names, versions=versions)
-        planned = plan(_public(records, private=private), there)
+        scopes = Scopes(origins)
+        planned = plan(scopes.watched(_public(records, private=private)), there, lambda: scopes.facts(store.index, private=private))
         failed = _written(file, planned, store, missing)
     sys.exit(1 if failed else 0)
 
@@ -74,7 +75,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
     """Without those that only some may read, which is said."""
     left_out = 0
     for record in records:
-        if record.private and not private:
+        if (record.private or record.restricted) and not private:
             left_out += 1
         else:
             yield record

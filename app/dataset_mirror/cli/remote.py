@@ -1,7 +1,6 @@
 """A mirror that answers over HTTP: the live server of a data folder, or one somewhere else."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -15,6 +14,7 @@ from dataset_mirror.cli.live import check, error_of, lines, no_mirror
 from dataset_mirror.cli.steps import Step
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
 from dataset_mirror.status.models import (
     ArchivePage,
@@ -67,7 +67,9 @@ class Remote:
             return self._origins.select(wanted)
         if "://" in wanted:
             return [parse_url(wanted)]
-        found = [parse_url(url) for name, urls in self.names.items() if fnmatchcase(name, wanted) for url in urls]
+        meaning = Meaning(wanted)
+        found = [parse_url(url) for name in meaning.names_in(self.names) for url in self.names[name]]
+        found = found or [parse_url(url) for urls in self.names.values() for url in urls if meaning.fits_file(url)]
         if not found:
             raise UsageError(f"The mirror's catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -106,9 +107,29 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"Note:  {trouble}")
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
-    example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)
-    example = example or next(iter(configuration.origins.catalog), None)
+    origins = configuration.origins
+    example = next(iter(origins.named("keras/boston_housing")), None) or next(iter(origins.catalog), None)
     if example:
         click.echo(f"Try:   curl -fO {url}/{example.archive}")
-    for path in configuration.origins.ambiguities():
-        click.echo(f"Note:  more than one origin lists {path}; it is served under its host's name only.")
+    for note in _notes(configuration):
+        click.echo(f"Note:  {note}")
+
+
+_MOST_AMBIGUOUS = 3
+
+
+def _notes(configuration: Configuration) -> Iterator[str]:
+    """What of the settings may not do what their writer expects."""
+    origins = configuration.origins
+    for host in configuration.settings.upstreams:
+        if origins.get(host) is None:
+            yield f"[upstreams] names {host}, which no origin lists: it is never asked. Run: dataset-mirror add https://{host}/PATH"
+    for origin in configuration.settings.origins:
+        listed = origins.get(origin.authority)
+        if listed is not None and not listed.paths:
+            yield f'the origin {origin.url} has no `paths`, so nothing of it is mirrored. To allow all of it: paths = ["/"]'
+    ambiguous = origins.ambiguities()
+    for path in ambiguous[:_MOST_AMBIGUOUS]:
+        yield f"more than one origin lists {path}; it is served under its host's name only."
+    if more := len(ambiguous) - _MOST_AMBIGUOUS:
+        yield from [f"so it is with {more:,} other paths."] if more > 0 else []

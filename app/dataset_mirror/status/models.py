@@ -36,6 +36,9 @@ class FillStatus(BaseModel):
     readers: int = Field(description="clients that follow it", examples=[3])
     began: Time
     waiting: bool = Field(description="whether it waits for a free place", examples=[False])
+    slow: bool = Field(
+        False, description="whether it brought less than slow_rate, gave its place to others, and goes on beside", examples=[False]
+    )
 
 
 class FailureStatus(BaseModel):

@@ -37,7 +37,8 @@ from dataset_mirror.status.models import (
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.store.folder import file_system
-from dataset_mirror.store.listing import Query
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.garbage import collect, find_garbage
@@ -125,6 +126,7 @@ def _fill(fill: Fill) -> FillStatus:
         readers=fill.readers,
         began=fill.began,
         waiting=not fill.running,
+        slow=fill.slow,
     )
 
 
@@ -206,19 +208,35 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
 
 async def catalog_of(mirror: Mirror) -> Catalog:
     """Per named dataset what of it is there."""
-    names = sorted({entry.name for entry in mirror.origins.catalog if entry.name})
+    names = sorted(mirror.origins.names)
 
     def look() -> Catalog:
         damaged = {one.archive for one in mirror.store.index.damaged()}
-        return Catalog(datasets=[_dataset(mirror, name, damaged) for name in names])
+        stored = _Stored(mirror.store.index)
+        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in names])
 
     return await mirror.store.in_worker(look)
 
 
-def _dataset(mirror: Mirror, name: str, damaged: Container[ArchiveId]) -> DatasetStatus:
+class _Stored:
+    """What is stored of archives, asked one after the other: an origin of which little is stored is read once."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._whole: dict[str, dict[ArchiveId, Listed] | None] = {}
+
+    def listed(self, archive: ArchiveId) -> Listed | None:
+        if archive.authority not in self._whole:
+            page = self._index.page(Query(origin=archive.authority, limit=1000))
+            self._whole[archive.authority] = None if page.next else {line.record.archive: line for line in page.archives}
+        known = self._whole[archive.authority]
+        return self._index.listed(archive) if known is None else known.get(archive)
+
+
+def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[ArchiveId]) -> DatasetStatus:
     archives = []
     for entry in mirror.origins.named(name):
-        line = mirror.store.index.listed(entry.archive)
+        line = stored.listed(entry.archive)
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))

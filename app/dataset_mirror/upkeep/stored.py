@@ -45,6 +45,8 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
     elif meaning.is_glob and meaning.beginning:
         lines = index.every(Query(prefix=meaning.beginning, limit=1000))
         yield from (line for line in lines if meaning.fits(line.record.archive))
+    if "/" not in wanted and "." in wanted:
+        yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
 
 
 def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
