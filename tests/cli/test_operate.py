@@ -302,10 +302,10 @@ def test_who_reaches_it(tmp_path: Path) -> None:
         )
         assert process.stdout is not None
         said = process.stdout.readline()
-        while "Data:" not in said:
+        while "Try:" not in said:
             said += process.stdout.readline()
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        said += process.communicate(timeout=PATIENCE)[0]
         assert ("only this machine can reach it" in said) == only_here
 
 

@@ -36,11 +36,11 @@ def command(port: Port, wanted: tuple[str, ...], files: tuple[str, ...], as_json
     try:
         with shown:
             for step in port.fetch(archives):
-                shown.show(step)
                 if step.error:
                     failed[step.url] = step.error
                 elif step.over:
                     there.add(step.url)
+                shown.show(step)
     except KeyboardInterrupt:
         click.echo(f"\n{_interrupted(port, len(there), len(archives))}", err=True)
         sys.exit(INTERRUPTED)

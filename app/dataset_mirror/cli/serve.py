@@ -108,8 +108,6 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
     click.echo(f"dataset-mirror is listening on {url}{mode}")
     if tls_port:
         click.echo(f"TLS:   port {tls_port.port}, with {settings.tls_cert}")
-    if reached_only_here(settings):
-        click.echo("Note:  only this machine can reach it; for others: dataset-mirror serve --host 0.0.0.0")
     if settings.public_url:
         click.echo(f"Clients reach it at {settings.public_url}")
     for trouble in store.troubles:
@@ -122,6 +120,8 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"Try:   curl -fO {url}/{example.archive}")
     for note in _notes(configuration):
         click.echo(f"Note:  {note}")
+    if reached_only_here(settings):
+        click.echo("Note:  only this machine can reach it; for others: dataset-mirror serve --host 0.0.0.0")
 
 
 _MOST_AMBIGUOUS = 3
