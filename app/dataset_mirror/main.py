@@ -22,6 +22,7 @@ from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
 from dataset_mirror.upkeep.ahead import Ahead, running
+from dataset_mirror.upkeep.notify import Notifier
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
 from dataset_mirror.wire.services import Services
@@ -55,13 +56,13 @@ def assemble(mirror: Mirror, port: int) -> Parts:
     """All parts of a mirror that listens at `port`."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
-    ahead = Ahead(mirror)
+    ahead, notifier = Ahead(mirror), Notifier(mirror)
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
         await mirror.start()
         try:
-            async with running(ahead.run()):
+            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever()):
                 yield
         finally:
             await mirror.stop()

@@ -1,4 +1,4 @@
-"""Commands: one file per verb. Exit codes: 0 done, 1 not all of it, 2 wrong usage."""
+"""Commands: one file per verb. Exit codes: 0 done, 1 not all of it, 2 wrong usage, 130 after Ctrl-C."""
 
 import sys
 from gc import disable, enable, freeze
@@ -6,16 +6,22 @@ from importlib import import_module
 
 import click
 
+from dataset_mirror.cli.exits import exits_of
+
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
     *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
-    *("pin", "unpin"),
-    *("run", "presets", "doctor", "demo"),
+    *("pin", "unpin", "du", "top", "log", "clients"),
+    *("run", "presets", "doctor", "demo", "completion", "man"),
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 
 _MODULES = {"import": "importing", "demo": "demo.command", "doctor": "doctor.command"}
 """A keyword cannot be a module's name, and two verbs are folders."""
+
+
+INTERRUPTED = 130
+"""The exit status of what Ctrl-C ended: 128 and the number of SIGINT, as shells have it."""
 
 
 class _Verbs(click.Group):
@@ -28,9 +34,17 @@ class _Verbs(click.Group):
         module = _MODULES.get(cmd_name, cmd_name.replace("-", "_"))
         disable()  # all that is loaded stays: to look for garbage in it is a tenth of the start
         command: click.Command = import_module(f"dataset_mirror.cli.{module}").command
+        command.epilog = command.epilog or exits_of(cmd_name)
         freeze()
         enable()
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("dataset-mirror: Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         from difflib import get_close_matches
@@ -49,6 +63,10 @@ def _group() -> None:
 
     Start with: dataset-mirror demo (needs no internet), or dataset-mirror serve.
     """
+
+
+program = _group
+"""All commands as one."""
 
 
 def main(args: list[str] | None = None) -> None:

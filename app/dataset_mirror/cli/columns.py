@@ -12,9 +12,7 @@ _LEAST = 16
 
 
 def width() -> int | None:
-    """Columns there are to write in: COLUMNS, else the terminal's; None in a pipe or a file, where nothing is shortened."""
-    if os.environ.get("COLUMNS", "").isdecimal():
-        return int(os.environ["COLUMNS"])
+    """Columns of the terminal; None in a pipe or a file, where nothing is shortened."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -22,6 +20,8 @@ def shortened(text: str, most: int) -> str:
     """The text in so many columns: its middle goes, since the end of a URL says what it is."""
     if len(text) <= most:
         return text
+    if most < 3:
+        return text[-most:]
     tail = max(1, (most - 1) * 2 // 3)
     return f"{text[: most - 1 - tail]}…{text[-tail:]}"
 

@@ -5,7 +5,9 @@ import sys
 import click
 
 from dataset_mirror.airgap.lists import meant, read_list
+from dataset_mirror.cli import INTERRUPTED
 from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.names import names_of_catalog
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.steps import view
 from dataset_mirror.errors import MirrorError, UsageError
@@ -13,7 +15,7 @@ from dataset_mirror.origins.identity import ArchiveId
 
 
 @click.command(name="fetch")
-@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
 @click.option("--from", "files", multiple=True, metavar="FILE", help="A list with one NAME, URL or GLOB per line; - is standard input.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @ported
@@ -28,12 +30,20 @@ def command(port: Port, wanted: tuple[str, ...], files: tuple[str, ...], as_json
     configure("error")
     archives = _archives(port, wanted, files)
     failed: dict[str, MirrorError] = {}
-    shown = view(len(archives), as_json=as_json)
-    with shown:
-        for step in port.fetch(archives):
-            shown.show(step)
-            if step.error:
-                failed[step.url] = step.error
+    sizes = {archive: port.size_of(archive) for archive in archives}
+    shown = view(len(archives), as_json=as_json, sizes={f"//{archive}": size for archive, size in sizes.items()})
+    there: set[str] = set()
+    try:
+        with shown:
+            for step in port.fetch(archives):
+                if step.error:
+                    failed[step.url] = step.error
+                elif step.over:
+                    there.add(step.url)
+                shown.show(step)
+    except KeyboardInterrupt:
+        click.echo(f"\n{_interrupted(port, len(there), len(archives))}", err=True)
+        sys.exit(INTERRUPTED)
     if failed and files and not as_json:
         _list(failed)
     sys.exit(1 if failed else 0)
@@ -45,6 +55,15 @@ def _archives(port: Port, wanted: tuple[str, ...], files: tuple[str, ...]) -> li
     named = [archive for name in wanted for archive in port.select(name)]
     named += [archive for file in files for line in meant(file, read_list(file), port) for archive in line.archives]
     return list(dict.fromkeys(named))
+
+
+def _interrupted(port: Port, there: int, total: int) -> str:
+    """What is kept of an interrupted run, and what becomes of the rest."""
+    if port.url:
+        rest = f"The mirror at {port.url} completes what it has begun."
+    else:
+        rest = "Of large archives what has arrived is kept, and the next run goes on with it."
+    return f"Interrupted. {there} of {total} archives are there, and stay. {rest} Run the same command again for the others."
 
 
 def _list(failed: dict[str, MirrorError]) -> None:

@@ -13,8 +13,9 @@ from dataset_mirror.status.models import Collection
 @click.command(name="gc")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
 @click.option("--last-copies", is_flag=True, help="To meet the limits, remove even archives that no origin confirms it still has.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: what went, or would go, and what is still missing.")
 @ported
-def command(port: Port, dry_run: bool, last_copies: bool) -> None:
+def command(port: Port, dry_run: bool, last_copies: bool, as_json: bool) -> None:
     """Remove what nobody needs: older versions, blobs without an archive, leftovers, damaged blobs in quarantine.
 
     If max_size or min_free is still exceeded, archives go too: those not used for longest first, whole datasets together, and
@@ -22,7 +23,12 @@ def command(port: Port, dry_run: bool, last_copies: bool) -> None:
     exceeded.
     """
     configure("error")
-    sys.exit(_tell(port.collect(dry_run=dry_run, last_copies=last_copies), dry_run=dry_run))
+    found = port.collect(dry_run=dry_run, last_copies=last_copies)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+        left = found.missing - sum(one.size for one in found.garbage) * dry_run
+        sys.exit(1 if left > 0 else 0)
+    sys.exit(_tell(found, dry_run=dry_run))
 
 
 def _tell(found: Collection, *, dry_run: bool) -> int:

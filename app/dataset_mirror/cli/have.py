@@ -1,5 +1,6 @@
 """`have`: the digests of all that is here, for the other side of an air gap."""
 
+import json
 import sys
 from itertools import islice
 
@@ -11,14 +12,19 @@ _AT_ONCE = 10_000
 
 
 @click.command(name="have")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @ported
-def command(port: Port) -> None:
+def command(port: Port, as_json: bool) -> None:
     """Print the SHA-256 of everything stored, one per line, sorted.
 
     Take the list to the other side of an air gap, to leave out of a bundle what is already here:
     dataset-mirror have > have.txt, and there: dataset-mirror export new.tar --all --minus have.txt
     """
     digests = port.digests()
+    if as_json:
+        for digest in digests:
+            click.echo(json.dumps({"sha256": digest}))
+        return
     some = list(islice(digests, _AT_ONCE))
     sys.stdout.write("# SHA-256 of the archives that are here; for: dataset-mirror export FILE.tar --all --minus have.txt\n")
     while some:

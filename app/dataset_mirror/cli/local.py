@@ -34,6 +34,10 @@ class Local:
     def select(self, wanted: str) -> list[ArchiveId]:
         return self._origins.select(wanted)
 
+    def size_of(self, archive: ArchiveId) -> int | None:
+        entry = self._origins.expected(archive)
+        return entry.size if entry else None
+
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         with store_of(self._configuration) as store:
             return {url: presence(store, self._origins, url) for url in urls}

@@ -4,12 +4,15 @@ import json
 
 import click
 
+from dataset_mirror.cli.columns import shortened, width
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, moment
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
 _ORDERS = ["name", "used", "size", "fetched"]
+_LEAST = 20
+"""Columns of a URL that are always shown."""
 
 
 @click.command(name="ls")
@@ -41,17 +44,27 @@ def command(
 
     NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several.
     """
+    most = width()
+    if most is not None and not as_json:
+        click.echo(_header(as_long=as_long))
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]
     number = size = 0
     for one in port.stored(wanted, query):
         number, size = number + 1, size + one.size
-        click.echo(_json(one) if as_json else _row(one, as_long=as_long))
+        click.echo(_json(one) if as_json else _row(one, as_long=as_long, most=most))
     if not as_json:
         click.echo(f"{number:,} {'archive' if number == 1 else 'archives'}, {human(size)}", err=True)
 
 
-def _row(one: ArchiveSummary, *, as_long: bool) -> str:
+def _header(*, as_long: bool) -> str:
+    """For whoever sees a terminal; programs get one line per archive, and nothing else."""
+    return f"{'size':>10}  {'state':8}  {'last used':21}  {'hits, fetched, digest and its source, ' if as_long else ''}archive"
+
+
+def _row(one: ArchiveSummary, *, as_long: bool, most: int | None) -> str:
     row = f"{human(one.size):>10}  {one.state:8}  used {moment(one.used)}  "
+    if not as_long and most is not None:
+        return row + shortened(one.url, max(_LEAST, most - len(row)))
     if as_long:
         row += f"{one.hits:>6} hits  fetched {moment(one.fetched)}  sha256 {one.sha256} ({one.source})  "
     return row + one.url

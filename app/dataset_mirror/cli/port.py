@@ -35,6 +35,9 @@ class Port(Known, Protocol):
     def select(self, wanted: str) -> list[ArchiveId]:
         """The archives that a name of the catalog, a glob of names, or a URL means, stored or not."""
 
+    def size_of(self, archive: ArchiveId) -> int | None:
+        """Its bytes as the catalog has them; None if it does not, or the catalog is elsewhere."""
+
     def status(self) -> dict[str, Any]:
         """What GET /status says."""
 

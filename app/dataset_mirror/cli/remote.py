@@ -74,6 +74,10 @@ class Remote:
             raise UsageError(f"The mirror's catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found
 
+    def size_of(self, archive: ArchiveId) -> int | None:
+        entry = self._origins.expected(archive) if self._origins else None
+        return entry.size if entry else None
+
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         found: dict[str, Presence] = {}
         for query in _queries("url", urls):

@@ -15,7 +15,7 @@ from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.main import assemble
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.settings import Configuration
+from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
 from dataset_mirror.wire.crowd import raise_descriptor_limit
@@ -95,6 +95,13 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+def reached_only_here(settings: Settings) -> bool:
+    """Whether no other machine can reach the mirror, unless a proxy on this one leads here, as `public_url` would say."""
+    if settings.public_url:
+        return False
+    return settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
+
+
 def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPort | None) -> None:
     settings = configuration.settings
     mode = " (offline)" if settings.offline else ""
@@ -113,6 +120,8 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"Try:   curl -fO {url}/{example.archive}")
     for note in _notes(configuration):
         click.echo(f"Note:  {note}")
+    if reached_only_here(settings):
+        click.echo("Note:  only this machine can reach it; for others: dataset-mirror serve --host 0.0.0.0")
 
 
 _MOST_AMBIGUOUS = 3

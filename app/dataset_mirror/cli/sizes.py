@@ -20,3 +20,13 @@ def lasting(seconds: float) -> str:
 def moment(seconds: float) -> str:
     """A time in seconds since the epoch, in local time."""
     return f"{datetime.fromtimestamp(seconds):%Y-%m-%d %H:%M}" if seconds else "never"
+
+
+def local(iso: str) -> str:
+    """A time in ISO 8601, in local time."""
+    return f"{datetime.fromisoformat(iso).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def local_time(seconds: float) -> str:
+    """The time of day of a time in seconds since the epoch, in local time."""
+    return f"{datetime.fromtimestamp(seconds):%H:%M:%S}"

@@ -3,18 +3,40 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, NoReturn, Protocol
 
 import click
 
+from dataset_mirror.cli.columns import painted
+from dataset_mirror.cli.live import ServerSaysNo
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
-from dataset_mirror.cli.port import opened
-from dataset_mirror.cli.sizes import human, lasting
+from dataset_mirror.cli.port import Port, opened
+from dataset_mirror.cli.sizes import human, lasting, local, local_time
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.models import ClientStatus
 
-Look = Callable[[], tuple[dict[str, Any], str | None]]
-"""What GET /status says, and the URL of the mirror that said it; None if none is running."""
+
+@dataclass(frozen=True)
+class Seen:
+    """What GET /status says, the URL of the mirror that said it, its clients, and when (seconds of a clock that never turns back)."""
+
+    known: dict[str, Any]
+    url: str | None
+    """None if no mirror is running."""
+    clients: list[ClientStatus]
+    at: float
+
+
+class Look(Protocol):
+    """Looks at a mirror; `busy`: at its clients, too."""
+
+    def __call__(self, *, busy: bool) -> Seen: ...
+
+
+_CLIENTS = 5
 
 _FAILURES = 3
 
@@ -25,21 +47,51 @@ _FAILURES = 3
 @click.option("--json", "as_json", is_flag=True, help="Print what GET /status says.")
 @configured
 def command(configuration: Configuration, mirror: str | None, watch: bool, as_json: bool) -> None:
-    """Show the mirror in one look: what is stored, what is being fetched, what failed and why."""
+    """Show the mirror in one look: what is stored, what is being fetched, what failed and why.
+
+    With --watch as `top` does: also bytes per second, and the busiest clients.
+    """
+    look = looking(configuration, mirror)
+    if watch and not as_json:
+        watched(look)
+    else:
+        shown_once(look, as_json=as_json, busy=False)
+
+
+def looking(configuration: Configuration, mirror: str | None) -> Look:
+    """A look at the mirror that was named, else at that of the data folder."""
     url = mirror_url(mirror) if mirror else None
 
-    def look() -> tuple[dict[str, Any], str | None]:
+    def look(*, busy: bool) -> Seen:
         with opened(configuration, url) as port:  # each time: the server of the data folder may come and go
-            return port.status(), port.url
+            return Seen(port.status(), port.url, _clients(port) if busy and port.url else [], time.monotonic())
 
-    if not watch:
-        known, url = look()
-        click.echo(json.dumps(known, indent=2) if as_json else "\n".join(_text(known, url)))
-        return
+    return look
+
+
+def _clients(port: Port) -> list[ClientStatus]:
+    """Those of a mirror that says so: who may not change it is not told who uses it."""
     try:
+        return port.clients()
+    except ServerSaysNo:
+        return []
+
+
+def shown_once(look: Look, *, as_json: bool, busy: bool) -> None:
+    """One look, for people or for programs."""
+    seen = look(busy=busy)
+    if not as_json:
+        click.echo("\n".join([*_text(seen.known, seen.url), *busy_of(seen, None)] if busy else _text(seen.known, seen.url)))
+        return
+    more = {"clients": [one.model_dump(mode="json") for one in seen.clients]} if busy else {}
+    click.echo(json.dumps(seen.known | more, indent=2))
+
+
+def watched(look: Look) -> NoReturn:
+    """One look a second, until Ctrl-C."""
+    with suppress(KeyboardInterrupt):
         _watch(look)
-    except KeyboardInterrupt:
-        sys.exit(0)
+    sys.exit(0)
 
 
 def _watch(look: Look) -> None:
@@ -50,18 +102,22 @@ def _watch(look: Look) -> None:
     from rich.text import Text
 
     with Live(console=Console(), auto_refresh=False) as shown:
+        before = None
         while True:
-            known, url = look()
-            shown.update(Text("\n".join(_text(known, url))), refresh=True)
+            seen = look(busy=True)
+            shown.update(Text("\n".join([*_text(seen.known, seen.url), *busy_of(seen, before)])), refresh=True)
+            before = seen
             time.sleep(1)
 
 
 def _repeat(look: Look) -> NoReturn:
     """For pipes and files: one look after the other."""
+    before = None
     while True:
-        known, url = look()
-        click.echo("\n".join(_text(known, url)) + "\n")
+        seen = look(busy=True)
+        click.echo("\n".join([*_text(seen.known, seen.url), *busy_of(seen, before)]) + "\n")
         sys.stdout.flush()
+        before = seen
         time.sleep(1)
 
 
@@ -73,6 +129,7 @@ def _text(known: dict[str, Any], url: str | None) -> Iterator[str]:
     if url:
         traffic = f"Served {human(known['bytes_served'])}, fetched {human(known['bytes_fetched'])}"
         yield f"{traffic}: {known['hits']:,} hits, {known['misses']:,} misses."
+    yield from _ahead(known)
     yield from _fills(known)
     yield from _trouble(known)
 
@@ -80,7 +137,7 @@ def _text(known: dict[str, Any], url: str | None) -> Iterator[str]:
 def _troubles(known: dict[str, Any]) -> Iterator[str]:
     for check in known["health"]["checks"]:
         if not check["ok"]:
-            yield f"PROBLEM ({check['name']}): {check['detail']} {check['hint']}"
+            yield painted(f"PROBLEM ({check['name']}): {check['detail']} {check['hint']}", "red")
 
 
 def _kept(known: dict[str, Any]) -> Iterator[str]:
@@ -90,6 +147,32 @@ def _kept(known: dict[str, Any]) -> Iterator[str]:
     yield f"The disk ({store['file_system']}) has {human(store['free'])} free; {human(store['min_free'])} stay free (min_free)."
     if known["wanted"]:
         yield f"Requested but unavailable: {known['wanted']:,} (dataset-mirror wanted)"
+
+
+def busy_of(seen: Seen, before: Seen | None) -> Iterator[str]:
+    """What changes while one looks: bytes per second since the look before, and the clients that were sent most."""
+    if seen.url is None:
+        return
+    if before is not None and before.url == seen.url:
+        seconds = max(seen.at - before.at, 1e-3)
+        served, fetched = (max(0, seen.known[name] - before.known[name]) / seconds for name in ("bytes_served", "bytes_fetched"))
+        asked = sum(seen.known[name] - before.known[name] for name in ("hits", "misses")) / seconds
+        yield f"Now: serving {human(served)}/s, fetching {human(fetched)}/s, {max(0.0, asked):,.0f} requests/s."
+    if seen.clients:
+        yield "Clients:"
+    for one in seen.clients[:_CLIENTS]:
+        yield f"  {one.address or 'unknown':15}  {human(one.size):>9}  {one.requests:>7,} requests  last {local_time(one.last)}"
+
+
+def _ahead(known: dict[str, Any]) -> Iterator[str]:
+    for pin in known["pins"]:
+        damaged = f", {pin['damaged']} damaged" if pin["damaged"] else ""
+        yield f"Pinned: {pin['name']} ({pin['present']} of {pin['archives']} there{damaged})"
+    for keep in known["keep"]:
+        when = "now" if keep["active"] else f"next at {local(keep['next'])}"
+        yield f"Kept at {keep['at']}: {', '.join(keep['name'])} ({keep['present']} of {keep['archives']} there; {when})"
+    if known["rate_limit"]:
+        yield f"Origins are read with at most {human(known['rate_limit'])}/s now (rate_limit)."
 
 
 def _fills(known: dict[str, Any]) -> Iterator[str]:
@@ -110,4 +193,4 @@ def _trouble(known: dict[str, Any]) -> Iterator[str]:
     if known["failures"]:
         yield "Recent failures:"
     for failure in known["failures"][:_FAILURES]:
-        yield f"  {failure['at']}  {failure['status']}  {failure['detail']} {failure['hint']}"
+        yield f"  {local(failure['at'])}  {failure['status']}  {failure['detail']} {failure['hint']}"

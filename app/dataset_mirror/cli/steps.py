@@ -3,12 +3,13 @@
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 import click
 
+from dataset_mirror.cli.total import Total
 from dataset_mirror.errors import MirrorError
 
 
@@ -26,6 +27,8 @@ class Step:
     """The archive's URL, if `url` is the path of a file: of that it shows only later which archive it is."""
 
 
+_SUM_SECONDS = 0.1
+"""Between two sums of all archives, of which there may be thousands."""
 PASSED_OVER = ("unknown", "skipped")
 """States of what is no archive: said with the reason, which is its error, and not counted."""
 
@@ -51,14 +54,28 @@ class View(Protocol):
     def show(self, step: Step) -> None: ...
 
 
-def view(total: int | None, *, as_json: bool, received: str = "are there", err: bool = False, size: int | None = None) -> View:
+def view(
+    total: int | None,
+    *,
+    as_json: bool,
+    received: str = "are there",
+    err: bool = False,
+    size: int | None = None,
+    sizes: Mapping[str, int | None] | None = None,
+) -> View:
     """The view that fits where the output goes; `total` archives of `size` bytes are to come, as far as that is known.
+
+    `sizes` are those of archives that will come, as far as they are known, by URL without its scheme.
 
     `err`: nothing goes to standard output.
     """
     if as_json:
         return _Json()
-    return _Bars(total, received, err=err, size=size) if sys.stderr.isatty() else _Lines(total, received, err=err)
+    return (
+        _Bars(total, received, err=err, total_size=Total(total, sizes or {}, size))
+        if sys.stderr.isatty()
+        else _Lines(total, received, err=err)
+    )
 
 
 class _Json:
@@ -121,24 +138,29 @@ class _Lines:
 class _Bars(_Lines):
     """For terminals: a bar per archive under way, and one in total."""
 
-    def __init__(self, total: int | None, received: str, *, err: bool = False, size: int | None = None) -> None:
+    def __init__(self, total: int | None, received: str, *, err: bool = False, total_size: Total) -> None:
         super().__init__(total, received, err=err)
         from rich.console import Console
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
         self._bars = Progress(*columns, console=Console(stderr=True))
-        self._all = self._bars.add_task("total", total=size)
-        self._size = size
+        self._sum = total_size
+        self._all = self._bars.add_task("total", total=total_size.size, left="")
         self._tasks: dict[str, object] = {}
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._done = self._known = 0
-        """Bytes of all that were shown: there, and in all."""
+        self._summed = 0.0
 
     def __enter__(self) -> None:
         self._bars.start()
 
     def __exit__(self, kind: object, *_: object) -> None:
+        self._show_sum()
         self._bars.stop()
         super().__exit__(kind)
 
@@ -148,15 +170,19 @@ class _Bars(_Lines):
 
     def show(self, step: Step) -> None:
         name = step.url.rsplit("/", 1)[-1]
-        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total)
+        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total, left="")
         self._tasks[step.url] = task
         self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
-        before, now = self._sizes.get(step.url, (0, 0)), (step.done, step.total or step.done)
-        self._sizes[step.url] = now
-        self._done, self._known = self._done + now[0] - before[0], self._known + now[1] - before[1]
-        of = f" of {self._total}" if self._total is not None else ""
-        self._bars.update(self._all, completed=self._done, total=self._size or self._known, description=f"total ({len(self._sizes)}{of})")
+        self._sum.take(step.url, step.done, step.total, over=step.over, failed=step.error is not None, there=step.state == "present")
         if step.over:
             self._bars.remove_task(task)  # type: ignore[arg-type]
             del self._tasks[step.url]
             super().show(step)
+        if time.monotonic() - self._summed >= _SUM_SECONDS:
+            self._show_sum()
+
+    def _show_sum(self) -> None:
+        self._summed = time.monotonic()
+        of = f" of {self._total}" if self._total is not None else ""
+        description = f"total ({self._sum.number}{of})"
+        self._bars.update(self._all, completed=self._sum.done, total=self._sum.size, description=description, left=self._sum.left())

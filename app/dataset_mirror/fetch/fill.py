@@ -71,6 +71,11 @@ class Fill:
         return self.record is not None or self.error is not None
 
     @property
+    def upstream(self) -> str:
+        """Scheme and authority of the upstream that its bytes come from; empty until one has answered."""
+        return self._intake.edition.upstream if self._intake.edition else ""
+
+    @property
     def pace(self) -> Pace:
         return self._intake.pace
 

@@ -124,6 +124,7 @@ class Flights:
         if fill.record:
             self._traffic.ended(fill.job.archive.authority, "stored")
             if known:
+                self._traffic.change(fill.job.url)
                 log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
             size = fill.record.size
             log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)

@@ -1,6 +1,7 @@
 """What went through this process, by origin. Labels are origins, never URLs: their number is bounded by the configuration."""
 
-from collections import Counter
+import time
+from collections import Counter, deque
 from dataclasses import dataclass
 
 from dataset_mirror.fetch.cause import Cause, cause
@@ -39,6 +40,10 @@ class Traffic:
         self.causes: Counter[tuple[str, Cause]] = Counter()
         """Downloads that ended, by origin and by why they were begun."""
         self.throttle = Throttle()
+        self.notifications: Counter[str] = Counter()
+        """By whether they were `sent` or `failed`."""
+        self.changed: deque[tuple[float, str]] = deque(maxlen=100)
+        """Archives whose bytes changed at their origins, the latest last: when (seconds since the epoch), and their URLs."""
 
     def answered(self, origin: str, outcome: str) -> None:
         """A request for an archive of `origin` was answered, or will be."""
@@ -55,6 +60,10 @@ class Traffic:
         """So many bytes of bodies came from upstreams."""
         self.received[origin] += size
         self.fetched += size
+
+    def change(self, url: str) -> None:
+        """An archive has other bytes at its origin now, which are served from now on."""
+        self.changed.append((time.time(), url))
 
     def ended(self, origin: str, result: str) -> None:
         """A fill or a check ended."""

@@ -1,7 +1,7 @@
 """What the mirror would do with a request for an archive, and why, in sentences."""
 
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
 from dataset_mirror.mirror import Mirror
@@ -83,7 +83,7 @@ _VOUCHED_BY: dict[DigestSource, str] = {
 
 
 def _stored(mirror: Mirror, record: Record) -> list[str]:
-    why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched, UTC):%Y-%m-%d %H:%M} UTC."]
+    why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched).astimezone():%Y-%m-%d %H:%M %Z}."]
     if said := _VOUCHED_BY.get(record.source):
         why.append(said)
     ttl = mirror.ttl(record)
