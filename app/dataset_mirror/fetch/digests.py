@@ -39,7 +39,7 @@ class Digesting:
     def __init__(self, also: Iterable[Algorithm] = ()) -> None:
         self._sums = {name: _sum(name) for name in _with_sha256(also)}
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         for each in self._sums.values():
             each.update(data)
 
@@ -49,7 +49,7 @@ class Digesting:
 
 
 class _Sum(Protocol):
-    def update(self, data: bytes, /) -> None: ...
+    def update(self, data: bytes | memoryview, /) -> None: ...
     def hexdigest(self) -> str: ...
 
 
@@ -57,7 +57,7 @@ class _Crc32:
     def __init__(self) -> None:
         self._value = 0
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: bytes | memoryview) -> None:
         self._value = zlib.crc32(data, self._value)
 
     def hexdigest(self) -> str:
@@ -65,8 +65,8 @@ class _Crc32:
 
 
 class _Crc32c(_Crc32):
-    def update(self, data: bytes) -> None:
-        self._value = google_crc32c.extend(self._value, data)
+    def update(self, data: bytes | memoryview) -> None:
+        self._value = google_crc32c.extend(self._value, bytes(data))
 
 
 _CHECKSUMS: dict[str, type[_Crc32]] = {"crc32": _Crc32, "crc32c": _Crc32c}
@@ -87,6 +87,7 @@ class Hasher:
         self._partial, self._executor = partial, executor
         self._digesting = Digesting(also)
         self._at = 0
+        self._buffer = memoryview(bytearray(STEP))
 
     async def follow(self, grown: Callable[[], Awaitable[object]], ended: Callable[[], bool]) -> Digests:
         """Hashes until `ended()`; waits for `grown()` while less than a step is there."""
@@ -103,6 +104,6 @@ class Hasher:
 
     def _hash(self, until: int) -> None:
         while self._at < until:
-            data = self._partial.read(self._at, min(STEP, until - self._at))
-            self._digesting.update(data)
-            self._at += len(data)
+            count = self._partial.read_into(self._buffer[: until - self._at], self._at)
+            self._digesting.update(self._buffer[:count])
+            self._at += count
