@@ -2,11 +2,13 @@
 
 import hashlib
 import io
+import os
 import tarfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -411,3 +413,14 @@ def test_a_folder_is_not_trusted_either(outside: Store, store: Store, tmp_path: 
     taken: list[Taken] = take(store, folder)
     assert list(failed(taken)) == [bad.url]
     assert rows(store) == {(OF_B, True)}
+
+
+def test_many_archives_of_one_blob(store: Store, outside: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand archives that are the same bytes are written in a few batches, not with two syncs each."""
+    bundle = exported(outside, [record(A, archive(f"/sets/{number}")) for number in range(1000)])
+    sync = Mock(wraps=os.fsync)
+    monkeypatch.setattr(os, "fsync", sync)
+    taken = take(store, bundle)
+    assert sync.call_count < 20
+    assert ({one.state for one in taken}, len(taken), len(rows(store))) == ({"imported"}, 1000, 1000)
+    assert {one.state for one in take(store, bundle)} == {"present"}

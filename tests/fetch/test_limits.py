@@ -44,17 +44,17 @@ async def mirroring(origin: Origin, data: Path, **settings: object) -> AsyncIter
             yield mirror
 
 
-def asked(mirror: Mirror, host: str, name: str) -> Fill:
-    found = mirror.find(ArchiveId(host, f"/sets/{name}"))
+async def asked(mirror: Mirror, host: str, name: str) -> Fill:
+    found = await mirror.find(mirror.asked(ArchiveId(host, f"/sets/{name}")))
     assert isinstance(found, Fill)
     return found
 
 
-def dripping(origin: Origin, mirror: Mirror, *hosts: str) -> list[Fill]:
+async def dripping(origin: Origin, mirror: Mirror, *hosts: str) -> list[Fill]:
     """Fills that take all places, and bring next to nothing."""
     for number in range(len(hosts)):
         origin.add(f"/sets/drip-{number}.bin", DATA, rate=DRIP)
-    return [asked(mirror, host, f"drip-{number}.bin") for number, host in enumerate(hosts)]
+    return [await asked(mirror, host, f"drip-{number}.bin") for number, host in enumerate(hosts)]
 
 
 async def stored(fill: Fill) -> bool:
@@ -67,8 +67,8 @@ async def test_downloads_that_drip_do_not_hold_up_their_origin(origin: Origin, t
     """Two that drip take both places of an origin: a third one gets one of them, and the two go on."""
     origin.add("/sets/good.bin", DATA)
     async with mirroring(origin, tmp_path) as mirror:
-        slow = dripping(origin, mirror, HOSTS[0], HOSTS[0])
-        assert await stored(asked(mirror, HOSTS[0], "good.bin"))
+        slow = await dripping(origin, mirror, HOSTS[0], HOSTS[0])
+        assert await stored(await asked(mirror, HOSTS[0], "good.bin"))
         assert not any(fill.over for fill in slow)
         assert sorted((status.slow, status.waiting) for status in fills_of(mirror)) == [(False, False), (True, False)]
 
@@ -77,8 +77,8 @@ async def test_downloads_that_drip_do_not_hold_up_other_origins(origin: Origin, 
     """Those that take all places of the mirror give one to a fill of another origin; with a `slow_rate` of 0 they would not."""
     origin.add("/sets/good.bin", DATA)
     async with mirroring(origin, tmp_path, max_fills=4) as mirror:
-        dripping(origin, mirror, *HOSTS[:2], *HOSTS[:2])
-        assert await stored(asked(mirror, HOSTS[2], "good.bin"))
+        await dripping(origin, mirror, *HOSTS[:2], *HOSTS[:2])
+        assert await stored(await asked(mirror, HOSTS[2], "good.bin"))
         assert sum(status.slow for status in fills_of(mirror)) == 1
 
 
@@ -88,7 +88,7 @@ async def test_a_list_is_fetched_past_downloads_that_drip(origin: Origin, tmp_pa
     for name in names:
         origin.add(f"/sets/{name}", DATA)
     async with mirroring(origin, tmp_path) as mirror, asyncio.timeout(PATIENCE):
-        dripping(origin, mirror, HOSTS[0], HOSTS[0])
+        await dripping(origin, mirror, HOSTS[0], HOSTS[0])
         listed = [ArchiveId(HOSTS[0], f"/sets/{name}") for name in ("drip-0.bin", "drip-1.bin", *names)]
         fetched: set[str] = set()
         async for progress in mirror.fetch(listed):

@@ -8,10 +8,11 @@ from dataset_mirror.airgap.preflight.presence import Presence, names_of, presenc
 from dataset_mirror.airgap.wanted import Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
+from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
-from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
-from dataset_mirror.status.summary import listed, summary_of
+from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
+from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
 
 T = TypeVar("T")
@@ -52,13 +53,12 @@ class Local:
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins))
+            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
         with store_of(self._configuration) as store:
-            for line in listed(store.index, self._origins, names, query):
-                yield summary_of(self._origins, line)
+            yield from summaries(store.index, self._origins, names, query)
 
     def digests(self) -> Iterator[str]:
         with store_of(self._configuration) as store:
@@ -67,6 +67,22 @@ class Local:
     def wanted(self) -> list[Wish]:
         with store_of(self._configuration) as store:
             return wishes(store.index.all_wanted(), self._origins)
+
+    def pins(self) -> list[PinStatus]:
+        return Status.model_validate(self.status()).pins
+
+    def clients(self) -> list[ClientStatus]:
+        raise self._nobody()
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        raise self._nobody()
+
+    def _nobody(self) -> DataFolderError:
+        root = self._configuration.settings.data.absolute()
+        return DataFolderError(
+            f"No mirror is running on {root}: who asked for what is known while it runs.",
+            "Start it: dataset-mirror serve; or name another one: --mirror URL",
+        )
 
     # What it does
 
@@ -113,6 +129,18 @@ class Local:
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         with store_of(self._configuration) as store:
             return store.unwant(archives)
+
+    def pin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import pin
+
+        with store_of(self._configuration, new=True) as store:
+            return [one.name for one in pin(store, self._origins, names)]
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import unpin
+
+        with store_of(self._configuration) as store:
+            return [one.name for one in unpin(store, names)]
 
     def reload(self) -> None:
         """Nothing: whoever opens the folder next reads the configuration."""

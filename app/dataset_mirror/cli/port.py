@@ -13,7 +13,9 @@ from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.steps import Step
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
-from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.key import known_key
 from dataset_mirror.store.listing import Query
 
 R = TypeVar("R")
@@ -53,6 +55,21 @@ class Port(Known, Protocol):
 
     def collect(self, *, dry_run: bool, last_copies: bool) -> Collection: ...
 
+    def pins(self) -> list[PinStatus]:
+        """What is pinned, and how much of it is there."""
+
+    def pin(self, names: Sequence[str]) -> list[str]:
+        """Pins names; returns those that were not pinned."""
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        """Takes pins away; returns them."""
+
+    def clients(self) -> list[ClientStatus]:
+        """Who asked for archives since the mirror's start. UsageError if none is running."""
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        """The latest requests of the last `since` seconds. UsageError if no mirror is running."""
+
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""
 
@@ -80,9 +97,9 @@ def opened(configuration: Configuration, mirror: str | None) -> Iterator[Port]:
 
 
 def secret_for(configuration: Configuration, url: str) -> str | None:
-    """What lets a command change the mirror at `url`. The settings' token is for that of the data folder, and goes nowhere else."""
+    """What lets a command change the mirror at `url`; the data folder's key and its settings' token go to no other mirror."""
     if url == live.found(configuration.settings):
-        return configuration.settings.token
+        return known_key(DataFolder(configuration.settings.data.absolute())) or configuration.settings.token
     return os.environ.get(f"{ENV_PREFIX}TOKEN")
 
 

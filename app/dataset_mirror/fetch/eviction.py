@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +15,7 @@ from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
+from dataset_mirror.origins.asked import asked
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
@@ -103,7 +105,8 @@ class Eviction:
         """What may go to free `wanted` bytes, used longest ago first; with `last_copies` no origin is asked."""
         silent: set[str] = set()
         until = time.monotonic() + SEARCH_SECONDS
-        await self._flush()
+        with suppress(StoreFull):  # then the order of their uses is that of the last time
+            await self._flush()
         candidates = await self._store.in_worker(lambda: iter(self._by_last_use()))
         while wanted > 0 and time.monotonic() < until:
             batch = await self._store.in_worker(lambda: [each for each, _ in zip(candidates, range(_ASKED_AT_ONCE), strict=False)])
@@ -151,8 +154,10 @@ class Eviction:
         if record.archive.authority in silent or len(await self._store.in_worker(lambda: self._store.index.versions(record.archive))) > 1:
             return False
         try:
-            source = OriginSource(self._upstream, self._configuration.origins.of(record.archive), record.archive)
-            return await confirms(source, record)
+            origin = self._configuration.origins.of(record.archive)
+            if record.restricted or record.archive.variant.startswith("post="):
+                return False  # who asked for it is not here to ask again
+            return await confirms(OriginSource.of(self._upstream, origin, asked(origin, record.archive)), record)
         except Unreachable:
             silent.add(record.archive.authority)
         except (NotAllowed, StoreFull):

@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dataset_mirror.errors import DamagedTransfer, DigestMismatch, FillFailed
-from dataset_mirror.fetch.digests import Digesting, Digests
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.codings import decoder
 from dataset_mirror.rules.digests import CHECKSUMS, Algorithm, Claim, confirmed, disproved
+from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import DigestSource
 
@@ -46,28 +46,36 @@ def vouched_by(url: str, claims: Iterable[Claim], names: Sequence[Claim], digest
 
 
 def _is_expected(expected: CatalogEntry, digests: Digests) -> bool:
-    return digests.sha256 in expected.sha256 or digests.md5 in expected.md5
+    return digests.has_any((*expected.sha256, *expected.md5))
 
 
-def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool) -> DigestSource:
+def verdict(
+    url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool, by: str = "the catalog expects"
+) -> DigestSource:
     """Where the digest is known from, if the bytes are right; DigestMismatch or FillFailed otherwise.
 
+    `by` says who expects what is `expected`.
     `proven` tells whether the body's framing showed its end; a body that ends by close needs digest or size of the catalog.
     """
     if expected and expected.has_digest:
         if _is_expected(expected, digests):
             return "catalog"
-        raise _mismatch(url, expected, digests)
+        raise _mismatch(url, expected, digests, by)
     if expected and expected.size is not None:
         if size != expected.size:
-            raise FillFailed(f"{url} has {size:,} bytes, but the catalog expects {expected.size:,}.", _override(url, digests.sha256))
+            raise FillFailed(f"{url} has {size:,} bytes, but {by} {expected.size:,}.", _override(url, digests.sha256))
     elif not proven:
         raise FillFailed(f"{url} came without a length, so nothing proves that its {size:,} bytes are all.", _override(url, digests.sha256))
     return "computed"
 
 
-def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, also: Iterable[Algorithm]) -> Digests:
-    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it."""
+def decoded(
+    url: str, wire: PartialFile, plain: PartialFile, encoding: str, also: Iterable[Algorithm], make_room: Callable[[int], None]
+) -> Digests:
+    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it.
+
+    `make_room` is called with the bytes of each step before they are written, and may refuse them: nobody knows how many will come.
+    """
     make = decoder(encoding)
     if make is None:
         raise FillFailed(
@@ -77,6 +85,7 @@ def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, also
     digesting = Digesting(also)
     try:
         for chunk in _plain_chunks(wire, make):
+            make_room(len(chunk))
             plain.write(plain.prefix, chunk)
             digesting.update(chunk)
     except zlib.error as error:
@@ -100,11 +109,11 @@ def _plain_chunks(wire: PartialFile, make: Callable[[], "zlib._Decompress"]) -> 
         raise zlib.error("it ends too early")
 
 
-def _mismatch(url: str, expected: CatalogEntry, digests: Digests) -> DigestMismatch:
+def _mismatch(url: str, expected: CatalogEntry, digests: Digests, by: str) -> DigestMismatch:
     wanted = [f"sha256 {digest}" for digest in expected.sha256] or [f"md5 {digest}" for digest in expected.md5]
     got = f"sha256 {digests.sha256}" if expected.sha256 else f"md5 {digests.md5} (sha256 {digests.sha256})"
     return DigestMismatch(
-        f"The origin's bytes of {url} have {got}, but the catalog expects {' or '.join(wanted)}.",
+        f"The origin's bytes of {url} have {got}, but {by} {' or '.join(wanted)}.",
         _override(url, digests.sha256),
         archive=url,
         expected=wanted,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -12,12 +13,9 @@ from dataset_mirror.origins.credentials import credentials
 from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.hosts import allows, redirect_host
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.rules import Matched, Rule, Rules, united
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _hex(length: int) -> AfterValidator:
@@ -62,10 +60,10 @@ def _place_below(path: str) -> str:
 
 Url = Annotated[str, AfterValidator(_plain_url)]
 Place = Annotated[str, AfterValidator(_plain_place)]
-Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
+Sha256s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(64)]
 KerasPath = Annotated[str, AfterValidator(_place_below)]
 """Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
-Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
+Md5s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(32)]
 
 
 class Origin(BaseModel):
@@ -91,6 +89,8 @@ class Origin(BaseModel):
     readers: Networks | None = None
     """Networks whose clients may have its archives. Not given: everybody, or, if it has `headers`, this machine only."""
 
+    offline_gated: Literal["refuse", "readers"] = "refuse"
+    """Offline nobody can be asked who may have what a rule says is `gated`: it is refused, or its `readers` get it."""
     passthrough: bool = True
     """Whether, inside a CONNECT, paths that are not in `paths` go to the real host unchanged; else they are refused."""
     rules: tuple[Rule, ...] = ()
@@ -183,6 +183,12 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    about: str = ""
+    """What it is for, in one sentence."""
+    note: str = ""
+    """What to know before it is switched on: what does not work, and why."""
+    catalog: Path | None = None
+    """A file of more archives, as `catalog_file.py` has it; only presets that ship with the mirror have one."""
     origins: tuple[Origin, ...] = ()
     archives: tuple[CatalogEntry, ...] = ()
 

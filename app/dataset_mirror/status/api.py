@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 from dataset_mirror.airgap.preflight.presence import put_on_list
 from dataset_mirror.errors import MirrorError, NoSuchPage
@@ -15,11 +17,15 @@ from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.status.guard import guarded
 from dataset_mirror.status.models import (
+    ClientStatus,
     Collection,
     CollectRequest,
     FetchProgress,
     FetchRequest,
     Health,
+    LogLine,
+    Pinned,
+    Pinning,
     ProblemFacts,
     Removal,
     RemovedArchive,
@@ -30,7 +36,9 @@ from dataset_mirror.status.models import (
     WantAnswer,
     WantRequest,
 )
+from dataset_mirror.status.upkeep import clients_of, log_of
 from dataset_mirror.status.views import collected
+from dataset_mirror.upkeep.pinned import pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
 
@@ -38,15 +46,15 @@ LINES = "application/x-ndjson"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def api(mirror: Mirror) -> APIRouter:
-    """The routes below /api/, for those who may change the mirror."""
+def api(mirror: Mirror, key: str) -> APIRouter:
+    """The routes below /api/, for those who may change the mirror; `key` is that of its data folder."""
 
     def check(request: Request) -> None:
-        check_may_change(Asked.of(request.scope), mirror.settings.token)
+        check_may_change(Asked.of(request.scope), key, mirror.settings)
 
     router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=guarded(check))
 
-    @router.post("/fetch", responses={200: {"content": {LINES: {"schema": FetchProgress.model_json_schema()}}}})
+    @router.post("/fetch", responses=_lines_of(FetchProgress))
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
         archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
@@ -72,7 +80,7 @@ def api(mirror: Mirror) -> APIRouter:
         removed = [RemovedArchive(**asdict(one)) for one in await remove(mirror, wanted.archives)]
         return Removal(removed=removed, freed=sum(one.freed for one in removed))
 
-    @router.post("/verify", responses={200: {"content": {LINES: {"schema": VerifyProgress.model_json_schema()}}}})
+    @router.post("/verify", responses=_lines_of(VerifyProgress))
     async def verification(wanted: VerifyRequest) -> StreamingResponse:
         """Re-hashes stored archives; a damaged one is put into quarantine and fetched again. The answer is a stream of lines."""
         if wanted.archives:  # a wrong name is to be a 400, not the end of a stream
@@ -83,6 +91,32 @@ def api(mirror: Mirror) -> APIRouter:
     async def gc(how: CollectRequest) -> Collection:
         """Removes what nobody needs: older versions, orphans, leftovers, quarantined blobs, and what is over the limits."""
         return await collected(mirror, dry_run=how.dry_run, last_copies=how.last_copies)
+
+    @router.post("/pin")
+    async def pinning(wanted: Pinning) -> Pinned:
+        """Pins names: what they mean is never evicted, and is fetched if it is missing or damaged. Tells which are new."""
+        new = await mirror.store.in_worker(lambda: pin(mirror.store, mirror.origins, wanted.names))
+        mirror.look_again.set()
+        return Pinned(names=[one.name for one in new])
+
+    @router.post("/unpin")
+    async def unpinning(had: Pinning) -> Pinned:
+        """Takes pins away; a glob takes all whose names fit it."""
+        gone = await mirror.store.in_worker(lambda: unpin(mirror.store, had.names))
+        return Pinned(names=[one.name for one in gone])
+
+    @router.get("/clients")
+    async def clients() -> list[ClientStatus]:
+        """Who asked for archives since the start, the one that was sent most first; the last thousand addresses."""
+        return clients_of(mirror)
+
+    @router.get("/log")
+    async def latest(
+        since: Annotated[float, Query(ge=0, description="seconds to look back")] = 3600,
+        limit: Annotated[int, Query(ge=1, le=10_000, description="most requests, the latest")] = 1000,
+    ) -> list[LogLine]:
+        """The latest requests, the oldest first. Repeats of small archives, answered from memory, are only counted."""
+        return log_of(mirror, since, limit)
 
     @router.post("/reload")
     async def reload() -> Health:
@@ -96,6 +130,12 @@ def api(mirror: Mirror) -> APIRouter:
         raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
 
     return router
+
+
+def _lines_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """A stream of lines, each such a model; the schema stands among the others, where its parts are found, too."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {200: {"model": model, "description": "One line for each step", "content": {LINES: {"schema": schema}}}}
 
 
 async def _fetch_lines(progress: AsyncIterator[Progress]) -> AsyncIterator[str]:

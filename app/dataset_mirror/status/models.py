@@ -71,6 +71,9 @@ class StoreStatus(BaseModel):
     free: Bytes = Field(description="bytes that the disk has free", examples=[83000000000])
     min_free: Bytes = Field(description="bytes of them that are to stay free", examples=[1000000000])
     max_size: Bytes | None = Field(description="bytes that all archives may take together; null without a limit", examples=[500000000000])
+    troubles: list[str] = Field(
+        default=[], description="what is wrong with it, in sentences", examples=[["Nothing new can be kept: Read-only file system."]]
+    )
 
 
 class DoorsStatus(BaseModel):
@@ -82,13 +85,83 @@ class DoorsStatus(BaseModel):
     relayed: int = Field(description="requests for other paths of the origins' hosts", examples=[5])
 
 
+class Check(BaseModel):
+    """One thing that has to be well, whether it is, and what to do if not."""
+
+    name: Literal["disk", "room", "index", "journal", "archives", "upstreams", "configuration", "clock"]
+    ok: bool
+    detail: str = Field(examples=["The data folder can be written."])
+    hint: str = Field(description="what to do; empty if all is well", examples=[""])
+
+
+class HealthStatus(BaseModel):
+    """Whether all is well."""
+
+    state: Literal["ok", "degraded", "failing"] = Field(description="degraded: a check fails; failing: nothing can be served")
+    checks: list[Check]
+
+
+class PinStatus(BaseModel):
+    """What is pinned by one name, and how much of it is there."""
+
+    name: str = Field(description="a name of the catalog, a URL, or a glob of either", examples=["keras/*"])
+    pinned: Time
+    archives: int = Field(description="archives that it means", examples=[12])
+    present: int = Field(description="those of them that are there", examples=[12])
+    damaged: int = Field(description="those that were found to be damaged", examples=[0])
+    size: Bytes = Field(description="bytes of those that are there")
+
+
+class KeepStatus(BaseModel):
+    """What is fetched ahead at some hours."""
+
+    name: list[str] = Field(examples=[["keras/*"]])
+    at: str = Field(description="hours of the day, in the mirror's local time", examples=["22:00-06:00"])
+    active: bool = Field(description="whether it is these hours now")
+    next: Time = Field(description="when they begin next")
+    archives: int = Field(examples=[12])
+    present: int = Field(examples=[11])
+    rate_limit: int | None = Field(None, description="bytes per second that its downloads may take together", examples=[20000000])
+
+
+class ClientStatus(BaseModel):
+    """What one address asked for since the start."""
+
+    address: str = Field(description="an IP address; empty if it is not known", examples=["192.0.2.7"])
+    requests: int = Field(examples=[120])
+    hits: int = Field(examples=[118])
+    misses: int = Field(examples=[2])
+    size: Bytes = Field(description="bytes that it was sent")
+    last: Time
+
+
+class LogLine(BaseModel):
+    """One request that was answered."""
+
+    at: Time
+    id: str = Field(description="its X-Request-ID, given or made", examples=["5f3a0c8e9b1d2a47"])
+    client: str = Field(examples=["192.0.2.7"])
+    method: str = Field(examples=["GET"])
+    target: str = Field(description="without the values of signatures", examples=["/data.example.org/sets/a.zip"])
+    archive: str = Field(description="host and path; empty of a page", examples=["data.example.org/sets/a.zip"])
+    status: int = Field(examples=[200])
+    outcome: str = Field(description="hit, miss, head, page, or the problem", examples=["hit"])
+    size: Bytes = Field(description="bytes of the body that left")
+    first_byte: float = Field(description="seconds until its first byte left", examples=[0.004])
+    seconds: float = Field(description="seconds until its last byte left", examples=[1.2])
+    why: str = Field(description="why it was no hit", examples=["It was not stored."])
+    complete: bool = Field(description="whether all of it left")
+
+
 class Status(BaseModel):
     """The mirror in one look."""
 
     version: str = Field(examples=["0.1.0"])
     uptime: float = Field(description="seconds", examples=[3600.5])
     offline: bool
+    health: HealthStatus = HealthStatus(state="ok", checks=[])
     archives: int = Field(description="archives that are kept", examples=[12])
+    damaged: int = Field(0, description="archives that were found to be damaged, and have not come again", examples=[0])
     archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
     wanted: int = Field(description="archives that were asked for and could not be fetched", examples=[0])
     store: StoreStatus
@@ -96,6 +169,9 @@ class Status(BaseModel):
     failures: list[FailureStatus] = Field(description="the latest first")
     upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
     doors: DoorsStatus
+    pins: list[PinStatus] = []
+    keep: list[KeepStatus] = Field([], description="what is fetched ahead, and when")
+    rate_limit: int | None = Field(None, description="bytes per second that origins may be read with now", examples=[20000000])
     hits: int = Field(description="requests answered from the store", examples=[2210])
     misses: int = Field(description="requests that had to wait for an origin", examples=[14])
     bytes_served: Bytes
@@ -103,10 +179,10 @@ class Status(BaseModel):
     bytes_saved: Bytes = Field(description="bytes that the origins did not have to send again")
 
 
-State = Literal["verified", "computed", "adopted", "changed"]
+State = Literal["verified", "computed", "adopted", "changed", "damaged"]
 _STATES = (
     "verified: its digest is vouched for; computed: as the origin sent it; adopted: as somebody brought it; "
-    "changed: older bytes are kept, too"
+    "changed: older bytes are kept, too; damaged: its bytes were found to be damaged, and have not come again"
 )
 _SOURCES = (
     "who vouches for the digest. catalog, origin (a field of its answer) or url: it matched theirs; computed: nobody, it is of what the "
@@ -189,7 +265,7 @@ class DatasetArchive(BaseModel):
     """One archive of a dataset of the catalog."""
 
     url: str = Field(examples=[_CIFAR10])
-    state: Literal["verified", "computed", "adopted", "changed", "fetching", "missing"] = Field(description=_STATES)
+    state: Literal["verified", "computed", "adopted", "changed", "damaged", "fetching", "missing"] = Field(description=_STATES)
     size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
 
 
@@ -244,6 +320,15 @@ class Checked(BaseModel):
 
 class Health(BaseModel):
     status: str = Field(examples=["ok"])
+
+
+class Readiness(BaseModel):
+    """What the mirror can do at the moment."""
+
+    status: Literal["ready", "read-only", "not ready"]
+    reading: bool | None = Field(None, description="whether stored archives can be served; left out while all is well")
+    writing: bool | None = Field(None, description="whether new archives can be stored; left out while all is well")
+    health: HealthStatus | None = Field(None, description="what is wrong; left out while all is well")
 
 
 class FetchRequest(BaseModel):
@@ -341,3 +426,15 @@ class FetchProgress(BaseModel):
     received: Bytes = 0
     total: Bytes | None = None
     error: ProblemFacts | None = None
+
+
+class Pinning(BaseModel):
+    """Names to pin, or to pin no more."""
+
+    names: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(min_length=1, max_length=1000, examples=[["keras/*"]])
+
+
+class Pinned(BaseModel):
+    """Names whose pins were made, or taken away."""
+
+    names: list[str]

@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.rules.environment import AUTHORITIES
 
 PEM = "application/x-pem-file"
-_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class PemFile(Response):
@@ -22,12 +22,14 @@ def router(trusted: CertificateAuthority) -> APIRouter:
     """The routes of the certificate authority."""
     router = APIRouter(tags=["trust"])
 
-    @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca.pem", response_class=PemFile)
+    @router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
     def ca() -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
         return _pem(trusted.pem)
 
-    @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca-bundle.pem", response_class=PemFile)
+    @router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
     def bundle() -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
         return _pem(system_authorities() + trusted.pem)
@@ -42,7 +44,7 @@ def _pem(content: bytes) -> PemFile:
 def system_authorities() -> bytes:
     """The authorities that this machine trusts, in PEM; nothing if it keeps them in no file."""
     default = ssl.get_default_verify_paths().cafile
-    for place in (*_PLACES, *([default] if default else [])):
+    for place in (*AUTHORITIES, *([default] if default else [])):
         try:
             return Path(place).read_bytes().rstrip() + b"\n"
         except OSError:

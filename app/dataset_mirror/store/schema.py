@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 3."""
+"""The tables of the index, schema version 5."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 3
+VERSION = 5
 
 metadata = MetaData()
 
@@ -22,6 +22,7 @@ def _facts() -> list[Column[object]]:
         Column("fetched", Float, nullable=False),
         Column("checked", Float, nullable=False),
         Column("private", Integer, nullable=False, server_default="0"),
+        Column("restricted", Text),
     ]
 
 
@@ -75,6 +76,45 @@ wanted = Table(
 )
 """Archives that were asked for while they could not be fetched: how often, first and last when, and from which address the last
 time. None of them is in `archives`."""
+
+damaged = Table(
+    "damaged",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("scheme", String(5), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("fetched", Float, nullable=False),
+    Column("found", Float, nullable=False),
+)
+"""Archives whose bytes were found to be damaged, and that have not come again. None of them is in `archives`."""
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+)
+"""The latest downloads that failed, the latest last."""
+
+knowledge = Table(
+    "knowledge",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("about", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("checked", Float, nullable=False),
+    Column("line", Text, nullable=False),
+    UniqueConstraint("kind", "about"),
+    Index("knowledge_by_scope", "scope"),
+)
+"""What origins said that is no bytes: see `knowledge.py`."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import UsageError
-from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror
-
-_WILDCARDS = "*?["
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +31,60 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
     for one in wanted:
         lines = list(_select(index, origins, one))
         if not lines:
-            raise UsageError(f"Nothing is stored that {one!r} means.", "See what is there: dataset-mirror ls")
+            raise UsageError(f"No stored archive matches {one!r}.", "See what is stored: dataset-mirror ls")
         found |= {str(line.record.archive): line for line in lines}
     return list(found.values())
 
 
 def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
-    named = [entry.archive for entry in origins.catalog if entry.name and fnmatchcase(entry.name, wanted)]
-    yield from (line for archive in named if (line := index.listed(archive)))
-    pattern = wanted.partition("://")[2] or wanted
-    exact = index.listed(parse_url(wanted)) if "." in pattern.partition("/")[0] and "/" in pattern else None
-    plain = next((at for at, character in enumerate(pattern) if character in _WILDCARDS), 0)
-    if exact:
+    meaning = Meaning(wanted)
+    yield from (line for archive in origins.meant(wanted) if (line := index.listed(archive)))
+    archive = meaning.as_url()
+    if archive and (exact := index.listed(archive)):
         yield exact
-    elif plain > 0:
-        lines = index.every(Query(prefix=pattern[:plain], limit=1000))
-        yield from (line for line in lines if fnmatchcase(str(line.record.archive), pattern))
+    elif meaning.is_glob and meaning.beginning:
+        lines = index.every(Query(prefix=meaning.beginning, limit=1000))
+        yield from (line for line in lines if meaning.fits(line.record.archive))
+    if "/" not in wanted and "." in wanted:
+        yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
+
+
+def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
+    """As `select_stored`, and archives that are damaged, too. UsageError for a name that means neither. Blocks."""
+    lines: dict[str, Listed] = {}
+    lost: dict[str, Damaged] = {}
+    damaged = index.damaged()
+    for name in wanted:
+        meant = {str(one.archive): one for one in damaged if _means(name, one, origins)}
+        stored = list(_select(index, origins, name)) if meant else select_stored(index, origins, [name])
+        lines |= {str(line.record.archive): line for line in stored}
+        lost |= meant
+    return list(lines.values()), list(lost.values())
+
+
+def _means(name: str, one: Damaged, origins: Origins) -> bool:
+    entry = origins.expected(one.archive)
+    meaning = Meaning(name)
+    return meaning.fits(one.archive) or bool(entry and meaning.names(entry.name))
+
+
+def refuse_pinned(store: Store, origins: Origins, wanted: Iterable[str]) -> None:
+    """UsageError if one of the stored archives that are meant is pinned: it would only be fetched again. Blocks."""
+    if len(store.pins) or store.pins.is_damaged:
+        for line in select_known(store.index, origins, wanted)[0]:
+            if store.pins.has(line.record.archive, origins.name_of(line.record.archive)):
+                raise UsageError(
+                    f"{line.record.url} is pinned.", "Unpin it first: dataset-mirror unpin NAME (dataset-mirror pin lists them)."
+                )
 
 
 async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     """Removes stored archives, all versions of them; what is being read is read to its end."""
-    store = mirror.store
-    lines = await store.in_worker(lambda: select_stored(store.index, mirror.origins, list(wanted)))
-    removed = []
+    store, wanted = mirror.store, list(wanted)
+    await store.in_worker(lambda: refuse_pinned(store, mirror.origins, wanted))
+    lines, damaged = await store.in_worker(lambda: select_known(store.index, mirror.origins, wanted))
+    await store.in_worker(lambda: store.give_up(one.archive for one in damaged))
+    removed = [Removed(one.url, 0) for one in damaged]
     for line in lines:
         freed = await store.in_worker(partial(store.remove, line.record.archive))
         removed.append(Removed(line.record.url, freed))
