@@ -63,6 +63,6 @@ def test_their_names_work(origin: Origin, start_mirror: StartMirror, tmp_path: P
         verb: warm.run(verb, "--data", str(mirror.data), "nltk/punkt_tab", cwd=tmp_path, env=known) for verb in ("fetch", "ls", "check")
     }
     assert [each.returncode for each in done.values()] == [0, 0, 0]
-    assert "nltk/punkt_tab" in done["ls"].stdout
+    assert "/packages/tokenizers/punkt_tab.zip" in done["ls"].stdout
     refused = mirror.get("/raw.githubusercontent.com/scipy/dataset-face/main/face.dat")
     assert (refused.status, refused.problem["type"]) == (502, "urn:dataset-mirror:digest-mismatch")

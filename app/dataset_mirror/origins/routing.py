@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
+from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins, not_listed
 from dataset_mirror.rules.authority import normal_authority
 from dataset_mirror.rules.host import split_port
@@ -142,9 +143,8 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     narrow = [origin for origin in listing if origin.lists(path, but="/")]
     if len(narrow) == 1:
         return ArchiveId(narrow[0].authority, path, query)
-    if listing:
-        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in narrow or listing]
-        raise NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
+    if narrow:
+        raise _several(narrow, path, query)
     if named := origins.named(unquote(path[1:])):
         paths = [f"/{entry.archive}" for entry in named]
         shown = " or ".join(paths[:3]) + (f" … ({len(paths):,} in all)" if len(paths) > 3 else "")
@@ -152,4 +152,11 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)
+    if mirrored := [origin for origin in listing if origin.rule(path) is None]:
+        raise _several(mirrored, path, query)
     raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
+
+
+def _several(origins: list[Origin], path: str, query: str) -> NoSuchPage:
+    urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in origins]
+    return NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
