@@ -105,7 +105,9 @@ class Mirror:
         return self.configuration.origins
 
     def _slow_rate(self) -> float:
-        return self.settings.slow_rate
+        """Below which a download is slow by its origin's doing, not by our own limit."""
+        limit = self.traffic.throttle.all.limit()
+        return self.settings.slow_rate if limit is None else min(self.settings.slow_rate, limit / self.settings.max_fills / 2)
 
     def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.

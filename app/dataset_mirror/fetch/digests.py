@@ -20,6 +20,7 @@ class Hasher:
         self._partial, self._executor = partial, executor
         self._digesting = Digesting(also)
         self._at = 0
+        self._buffer = memoryview(bytearray(STEP))
 
     async def follow(self, grown: Callable[[], Awaitable[object]], ended: Callable[[], bool]) -> Digests:
         """Hashes until `ended()`; waits for `grown()` while less than a step is there."""
@@ -36,6 +37,6 @@ class Hasher:
 
     def _hash(self, until: int) -> None:
         while self._at < until:
-            data = self._partial.read(self._at, min(STEP, until - self._at))
-            self._digesting.update(data)
-            self._at += len(data)
+            count = self._partial.read_into(self._buffer[: until - self._at], self._at)
+            self._digesting.update(self._buffer[:count])
+            self._at += count

@@ -3,7 +3,9 @@
 import time
 from collections.abc import Iterable
 from enum import Enum, auto
+from functools import partial
 
+from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import told
@@ -74,6 +76,13 @@ class Edition:
         """Adds bytes; OSError if the disk is full."""
         self.partial.write(offset, data)
         self.room.written(len(data))
+
+    async def pour(self, tail: Tail, offset: int, most: int) -> int:
+        """Adds up to `most` bytes of the rest of a body, none of which is there, as they come; how many. httpx.HTTPError or OSError."""
+        size = await tail.pour(partial(self.partial.place, offset), most)
+        self.partial.have.add(offset, offset + size)
+        self.room.written(size)
+        return size
 
     def limit(self, offset: int, end: int | None, *, hold: bool) -> int:
         """How far an answer that stands at `offset` and ends at `end` may go now."""

@@ -8,6 +8,7 @@ from dataset_mirror.fetch.continuing import Rest
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.traffic import Traffic
@@ -101,11 +102,22 @@ class Intake:
         if self.edition.length is None and self.edition.room.left < len(chunk):
             await self._eviction.grow(self.edition.room, ROOM_STEP)
         self._write(self.edition, offset, chunk)
-        self._traffic.receive(self.job.archive.authority, len(chunk))
-        self.pace.arrived(len(chunk))
-        self._bell.arrived(self.edition.partial.have.total)
+        await self._arrived(self.edition, len(chunk))
+
+    async def pour(self, offset: int, tail: Tail, most: int) -> int:
+        """Keeps up to `most` bytes of a tail as they come, none of which is there yet; how many. As above, or httpx.HTTPError."""
+        assert self.edition is not None
+        edition = self.edition
+        size = await edition.pour(tail, offset, most)
+        await self._arrived(edition, size)
+        return size
+
+    async def _arrived(self, edition: Edition, size: int) -> None:
+        self._traffic.receive(self.job.archive.authority, size)
+        self.pace.arrived(size)
+        self._bell.arrived(edition.partial.have.total)
         self._look(LOOK)
-        await self._traffic.throttle.spent(self.job.archive, len(chunk))
+        await self._traffic.throttle.spent(self.job.archive, size)
 
     async def more_room(self, edition: Edition, size: int) -> None:
         """Room for bytes that are made of those of the edition, and are about to be written, too. StoreFull."""

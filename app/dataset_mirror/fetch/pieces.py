@@ -56,6 +56,8 @@ class Piece:
     """Where its answer ends."""
     answered: bool = False
     """The origin sends exactly this piece."""
+    busy: int = 0
+    """How far its connection is writing at this moment: nobody else begins before."""
 
     @property
     def left(self) -> int:
@@ -100,10 +102,20 @@ class Plan:
         there = self._have.next_start(piece.at)
         return min([piece.end, *ahead] if there is None else [piece.end, there, *ahead])
 
+    def clear(self, piece: Piece, most: int) -> int:
+        """Up to `most` bytes after those of a piece that nobody else has brought or brings, nor will, until it advances."""
+        if self._have.end_of(piece.at) > piece.at:
+            return 0
+        there = self._have.next_start(piece.at)
+        others = [other.at for other in self._live if other is not piece and other.at >= piece.at]
+        end = min([self.stop(piece), piece.at + most, *others] if there is None else [self.stop(piece), piece.at + most, there, *others])
+        piece.busy = end
+        return max(0, end - piece.at)
+
     def advance(self, piece: Piece, count: int, now: float) -> None:
         """So many bytes of it are there. A piece that it ran into, and whose answer has not come, is left with nothing to do."""
         before = piece.at
-        piece.at += count
+        piece.at, piece.busy = piece.at + count, 0
         piece.speed.note(count, now)
         for other in self._live if piece.open else ():
             if other is not piece and not other.answered and before <= other.at < piece.at:
@@ -189,7 +201,7 @@ class Plan:
         for start, end in self._have:
             taken.add(start, end)
         for piece in self._live:
-            taken.add(piece.at, self._kept(piece, now, rate))
+            taken.add(piece.at, max(piece.busy, self._kept(piece, now, rate)))
         at = taken.end_of(0)
         while at < self.length:
             following = taken.next_start(at)

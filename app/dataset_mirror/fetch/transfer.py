@@ -12,10 +12,13 @@ from collections.abc import Coroutine
 from contextlib import aclosing
 from enum import Enum, auto
 
+import httpx
+
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.fetch.pieces import Piece, Plan
 from dataset_mirror.fetch.resume import StartOver, fits, resumed
 from dataset_mirror.fetch.retry import Backoff
@@ -24,6 +27,8 @@ from dataset_mirror.fetch.upstream import Broken, Reply
 
 log = logging.getLogger(__name__)
 
+STEP = 1024 * 1024
+"""Bytes that a connection brings at most before others may take what follows."""
 LOOK_SECONDS = 0.1
 """Between looks at whether more connections would help."""
 
@@ -202,6 +207,10 @@ class Transfer:
                 async for chunk in chunks:
                     if await self._take_in(piece, chunk):
                         return
+                    if tail := reply.tail(piece.at - start):
+                        if await self._pour(piece, reply, tail):
+                            return
+                        break
         finally:
             await reply.close()
         if self._edition.length is None:
@@ -216,7 +225,26 @@ class Transfer:
         part = chunk[: self._plan.stop(piece) - piece.at]
         await self._intake.put(piece.at, part)
         self._plan.advance(piece, len(part), time.monotonic())
-        return len(part) < len(chunk) or piece.at == self._plan.stop(piece) < piece.asked
+        return len(part) < len(chunk) or self._has_met(piece)
+
+    async def _pour(self, piece: Piece, reply: Reply, tail: Tail) -> bool:
+        """Takes in the rest of a body, past all that parses it; whether it has met others."""
+        try:
+            while tail.left:
+                if clear := self._plan.clear(piece, STEP):
+                    count = await self._intake.pour(piece.at, tail, clear)
+                    self._plan.advance(piece, count, time.monotonic())
+                    if self._has_met(piece):
+                        return True
+                elif await self._take_in(piece, await tail.read(STEP)):
+                    return True
+        except httpx.HTTPError as error:
+            raise reply.broken(error) from error
+        return False
+
+    def _has_met(self, piece: Piece) -> bool:
+        """Whether bytes of others begin where it stands: the rest of its answer is not wanted."""
+        return piece.at == self._plan.stop(piece) < piece.asked
 
     def _next(self, last: Piece, *, for_reader: bool) -> Piece | None:
         now = time.monotonic()

@@ -19,6 +19,7 @@ import truststore
 from dataset_mirror.errors import FillFailed, Offline
 from dataset_mirror.fetch.addresses import check_global
 from dataset_mirror.fetch.health import UpstreamHealth
+from dataset_mirror.fetch.network.body import Tail, tail_of
 from dataset_mirror.fetch.network.heads import awaiting_head
 from dataset_mirror.fetch.network.names import addresses_of
 from dataset_mirror.fetch.network.ways import WayOut, is_proxied
@@ -128,7 +129,17 @@ class Reply:
             async for chunk in self.response.aiter_raw():
                 yield chunk
         except httpx.HTTPError as error:
-            raise Broken(_said(error, self.place), reached=True) from error
+            raise self.broken(error) from error
+
+    def tail(self, seen: int) -> Tail | None:
+        """What comes after the `seen` bytes that `bytes` gave, to be read in its place; None if that has to go on."""
+        if self.length is None or self.response.request.method != "GET":
+            return None
+        return tail_of(self.response, self.length - seen)
+
+    def broken(self, error: httpx.HTTPError) -> Broken:
+        """What it means that the body stopped before its end."""
+        return Broken(_said(error, self.place), reached=True)
 
     async def close(self) -> None:
         await self.response.aclose()

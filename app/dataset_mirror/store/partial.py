@@ -64,9 +64,19 @@ class PartialFile:
             self.have.add(offset, offset + written)
             view, offset = view[written:], offset + written
 
+    def place(self, offset: int, data: memoryview) -> None:
+        """Puts all of `data` at `offset`, unrecorded; in any thread, while nothing else is written there. OSError (ENOSPC)."""
+        while data:
+            written = os.pwrite(self._fd, data, offset)
+            data, offset = data[written:], offset + written
+
     def read(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes at `offset`, as far as the file goes."""
         return os.pread(self._fd, count, offset)
+
+    def read_into(self, buffer: memoryview, offset: int) -> int:
+        """The same into a buffer; how many bytes."""
+        return os.preadv(self._fd, [buffer], offset)
 
     @property
     def prefix(self) -> int:

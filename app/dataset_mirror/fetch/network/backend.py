@@ -6,6 +6,7 @@ and would reuse a connection that was verified for one host name for another one
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import httpcore
@@ -13,6 +14,7 @@ import httpcore
 from dataset_mirror.fetch.addresses import check_global
 from dataset_mirror.fetch.network.connecting import connected
 from dataset_mirror.fetch.network.names import addresses_of
+from dataset_mirror.fetch.network.spare import Spare
 from dataset_mirror.fetch.network.stream import Stream
 
 PrivateAllowed = Callable[[str], bool]
@@ -22,8 +24,9 @@ PrivateAllowed = Callable[[str], bool]
 class Backend(httpcore.AsyncNetworkBackend):
     """Resolves, checks, connects: within one timeout, however many addresses there are."""
 
-    def __init__(self, may_be_private: PrivateAllowed) -> None:
-        self._may_be_private = may_be_private
+    def __init__(self, may_be_private: PrivateAllowed, spare: Spare | None = None) -> None:
+        """`spare`: keeps connections whose bodies were read past httpcore; without it none is."""
+        self._may_be_private, self._spare = may_be_private, spare
 
     async def connect_tcp(
         self,
@@ -34,6 +37,8 @@ class Backend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """NotAllowed if one of the host's addresses may not be asked."""
+        if self._spare and (spare := self._spare.take((host, port))):
+            return spare
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._resolved(host)
@@ -42,7 +47,7 @@ class Backend(httpcore.AsyncNetworkBackend):
             raise httpcore.ConnectTimeout(f"{host} did not accept a connection in time") from None
         except OSError as error:
             raise httpcore.ConnectError(error.strerror or str(error)) from error
-        return Stream(connection)
+        return Stream(connection, partial(self._spare.keep, (host, port)) if self._spare else None)
 
     async def _resolved(self, host: str) -> list[str]:
         try:

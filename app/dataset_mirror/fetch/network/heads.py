@@ -29,6 +29,11 @@ def check_head() -> None:
         raise httpcore.RemoteProtocolError("it sends interim answers without end")
 
 
+def is_awaited() -> bool:
+    """Whether this task waits for a head: of what comes behind it as little as may be is to be read along with it."""
+    return _come.get() is not None
+
+
 def count_in(data: bytes) -> bytes:
     """The same bytes."""
     if come := _come.get():

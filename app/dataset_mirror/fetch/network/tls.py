@@ -23,7 +23,7 @@ class Records:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.ssl_object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
 
-    def arrived(self, records: bytes) -> None:
+    def arrived(self, records: bytes | memoryview) -> None:
         """Bytes from the other side; none: it sends no more."""
         if records:
             self._incoming.write(records)
@@ -55,6 +55,28 @@ class Records:
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             pass  # what came before the end is given, and the end with the next call
         return b"".join(parts)
+
+    def plain_into(self, buffer: memoryview) -> int | None:
+        """How many bytes of what has arrived were decrypted; 0 at the end, None if more records are needed. ssl.SSLError."""
+        size = 0
+        try:
+            while size < len(buffer) and (count := self._read_into(buffer[size:])):
+                size += count
+        except ssl.SSLWantReadError:
+            return size or None
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            pass
+        return size
+
+    def _read_into(self, buffer: memoryview) -> int:
+        count: object = self.ssl_object.read(len(buffer), buffer)  # its type says bytes, which is what it gives without a buffer
+        assert isinstance(count, int)
+        return count
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has arrived that was not given."""
+        return not (self._incoming.pending or self.ssl_object.pending())
 
     def send(self, plain: bytes) -> None:
         """Encrypts it."""

@@ -7,6 +7,7 @@ import httpcore
 import httpx
 
 from dataset_mirror.fetch.network.backend import Backend, PrivateAllowed
+from dataset_mirror.fetch.network.spare import Spare
 from dataset_mirror.rules.no_proxy import bypasses
 
 _KEPT, _KEPT_SECONDS = 64, 30.0
@@ -18,13 +19,18 @@ class Direct(httpx.AsyncHTTPTransport):
 
     def __init__(self, context: ssl.SSLContext, may_be_private: PrivateAllowed) -> None:
         super().__init__(verify=context, trust_env=False)
+        self._spare = Spare()
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
             max_connections=None,
             max_keepalive_connections=_KEPT,
             keepalive_expiry=_KEPT_SECONDS,
-            network_backend=Backend(may_be_private),
+            network_backend=Backend(may_be_private, self._spare),
         )
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        self._spare.close()
 
 
 class Through(httpx.AsyncHTTPTransport):
