@@ -6,6 +6,7 @@ import logging
 from dataset_mirror.doors import tunnel
 from dataset_mirror.doors.decision import Doors, Intercept, TunnelTo
 from dataset_mirror.errors import BadRequest, MirrorError
+from dataset_mirror.rules.marks import mark_in
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.framing import head, refusal
@@ -74,7 +75,7 @@ class Opening:
         if not self._is_last:
             raise BadRequest("Bytes came along with CONNECT before its answer.", "Wait for the answer.")
         client = self._connection.client
-        door = self._doors.decide(self._target, client[0] if client else None)
+        door = self._doors.decide(self._target, client[0] if client else None, mark_in(self._connection.credentials))
         log.debug("CONNECT to %s.", door.host)
         if isinstance(door, Intercept):
             return await self._intercept(door)
@@ -94,7 +95,12 @@ class Opening:
         counts = self._doors.mirror.traffic.passages
         counts.tunnels += 1
         try:
-            far = await tunnel.connect(door.host, self._doors)
+            try:
+                far = await tunnel.connect(door.host, self._doors)
+            except MirrorError:
+                if door.otherwise is None:
+                    raise
+                return await self._intercept(door.otherwise)
             try:
                 await self._establish()
                 counts.tunnelled += 1

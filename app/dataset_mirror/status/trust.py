@@ -3,10 +3,15 @@
 import ssl
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.marks import MARK_FIELD
+from dataset_mirror.serve.access import GUARD_FIELD
+from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.serve.client import client_address
 
 PEM = "application/x-pem-file"
 _PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
@@ -18,25 +23,29 @@ class PemFile(Response):
     media_type = PEM
 
 
-def router(trusted: CertificateAuthority) -> APIRouter:
+def router(mirror: Mirror, trusted: CertificateAuthority) -> APIRouter:
     """The routes of the certificate authority."""
     router = APIRouter(tags=["trust"])
 
+    def given(request: Request, content: bytes) -> PemFile:
+        """What a client sets up by hand with it, which has no mark, is known by its address; a program of ours says its mark itself."""
+        address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
+        if request.method == "GET" and GUARD_FIELD not in request.headers and address is not None:
+            trusted.fetched_by(str(address))
+        mark = trusted.mark
+        return PemFile(content, headers={"Cache-Control": "no-store", **({MARK_FIELD: mark} if mark else {})})
+
     @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
-    def ca() -> PemFile:
+    def ca(request: Request) -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
-        return _pem(trusted.pem)
+        return given(request, trusted.pem)
 
     @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
-    def bundle() -> PemFile:
+    def bundle(request: Request) -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
-        return _pem(system_authorities() + trusted.pem)
+        return given(request, system_authorities() + trusted.pem)
 
     return router
-
-
-def _pem(content: bytes) -> PemFile:
-    return PemFile(content, headers={"Cache-Control": "no-store"})
 
 
 def system_authorities() -> bytes:

@@ -29,6 +29,7 @@ class DataFolder:
         self.lock = root / "serve.lock"
         self.ca = root / "ca" / "ca.pem"
         self.ca_key = root / "ca" / "key.pem"
+        self.ca_earlier = root / "ca" / "earlier.pem"
         self._fingerprint = root / "layout.json"
 
     def prepare(self) -> None:

@@ -25,7 +25,7 @@ _SMALLEST = 20
 def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     """All about this client and the mirror at `address`; `known` is the client's environment."""
     try:
-        pem = authority_of(address)
+        pem, mark = authority_of(address)
     except MirrorError as error:
         yield Finding("mirror", error.detail, error.hint)
         return

@@ -144,7 +144,7 @@ def _renew(configuration: Configuration, *, yes: bool) -> None:
     ca = CertificateAuthority(folder, lambda: configuration.origins)
     ca.renew_key()
     url = live.found(configuration.settings)
-    pem = authority_of(url) if url else ca.pem  # a server that runs may have other origins, and issues it for these
+    pem = authority_of(url).pem if url else ca.pem  # a server that runs may have other origins, and issues it for these
     click.echo(f"The new certificate authority has SHA-256 {certificates.fingerprint(certificates.of_pem(pem))}")
     click.echo("Evaluate /setup.sh again in every client's shell; until then TLS by way of this mirror fails there.")
 
