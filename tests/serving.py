@@ -168,8 +168,13 @@ class Mirror:
 
     def api(self, path: str, **asked: object) -> Answer:
         """POST of a JSON object below /api/, as a command on this machine does it."""
-        fields = {"X-Dataset-Mirror": "1", "Content-Type": "application/json"}
+        fields = {**self.key, "Content-Type": "application/json"}
         return self.get(f"/api/{path}", "POST", fields, json.dumps(asked).encode())
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The fields by which a command beside the mirror, of the user who runs it, may change it."""
+        return {"X-Dataset-Mirror": "1", "Authorization": f"Bearer {(self.data / 'api.key').read_text().strip()}"}
 
     @property
     def status(self) -> dict[str, Any]:
@@ -187,11 +192,11 @@ class Mirror:
             if not selector.select(PATIENCE):
                 raise TimeoutError(f"it does not say where it listens\n{self.log}")
         line = self.process.stdout.readline()
-        if "listens at " not in line:
+        if "is listening on " not in line:
             self.process.wait(PATIENCE)
             self._forget()
             raise AssertionError(f"it does not listen: {line!r}\n{self.log}")
-        return line.split("listens at ")[1].split()[0]
+        return line.split("is listening on ")[1].split()[0]
 
     def _forget(self) -> None:
         assert self.process is not None

@@ -101,7 +101,7 @@ def test_run_it(checkout: Path, tmp_path: Path) -> None:
     ):
         assert shell.stdout is not None
         try:
-            first = next((line for line in shell.stdout if "listens at http://127.0.0.1:" in line), None)
+            first = next((line for line in shell.stdout if "is listening on http://127.0.0.1:" in line), None)
             if first:
                 os.killpg(shell.pid, signal.SIGINT)  # as a terminal does
             status = shell.wait(30)
@@ -227,7 +227,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     assert "1 of 1 archives are good" in said["verify"]
     assert "Removed 1 archive" in said["rm"]
     assert "nothing to remove" in said["gc"]
-    assert "are as they should be" in said["doctor"]
+    assert "checks passed" in said["doctor"]
 
 
 def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

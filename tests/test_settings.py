@@ -390,6 +390,28 @@ def test_every_example_is_valid(key: str) -> None:
         assert key in Settings.model_validate({key: example}).model_fields_set
 
 
+def test_a_byte_order_mark(folder: Path) -> None:
+    """Editors that begin a file with one mean nothing by it."""
+    (folder / "mirror.toml").write_bytes(b"\xef\xbb\xbfport = 1234\n")
+    assert load().settings.port == 1234
+
+
+def test_the_home_folder_in_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~` is the home folder in every path, and a home that nobody knows is refused in a sentence."""
+    monkeypatch.setenv("HOME", str(folder))
+    write(folder, 'ca_file = "~/ca.pem"\ndatabase = "sqlite:///~/index.db"')
+    found = load(flags={"data": Path("~/")}).settings
+    assert (found.data, found.ca_file, found.database) == (folder, folder / "ca.pem", f"sqlite:///{folder}/index.db")
+    assert "home folder" in str(refusal(data=Path("~nobody-knows-me/x")))
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no home folder is asked for the data folder in a sentence."""
+    monkeypatch.delenv("DATASET_MIRROR_DATA")
+    monkeypatch.setattr("dataset_mirror.settings.user_data_path", lambda _: Path("~/.local/share/dataset-mirror"))
+    assert "--data DIR" in refusal().hint
+
+
 RULES = {
     "a wrong key": ('paths = ["/"]\n[[origins.rules]]\nmatch = "/a/*"\nfreshness = "soon"', "a duration is a number with a unit", 6),
     "no match": ('paths = ["/"]\n[[origins.rules]]\nstore = false', "Field required", 4),

@@ -29,7 +29,9 @@ MirrorError
 ├── TunnelsFull         503    as many tunnels as are allowed
 ├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
+├── Unready             503    the mirror cannot do its work at the moment
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
+├── IndexDamaged        503    the index cannot be read; what is in memory is served all the same
 └── DataFolderError            the data folder cannot be used (exit code 1)
 
 Statuses and fields of problem documents: RFC 9457.
@@ -228,9 +230,21 @@ class Stopping(MirrorError):
     problem = "stopping"
 
 
+class Unready(MirrorError):
+    status = 503
+    title = "The mirror cannot do its work at the moment"
+    problem = "not-ready"
+
+
 class BundleError(MirrorError):
     title = "The bundle cannot be used"
     problem = "bundle"
+
+
+class IndexDamaged(MirrorError):
+    status = 503
+    title = "The index is damaged"
+    problem = "index-damaged"
 
 
 class DataFolderError(MirrorError):

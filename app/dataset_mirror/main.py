@@ -18,6 +18,7 @@ from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
+from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
@@ -60,7 +61,7 @@ def assemble(mirror: Mirror, port: int) -> Parts:
         finally:
             await mirror.stop()
 
-    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, lifespan)
+    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
     app = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
     return Parts(app, Services(hot, Connect(doors), crowd), doors)

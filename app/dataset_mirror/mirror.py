@@ -6,13 +6,13 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import MirrorError, Offline
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, StoreFull
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
@@ -108,15 +108,20 @@ class Mirror:
         if self._flushing:
             self._flushing.cancel()
         await self.upstream.close()
-        await self.usage.flush()
+        with suppress(StoreFull, IndexDamaged):
+            await self.usage.flush()
+            await self.flights.flush()
 
     async def _flush_for_ever(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
                 await self.usage.flush()
+                await self.flights.flush()
+            except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
+                log.debug("The counts of hits cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
-                log.exception("The counts of hits could not be written.")
+                log.exception("The counts of hits and the failures could not be written.")
 
     # One archive
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
 from dataset_mirror.origins.lines import line_of
+from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import preset_text, read_preset
@@ -43,10 +44,6 @@ def _base_url(url: str) -> str:
     return url.rstrip("/")
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     """The same by the hosts' normal form, in which they are looked up."""
     try:
@@ -60,7 +57,7 @@ def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
 
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
-    hosts = _as_list(value)
+    hosts = as_list(value)
     if value == "public":
         return value
     if not isinstance(hosts, list | tuple) or not all(isinstance(host, str) and _TUNNEL_HOST.fullmatch(host) for host in hosts):
@@ -69,8 +66,10 @@ def _tunnel(value: object) -> object:
 
 
 _TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+SomePath = Annotated[Path, AfterValidator(lambda path: expanded(path))]
+"""A path, in which `~` is the home folder."""
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
-BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(_as_list), Field(min_length=1)]
+BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class Settings(BaseSettings):
@@ -78,9 +77,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="forbid", frozen=True)
 
-    data: Path = Field(
-        default_factory=lambda: user_data_path("dataset-mirror"), description="folder that holds everything", examples=["/srv/mirror"]
-    )
+    data: SomePath = Field(default_factory=lambda: _user_folder(), description="folder that holds everything", examples=["/srv/mirror"])
     host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
@@ -104,12 +101,12 @@ class Settings(BaseSettings):
     )
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
-    no_proxy: Annotated[tuple[str, ...], BeforeValidator(_as_list), AfterValidator(entries_of)] = Field(
+    no_proxy: Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(entries_of)] = Field(
         (),
         description='hosts reached without upstream_proxy: domains, addresses, networks, or "*", as in NO_PROXY',
         examples=[["internal.lab", "10.0.0.0/8"]],
     )
-    ca_file: Path | None = Field(
+    ca_file: SomePath | None = Field(
         None, description="CAs to trust instead of the system's, as a PEM file", examples=["/etc/ssl/certs/ca-certificates.crt"]
     )
     max_size: ByteSize | None = Field(
@@ -131,11 +128,11 @@ class Settings(BaseSettings):
     )
     max_tunnels: int = Field(256, ge=0, description="tunnels to such hosts at once", examples=[256])
     tls_port: int | None = Field(None, ge=0, le=65535, description="second port, for https with tls_cert and tls_key", examples=[8443])
-    tls_cert: Path | None = Field(
+    tls_cert: SomePath | None = Field(
         None, description="certificate of tls_port, with its chain, as a PEM file", examples=["/etc/mirror/cert.pem"]
     )
-    tls_key: Path | None = Field(None, description="private key of tls_cert, as a PEM file", examples=["/etc/mirror/key.pem"])
-    database: str | None = Field(
+    tls_key: SomePath | None = Field(None, description="private key of tls_cert, as a PEM file", examples=["/etc/mirror/key.pem"])
+    database: Annotated[str | None, AfterValidator(lambda url: _at_home(url))] = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
 
@@ -195,7 +192,7 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
     environment = _environment()
     if config is None and CONFIG_VARIABLE in os.environ:
         config = Path(os.environ[CONFIG_VARIABLE])
-    file = config or _data_folder(given, environment) / FILE_NAME
+    file = _given(config) if config else _data_folder(given, environment) / FILE_NAME
     layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
     written = _read_file(file, must_exist=config is not None)
     settings = _validated({**written, **environment, **given}, [*layers, (f"{file}: {{key}}", written)])
@@ -204,7 +201,39 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
 
 def _data_folder(flags: Mapping[str, object], environment: Mapping[str, object]) -> Path:
     named = flags.get("data") or environment.get("data")
-    return Path(str(named)) if named else user_data_path("dataset-mirror")
+    return _given(Path(str(named))) if named else _user_folder()
+
+
+def _user_folder() -> Path:
+    """Below the user's home, or where XDG_DATA_HOME says. UsageError for a user without a home."""
+    try:
+        found = user_data_path("dataset-mirror")
+    except (RuntimeError, KeyError):
+        found = None
+    if found is None or not found.is_absolute():
+        raise UsageError("This user has no home folder for the data.", "Give the data folder: --data DIR, or DATASET_MIRROR_DATA.")
+    return found
+
+
+def _given(path: Path) -> Path:
+    try:
+        return expanded(path)
+    except ValueError as error:
+        raise UsageError(f"{path} cannot be found: {error}.", "Write the whole path.") from None
+
+
+def expanded(path: Path) -> Path:
+    """A path with `~` for the home folder. ValueError if nobody knows that."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError(f"no home folder is known for {path.parts[0]}") from None
+
+
+def _at_home(url: str | None) -> str | None:
+    """A database's URL with `~` for the home folder."""
+    place = (url or "").removeprefix("sqlite:///")
+    return f"sqlite:///{expanded(Path(place))}" if url and place.startswith("~") else url
 
 
 def _environment() -> dict[str, Any]:
@@ -227,8 +256,8 @@ def _environment() -> dict[str, Any]:
 
 def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except (FileNotFoundError, NotADirectoryError):
         if must_exist:
             raise UsageError(f"The configuration file {file} does not exist.", "Check --config, or leave it out.") from None
         return {}

@@ -71,7 +71,7 @@ def main() -> None:
     with Mirror(Path(sys.argv[1]), **asked["settings"]) as mirror:
         for method, path, sent in asked["requests"]:
             began = time.monotonic()
-            fields = {"X-Dataset-Mirror": "1", "Content-Type": "application/json"}
+            fields = {**mirror.key, "Content-Type": "application/json"}
             answer = mirror.get(path, method, fields, json.dumps(sent).encode() if sent is not None else None)
             answers[f"{method} {path}"] = (answer.status, time.monotonic() - began, answer.body[:2000].decode("latin-1"))
         port = mirror.port

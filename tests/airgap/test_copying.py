@@ -29,7 +29,7 @@ def test_a_file(files: tuple[int, int]) -> None:
     copying = Copying(target, md5=True)
     assert list(copying.file(source))[-1] == copying.done == len(CONTENT)
     assert os.pread(target, len(CONTENT) + 1, 0) == CONTENT
-    assert copying.digests == (hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest())
+    assert copying.digests.all == (hashlib.sha256(CONTENT).hexdigest(), hashlib.md5(CONTENT).hexdigest())
 
 
 def test_the_copy_is_its_own(files: tuple[int, int], tmp_path: Path) -> None:

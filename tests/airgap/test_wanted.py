@@ -100,7 +100,7 @@ def test_the_api(offline: Mirror) -> None:
     assert second["next"] is None
     assert offline.get("/status/wanted?after=x").status == 400
     assert offline.status["wanted"] == 2
-    assert "Asked for and not to be had: 2" in run(offline, "status").stdout
+    assert "Requested but unavailable: 2" in run(offline, "status").stdout
 
 
 def test_the_page(offline: Mirror) -> None:

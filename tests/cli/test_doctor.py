@@ -126,7 +126,7 @@ def test_a_client_that_is_set_up(shared: Mirror, shared_origin: Origin, tmp_path
     assert (status, wrong(found)) == (0, set()), found
     assert "1,000 bytes with the right digest" in found["download"]["fact"]
     done = ran(tmp_path, "--client", "--data", str(shared.data), known=known)
-    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All 5 are as they should be.")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All 5 checks passed.")
 
 
 def test_a_client_of_an_empty_mirror(start_mirror: StartMirror, origin: Origin, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_ls_of_what_is_not_there(desk: Desk) -> None:
     """A name that means nothing is wrong usage."""
     done = desk.run("ls", "keras/mnist")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "Nothing is stored that 'keras/mnist' means" in done.stderr
+    assert "No stored archive matches 'keras/mnist'" in done.stderr
 
 
 def test_status(desk: Desk) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dataset_mirror.rules import environment as names
 from tests.conftest import StartMirror
-from tests.doors.tunnels import CONTENT, PUBLIC, Far, certificate, far  # noqa: F401
+from tests.doors.tunnels import CONTENT, PUBLIC, Far, self_signed
 from tests.origin import Origin, body
 from tests.serving import PATIENCE, Mirror, environment
 
@@ -21,7 +21,7 @@ PYTHON = {
     "urllib": f"import urllib.request; {_CONTENT}urllib.request.urlopen(sys.argv[1]).read())",
     "requests": f"import requests; {_CONTENT}requests.get(sys.argv[1]).content)",
     "httpx": f"import httpx; {_CONTENT}httpx.get(sys.argv[1]).content)",
-    "aiohttp": f"""
+    "aiohttp": """
 import aiohttp, asyncio, sys
 async def get():
     async with aiohttp.ClientSession(trust_env=True) as session, session.get(sys.argv[1]) as answer:
@@ -62,8 +62,14 @@ class Shell:
 
 
 @pytest.fixture(scope="module")
-def running(start_shared_mirror: StartMirror, far: Far) -> Mirror:
-    """A mirror that takes its origins from mirror.toml."""
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
+
+
+@pytest.fixture(scope="module")
+def running(start_shared_mirror: StartMirror, certificate: Path) -> Mirror:
+    """A mirror that takes its origins from mirror.toml, and a host far away."""
+    Far(certificate)
     mirror = start_shared_mirror()
     mirror.stop()
     mirror._settings = {}

@@ -118,13 +118,17 @@ class Far:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("far") / "far.pem"
+def self_signed(file: Path) -> Path:
+    """Writes a certificate for PUBLIC, and its key, into a file."""
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=far"]
     subprocess.run([*command, "-addext", f"subjectAltName=DNS:{PUBLIC}", "-keyout", f"{file}.key", "-out", file], check=True)
     file.write_text(file.read_text() + Path(f"{file}.key").read_text())
     return file
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
 
 
 @pytest.fixture(scope="module")

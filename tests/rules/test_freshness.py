@@ -31,3 +31,9 @@ def test_conditions_ask_for_changes_only() -> None:
         "if-modified-since": "Mon, 23 Nov 2026 09:00:00 GMT",
     }
     assert conditions(Validators()) == {}
+
+
+def test_a_check_in_the_future() -> None:
+    """It was told by a clock that was wrong, so the bytes are stale; a second off is none."""
+    assert freshness(100.0, 200.0, 1000.0, digests=[], expected=[]).is_stale
+    assert not freshness(100.0, 100.5, 1000.0, digests=[], expected=[]).is_stale

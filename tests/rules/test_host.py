@@ -3,7 +3,7 @@
 import pytest
 
 from dataset_mirror.errors import BadRequest
-from dataset_mirror.rules.host import is_plain_host, own_address
+from dataset_mirror.rules.host import is_plain_host, own_address, split_port
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,18 @@ def test_public_url() -> None:
 def test_scheme() -> None:
     """The address has the scheme that the client used."""
     assert own_address(None, "https", ["mirror.lab"]) == "https://mirror.lab"
+
+
+@pytest.mark.parametrize(
+    ("authority", "host", "port"),
+    [
+        ("data.example.org", "data.example.org", None),
+        ("data.example.org:8443", "data.example.org", 8443),
+        ("[::1]", "[::1]", None),
+        ("[::1]:80", "[::1]", 80),
+        ("host:", "host:", None),
+    ],
+)
+def test_host_and_port(authority: str, host: str, port: int | None) -> None:
+    """A port is digits behind the last colon; those of an IPv6 address in brackets are none."""
+    assert split_port(authority) == (host, port)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.conftest import StartMirror
 from tests.serving import Mirror
@@ -94,3 +98,21 @@ def test_vendored(name: str) -> None:
     assert hashlib.sha256((static / name).read_bytes()).hexdigest() == VENDORED[name]
     for text in ("LICENSE", "NOTICE", "bundle.LICENSE"):
         assert (static / f"swagger-ui-5.35.0.{text}.txt").is_file()
+
+
+def test_the_schema(shared: Mirror) -> None:
+    """/openapi.json is valid, each of its references leads somewhere, and problems are listed as problem documents."""
+    document = json.loads(shared.get("/openapi.json").body)
+    validate(document)
+    for reference in set(re.findall(r'"\$ref": ?"([^"]+)"', json.dumps(document))):
+        place: Any = document
+        for part in reference.removeprefix("#/").split("/"):
+            place = place[part]
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            problems = {status: answer for status, answer in operation["responses"].items() if int(status) >= 400}
+            assert all(list(answer["content"]) == ["application/problem+json"] for answer in problems.values()), path
+            assert "422" not in problems
+            assert not path.startswith("/api/") or {"400", "403", "413"} <= problems.keys()
+    assert {"400", "403", "404"} <= document["paths"]["/status/archive"]["get"]["responses"].keys()
+    assert "Duplicate" not in shared.log

@@ -143,7 +143,7 @@ def test_hostile_host(shared: Mirror, hosts: list[str]) -> None:
 def test_public_url(start_mirror: StartMirror) -> None:
     """`public_url` is what the commands name, whatever the Host."""
     mirror = start_mirror(public_url="https://mirror.example.org/data")
-    page = read(asked(mirror, "x';'").body)
+    page = read(asked(mirror, "other.lab").body)
     curl, *rest = commands(page)
     assert curl.startswith("curl -fO https://mirror.example.org/data/storage.googleapis.com/")
     assert not any("setup.sh" in command or "run" in command.split() for command in rest)  # what lies below a path is no proxy
@@ -182,7 +182,7 @@ def test_a_download(mirror: Mirror, origin: Origin) -> None:
         assert not [meta for meta in page.all("meta") if meta.attributes.get("http-equiv")]
         fresh = front(mirror, "/?refresh=5")
         assert [meta.attributes["content"] for meta in fresh.all("meta") if meta.attributes.get("http-equiv") == "refresh"] == ["5"]
-        assert "Stop that" in fresh.one("footer").text
+        assert "Stop" in fresh.one("footer").text
 
 
 @pytest.mark.parametrize("refresh", ["0", "1", "99999999", "0;url=http://evil.example", "x"])

@@ -275,7 +275,7 @@ def test_a_forwarded_host_is_not_believed(shared: Mirror) -> None:
 def test_a_public_url(start_mirror: StartMirror) -> None:
     """The operator's own address goes before any Host; one with a path can be no proxy, which is said."""
     mirror = start_mirror(public_url="http://mirror.lab:8080")
-    assert b"HTTPS_PROXY='http://mirror.lab:8080'" in asked(mirror, "x';y")
+    assert b"HTTPS_PROXY='http://mirror.lab:8080'" in asked(mirror, "other.lab")
     under_a_path = start_mirror(public_url="http://lab/mirror")
     assert "cannot be a proxy" in under_a_path.get("/setup.sh").problem["detail"]
 

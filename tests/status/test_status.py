@@ -12,7 +12,6 @@ from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 
 DATA = body(100_000, 3)
-GUARD = {"X-Dataset-Mirror": "1", "Content-Type": "application/json"}
 
 
 @pytest.fixture(scope="module")
@@ -91,4 +90,4 @@ def test_unknown_page(shared: Mirror) -> None:
 )
 def test_wrong_body(shared: Mirror, content: bytes) -> None:
     """A body of /api/fetch that is not what it should be is a 400 problem."""
-    assert shared.get("/api/fetch", "POST", GUARD, content).problem["status"] == 400
+    assert shared.get("/api/fetch", "POST", shared.key | {"Content-Type": "application/json"}, content).problem["status"] == 400

@@ -1,6 +1,7 @@
 """The index made anew from the journal and the blobs."""
 
 import os
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.rebuild import rebuild
+from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from tests.store import archive, record
 
@@ -42,25 +45,43 @@ def lose(root: Path) -> None:
         path.unlink()
 
 
+FACTS = st.fixed_dictionaries(
+    {
+        "fetched": st.integers(1, 3).map(float),
+        "checked": st.integers(0, 3).map(float),
+        "private": st.booleans(),
+        "source": st.sampled_from(["catalog", "computed", "adopted"]),
+        "fields": st.sampled_from([(), (("x-a", "1"),), (("x-a", "2"),)]),
+    }
+)
 EVENTS = st.lists(
-    st.tuples(st.sampled_from(["put", "put", "remove", "remove version"]), st.integers(0, 2), st.binary(max_size=1), st.integers(1, 4)),
+    st.tuples(
+        st.sampled_from(["put", "put", "import", "remove", "remove version"]),
+        st.sampled_from(ARCHIVES),
+        st.sampled_from([b"", b"a", b"b"]),
+        FACTS,
+    ),
     max_size=12,
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def happen(store: Store, what: str, of: ArchiveId, data: bytes, facts: dict[str, Any]) -> None:
+    if what == "put":
+        put(store, data, of=of, **facts)
+    elif what == "import":
+        store.also(record(data, of, **facts))
+    else:
+        store.remove(of, record(data).sha256 if "version" in what else None)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS)
-def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, int, bytes, int]]) -> None:
-    """After any publications and removals, the index that is made anew knows what the one before knew."""
+def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, ArchiveId, bytes, dict[str, Any]]]) -> None:
+    """After any publications, imports and removals in any order, the index that is made anew knows what the one before knew."""
     root = tmp_path_factory.mktemp("data")
     store = Store(root)
-    for what, which, data, at in events:
-        of = ARCHIVES[which]
-        if what == "put":
-            source = "catalog" if at % 2 else "computed"
-            put(store, data, of=of, fetched=float(at), source=source, checked=float(at), private=at == 3, fields=(("x-a", str(at)),))
-        else:
-            store.remove(of, record(data).sha256 if "version" in what else None)
+    for event in events:
+        happen(store, *event)
     before = knowledge(store.index)
     empty = store.journal.size == 0
     store.close()
@@ -71,6 +92,41 @@ def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[
     again = Store(root)
     assert knowledge(again.index) == before
     assert (found.torn, found.lost, found.aside) == (0, [], None)
+    again.close()
+
+
+def test_private_bytes_stay_private(tmp_path: Path) -> None:
+    """What was fetched with credentials is private after a rebuild, though the same bytes came again without, at the same time."""
+    store = Store(tmp_path)
+    put(store, b"gated", fetched=1000.0, checked=1000.0, private=True)
+    store.also(record(b"gated", fetched=1000.0, checked=2000.0))
+    before = store.find(archive())
+    store.close()
+    lose(tmp_path)
+    rebuild(Settings(data=tmp_path))
+    again = Store(tmp_path)
+    assert again.find(archive()) == before
+    assert before is not None
+    assert before.private
+    again.close()
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lines=st.lists(FACTS, min_size=1, max_size=5), batch=st.integers(1, 3))
+def test_lines_of_an_earlier_version(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]], batch: int) -> None:
+    """Lines that were written one by one, as earlier versions did, are united as the index unites them, however they are read."""
+    root = tmp_path_factory.mktemp("data")
+    store = Store(root)
+    put(store, b"same", **lines[0])
+    store.close()
+    known = [record(b"same", **facts) for facts in lines]
+    (root / "archives.ndjson").write_text("".join(f"{one.to_line()}\n" for one in known))
+    lose(root)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataset_mirror.store.rebuild._BATCH", batch)
+        rebuild(Settings(data=root))
+    again = Store(root)
+    assert again.find(archive()) == reduce(Record.united, known)
     again.close()
 
 

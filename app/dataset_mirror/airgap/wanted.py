@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.wanted import Wanted
 
@@ -38,11 +38,8 @@ def select(listed: Iterable[Wish], meant: Iterable[str]) -> list[Wish]:
     listed = list(listed)
     found: dict[str, Wish] = {}
     for one in meant:
-        fitting = {
-            wish.url: wish
-            for wish in listed
-            if fnmatchcase(wish.url, one) or one == wish.url or (wish.name and fnmatchcase(wish.name, one))
-        }
+        meaning = Meaning(one)
+        fitting = {wish.url: wish for wish in listed if meaning.fits_url(wish.url) or meaning.names(wish.name)}
         if not fitting:
             raise UsageError(f"Nothing is wanted that {one!r} means.", "See what is: dataset-mirror wanted")
         found |= fitting

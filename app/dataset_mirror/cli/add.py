@@ -1,6 +1,8 @@
 """`add`: allows an archive that no origin lists yet, by a block in mirror.toml."""
 
+import stat
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import click
 import tomlkit
@@ -12,6 +14,7 @@ from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
 from dataset_mirror.settings import Configuration, load
+from dataset_mirror.store import durable
 
 
 @click.command(name="add")
@@ -50,16 +53,11 @@ def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
         blocks.append(known)
     known.setdefault("paths", []).append(path)
     file.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.with_name(f".{file.name}.new.toml")
-    fresh.write_text(tomlkit.dumps(document), encoding="utf-8")
-    try:
-        load(fresh)
-    except UsageError:
-        fresh.unlink()
-        raise
-    if file.exists():
-        fresh.chmod(file.stat().st_mode)
-    fresh.replace(file)
+    content = tomlkit.dumps(document).encode()
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=".toml") as tried:
+        durable.write_all(tried.fileno(), content)
+        load(Path(tried.name))
+    durable.replace(file, content, stat.S_IMODE(file.stat().st_mode) if file.exists() else durable.FILE)
 
 
 def _tell(configuration: Configuration) -> None:

@@ -20,12 +20,14 @@ from dataset_mirror.settings import Configuration
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each file is.")
 @local_only
 def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool) -> None:
-    """Take files that you have already into the mirror: ~/.keras, a folder in HOST/PATH form, or one archive of any name.
+    """Take files that you already have into the mirror: ~/.keras, a folder in HOST/PATH form, or one archive of any name.
 
-    A file is an archive if the catalog knows its digest. Where no digest is known, its place says it (HOST/PATH of a listed
+    A file is an archive if the catalog knows its digest. Where no digest is known, its place tells (HOST/PATH of a listed
     origin, or where Keras keeps it), and `ls` shows it as adopted. Files are copied, sharing blocks where the disk can, and stay
-    as they are. Works beside a live server, which has them at once. Ends with 1 if a file that you named, or that looks like an
-    archive of the catalog, was refused, or if nothing was an archive.
+    as they are. Works beside a running server, which serves them at once.
+
+    Exits with status 1 if a file that you named, or that looks like an archive of the catalog, was refused, or if nothing was an
+    archive.
     """
     configure("error")
     shown = view(None, as_json=as_json, received="are in the mirror")

@@ -2,9 +2,9 @@
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import click
@@ -18,6 +18,7 @@ from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store.durable import replacing, write_all
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 
@@ -25,13 +26,13 @@ from dataset_mirror.store.store import Store
 @click.command(name="export")
 @click.argument("file", metavar="FILE.tar|-")
 @click.argument("names", nargs=-1, metavar="[NAME|URL|GLOB...]")
-@click.option("--wanted", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Export what a list names, one a line.")
+@click.option("--wanted", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Export what a list names, one per line.")
 @click.option("--all", "all_of_them", is_flag=True, help="Export everything.")
 @click.option(
     "--minus", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Leave out bytes whose digests are in this list."
 )
-@click.option("--versions", is_flag=True, help="Older versions of each archive, too.")
-@click.option("--private", is_flag=True, help="Private archives, too: who gets the bundle gets them.")
+@click.option("--versions", is_flag=True, help="Include older versions of each archive.")
+@click.option("--private", is_flag=True, help="Include private archives: anyone with the bundle can read them.")
 @local_only
 def command(
     configuration: Configuration,
@@ -45,14 +46,14 @@ def command(
 ) -> None:
     """Write stored archives into a bundle, for dataset-mirror import on the other side of an air gap.
 
-    FILE.tar is a BagIt bag (RFC 8493) in a tar; `-` is standard output. Without this program it is checked so:
+    FILE.tar is a BagIt bag (RFC 8493) in a tar; `-` is standard output. To check it without this program:
     tar xf FILE.tar && cd dataset-mirror-* && sha256sum -c manifest-sha256.txt
 
-    Ends with 1 if not all that was named is in it, whole.
+    Exits with status 1 if anything that was named is not in it, complete.
     """
     configure("error")
     if sum((bool(names), wanted is not None, all_of_them)) != 1:
-        raise UsageError("It must be said what to export: names, --wanted FILE, or --all.", "For everything: --all")
+        raise UsageError("Nothing selected.", "Give names, --wanted FILE or --all.")
     with store_of(configuration) as store:
         origins = configuration.origins
         missing: list[tuple[str, MirrorError]] = []
@@ -78,7 +79,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
         else:
             yield record
     if left_out:
-        click.echo(f"Private archives are left out: {left_out:,}. To take them along: --private", err=True)
+        click.echo(f"Private archives are left out: {left_out:,}. To include them: --private", err=True)
 
 
 def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]]) -> int:
@@ -104,35 +105,12 @@ def _output(file: str) -> Iterator[Write]:
         raise UsageError("A bundle is not for a terminal.", "Give a file, or a pipe: | dataset-mirror import -")
     try:
         if file == "-":
-            yield _all_to(sys.stdout.fileno())
+            yield partial(write_all, sys.stdout.fileno())
         else:
-            with _beside(Path(file).absolute()) as descriptor:
-                yield _all_to(descriptor)
+            with replacing(Path(file).absolute(), 0o644 & ~_umask()) as descriptor:
+                yield partial(write_all, descriptor)
     except OSError as error:
         raise BundleError(f"The bundle {file} cannot be written: {error.strerror}.", "Give another place, or make room there.") from None
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[int]:
-    """A new file, which takes the place of `target` if all goes well, and else is gone."""
-    descriptor, fresh = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
-    try:
-        os.fchmod(descriptor, 0o644 & ~_umask())
-        yield descriptor
-        os.fsync(descriptor)
-        Path(fresh).replace(target)
-    finally:
-        os.close(descriptor)
-        Path(fresh).unlink(missing_ok=True)
-
-
-def _all_to(descriptor: int) -> Write:
-    def write(data: bytes | memoryview) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
-
-    return write
 
 
 def _umask() -> int:

@@ -24,15 +24,15 @@ from dataset_mirror.settings import Configuration
 
 @click.command(name="import")
 @click.argument("bundles", nargs=-1, required=True, metavar="FILE.tar|DIR|-...")
-@click.option("--any-origin", is_flag=True, help="Take archives of origins that are not listed here, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@click.option("--any-origin", is_flag=True, help="Also take archives of origins that are not listed here.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @local_only
 def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: bool, as_json: bool) -> None:
     """Take bundles of dataset-mirror export into the mirror, beside a live server or without one.
 
     A bundle is a tar, its unpacked folder, or `-` for standard input; another DIR means all bundles in it. Each archive is
-    verified, and there as soon as it is said; a damaged one is passed over. In any order, twice, and after a kill: what is
-    there already is not written again. Ends with 1 if not all arrived.
+    verified, and available as soon as it is reported; damaged ones are skipped. Bundles can be imported in any order,
+    repeatedly, and after an interruption. Exits with status 1 if any archive did not arrive.
     """
     configure("error")
     sources = [source for bundle in bundles for source in _sources(bundle)]

@@ -25,15 +25,15 @@ from dataset_mirror.settings import Configuration
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("names", nargs=-1, metavar="[NAME|GLOB...]")
 @mirror_option("Take them from this mirror, over HTTP", "the data folder here")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @configured
 def command(configuration: Configuration, folder: Path, names: tuple[str, ...], mirror: str | None, as_json: bool) -> None:
-    """Fill DIR so that Keras with KERAS_HOME=DIR finds its archives and asks no network; ~/.keras is where all versions look.
+    """Fill DIR so that Keras with KERAS_HOME=DIR finds its archives and needs no network; ~/.keras is where all versions look.
 
-    NAME is one of the catalog, with or without keras/ (mnist, applications/resnet50); a GLOB means what is stored of it; no name
-    means all that is. Both layouts (before and from Keras 3.6), archives kept. Files are copies, sharing blocks with the data
-    folder where the disk can; the layouts are hard links to each other. A file that is there and right stays as it is; one that
-    the catalog's digest proves wrong is set aside. Ends with 1 if not all of it is there then.
+    NAME is a catalog name, with or without keras/ (mnist, applications/resnet50); a GLOB selects what is stored of it; default:
+    everything. Writes both layouts (before Keras 3.6, and later) and keeps the archives. Files are copies, sharing blocks with
+    the data folder where the disk can; the layouts are hard links to each other. A file that is already right stays as it is;
+    one that the catalog's digest proves wrong is set aside. Exits with status 1 if anything is missing in the end.
     """
     configure("error")
     target = KerasFolder(folder.expanduser().absolute())

@@ -11,7 +11,7 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
 from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
-from dataset_mirror.status.summary import listed, summary_of
+from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
 
 T = TypeVar("T")
@@ -52,13 +52,12 @@ class Local:
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins))
+            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
         with store_of(self._configuration) as store:
-            for line in listed(store.index, self._origins, names, query):
-                yield summary_of(self._origins, line)
+            yield from summaries(store.index, self._origins, names, query)
 
     def digests(self) -> Iterator[str]:
         with store_of(self._configuration) as store:

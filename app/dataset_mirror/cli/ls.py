@@ -15,7 +15,7 @@ _ORDERS = ["name", "used", "size", "fetched"]
 @click.command(name="ls")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--origin", metavar="HOST", help="Only archives of this host.")
-@click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed"]), help="Only archives in this state.")
+@click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed", "damaged"]), help="Only archives in this state.")
 @click.option(
     "--sort", type=click.Choice(["name", "used", "size", "fetched"]), default="name", show_default=True, help="Order of the list."
 )
@@ -36,7 +36,8 @@ def command(
     """List what is stored: size, state, last use, and URL.
 
     States: verified (the catalog, the origin itself or the URL has its digest), computed (as the origin sent it), adopted (added by
-    hand, no digest proves it), changed (older bytes are kept, too). With --long the digest's source stands behind it.
+    hand, no digest proves it), changed (older bytes are kept, too), damaged (not served until it comes again). With --long the digest's
+    source stands behind it.
 
     NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several.
     """

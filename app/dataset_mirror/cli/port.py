@@ -14,6 +14,8 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
 from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.key import known_key
 from dataset_mirror.store.listing import Query
 
 R = TypeVar("R")
@@ -80,9 +82,9 @@ def opened(configuration: Configuration, mirror: str | None) -> Iterator[Port]:
 
 
 def secret_for(configuration: Configuration, url: str) -> str | None:
-    """What lets a command change the mirror at `url`. The settings' token is for that of the data folder, and goes nowhere else."""
+    """What lets a command change the mirror at `url`; the data folder's key and its settings' token go to no other mirror."""
     if url == live.found(configuration.settings):
-        return configuration.settings.token
+        return known_key(DataFolder(configuration.settings.data.absolute())) or configuration.settings.token
     return os.environ.get(f"{ENV_PREFIX}TOKEN")
 
 

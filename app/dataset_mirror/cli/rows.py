@@ -74,7 +74,7 @@ def summary(rows: Sequence[Row], where: str = "") -> str:
 
 def _found(number: int, absent: int) -> str:
     if not number:
-        return "No archive is asked for that can be told"
+        return "No archive that is requested can be told"
     if not absent:
         return f"{'The archive is' if number == 1 else f'All {number:,} archives are'} there"
     are = "is" if number - absent == 1 else "are"

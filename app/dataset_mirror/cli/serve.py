@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 
 @click.command(name="serve")
-@click.option("--host", help="Address to listen at [default: 127.0.0.1].")
-@click.option("--port", type=int, help="Port to listen at; 0 takes a free one [default: 8080].")
-@click.option("--offline", is_flag=True, default=None, help="Serve only what is there; no packet leaves.")
+@click.option("--host", help="Address to listen on [default: 127.0.0.1].")
+@click.option("--port", type=int, help="Port to listen on; 0 takes a free one [default: 8080].")
+@click.option("--offline", is_flag=True, default=None, help="Serve only what is stored; no packet leaves.")
 @click.option("--tls-port", type=int, help="Second port, for https.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
@@ -88,11 +88,13 @@ def url_of(listening: socket.socket) -> str:
 def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPort | None) -> None:
     settings = configuration.settings
     mode = " (offline)" if settings.offline else ""
-    click.echo(f"dataset-mirror listens at {url}{mode}")
+    click.echo(f"dataset-mirror is listening on {url}{mode}")
     if tls_port:
         click.echo(f"TLS:   port {tls_port.port}, with {settings.tls_cert}")
     if settings.public_url:
         click.echo(f"Clients reach it at {settings.public_url}")
+    for trouble in store.troubles:
+        click.echo(f"Note:  {trouble}")
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
     example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)

@@ -68,12 +68,19 @@ def _repeat(look: Look) -> NoReturn:
 def _text(known: dict[str, Any], url: str | None) -> Iterator[str]:
     where = f"{url}, {'offline' if known['offline'] else 'online'} for {lasting(known['uptime'])}" if url else "No server is running."
     yield f"{where}"
+    yield from _troubles(known)
     yield from _kept(known)
     if url:
         traffic = f"Served {human(known['bytes_served'])}, fetched {human(known['bytes_fetched'])}"
         yield f"{traffic}: {known['hits']:,} hits, {known['misses']:,} misses."
     yield from _fills(known)
     yield from _trouble(known)
+
+
+def _troubles(known: dict[str, Any]) -> Iterator[str]:
+    for check in known["health"]["checks"]:
+        if not check["ok"]:
+            yield f"PROBLEM ({check['name']}): {check['detail']} {check['hint']}"
 
 
 def _kept(known: dict[str, Any]) -> Iterator[str]:

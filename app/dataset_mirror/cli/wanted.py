@@ -11,6 +11,7 @@ from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import moment
 from dataset_mirror.errors import UsageError
+from dataset_mirror.store import durable
 
 
 @click.command(name="wanted")
@@ -52,10 +53,18 @@ def _export(listed: Sequence[Wish], file: str) -> None:
         click.echo(text, nl=False)
         return
     try:
-        Path(file).write_text(text, encoding="utf-8")
+        _write(Path(file).absolute(), text.encode())
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.", "Give another file, or - for standard output.") from None
     click.echo(f"Wrote {_archives(len(listed))} to {file}.", err=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    """In the place of a former one at once: the list may be cleared after this. A pipe or a terminal stays what it is."""
+    if file.exists() and not file.is_file():
+        file.write_bytes(content)
+    else:
+        durable.replace(file, content, 0o644)
 
 
 def _print_json(listed: Sequence[Wish]) -> None:

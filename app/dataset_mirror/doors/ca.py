@@ -7,7 +7,8 @@ import ssl
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING
 from dataset_mirror.doors.generations import Fetched, Generations, joined
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.host import split_port
 from dataset_mirror.rules.marks import mark_of
+from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.wire.tls import server_context
 
@@ -44,8 +47,9 @@ class _Issued:
 class CertificateAuthority:
     """The authority of a data folder: made when it is first asked for, issued again when the origins' hosts are others.
 
-    It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. The earlier
-    ones are kept, to know which hosts their clients trust it for. May be used from several threads. Everything raises DataFolderError if its files cannot be read or written.
+    It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. The
+    earlier ones are kept, to know which hosts their clients trust it for. May be used from several threads. Everything raises
+    DataFolderError if its files cannot be read or written.
     """
 
     def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
@@ -158,12 +162,12 @@ class CertificateAuthority:
             if key is None:
                 key = certificates.new_key()
                 self._folder.ca_earlier.unlink(missing_ok=True)
-                _write(self._folder.ca_key, certificates.key_to_pem(key), 0o600)
+                durable.replace(self._folder.ca_key, certificates.key_to_pem(key), durable.SECRET)
             certificate = certificates.issue_authority(key, _hosts(origins))
             pem = certificates.to_pem(certificate)
             if before:
-                _write(self._folder.ca_earlier, joined(self._earlier(), before), 0o644)
-            _write(self._folder.ca, pem, 0o644)
+                durable.replace(self._folder.ca_earlier, joined(self._earlier(), before))
+            durable.replace(self._folder.ca, pem)
         except OSError as error:
             raise DataFolderError(
                 f"The certificate authority cannot be kept in {self._folder.ca.parent}: {error.strerror}.", "Fix its permissions."
@@ -189,12 +193,27 @@ class CertificateAuthority:
 
         self._leaf_key = self._leaf_key or certificates.new_key()
         leaf = certificates.issue_leaf(issued.certificate, issued.key, self._leaf_key, host)
-        with tempfile.NamedTemporaryFile(dir=self._folder.ca.parent) as file:  # 0600; OpenSSL takes a key only from a file
-            file.write(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key))
-            file.flush()
-            context = server_context(Path(file.name))
+        with _in_memory(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key)) as file:
+            context = server_context(file)
         context.sni_callback = _only(host)
         return context
+
+
+@contextmanager
+def _in_memory(content: bytes) -> Iterator[Path]:
+    """A file of nobody else: OpenSSL takes a key only from one, and the disk may be full or read-only."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("leaf", os.MFD_CLOEXEC)
+        try:
+            durable.write_all(descriptor, content)
+            yield Path(f"/proc/self/fd/{descriptor}")
+        finally:
+            os.close(descriptor)
+    else:
+        with tempfile.NamedTemporaryFile() as file:  # 0600
+            file.write(content)
+            file.flush()
+            yield Path(file.name)
 
 
 def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], int | None]:
@@ -208,12 +227,8 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
 
 
 def _hosts(origins: Origins) -> frozenset[str]:
-    hosts = (origin.authority.rpartition(":")[0] if _has_port(origin.authority) else origin.authority for origin in origins)
+    hosts = (split_port(origin.authority)[0] for origin in origins)
     return frozenset(host for host in hosts if not _is_address(host))
-
-
-def _has_port(authority: str) -> bool:
-    return authority.rpartition(":")[2].isdecimal() and not authority.endswith("]")
 
 
 def _is_address(host: str) -> bool:
@@ -236,16 +251,3 @@ def _stamp(file: Path) -> tuple[int, int]:
     except OSError:
         return (0, 0)
     return found.st_ino, found.st_mtime_ns
-
-
-def _write(file: Path, content: bytes, mode: int) -> None:
-    """Wholly or not at all, and never readable by more than `mode` says."""
-    fresh = file.with_suffix(f".{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(file)

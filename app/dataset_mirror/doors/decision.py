@@ -11,6 +11,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.networks import Address
 from dataset_mirror.rules.authority import normal_host
+from dataset_mirror.rules.host import split_port
 from dataset_mirror.serve.client import parsed
 
 log = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ class Intercept:
 
     @property
     def host(self) -> str:
-        return self.authority.partition(":")[0]
+        return split_port(self.authority)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
-from dataset_mirror.rules.freshness import RETRY_SECONDS, Freshness, freshness
+from dataset_mirror.rules.freshness import CLOCK_SECONDS, RETRY_SECONDS, Freshness, freshness
 from dataset_mirror.store.record import Record
 
 
@@ -41,4 +41,4 @@ class Checks:
     def _succeeded_since(self, record: Record) -> bool:
         """Whether the last check went well: with a short `freshness` the next one may come before the time for retries."""
         begun = self._begun.get(record.archive)
-        return begun is not None and record.checked > time.time() - (time.monotonic() - begun)
+        return begun is not None and time.time() - (time.monotonic() - begun) < record.checked <= time.time() + CLOCK_SECONDS

@@ -1,83 +1,16 @@
 """Digests of a growing file: hashed in a thread, in order, behind the prefix that is there."""
 
 import asyncio
-import hashlib
-import zlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Protocol
-
-import google_crc32c
 
 from dataset_mirror.rules.digests import Algorithm
+from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
 
 STEP = 1024 * 1024
 """Least bytes that are worth a hop to the thread."""
 _MOST = 16 * STEP
-
-
-@dataclass(frozen=True, slots=True)
-class Digests:
-    """In hex by algorithm: `sha256` always, others where they were asked for."""
-
-    known: Mapping[str, str]
-
-    @property
-    def sha256(self) -> str:
-        return self.known["sha256"]
-
-    @property
-    def md5(self) -> str | None:
-        return self.known.get("md5")
-
-
-class Digesting:
-    """Several digests of the same bytes."""
-
-    def __init__(self, also: Iterable[Algorithm] = ()) -> None:
-        self._sums = {name: _sum(name) for name in _with_sha256(also)}
-
-    def update(self, data: bytes) -> None:
-        for each in self._sums.values():
-            each.update(data)
-
-    @property
-    def digests(self) -> Digests:
-        return Digests({name: each.hexdigest() for name, each in self._sums.items()})
-
-
-class _Sum(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-    def hexdigest(self) -> str: ...
-
-
-class _Crc32:
-    def __init__(self) -> None:
-        self._value = 0
-
-    def update(self, data: bytes) -> None:
-        self._value = zlib.crc32(data, self._value)
-
-    def hexdigest(self) -> str:
-        return f"{self._value:08x}"
-
-
-class _Crc32c(_Crc32):
-    def update(self, data: bytes) -> None:
-        self._value = google_crc32c.extend(self._value, data)
-
-
-_CHECKSUMS: dict[str, type[_Crc32]] = {"crc32": _Crc32, "crc32c": _Crc32c}
-
-
-def _with_sha256(also: Iterable[Algorithm]) -> tuple[Algorithm, ...]:
-    return ("sha256", *also)
-
-
-def _sum(algorithm: Algorithm) -> _Sum:
-    return _CHECKSUMS[algorithm]() if algorithm in _CHECKSUMS else hashlib.new(algorithm, usedforsecurity=False)
 
 
 class Hasher:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -103,7 +104,8 @@ class Eviction:
         """What may go to free `wanted` bytes, used longest ago first; with `last_copies` no origin is asked."""
         silent: set[str] = set()
         until = time.monotonic() + SEARCH_SECONDS
-        await self._flush()
+        with suppress(StoreFull):  # then the order of their uses is that of the last time
+            await self._flush()
         candidates = await self._store.in_worker(lambda: iter(self._by_last_use()))
         while wanted > 0 and time.monotonic() < until:
             batch = await self._store.in_worker(lambda: [each for each, _ in zip(candidates, range(_ASKED_AT_ONCE), strict=False)])

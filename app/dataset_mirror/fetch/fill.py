@@ -5,16 +5,15 @@ resuming where a connection broke → verify → publish.
 """
 
 import asyncio
-import errno
 import logging
 import time
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping, StoreFull
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping
 from dataset_mirror.fetch.continuing import Rest, first_or_next
-from dataset_mirror.fetch.digests import Digests, Hasher
+from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
@@ -29,7 +28,9 @@ from dataset_mirror.fetch.transfer import Transfer
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.fields import kept, refreshed
 from dataset_mirror.rules.freshness import conditions
+from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.space import of_disk
 from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -187,7 +188,7 @@ class Fill:
                 if kept:
                     await kept.whole()
                 proven = edition.length is not None or not last.ends_by_close
-                return await published(self.job, self._store, edition, await hashing, began=self.began, proven=proven)
+                return await published(self.job, self._store, self._intake, await hashing, began=self.began, proven=proven)
         finally:
             self._transfer = None
             hashing.cancel()
@@ -198,6 +199,5 @@ class Fill:
         return await hasher.follow(self.grown, lambda: edition.whole)
 
     def _disk_error(self, error: OSError) -> MirrorError:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            return StoreFull(f"The disk became full while {self.job.url} was being written.", "Make room on that disk; then ask again.")
-        return FillFailed(f"{self.job.url} cannot be written: {error}.", "Look at the data folder's disk and permissions.")
+        full = of_disk(error, self.job.url)
+        return full or FillFailed(f"{self.job.url} cannot be written: {error}.", "Look at the data folder's disk and permissions.")

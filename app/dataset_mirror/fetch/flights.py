@@ -18,6 +18,7 @@ from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -35,6 +36,13 @@ class Failure:
     error: MirrorError
 
 
+def _failure(known: Failed) -> Failure:
+    """One of a former run."""
+    error = MirrorError(known.detail, known.hint)
+    error.status = known.status
+    return Failure(known.at, known.url, error)
+
+
 class Flights:
     """The fills under way."""
 
@@ -46,8 +54,9 @@ class Flights:
         self._fills: dict[ArchiveId, Fill] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._absent: OrderedDict[ArchiveId, tuple[float, MirrorError]] = OrderedDict()
-        self.failures: deque[Failure] = deque(maxlen=50)
+        self.failures: deque[Failure] = deque((_failure(known) for known in store.index.failures()), maxlen=MOST)
         """The latest, without those of archives that came after all."""
+        self._noted = self._facts()
 
     def __iter__(self) -> Iterator[Fill]:
         return iter(list(self._fills.values()))
@@ -71,6 +80,16 @@ class Flights:
         source = OriginSource(self._upstream, job.origin, job.archive)
         intake = Intake(job, self._store, self._eviction, self._traffic)
         return Fill(job, source, intake, self._store, self._limits, self._digesting)
+
+    def _facts(self) -> list[Failed]:
+        known = self.failures
+        return [Failed(one.at, one.url, one.error.status, one.error.detail, one.error.hint) for one in known]
+
+    async def flush(self) -> None:
+        """Writes down what failed, if that has changed: it is known after a restart, too."""
+        if (known := self._facts()) != self._noted:
+            await self._store.in_worker(lambda: self._store.note_failures(known))
+            self._noted = known
 
     async def stop(self) -> None:
         """Ends every fill; its readers get Stopping."""

@@ -1,7 +1,9 @@
 """Which upstreams fail: those are left alone for a while, and asked again then."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 REST, LONGEST_REST = 30.0, 300.0
 """Seconds that a failing upstream is left alone: doubled with each failure in a row, up to the longest."""
@@ -29,6 +31,8 @@ class UpstreamHealth:
 
     def __init__(self) -> None:
         self.by_place: dict[str, Health] = {}
+        self.clocks: dict[str, float] = {}
+        """Seconds by which our clock is ahead of each upstream's, by its last answer."""
 
     def failed(self, place: str, why: str) -> None:
         health = self.by_place.setdefault(place, Health())
@@ -39,6 +43,11 @@ class UpstreamHealth:
     def succeeded(self, place: str) -> None:
         health = self.by_place.setdefault(place, Health())
         health.failures, health.until = 0, 0.0
+
+    def told_time(self, place: str, date: str | None, age: str | None) -> None:
+        """Date and Age of an answer that has just come (RFC 9110 6.6.1, RFC 9111 5.1)."""
+        with suppress(ValueError):
+            self.clocks[place] = time.time() - parsedate_to_datetime(date or "").timestamp() - int(age or 0)
 
     def resting(self, place: str) -> bool:
         return place in self.by_place and self.by_place[place].resting

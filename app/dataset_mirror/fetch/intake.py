@@ -96,6 +96,12 @@ class Intake:
         self._bell.arrived(self.edition.partial.have.total)
         self._look(LOOK)
 
+    async def more_room(self, edition: Edition, size: int) -> None:
+        """Room for bytes that are made of those of the edition, and are about to be written, too. StoreFull."""
+        if edition.room.left < size:
+            await self._eviction.grow(edition.room, size)
+        edition.room.written(size)
+
     def _write(self, edition: Edition, offset: int, chunk: bytes) -> None:
         known = min(edition.partial.have.end_of(offset) - offset, len(chunk))
         if known and edition.partial.read(offset, known) != chunk[:known]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy.exc import DatabaseError
 
-from dataset_mirror.errors import FillFailed, MirrorError, Offline, OriginBusy, OriginUnreachable
+from dataset_mirror.errors import FillFailed, IndexDamaged, MirrorError, Offline, OriginBusy, OriginUnreachable, StoreFull
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.store import Store
@@ -49,8 +49,8 @@ class Misses:
             misses, self._new, self._next = self._new, {}, None
             try:
                 await self._store.in_worker(lambda: self._store.want(misses.values()))
-            except DatabaseError as error:
-                log.error("The wanted list cannot be written: %s.", error.orig)
+            except (DatabaseError, StoreFull, IndexDamaged) as error:
+                log.error("The wanted list cannot be written: %s", error)
                 return False
             return True
 

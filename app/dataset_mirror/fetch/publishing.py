@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Iterable
 
 from dataset_mirror.fetch.beginning import check_beginning
-from dataset_mirror.fetch.digests import Digests
 from dataset_mirror.fetch.edition import Beginning, Edition
+from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.settling import check_transfer, decoded, verdict, vouched_by
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import LOOK
 from dataset_mirror.rules.digests import Algorithm, Claim, named, needed
 from dataset_mirror.rules.fields import of_decoded
+from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
@@ -23,15 +24,17 @@ def algorithms(job: Job, claims: Iterable[Claim]) -> frozenset[Algorithm]:
     return (of_catalog | needed(claims) | needed(named(job.archive.path))) - {"sha256"}
 
 
-async def published(job: Job, store: Store, edition: Edition, digests: Digests, *, began: float, proven: bool) -> Record:
+async def published(job: Job, store: Store, intake: Intake, digests: Digests, *, began: float, proven: bool) -> Record:
     """The record of an edition that is whole. DigestMismatch, FillFailed or NotAnArchive if it is not what was asked for.
 
     `began` is the time of its fetching (seconds since the epoch); `proven`: the framing of what came last showed its end.
     """
+    edition = intake.edition
+    assert edition is not None
     partial, fields, claims, names = edition.partial, edition.fields, edition.claims, named(job.archive.path)
     check_transfer(job.url, job.expected, claims, digests)
     if edition.encoding and edition.beginning is Beginning.HIDDEN:
-        partial, digests = await _without_encoding(job, store, edition, edition.encoding, digests)
+        partial, digests = await _without_encoding(job, store, intake, edition, digests)
         if partial is not edition.partial:
             fields, claims = of_decoded(fields), ()
     source = verdict(job.url, job.expected, digests, partial.prefix, proven=proven)
@@ -46,7 +49,7 @@ async def published(job: Job, store: Store, edition: Edition, digests: Digests, 
         validators=_lasting(job, store, digests.sha256) or edition.validators,
         fields=fields,
         source=source,
-        fetched=began,
+        fetched=store.moment_after(job.archive, began),
         checked=max(1.0, edition.came - edition.age),
         private=job.private,
     )
@@ -64,14 +67,19 @@ def _lasting(job: Job, store: Store, sha256: str) -> Validators | None:
     return known.validators if known and known.sha256 == sha256 else None
 
 
-async def _without_encoding(job: Job, store: Store, edition: Edition, encoding: str, digests: Digests) -> tuple[PartialFile, Digests]:
+async def _without_encoding(job: Job, store: Store, intake: Intake, edition: Edition, digests: Digests) -> tuple[PartialFile, Digests]:
     """The wire bytes if they are what the catalog expects, else what they decode to, which is judged like any other beginning."""
     expected, wire = job.expected, edition.partial
-    if expected and (digests.sha256 in expected.sha256 or digests.md5 in expected.md5):
+    if expected and (digests.has_any((*expected.sha256, *expected.md5))):
         return wire, digests
+    loop = asyncio.get_running_loop()
+
+    def make_room(size: int) -> None:
+        asyncio.run_coroutine_threadsafe(intake.more_room(edition, size), loop).result()
+
     plain = store.new_partial()
     try:
-        digests = await asyncio.to_thread(decoded, job.url, wire, plain, encoding, algorithms(job, ()))
+        digests = await asyncio.to_thread(decoded, job.url, wire, plain, edition.encoding or "", algorithms(job, ()), make_room)
         check_beginning(job, edition, plain.read(0, LOOK))
         return plain, digests
     except BaseException:

@@ -5,10 +5,10 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from dataset_mirror.errors import DamagedTransfer, DigestMismatch, FillFailed
-from dataset_mirror.fetch.digests import Digesting, Digests
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.codings import decoder
 from dataset_mirror.rules.digests import CHECKSUMS, Algorithm, Claim, confirmed, disproved
+from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import DigestSource
 
@@ -46,7 +46,7 @@ def vouched_by(url: str, claims: Iterable[Claim], names: Sequence[Claim], digest
 
 
 def _is_expected(expected: CatalogEntry, digests: Digests) -> bool:
-    return digests.sha256 in expected.sha256 or digests.md5 in expected.md5
+    return digests.has_any((*expected.sha256, *expected.md5))
 
 
 def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool) -> DigestSource:
@@ -66,8 +66,13 @@ def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int
     return "computed"
 
 
-def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, also: Iterable[Algorithm]) -> Digests:
-    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it."""
+def decoded(
+    url: str, wire: PartialFile, plain: PartialFile, encoding: str, also: Iterable[Algorithm], make_room: Callable[[int], None]
+) -> Digests:
+    """Decodes `wire` into the empty file `plain`; blocks. FillFailed if the encoding is unknown or the bytes do not fit it.
+
+    `make_room` is called with the bytes of each step before they are written, and may refuse them: nobody knows how many will come.
+    """
     make = decoder(encoding)
     if make is None:
         raise FillFailed(
@@ -77,6 +82,7 @@ def decoded(url: str, wire: PartialFile, plain: PartialFile, encoding: str, also
     digesting = Digesting(also)
     try:
         for chunk in _plain_chunks(wire, make):
+            make_room(len(chunk))
             plain.write(plain.prefix, chunk)
             digesting.update(chunk)
     except zlib.error as error:

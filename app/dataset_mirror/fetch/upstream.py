@@ -30,6 +30,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
 from dataset_mirror.rules.freshness import initial_age
+from dataset_mirror.rules.host import split_port
 from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
@@ -230,7 +231,7 @@ class Upstream:
 
         httpx.HTTPError, or NotAllowed if the host's address is not a public one. The response must be closed.
         """
-        has_port = origin.authority.rpartition(":")[2].isdecimal()
+        has_port = split_port(origin.authority)[1] is not None
         url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
         if self._is_proxied(httpx.URL(url)):
             await self._check_address(origin)
@@ -266,6 +267,7 @@ class Upstream:
         except Broken as error:
             self.health.failed(place, str(error))
             raise
+        self.health.told_time(reply.place, reply.field("date"), reply.field("age"))
         if reply.is_passing:
             self.health.failed(place, f"it answered {reply.status}")
         else:

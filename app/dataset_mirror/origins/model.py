@@ -12,12 +12,9 @@ from dataset_mirror.origins.credentials import credentials
 from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.hosts import allows, redirect_host
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.rules import Matched, Rule, Rules, united
-
-
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
 
 
 def _hex(length: int) -> AfterValidator:
@@ -62,10 +59,10 @@ def _place_below(path: str) -> str:
 
 Url = Annotated[str, AfterValidator(_plain_url)]
 Place = Annotated[str, AfterValidator(_plain_place)]
-Sha256s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(64)]
+Sha256s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(64)]
 KerasPath = Annotated[str, AfterValidator(_place_below)]
 """Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
-Md5s = Annotated[tuple[str, ...], BeforeValidator(_as_list), _hex(32)]
+Md5s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(32)]
 
 
 class Origin(BaseModel):

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from dataset_mirror.origins.lists import as_list
+
 Address = IPv4Address | IPv6Address
 
 
@@ -21,12 +23,8 @@ def _refuse() -> object:
     raise ValueError('an address or a network is written as "10.1.2.3", "10.1.0.0/16" or "fd00::/8"') from None
 
 
-def _as_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_as_list)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(as_list)]
 """Networks; a single address is one, and one may stand without its list."""
 
 LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))

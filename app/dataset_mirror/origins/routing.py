@@ -8,6 +8,7 @@ from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
 from dataset_mirror.origins.table import Origins, not_listed
 from dataset_mirror.rules.authority import normal_authority
+from dataset_mirror.rules.host import split_port
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ def _origin_meant(given: str, origins: Origins, own_port: int) -> str | None:
         exact = normal_authority(_as_text(given))
     except BadRequest:
         return None
-    name, colon, port = exact.rpartition(":")
-    plain = name if colon and port in ("80", "443", str(own_port)) else exact
+    name, port = split_port(exact)
+    plain = name if port in (80, 443, own_port) else exact
     return next((authority for authority in (exact, plain) if origins.get(authority)), None)
 
 

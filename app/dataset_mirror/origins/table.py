@@ -1,11 +1,11 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
 from collections.abc import Iterable, Iterator
-from fnmatch import fnmatchcase
 from functools import cached_property
 
 from dataset_mirror.errors import NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 
 
@@ -77,12 +77,17 @@ class Origins:
             archive = parse_url(wanted)
             self.of(archive)
             return [archive]
-        found = [entry.archive for entry in self.catalog if entry.name and fnmatchcase(entry.name, wanted)]
+        found = self.meant(wanted)
         if not found:
             raise UsageError(
                 f"The catalog has no archive named {wanted!r}.", closest(wanted, {entry.name for entry in self.catalog if entry.name})
             )
         return found
+
+    def meant(self, name: str) -> list[ArchiveId]:
+        """The archives of the catalog that have this name, or one that fits this glob; none if there are none."""
+        meaning = Meaning(name)
+        return [entry.archive for entry in self.catalog if meaning.names(entry.name)]
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""

@@ -10,6 +10,8 @@ RETRY_SECONDS = 300.0
 """While checks of an archive fail, it is checked at most this often: a dead origin must not cost each hit a timeout."""
 
 
+CLOCK_SECONDS = 1.0
+"""How far in the future a check may seem to be: a clock is never set exactly."""
 _MOST_SECONDS = 2**31
 
 
@@ -35,7 +37,11 @@ def freshness(now: float, checked: float, lifetime: float, *, digests: Collectio
     """
     if expected:
         return Freshness(None) if set(digests) & set(expected) else Freshness(min(-1.0, checked - now))
-    return Freshness(None) if lifetime == math.inf else Freshness(checked + lifetime - now)
+    if lifetime == math.inf:
+        return Freshness(None)
+    if checked > now + CLOCK_SECONDS:  # a clock was wrong then, or is now: nothing is known of their age
+        return Freshness(-1.0)
+    return Freshness(checked + lifetime - now)
 
 
 def initial_age(field: str | None) -> float:

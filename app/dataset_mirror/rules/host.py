@@ -26,6 +26,12 @@ def own_address(public_url: str | None, scheme: str, hosts: Sequence[str]) -> st
     return f"{'https' if scheme == 'https' else 'http'}://{hosts[0]}"
 
 
+def split_port(authority: str) -> tuple[str, int | None]:
+    """Host, an IPv6 address in its brackets, and port, None if there is none."""
+    host, colon, port = authority.rpartition(":")
+    return (host, int(port)) if colon and port.isascii() and port.isdecimal() else (authority, None)
+
+
 def is_plain_host(host: str) -> bool:
     """Whether a Host field is a host name, an IPv4 address or an IPv6 address in brackets, with or without a port."""
     match = _NAME.fullmatch(host) or _IPV6.fullmatch(host)

@@ -2,40 +2,62 @@
 
 import hmac
 import re
+from contextlib import suppress
 
 from dataset_mirror.errors import Forbidden
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.networks import LOOPBACK, Networks, is_on
 from dataset_mirror.serve.asgi import Request
 from dataset_mirror.serve.client import client_address, is_forwarded, parsed
+from dataset_mirror.serve.sites import check_own_site
+from dataset_mirror.settings import Settings
 
 GUARD_FIELD = "x-dataset-mirror"
 _LOOPBACK_NAMES = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-def check_may_change(request: Request, token: str | None) -> None:
-    """Forbidden unless this client may use /api/.
+def check_may_change(request: Request, key: str, settings: Settings) -> None:
+    """Forbidden unless this client may use /api/: by the `token` from anywhere, by the data folder's key on this machine.
 
-    With a token: by that token. Without: only a program on this machine; a web page in a local browser cannot set the guard
-    field, and whoever comes through a proxy on this machine has a forwarded field or another Host.
+    To be on this machine is no right by itself: it may have many users, and a page in a browser of one of them asks from here.
     """
-    if token is not None:
-        given = request.fields.get("authorization", "")
-        if not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
-            raise Forbidden("This needs the mirror's token.", "Send it as: Authorization: Bearer TOKEN")
+    given = _bearer(request)
+    by_token = settings.token is not None and _is_secret(given, settings.token)
+    by_key = _is_secret(given, key)
+    if by_token:
         return
-    reason = _why_not_local(request)
-    if reason:
-        raise Forbidden(
-            f"Changing the mirror is for commands on its own machine: {reason}.",
-            "Run the command there, or set `token` in mirror.toml and send it.",
-        )
+    reason = _why_not_beside(request, settings.host) if by_key else "the token is wrong"
+    if not given:
+        reason = "the mirror's token, or the key of its data folder, is missing"
+    if reason is None:
+        return
+    raise Forbidden(
+        f"Changing the mirror is not for everybody: {reason}.",
+        "Run the command as the user who runs the mirror, on its machine; or set `token` in mirror.toml and send it: "
+        "Authorization: Bearer TOKEN (commands send DATASET_MIRROR_TOKEN).",
+    )
 
 
-def _why_not_local(request: Request) -> str | None:
-    if not is_loopback(request.peer):
-        return "the client is on another machine"
-    if not _LOOPBACK_NAMES.fullmatch(",".join(request.target.hosts)):
+def _bearer(request: Request) -> bytes:
+    """The credentials of the scheme Bearer, whose name has no case (RFC 9110 11.1), as bytes; nothing if there are none."""
+    scheme, _, secret = request.fields.get("authorization", "").partition(" ")
+    return secret.strip().encode("latin-1") if scheme.lower() == "bearer" else b""
+
+
+def _is_secret(given: bytes, secret: str) -> bool:
+    """Compared in constant time, as UTF-8 or as the one byte per character that some clients make of it."""
+    forms = [secret.encode()]
+    with suppress(UnicodeEncodeError):
+        forms.append(secret.encode("latin-1"))
+    return any(hmac.compare_digest(given, form) for form in forms)
+
+
+def _why_not_beside(request: Request, own: str) -> str | None:
+    """Why a client with the key may not be on this machine; `own` is the address that the mirror listens at."""
+    hosts = ",".join(request.target.hosts)
+    if not is_loopback(request.peer) and request.peer != own:
+        return "the data folder's key counts only on the mirror's machine"
+    if not _LOOPBACK_NAMES.fullmatch(hosts) and hosts.rpartition(":")[0].strip("[]") != own:
         return "the Host is not a loopback name"
     if is_forwarded(request.fields):
         return "the request was forwarded"
@@ -58,7 +80,7 @@ def may_read(request: Request, readers: Networks, trusted: Networks) -> bool:
     return address is not None and is_on(address, readers)
 
 
-def check_may_read(request: Request, origin: Origin, trusted: Networks, *, private: bool = False) -> bool:
+def check_may_read(request: Request, origin: Origin, settings: Settings, *, private: bool = False) -> bool:
     """Whether not everybody may have an origin's bytes; Forbidden if this client may not.
 
     `private`: these were fetched with credentials, whatever the origin has now. What is refused is the same whether or not
@@ -69,10 +91,11 @@ def check_may_read(request: Request, origin: Origin, trusted: Networks, *, priva
         if not private and not origin.headers:
             return False
         readers = LOOPBACK
-    if not may_read(request, readers, trusted):
+    if not may_read(request, readers, settings.forwarded_allow_ips):
         raise Forbidden(
-            f"Archives of {origin.authority} are only for its `readers`, and this client is none of them.",
+            f"Archives of {origin.authority} are only for its `readers`, and this client is not one of them.",
             f'To allow it, write its network into the block [[origins]] url = "{origin.scheme}://{origin.authority}" of mirror.toml: '
             'readers = ["10.1.0.0/16"]. Behind a proxy, `forwarded_allow_ips` has to name that proxy.',
         )
+    check_own_site(request, origin, settings)
     return True

@@ -143,8 +143,7 @@ class _Answer:
 
     def _admit(self, archive: ArchiveId, *, private: bool = False) -> None:
         """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
-        settings = self._mirror.settings
-        self._restricted |= check_may_read(self.request, self._mirror.origins.of(archive), settings.forwarded_allow_ips, private=private)
+        self._restricted |= check_may_read(self.request, self._mirror.origins.of(archive), self._mirror.settings, private=private)
 
     async def _head(self, archive: ArchiveId) -> None:
         hit = self._mirror.hit(archive)

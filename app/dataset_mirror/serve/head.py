@@ -116,10 +116,14 @@ def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
 
 
 def for_one_client(fields: RawFields) -> RawFields:
-    """The fields of an answer that no cache in front may share (RFC 9111 5.2.2.7), whatever the origin or RFC 9213 allows."""
+    """The fields of an answer that no cache in front may share (RFC 9111 5.2.2.7), whatever the origin or RFC 9213 allows.
+
+    Nor may a page of another site have it in an image, a script or a frame (Fetch, Cross-Origin-Resource-Policy).
+    """
     shared = (b"expires", b"surrogate-control")
     others = [(name, value) for name, value in fields if name not in shared and not name.endswith(b"cache-control")]
-    return [*others, (b"cache-control", b"private")]
+    own = [(name, value) for name, value in others if not name.startswith((b"access-control-", b"cross-origin-"))]
+    return [*own, (b"cache-control", b"private"), (b"cross-origin-resource-policy", b"same-origin")]
 
 
 def raw(fields: list[tuple[str, str]]) -> RawFields:

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
+from pydantic import BaseModel
 
 from dataset_mirror.airgap.preflight.presence import put_on_list
 from dataset_mirror.errors import MirrorError, NoSuchPage
@@ -38,15 +40,15 @@ LINES = "application/x-ndjson"
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 
-def api(mirror: Mirror) -> APIRouter:
-    """The routes below /api/, for those who may change the mirror."""
+def api(mirror: Mirror, key: str) -> APIRouter:
+    """The routes below /api/, for those who may change the mirror; `key` is that of its data folder."""
 
     def check(request: Request) -> None:
-        check_may_change(Asked.of(request.scope), mirror.settings.token)
+        check_may_change(Asked.of(request.scope), key, mirror.settings)
 
     router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=guarded(check))
 
-    @router.post("/fetch", responses={200: {"content": {LINES: {"schema": FetchProgress.model_json_schema()}}}})
+    @router.post("/fetch", responses=_lines_of(FetchProgress))
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
         archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
@@ -72,7 +74,7 @@ def api(mirror: Mirror) -> APIRouter:
         removed = [RemovedArchive(**asdict(one)) for one in await remove(mirror, wanted.archives)]
         return Removal(removed=removed, freed=sum(one.freed for one in removed))
 
-    @router.post("/verify", responses={200: {"content": {LINES: {"schema": VerifyProgress.model_json_schema()}}}})
+    @router.post("/verify", responses=_lines_of(VerifyProgress))
     async def verification(wanted: VerifyRequest) -> StreamingResponse:
         """Re-hashes stored archives; a damaged one is put into quarantine and fetched again. The answer is a stream of lines."""
         if wanted.archives:  # a wrong name is to be a 400, not the end of a stream
@@ -96,6 +98,12 @@ def api(mirror: Mirror) -> APIRouter:
         raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
 
     return router
+
+
+def _lines_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """A stream of lines, each such a model; the schema stands among the others, where its parts are found, too."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {200: {"model": model, "description": "One line for each step", "content": {LINES: {"schema": schema}}}}
 
 
 async def _fetch_lines(progress: AsyncIterator[Progress]) -> AsyncIterator[str]:

@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.errors import BadRequest
+from dataset_mirror.errors import BadRequest, IndexDamaged
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.environment import proxy_address
 from dataset_mirror.rules.host import own_address
 from dataset_mirror.status.html import PAGE_POLICY, page
-from dataset_mirror.status.models import ArchiveSummary, Status, UpstreamStatus, WantedArchive
+from dataset_mirror.status.models import ArchiveSummary, Check, Status, UpstreamStatus, WantedArchive
 from dataset_mirror.status.views import archives_of, status_of, wanted_of
 from dataset_mirror.status.wording import count, size
 from dataset_mirror.store import listing
@@ -49,11 +49,17 @@ class Front:
 
     @property
     def state(self) -> str:
-        """The mirror in one line."""
+        """The mirror in one line; what is wrong comes first."""
         kept, fills = self.status.archives, len(self.status.fills)
         there = f"{count(kept, 'archive')}, {size(self.status.archive_bytes)}" if kept else "Nothing kept yet"
         under_way = f"{count(fills, 'download')} under way" if fills else "nothing under way"
-        return f"{there} · {under_way} · {'offline' if self.status.offline else 'online'}"
+        troubles = f"{count(len(self.troubles), 'problem')} · " if self.troubles else ""
+        return f"{troubles}{there} · {under_way} · {'offline' if self.status.offline else 'online'}"
+
+    @property
+    def troubles(self) -> list[Check]:
+        """Checks that fail."""
+        return [check for check in self.status.health.checks if not check.ok]
 
     @property
     def proxy(self) -> str:
@@ -90,6 +96,7 @@ class Front:
             for_keras=self.example is not None and bool(self.example.keras_home),
             status=self.status,
             state=self.state,
+            troubles=self.troubles,
             room=self.room,
             fills=sorted(self.status.fills, key=lambda fill: fill.waiting)[:FILLS_SHOWN],
             failures=self.status.failures[:FAILURES_SHOWN],
@@ -110,20 +117,28 @@ def router(mirror: Mirror) -> APIRouter:
 
     @routes.get("/", response_class=HTMLResponse)
     async def front(
-        request: Request, refresh: Annotated[int | None, Query(ge=2, le=3600, description="seconds after which it is to come anew")] = None
+        request: Request, refresh: Annotated[int | None, Query(ge=2, le=3600, description="seconds after which the page refreshes")] = None
     ) -> HTMLResponse:
         """The mirror in one page, for people."""
         address = own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host"))
-        kept = await archives_of(mirror, listing.Query("used", descending=True, limit=ARCHIVES_SHOWN))
-        wanted = await wanted_of(mirror, WANTED_SHOWN)
+        kept, wanted = await _lists(mirror)
         status, example = await status_of(mirror), example_of(mirror.origins)
-        return Front(address, status, kept.archives, example, time.time(), refresh, wanted.wanted).answer()
+        return Front(address, status, kept, example, time.time(), refresh, wanted).answer()
 
     @routes.head("/", include_in_schema=False)
     async def head(request: Request) -> HTMLResponse:
         return await front(request)
 
     return routes
+
+
+async def _lists(mirror: Mirror) -> tuple[Sequence[ArchiveSummary], Sequence[WantedArchive]]:
+    """What was used and what was asked for in vain last; nothing, if the index cannot be read: the page says so."""
+    try:
+        kept = await archives_of(mirror, listing.Query("used", descending=True, limit=ARCHIVES_SHOWN))
+        return kept.archives, (await wanted_of(mirror, WANTED_SHOWN)).wanted
+    except IndexDamaged:
+        return (), ()
 
 
 def example_of(origins: Origins) -> CatalogEntry | None:

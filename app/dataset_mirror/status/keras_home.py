@@ -55,12 +55,12 @@ def router(mirror: Mirror) -> APIRouter:
 
 async def _planned(mirror: Mirror, request: Request, only: Sequence[str]) -> tuple[KerasHome, bool]:
     """The tree that this client may have, and whether not everybody may."""
-    asked, trusted = Asked.of(request.scope), mirror.settings.forwarded_allow_ips
+    asked = Asked.of(request.scope)
     names = [name for some in only for name in some.split(",") if name]
     restricted = set()
 
     def admit(archive: ArchiveId, record: Record | None) -> None:
-        if check_may_read(asked, mirror.origins.of(archive), trusted, private=record is not None and record.private):
+        if check_may_read(asked, mirror.origins.of(archive), mirror.settings, private=record is not None and record.private):
             restricted.add(archive)
 
     home = await mirror.store.in_worker(lambda: plan(mirror.store, mirror.origins, names, admit))

@@ -10,17 +10,21 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.health import health_of
+from dataset_mirror.status.models import HealthStatus
 
 
 def metrics(mirror: Mirror) -> APIRouter:
     """The route /metrics."""
     router = APIRouter(tags=["status"])
     registry = CollectorRegistry()
-    registry.register(_Mirror(mirror))
+    collector = _Mirror(mirror)
+    registry.register(collector)
 
     @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
     async def scrape() -> Response:
         """Counters and gauges in Prometheus' text format."""
+        collector.health = await health_of(mirror)
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
@@ -31,6 +35,8 @@ class _Mirror(Collector):
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
+        self.health: HealthStatus | None = None
+        """As it was found for this scrape."""
 
     def describe(self) -> list[Metric]:
         return []  # else the registry would collect once when it is made
@@ -40,6 +46,18 @@ class _Mirror(Collector):
         yield from self._traffic()
         yield from self._fills()
         yield from self._store()
+        yield from self._health()
+
+    def _health(self) -> Iterator[Metric]:
+        checks = GaugeMetricFamily("dataset_mirror_check_ok", "Whether a check of the mirror's health is well: 1 or 0.", labels=["check"])
+        for check in self.health.checks if self.health else ():
+            checks.add_metric([check.name], check.ok)
+        yield checks
+        yield _gauge(
+            "damaged_archives",
+            "Archives that were found to be damaged, and have not come again.",
+            self._mirror.store.index.number_damaged(),
+        )
 
     def _traffic(self) -> Iterator[Metric]:
         traffic = self._mirror.traffic

@@ -68,6 +68,9 @@ class StoreStatus(BaseModel):
     free: Bytes = Field(description="bytes that the disk has free", examples=[83000000000])
     min_free: Bytes = Field(description="bytes of them that are to stay free", examples=[1000000000])
     max_size: Bytes | None = Field(description="bytes that all archives may take together; null without a limit", examples=[500000000000])
+    troubles: list[str] = Field(
+        default=[], description="what is wrong with it, in sentences", examples=[["Nothing new can be kept: Read-only file system."]]
+    )
 
 
 class DoorsStatus(BaseModel):
@@ -79,13 +82,31 @@ class DoorsStatus(BaseModel):
     relayed: int = Field(description="requests for other paths of the origins' hosts", examples=[5])
 
 
+class Check(BaseModel):
+    """One thing that has to be well, whether it is, and what to do if not."""
+
+    name: Literal["disk", "room", "index", "journal", "archives", "upstreams", "configuration", "clock"]
+    ok: bool
+    detail: str = Field(examples=["The data folder can be written."])
+    hint: str = Field(description="what to do; empty if all is well", examples=[""])
+
+
+class HealthStatus(BaseModel):
+    """Whether all is well."""
+
+    state: Literal["ok", "degraded", "failing"] = Field(description="degraded: a check fails; failing: nothing can be served")
+    checks: list[Check]
+
+
 class Status(BaseModel):
     """The mirror in one look."""
 
     version: str = Field(examples=["0.1.0"])
     uptime: float = Field(description="seconds", examples=[3600.5])
     offline: bool
+    health: HealthStatus = HealthStatus(state="ok", checks=[])
     archives: int = Field(description="archives that are kept", examples=[12])
+    damaged: int = Field(0, description="archives that were found to be damaged, and have not come again", examples=[0])
     archive_bytes: Bytes = Field(description="their size, equal bytes counted once per archive", examples=[205000000])
     wanted: int = Field(description="archives that were asked for and could not be fetched", examples=[0])
     store: StoreStatus
@@ -100,10 +121,10 @@ class Status(BaseModel):
     bytes_saved: Bytes = Field(description="bytes that the origins did not have to send again")
 
 
-State = Literal["verified", "computed", "adopted", "changed"]
+State = Literal["verified", "computed", "adopted", "changed", "damaged"]
 _STATES = (
     "verified: its digest is vouched for; computed: as the origin sent it; adopted: as somebody brought it; "
-    "changed: older bytes are kept, too"
+    "changed: older bytes are kept, too; damaged: its bytes were found to be damaged, and have not come again"
 )
 _SOURCES = (
     "who vouches for the digest. catalog, origin (a field of its answer) or url: it matched theirs; computed: nobody, it is of what the "
@@ -186,7 +207,7 @@ class DatasetArchive(BaseModel):
     """One archive of a dataset of the catalog."""
 
     url: str = Field(examples=[_CIFAR10])
-    state: Literal["verified", "computed", "adopted", "changed", "fetching", "missing"] = Field(description=_STATES)
+    state: Literal["verified", "computed", "adopted", "changed", "damaged", "fetching", "missing"] = Field(description=_STATES)
     size: Bytes | None = Field(description="of what is stored, else as the catalog knows it", examples=[170498071])
 
 
@@ -241,6 +262,15 @@ class Checked(BaseModel):
 
 class Health(BaseModel):
     status: str = Field(examples=["ok"])
+
+
+class Readiness(BaseModel):
+    """What the mirror can do at the moment."""
+
+    status: Literal["ready", "read-only", "not ready"]
+    reading: bool | None = Field(None, description="whether stored archives can be served; left out while all is well")
+    writing: bool | None = Field(None, description="whether new archives can be stored; left out while all is well")
+    health: HealthStatus | None = Field(None, description="what is wrong; left out while all is well")
 
 
 class FetchRequest(BaseModel):

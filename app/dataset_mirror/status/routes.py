@@ -5,14 +5,14 @@ from importlib.metadata import version
 from itertools import islice
 from typing import Annotated
 
-from fastapi import APIRouter, FastAPI, Query, Request
+from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Lifespan
 
 from dataset_mirror.doors.ca import CertificateAuthority
-from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage, Unready
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
@@ -21,6 +21,7 @@ from dataset_mirror.serve.head import problem
 from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
 from dataset_mirror.status.api import api
 from dataset_mirror.status.explain import explain
+from dataset_mirror.status.health import READING, WRITING, can, health_of
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -30,10 +31,12 @@ from dataset_mirror.status.models import (
     Explanation,
     FillStatus,
     Health,
+    Readiness,
     State,
     Status,
     WantedArchivePage,
 )
+from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import own_paths
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
@@ -48,28 +51,32 @@ ArchiveUrl = Annotated[
 _AT_ONCE = 10_000
 
 
-def pages(mirror: Mirror, ca: CertificateAuthority, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
-    """The app behind the gateway; `lifespan` starts and stops the mirror. `state.own` are the paths that the routing leaves to it."""
+def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The app behind the gateway; `lifespan` starts and stops the mirror, and `key` is the data folder's.
+
+    `state.own` are the paths that the routing leaves to it.
+    """
     summary = "Dataset archives, fetched once, verified, kept."
     app = FastAPI(
         title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     own = list(app.routes)
-    for router in _routers(mirror, ca):
+    for router in _routers(mirror, ca, key):
         app.include_router(router)
         own += router.routes
     app.state.own = own_paths(own)
+    describe(app)
     app.add_exception_handler(MirrorError, _problem)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
     return app
 
 
-def _routers(mirror: Mirror, ca: CertificateAuthority) -> list[APIRouter]:
+def _routers(mirror: Mirror, ca: CertificateAuthority, key: str) -> list[APIRouter]:
     return [
         *(front.router(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
         *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror)),
-        *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror), metrics(mirror)),
+        *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
     ]
 
 
@@ -169,11 +176,19 @@ def _health(mirror: Mirror) -> APIRouter:
         """Whether the process answers."""
         return Health(status="ok")
 
-    @router.get("/readyz")
-    async def readyz() -> Health:
-        """Whether archives can be served: the index answers."""
-        await mirror.store.in_worker(mirror.store.index.counters)
-        return Health(status="ready")
+    @router.get("/readyz", response_model_exclude_none=True)
+    async def readyz(
+        writing: Annotated[bool, Query(description="whether it has to be able to store new archives, too")] = False,
+    ) -> Readiness:
+        """What the mirror can do: serve what is stored, and store what is new. 503 if it cannot do what is asked for."""
+        health = await health_of(mirror)
+        reads, writes = can(health, READING), can(health, WRITING)
+        if not reads or (writing and not writes):
+            wrong = next(check for check in health.checks if not check.ok and check.name in (WRITING if reads else READING))
+            raise Unready(wrong.detail, wrong.hint, reading=reads, writing=writes, health=health.model_dump(mode="json"))
+        if health.state == "ok":
+            return Readiness(status="ready")
+        return Readiness(status="ready" if writes else "read-only", reading=reads, writing=writes, health=health)
 
     return router
 
@@ -181,8 +196,10 @@ def _health(mirror: Mirror) -> APIRouter:
 def _checksums(mirror: Mirror) -> APIRouter:
     router = APIRouter(tags=["status"])
 
-    @router.get("/sha256/{archive:path}", response_class=PlainTextResponse)
-    async def sha256(request: Request) -> PlainTextResponse:
+    @router.get("/sha256/{place:path}", response_class=PlainTextResponse)
+    async def sha256(
+        request: Request, place: Annotated[str, Path(description="host and path of an archive", examples=["data.example.org/a.zip"])]
+    ) -> PlainTextResponse:
         """The digest of `/sha256/<host>/<path>`, as `sha256sum -c` reads it."""
         raw = request.scope["raw_path"].removeprefix(b"/sha256/").decode("latin-1")
         query = request.url.query
@@ -196,8 +213,8 @@ def _checksums(mirror: Mirror) -> APIRouter:
 def _admit(mirror: Mirror, request: Request, archive: ArchiveId) -> bool:
     """Whether not everybody may know an archive's digest; Forbidden if this client may not."""
     record = mirror.store.find(archive)
-    asked, trusted = Asked.of(request.scope), mirror.settings.forwarded_allow_ips
-    return check_may_read(asked, mirror.origins.of(archive), trusted, private=record is not None and record.private)
+    private = record is not None and record.private
+    return check_may_read(Asked.of(request.scope), mirror.origins.of(archive), mirror.settings, private=private)
 
 
 def checksum_line(mirror: Mirror, archive: ArchiveId) -> str:

@@ -33,7 +33,8 @@ def router(mirror: Mirror, ca: CertificateAuthority) -> APIRouter:
     """`/setup.sh`."""
     routes = APIRouter(tags=["trust"])
 
-    @routes.api_route("/setup.sh", methods=["GET", "HEAD"], response_class=ShellScript)
+    @routes.get("/setup.sh", response_class=ShellScript)
+    @routes.head("/setup.sh", response_class=ShellScript, include_in_schema=False)
     def setup(
         request: Request, http: Annotated[bool, Query(description="whether plain http is to come this way, too")] = False
     ) -> ShellScript:

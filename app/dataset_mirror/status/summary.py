@@ -1,25 +1,37 @@
 """Stored archives in a list, as people and programs see them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.status.models import ArchiveSummary
+from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
-from dataset_mirror.upkeep.stored import select_stored
+from dataset_mirror.upkeep.stored import select_known
 
 
-def listed(index: Index, origins: Origins, names: Sequence[str], query: Query) -> Iterable[Listed]:
-    """What is stored of these names (all, if there are none), filtered and in the order of the query. Blocks.
+def summaries(index: Index, origins: Origins, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
+    """What is stored of these names (all, if there are none), filtered and in the order of the query; what is damaged comes last.
 
-    UsageError for a name that means nothing stored.
+    Blocks. UsageError for a name that means nothing.
     """
     if not names:
-        return index.every(query)
-    found = select_stored(index, origins, names)
-    fitting = [line for line in found if query.origin in (None, line.record.archive.authority) and query.state in (None, line.state)]
-    return sorted(fitting, key=lambda line: summary_of(origins, line).place(query.order), reverse=query.descending)
+        yield from (summary_of(origins, line) for line in index.every(query))
+        yield from damaged_of(index, origins, query)
+        return
+    lines, damaged = select_known(index, origins, names)
+    found = [summary_of(origins, line) for line in lines] + [_damaged(origins, one) for one in damaged]
+    fitting = [one for one in found if query.origin in (None, one.origin) and query.state in (None, one.state)]
+    yield from sorted(fitting, key=lambda one: one.place(query.order), reverse=query.descending)
+
+
+def damaged_of(index: Index, origins: Origins, query: Query) -> list[ArchiveSummary]:
+    """The damaged archives that a query means, by name."""
+    if query.state not in (None, "damaged"):
+        return []
+    fitting = [one for one in index.damaged() if str(one.archive).startswith(query.prefix)]
+    return [_damaged(origins, one) for one in fitting if query.origin in (None, one.archive.authority)]
 
 
 def summary_of(origins: Origins, line: Listed) -> ArchiveSummary:
@@ -42,3 +54,19 @@ def facts_of(origins: Origins, line: Listed) -> dict[str, Any]:
         "used": line.used,
         "hits": line.hits,
     }
+
+
+def _damaged(origins: Origins, one: Damaged) -> ArchiveSummary:
+    entry = origins.expected(one.archive)
+    return ArchiveSummary(
+        url=one.url,
+        name=entry.name if entry else "",
+        origin=one.archive.authority,
+        size=one.size,
+        sha256=one.sha256,
+        state="damaged",
+        source="computed",
+        fetched=one.fetched,
+        used=one.found,
+        hits=0,
+    )

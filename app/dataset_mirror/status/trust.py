@@ -8,13 +8,13 @@ from fastapi.responses import Response
 
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.environment import AUTHORITIES
 from dataset_mirror.rules.marks import MARK_FIELD
 from dataset_mirror.serve.access import GUARD_FIELD
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 
 PEM = "application/x-pem-file"
-_PLACES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 
 
 class PemFile(Response):
@@ -35,12 +35,14 @@ def router(mirror: Mirror, trusted: CertificateAuthority) -> APIRouter:
         mark = trusted.mark
         return PemFile(content, headers={"Cache-Control": "no-store", **({MARK_FIELD: mark} if mark else {})})
 
-    @router.api_route("/ca.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca.pem", response_class=PemFile)
+    @router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
     def ca(request: Request) -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
         return given(request, trusted.pem)
 
-    @router.api_route("/ca-bundle.pem", methods=["GET", "HEAD"], response_class=PemFile)
+    @router.get("/ca-bundle.pem", response_class=PemFile)
+    @router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
     def bundle(request: Request) -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
         return given(request, system_authorities() + trusted.pem)
@@ -51,7 +53,7 @@ def router(mirror: Mirror, trusted: CertificateAuthority) -> APIRouter:
 def system_authorities() -> bytes:
     """The authorities that this machine trusts, in PEM; nothing if it keeps them in no file."""
     default = ssl.get_default_verify_paths().cafile
-    for place in (*_PLACES, *([default] if default else [])):
+    for place in (*AUTHORITIES, *([default] if default else [])):
         try:
             return Path(place).read_bytes().rstrip() + b"\n"
         except OSError:

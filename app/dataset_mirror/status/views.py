@@ -1,16 +1,18 @@
 """What the mirror knows, as models."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
 
 from dataset_mirror.airgap.preflight.presence import presence
 from dataset_mirror.airgap.wanted import Wish, wishes
-from dataset_mirror.errors import NoSuchPage
+from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.status.health import health_of
 from dataset_mirror.status.models import (
     ArchiveDetail,
     ArchivePage,
@@ -31,25 +33,32 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
-from dataset_mirror.status.summary import facts_of, listed, summary_of
+from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.garbage import collect, find_garbage
+
+_DAMAGED = "damaged"
+"""The cursor of a list's last page."""
 
 
 async def status_of(mirror: Mirror) -> Status:
     """The mirror in one look."""
-    totals = await mirror.store.in_worker(mirror.store.index.counters)
+    health = await health_of(mirror)
+    totals, number_wanted, troubles = await mirror.store.in_worker(lambda: _known(mirror.store))
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
-        uptime=time.time() - mirror.began,
+        uptime=max(0.0, time.time() - mirror.began),
         offline=mirror.settings.offline,
+        health=health,
+        damaged=await mirror.store.in_worker(mirror.store.index.number_damaged),
         archives=totals.get("archives", 0),
         archive_bytes=totals.get("archive_bytes", 0),
-        wanted=await mirror.store.in_worker(mirror.store.index.number_wanted),
-        store=_store(mirror),
+        wanted=number_wanted,
+        store=_store(mirror, troubles),
         fills=fills_of(mirror),
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
@@ -62,16 +71,29 @@ async def status_of(mirror: Mirror) -> Status:
     )
 
 
-def _store(mirror: Mirror) -> StoreStatus:
+def _known(store: Store) -> tuple[dict[str, int], int, list[str]]:
+    """Totals, the length of the wanted list, and what is wrong: of a damaged index, as much as can be read."""
+    totals, number = {}, 0
+    with suppress(IndexDamaged):
+        totals = store.index.counters()
+        number = store.index.number_wanted()
+    return totals, number, store.troubles
+
+
+def _store(mirror: Mirror, troubles: list[str]) -> StoreStatus:
     space, root = mirror.store.space, mirror.store.folder.root
+    kept = 0
+    with suppress(IndexDamaged):
+        kept = space.kept
     return StoreStatus(
         path=str(root),
         file_system=file_system(root),
-        blob_bytes=space.kept,
+        blob_bytes=kept,
         promised=space.promised,
         free=space.free,
         min_free=space.min_free,
         max_size=space.max_size,
+        troubles=troubles,
     )
 
 
@@ -112,12 +134,16 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
 
 
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
-    """One page of what is stored; all at once of what these names mean, if there are any."""
+    """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
+    index, origins = mirror.store.index, mirror.origins
     if names:
-        lines = await mirror.store.in_worker(lambda: list(listed(mirror.store.index, mirror.origins, names, query)))
-        return ArchivePage(archives=[summary_of(mirror.origins, line) for line in lines], next=None)
-    page = await mirror.store.in_worker(lambda: mirror.store.index.page(query))
-    return ArchivePage(archives=[summary_of(mirror.origins, line) for line in page.archives], next=page.next)
+        found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
+        return ArchivePage(archives=found, next=None)
+    damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
+    if query.after == _DAMAGED or query.state == "damaged":
+        return ArchivePage(archives=damaged, next=None)
+    page = await mirror.store.in_worker(lambda: index.page(query))
+    return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (_DAMAGED if damaged else None))
 
 
 async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
@@ -139,7 +165,7 @@ async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:
         raise NoSuchPage(f"{archive} is not stored.", "See what a request for it would do: /status/explain?url=…")
     versions = await mirror.store.in_worker(lambda: index.versions(archive))
     record, entry = line.record, mirror.origins.expected(archive)
-    age = time.time() - (record.checked or record.fetched)
+    age = max(0.0, time.time() - (record.checked or record.fetched))
     return ArchiveDetail(
         **facts_of(mirror.origins, line),
         etag=record.etag,
@@ -170,20 +196,25 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
 async def catalog_of(mirror: Mirror) -> Catalog:
     """Per named dataset what of it is there."""
     names = sorted({entry.name for entry in mirror.origins.catalog if entry.name})
-    return await mirror.store.in_worker(lambda: Catalog(datasets=[_dataset(mirror, name) for name in names]))
+
+    def look() -> Catalog:
+        damaged = {one.archive for one in mirror.store.index.damaged()}
+        return Catalog(datasets=[_dataset(mirror, name, damaged) for name in names])
+
+    return await mirror.store.in_worker(look)
 
 
-def _dataset(mirror: Mirror, name: str) -> DatasetStatus:
+def _dataset(mirror: Mirror, name: str, damaged: Container[ArchiveId]) -> DatasetStatus:
     archives = []
     for entry in mirror.origins.named(name):
         line = mirror.store.index.listed(entry.archive)
-        absent = "fetching" if mirror.flights.get(entry.archive) else "missing"
+        absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))
     states = {archive.state for archive in archives}
     return DatasetStatus(
         name=name,
-        complete=not states & {"missing", "fetching"},
+        complete=not states & {"missing", "fetching", "damaged"},
         verified=states == {"verified"},
         size=sum(archive.size or 0 for archive in archives),
         archives=archives,

@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from dataset_mirror.store.durable import make_folder, sync_folder
+
 
 class Blobs:
     """The folder of blobs. It knows names and bytes only; who needs a blob is the index's knowledge."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "sha256"
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Of all digests of this kind, below the blobs' folder; it is made with the first one."""
 
     def path(self, sha256: str) -> Path:
         """Where the blob of that digest (64 hex digits, lower case) is, or would be."""
@@ -31,7 +33,8 @@ class Blobs:
         It is renamed even onto a blob that exists: were it left out, a removal just under way could take the last copy.
         """
         target = self.path(sha256)
-        target.parent.mkdir(exist_ok=True)
+        for each in (self._folder.parent, self._folder, target.parent):
+            make_folder(each)
         partial.rename(target)
         sync_folder(target.parent)
         sync_folder(self._folder)
@@ -52,7 +55,7 @@ class Blobs:
 
     def take(self, sha256: str, folder: Path) -> None:
         """Moves the blob out, into `folder`, which is made if it is missing. Nothing happens if the blob is not there."""
-        folder.mkdir(exist_ok=True)
+        make_folder(folder)
         with contextlib.suppress(FileNotFoundError):
             self.path(sha256).replace(folder / sha256)
 
@@ -62,15 +65,8 @@ class Blobs:
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
         """Digest and size in bytes of every blob, in no order."""
+        if not self._folder.is_dir():
+            return
         for folder in os.scandir(self._folder):
             for entry in os.scandir(folder.path):
                 yield entry.name, entry.stat().st_size
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes what was renamed in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

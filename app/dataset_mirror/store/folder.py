@@ -1,16 +1,28 @@
 """The data folder: its layout, its fingerprint, and the lock of the one process that fills it."""
 
+import contextlib
+import errno
 import fcntl
 import json
+import logging
 import os
+import stat
 import time
 from pathlib import Path
 
 from sqlalchemy import URL
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.store import durable
+from dataset_mirror.store.locks import NoLocks, lock, started
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 1
+OTHERS = 0o027
+"""Permissions that the data folder has not: for others, and for its group to write."""
+_AS_IT_IS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_OWN = "Give one that you may write: --data DIR."
 _ATTEMPTS, _PAUSE = 20, 0.05
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
 
@@ -24,40 +36,66 @@ class DataFolder:
         self.partial = root / "partial"
         self.tree = root / "tree"
         self.quarantine = root / "quarantine"
+        self.unexplained = self.quarantine / "unexplained"
+        """Blobs of which nothing says what they are: a rebuild puts them here, and nobody but people takes them away."""
+        self.set_aside = root / "set-aside.ndjson"
+        """Lines of the journal that could not be completed."""
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
         self.lock = root / "serve.lock"
+        self.key = root / "api.key"
         self.ca = root / "ca" / "ca.pem"
         self.ca_key = root / "ca" / "key.pem"
         self.ca_earlier = root / "ca" / "earlier.pem"
         self._fingerprint = root / "layout.json"
 
     def prepare(self) -> None:
-        """Creates what is missing. DataFolderError if it cannot be written, or has another layout: nothing is ever wiped."""
+        """Creates what is missing, with the mirror's permissions. DataFolderError if it cannot be used: nothing is ever wiped.
+
+        One that is there and cannot be written now is used as it is.
+        """
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            if not self._fingerprint.exists():
-                self._refuse_foreign()
-                fresh = self._fingerprint.with_suffix(f".{os.getpid()}")
-                fresh.write_text(json.dumps({"program": "dataset-mirror", "layout": LAYOUT}) + "\n")
-                fresh.replace(self._fingerprint)
+            if not self.exists:
+                self._make()
             layout = _layout(self._fingerprint.read_bytes())
-            if layout == LAYOUT:
-                self.partial.mkdir(exist_ok=True)
         except OSError as error:
-            raise DataFolderError(
-                f"The data folder {self.root} cannot be used: {error.strerror}.", "Give one that you may write: --data DIR."
-            ) from None
+            raise DataFolderError(f"The data folder {self.root} cannot be used: {_why(self.root, error)}.", _OWN) from None
         if layout != LAYOUT:
             raise DataFolderError(
                 f"The data folder {self.root} has layout {layout}; this program knows {LAYOUT}.",
                 "Use the version of dataset-mirror that made it, or another folder: --data DIR.",
             )
+        self._complete()
+
+    def _make(self) -> None:
+        new = not self.root.exists()
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._refuse_foreign()
+        durable.replace(self._fingerprint, json.dumps({"program": "dataset-mirror", "layout": LAYOUT}).encode() + b"\n")
+        if new:
+            self.root.chmod(durable.FOLDER)
+
+    def _complete(self) -> None:
+        """The folder that is missing, and permissions that are too wide: those of the data folder keep others from all that is in it."""
+        try:
+            durable.make_folder(self.partial)
+        except OSError as error:
+            if error.errno not in _AS_IT_IS:
+                raise DataFolderError(f"The data folder {self.root} cannot be used: {_why(self.root, error)}.", _OWN) from None
+            log.warning("The data folder %s cannot be written: %s.", self.root, error.strerror)
+        with contextlib.suppress(OSError):  # somebody else's, or a disk that has no permissions: `doctor` says it
+            mode = stat.S_IMODE(self.root.stat().st_mode)
+            if mode & OTHERS:
+                self.root.chmod(mode & ~OTHERS)
+                log.warning("The permissions of %s were too wide (%o): others on this machine have none now.", self.root, mode)
 
     @property
     def exists(self) -> bool:
         """Whether a mirror keeps its data here."""
-        return self._fingerprint.exists()
+        try:
+            return self._fingerprint.exists()
+        except OSError:  # a folder that may not be looked into
+            return False
 
     def _refuse_foreign(self) -> None:
         """A folder without a fingerprint is somebody else's if it has our names: `partial/` would be cleaned at the start."""
@@ -99,12 +137,24 @@ def file_system(path: Path) -> str:
     return kinds[-1] if kinds else "unknown"
 
 
+def _why(root: Path, error: OSError) -> str:
+    return "It is a file" if root.is_file() else error.strerror or str(error)
+
+
 class FillLock:
-    """Held by the one process that fills a data folder; says who it is."""
+    """Held by the one process that fills a data folder; says who it is. On a disk that is read-only nobody fills, and there is none."""
 
     def __init__(self, path: Path) -> None:
         """Takes the lock. DataFolderError, naming the holder, if another process has it."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._path = path
+        self._named: Path | None = None
+        try:
+            self._fd = durable.open_file(path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            if error.errno not in _AS_IT_IS:
+                raise DataFolderError(f"The lock {path} cannot be opened: {error.strerror}.", _OWN) from None
+            self._fd = -1
+            return
         if not self._taken():
             holder = _read(self._fd)
             os.close(self._fd)
@@ -118,23 +168,66 @@ class FillLock:
     def _taken(self) -> bool:
         for _ in range(_ATTEMPTS):
             try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if _read(self._fd):
                     return False
                 time.sleep(_PAUSE)  # a holder without a name only looks (`server_of`), or is about to write its name
+            except NoLocks:
+                return self._taken_by_name()
             else:
                 return True
         return False
 
+    def _taken_by_name(self) -> bool:
+        """A file that only one process can make; one that was left by a process that is no more is taken over."""
+        named = _beside(self._path)
+        for _ in range(_ATTEMPTS):
+            try:
+                os.close(os.open(named, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, durable.FILE))
+            except FileExistsError:
+                if _is_alive(named, self._fd):
+                    return False
+                named.unlink(missing_ok=True)
+            else:
+                self._named = named
+                return True
+        return False
+
     def announce(self, url: str | None) -> None:
-        """Writes who holds the lock and, for a server, the URL at which other commands can ask it."""
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
+        """Writes who holds the lock and, for a server, the URL at which other commands can ask it; a full disk holds no name."""
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
 
     def release(self) -> None:
-        os.ftruncate(self._fd, 0)
+        if self._fd < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._fd, 0)
+        if self._named:
+            self._named.unlink(missing_ok=True)
         os.close(self._fd)
+        self._fd = -1
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.held")
+
+
+def _is_alive(named: Path, descriptor: int) -> bool:
+    """Whether the process that the lock names runs, since before it took it; one that has not written its name yet, does."""
+    holder = _read(descriptor)
+    try:
+        at = named.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    if "pid" not in holder:
+        return time.time() - at < _ATTEMPTS * _PAUSE
+    began = started(int(holder["pid"]))
+    return began is not None and began <= at + 1
 
 
 def server_of(folder: DataFolder) -> str | None:
@@ -144,9 +237,12 @@ def server_of(folder: DataFolder) -> str | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _read(descriptor).get("url")
+    except NoLocks:
+        named = _beside(folder.lock)
+        return _read(descriptor).get("url") if named.exists() and _is_alive(named, descriptor) else None
     else:
         return None
     finally:

@@ -4,28 +4,35 @@ A point read takes some 50 µs and may run in the event loop; everything else be
 """
 
 import json
+import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Select, bindparam, create_engine, delete, event, func, select, update
+from sqlalchemy import URL, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
-from sqlalchemy.pool import QueuePool
 
-from dataset_mirror.errors import DataFolderError
+from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.store import wanted
+from dataset_mirror.store import damaged, failures, wanted
+from dataset_mirror.store.damaged import Damaged
+from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
+from dataset_mirror.store.database import damaged as damage_of
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
 from dataset_mirror.store.migrations import from_1
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
+
+log = logging.getLogger(__name__)
 
 MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
@@ -36,42 +43,122 @@ _STEP = 20_000
 """Rows that are read at once where all are."""
 _TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
-REBUILD = "The archives are safe; make the index anew from archives.ndjson: dataset-mirror doctor --rebuild."
+_CHECK = "Check that its folder can be written, and that the disk has room."
+_REMEMBERED = 20_000
+"""Records in memory, for when the database cannot be read any more."""
 
 
 class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
 
     def __init__(self, url: str | URL, *, new: bool = True) -> None:
-        """Opens the database. DataFolderError if it is damaged, of another schema, or missing though it may not be `new`."""
-        self._engine = _engine(url)
-        try:
-            with self._engine.connect() as connection:
-                _prepare(connection, url, new=new)
-            self._reader = self._engine.connect()
-            self._raw = self._reader.connection.cursor()
-        except DataFolderError:
-            self._engine.dispose()
-            raise
-        except DatabaseError as error:
-            self._engine.dispose()
-            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _hint(error)) from error
+        """Opens the database; for reading, and `why_read_only` says why, if it is there and its disk takes no more bytes.
+
+        DataFolderError if it is damaged, of another schema, or missing though it may not be `new`.
+        """
+        self._url, self._new = url, new
         self._reading = Lock()
+        self._known: OrderedDict[ArchiveId, Record] = OrderedDict()
+        self._seen_version = 0
+        self.why_read_only: str | None = None
+        self.damage: IndexDamaged | None = None
+        """What was found to be damaged; it stays so until a rebuild."""
+        self._copy: ForReading | None = None
+        self._is_open = False
+        try:
+            self._open()
+        except IndexDamaged as error:
+            raise DataFolderError(f"The index {url} cannot be opened: {error.__cause__}.", REBUILD) from error
+        except StoreFull as error:
+            self._open_for_reading(error)
+        except DatabaseError as error:
+            raise DataFolderError(f"The index {url} cannot be opened: {error.orig}.", _CHECK) from error
+        self._is_open = True
+
+    def _open(self) -> None:
+        """For writing. What goes wrong comes out, and nothing stays open."""
+        engine = for_writing(self._url, self._failed)
+        try:
+            with engine.connect() as connection:
+                _prepare(connection, self._url, new=self._new)
+            self._read_from(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+
+    def _open_for_reading(self, error: StoreFull) -> None:
+        place = place_of(self._url)
+        why = why_unwritable(place.parent) if place.is_file() else None
+        if why is None:
+            raise DataFolderError(f"The index {self._url} cannot be opened: {error.__cause__}.", _CHECK) from error
+        self._copy = ForReading(self._url, self._failed)
+        with self._copy.engine.connect() as connection:
+            if (version := connection.exec_driver_sql("PRAGMA user_version").scalar_one()) != VERSION:
+                raise DataFolderError(f"The index {place} has schema {version}, and cannot be changed: {why}.", _CHECK)
+        self._read_from(self._copy.engine)
+        self.why_read_only = why
+        log.info("The index %s cannot be written (%s): what is there is served, and nothing new is kept.", place, why)
+
+    def _read_from(self, engine: Engine) -> None:
+        reader = engine.connect()
+        with self._reading:
+            self._engine, self._reader, self._raw = engine, reader, reader.connection.cursor()
+
+    def _can_be_written(self) -> bool:
+        """Whether it can by now, where it could not be at the start."""
+        reader, copy = self._reader, self._copy
+        try:
+            self._open()
+        except (MirrorError, DatabaseError):
+            return False
+        self.why_read_only = self._copy = None
+        reader.close()
+        if copy:
+            copy.close()
+        log.info("The index %s can be written again.", place_of(self._url))
+        return True
+
+    def _failed(self, error: MirrorError) -> None:
+        """Damage is said once: it concerns every request from then on."""
+        if isinstance(error, IndexDamaged) and self._is_open and self.damage is None:
+            self.damage = error
+            log.error("%s What is known in memory is served until then.", error)
 
     def close(self) -> None:
         self._reader.close()
         self._engine.dispose()
+        if self._copy:
+            self._copy.close()
 
     def find(self, archive: ArchiveId) -> Record | None:
-        """What is current for `archive`, or None. Fast enough for the event loop."""
-        with self._reading:
-            row = self._reader.execute(_FIND, {"key": str(archive)}).mappings().first()
-        return _record(row) if row else None
+        """What is current for `archive`, or None. Fast enough for the event loop.
+
+        Of a damaged index what was read before counts; IndexDamaged if that was nothing.
+        """
+        try:
+            with self._reading:
+                row = self._reader.execute(_FIND, {"key": str(archive)}).mappings().first()
+            found = record_of(row) if row else None
+        except IndexDamaged as error:
+            self._failed(error)
+            if archive in self._known:
+                return self._known[archive]
+            raise
+        self._remember(archive, found)
+        return found
+
+    def _remember(self, archive: ArchiveId, found: Record | None) -> None:
+        if found is None:
+            self._known.pop(archive, None)
+            return
+        self._known[archive] = found
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
 
     def versions(self, archive: ArchiveId) -> list[Record]:
         """Everything ever published for `archive`, the latest fetched first."""
         with self._engine.connect() as connection:
-            return [_record(row) for row in connection.execute(_versions_of(archive)).mappings()]
+            return [record_of(row) for row in connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
 
     def listed(self, archive: ArchiveId) -> Listed | None:
         """What lists say of the archive, or None."""
@@ -97,7 +184,7 @@ class Index:
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""
         with self._engine.connect() as connection:
-            return [_record(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
+            return [record_of(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
 
     def digests(self) -> Iterator[str]:
         """Every digest that some version has, in order; no transaction stays open between its steps."""
@@ -119,7 +206,7 @@ class Index:
         changed = select(archives.c.key).where(archives.c.state == "changed")
         query = select(versions).where(versions.c.key.in_(changed)).order_by(versions.c.key, versions.c.fetched.desc(), versions.c.sha256)
         with self._engine.connect() as connection:
-            records = [_record(row) for row in connection.execute(query).mappings()]
+            records = [record_of(row) for row in connection.execute(query).mappings()]
         return [record for before, record in pairwise(records) if before.archive == record.archive]
 
     def wanted(self, limit: int, after: str | None = None) -> WantedPage:
@@ -137,11 +224,25 @@ class Index:
         with self._engine.connect() as connection:
             return wanted.number(connection)
 
+    def damaged(self) -> list[Damaged]:
+        """Archives that are damaged and have not come again, by name."""
+        with self._engine.connect() as connection:
+            return damaged.every(connection)
+
+    def number_damaged(self) -> int:
+        with self._engine.connect() as connection:
+            return damaged.number(connection)
+
+    def failures(self) -> list[Failed]:
+        """The latest downloads that failed, the latest last, as they were noted."""
+        with self._engine.connect() as connection:
+            return failures.every(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
-        with self._reading:
-            version: int = self._raw.execute("PRAGMA data_version").fetchone()[0]
-        return version
+        with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
+            self._seen_version = self._raw.execute("PRAGMA data_version").fetchone()[0]
+        return self._seen_version
 
     def total(self, name: str) -> int:
         """One running total; fast enough for the event loop."""
@@ -150,15 +251,23 @@ class Index:
 
     @contextmanager
     def transaction(self) -> Iterator["Writing"]:
-        """A write transaction that begins at once (BEGIN IMMEDIATE), commits at the end and rolls back on any error."""
+        """A write transaction that begins at once (BEGIN IMMEDIATE), commits at the end and rolls back on any error.
+
+        StoreFull if the database was opened for reading, OperationalError if it finds no room.
+        """
+        if self.why_read_only and not self._can_be_written():
+            raise StoreFull(f"Nothing can be kept in {place_of(self._url).parent}: {self.why_read_only}.", _CHECK)
         with self._engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            connection.info[WRITING] = True
             try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield Writing(connection)
+                connection.exec_driver_sql("COMMIT")
             except BaseException:
                 connection.connection.rollback()  # not the statement: a full disk has rolled back already, and it would fail
                 raise
-            connection.exec_driver_sql("COMMIT")
+            finally:
+                del connection.info[WRITING]
 
     def counters(self) -> dict[str, int]:
         """Running totals by name."""
@@ -186,9 +295,9 @@ class Writing:
         known = self.version(record.archive, record.sha256)
         if known is None and not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
-        values = values_of(known.united(record) if known else record)
-        self._connection.execute(insert(versions).values(**values).on_conflict_do_update(["key", "sha256"], set_=values))
+        self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
         self.unwant([record.archive])
+        damaged.heal(self._connection, record.archive)
         return self._settle(record.archive, used) or record
 
     def want(self, misses: Iterable[Wanted]) -> None:
@@ -213,31 +322,29 @@ class Writing:
 
     def needs(self, sha256: str) -> bool:
         """Whether any version of any archive is this blob."""
-        return self._connection.execute(select(versions.c.id).where(versions.c.sha256 == sha256).limit(1)).first() is not None
+        return self._connection.execute(_NEEDED, {"digest": sha256}).first() is not None
 
     def version(self, archive: ArchiveId, sha256: str) -> Record | None:
         """These bytes of the archive, or None."""
-        same = select(versions).where(versions.c.key == str(archive), versions.c.sha256 == sha256)
-        row = self._connection.execute(same).mappings().first()
-        return _record(row) if row else None
+        row = self._connection.execute(_VERSION, {"at": str(archive), "digest": sha256}).mappings().first()
+        return record_of(row) if row else None
 
     def current(self, archive: ArchiveId) -> Record | None:
         """What is current for the archive, inside this transaction, or None."""
         row = self._connection.execute(_FIND, {"key": str(archive)}).mappings().first()
-        return _record(row) if row else None
+        return record_of(row) if row else None
 
     def _settle(self, archive: ArchiveId, used: float) -> Record | None:
         """Makes what is current, which it returns, and the totals follow from the archive's versions; `used` is for a new archive."""
-        kept = [_record(row) for row in self._connection.execute(_versions_of(archive)).mappings()]
-        known = self._connection.execute(select(archives.c.size).where(archives.c.key == str(archive))).first()
+        kept = [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
+        known = self._connection.execute(_SIZE, {"at": str(archive)}).first()
         self.count("archives", bool(kept) - bool(known))
         self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
             return None
         row = {**values_of(kept[0]), "origin": archive.authority, "state": _state(kept)}
-        put = insert(archives).values(**row, hits=0, used=used)
-        self._connection.execute(put.on_conflict_do_update(["key"], set_=row))
+        self._connection.execute(_PUT_ARCHIVE, {**row, "hits": 0, "used": used})
         return kept[0]
 
     def refresh(self, record: Record) -> None:
@@ -258,6 +365,18 @@ class Writing:
             )
             self._connection.execute(statement, [{"at": str(archive), "more": more, "now": at} for archive, (more, at) in hits.items()])
 
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A part of the transaction: what changed in it is undone if it fails, and the rest is not."""
+        self._connection.exec_driver_sql("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self._connection.exec_driver_sql("ROLLBACK TO part")
+            raise
+        finally:
+            self._connection.exec_driver_sql("RELEASE part")
+
     def marked(self, name: str) -> int | None:
         """A number that was set by `mark`; None if it never was."""
         value: int | None = self._connection.execute(_TOTAL, {"name": name}).scalar()
@@ -271,29 +390,12 @@ class Writing:
     def count(self, name: str, more: int) -> None:
         """Adds to a running total."""
         if more:
-            add = insert(counters).values(name=name, value=more)
-            self._connection.execute(add.on_conflict_do_update(["name"], set_={"value": counters.c.value + more}))
-
-
-def _engine(url: str | URL) -> Engine:
-    # Explicit BEGIN and COMMIT: the driver's own begin late, and a reader would keep an old snapshot.
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=QueuePool, connect_args={"check_same_thread": False, "timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def _pragmas(connection: Any, _: object) -> None:
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _hint(error: DatabaseError) -> str:
-    """What to do about a database that cannot be opened: if it is damaged it can be made anew, else it is in the way of its place."""
-    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return REBUILD if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else "Check that its folder can be written."
+            self._connection.execute(_COUNT, {"name": name, "value": more})
 
 
 def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
+    if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION:
+        return
     connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
     version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
     if not 0 <= version <= VERSION:
@@ -302,7 +404,7 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
-    # From version 2 to 3 a table was added, which comes by itself.
+    # From version 2 to 3 a table was added, and two from 3 to 4; those come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -327,6 +429,14 @@ def values_of(record: Record) -> dict[str, Any]:
     }
 
 
+def record_of(row: RowMapping) -> Record:
+    """The record in the columns that both tables have; IndexDamaged if they make no sense."""
+    try:
+        return _record(row)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise damage_of("of archives", error) from error
+
+
 def _record(row: RowMapping) -> Record:
     return Record(
         archive=archive_of(row["key"]),
@@ -343,8 +453,22 @@ def _record(row: RowMapping) -> Record:
     )
 
 
-def _versions_of(archive: ArchiveId) -> Select[Any]:
-    return select(versions).where(versions.c.key == str(archive)).order_by(versions.c.fetched.desc(), versions.c.sha256)
+def _upsert(table: Table, key: Collection[str], but: Collection[str] = ()) -> Any:
+    """A row in the place of the one with that key; what was in the columns `but` stays."""
+    adding = insert(table)
+    names = [column.name for column in table.columns if column.name not in ("id", *key, *but)]
+    return adding.on_conflict_do_update(list(key), set_={name: adding.excluded[name] for name in names})
+
+
+# Made once: SQLAlchemy takes several times as long to make a statement as SQLite to run it, and a bundle may have many archives.
+_VERSIONS = select(versions).where(versions.c.key == bindparam("at")).order_by(versions.c.fetched.desc(), versions.c.sha256)
+_VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("digest"))
+_NEEDED = select(versions.c.id).where(versions.c.sha256 == bindparam("digest")).limit(1)
+_SIZE = select(archives.c.size).where(archives.c.key == bindparam("at"))
+_PUT_VERSION = _upsert(versions, ("key", "sha256"))
+_PUT_ARCHIVE = _upsert(archives, ("key",), but=("hits", "used"))
+_ADDING = insert(counters)
+_COUNT = _ADDING.on_conflict_do_update(["name"], set_={"value": counters.c.value + _ADDING.excluded.value})
 
 
 def _state(kept: list[Record]) -> State:
@@ -355,4 +479,4 @@ def _state(kept: list[Record]) -> State:
 
 
 def _listed(row: RowMapping) -> Listed:
-    return Listed(_record(row), row["state"], row["used"], row["hits"])
+    return Listed(record_of(row), row["state"], row["used"], row["hits"])

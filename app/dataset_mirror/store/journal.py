@@ -3,12 +3,14 @@
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.store import durable
 from dataset_mirror.store.record import Record
 
 _TAIL = 256 * 1024
@@ -37,6 +39,20 @@ class Removal:
 
 
 Entry = Record | Removal
+"""What a line says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the journal: where it starts, its bytes, and what it says; None if nothing can be read from it."""
+
+    start: int
+    size: int
+    entry: Entry | None
+    is_blank: bool = False
+    """It ended what was torn before."""
+    is_half: bool = False
+    """It has no end: the power went, or the disk was full."""
 
 
 class Journal:
@@ -50,28 +66,37 @@ class Journal:
         """Bytes of the file; 0 if nothing was ever published."""
         return self.path.stat().st_size if self.path.exists() else 0
 
-    def append(self, entry: Entry) -> int:
-        """Adds a line, durably; returns the bytes of the file then."""
-        line = entry.to_line().encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    def append(self, *entries: Entry) -> int:
+        """Adds lines, durably; returns the bytes of the file then. OSError, and nothing was added, if they cannot be there as a whole."""
+        line = b"".join(entry.to_line().encode() + b"\n" for entry in entries)
+        descriptor = durable.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # the power went while a line was written
-            os.write(descriptor, b"\n" + line if torn else line)
-            os.fsync(descriptor)
+            _write_or_undo(descriptor, b"\n" + line if torn else line, size)
             return os.fstat(descriptor).st_size
         finally:
             os.close(descriptor)
 
-    def since(self, offset: int) -> Iterator[Entry]:
-        """What the whole lines from byte `offset` on say, in order; none if there are no more."""
+    def lines(self, offset: int) -> Iterator["Line"]:
+        """The lines from byte `offset` on, in order; none if there are no more. Half a line at the end is one of which nothing is known."""
         if self.size <= offset:
             return
         with self.path.open("rb") as file:
             file.seek(offset)
             for line in file:
-                if line.endswith(b"\n") and (entry := entry_of(line)) is not None:
-                    yield entry
+                half = not line.endswith(b"\n")
+                yield Line(offset, len(line), None if half else entry_of(line), is_blank=not line.strip(), is_half=half)
+                offset += len(line)
+
+    def cut(self, offset: int) -> None:
+        """Takes away what follows byte `offset`, durably."""
+        descriptor = durable.open_file(self.path, os.O_RDWR)
+        try:
+            os.ftruncate(descriptor, offset)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def last(self) -> Entry | None:
         """What the last whole line says, or None."""
@@ -85,6 +110,18 @@ class Journal:
             if (entry := entry_of(line)) is not None:
                 return entry
         return None
+
+
+def _write_or_undo(descriptor: int, line: bytes, before: int) -> None:
+    """Half a line would be no line, and its archive lost with the index; so it is taken back."""
+    try:
+        durable.write_all(descriptor, line)
+        os.fsync(descriptor)
+    except BaseException:
+        with suppress(OSError):
+            os.ftruncate(descriptor, before)
+            os.fsync(descriptor)
+        raise
 
 
 def entry_of(line: bytes) -> Entry | None:

@@ -11,9 +11,9 @@ from dataset_mirror.errors import BadRequest
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.schema import archives
 
-State = Literal["verified", "computed", "adopted", "changed"]
+State = Literal["verified", "computed", "adopted", "changed", "damaged"]
 """`verified`: its digest is vouched for; `computed`: as the origin sent it; `adopted`: as somebody brought it; `changed`: older
-bytes are kept, too."""
+bytes are kept, too; `damaged`: its bytes were found to be, and have not come again (a list of its own)."""
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"

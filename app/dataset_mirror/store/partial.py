@@ -1,13 +1,14 @@
 """The file of a fill while it grows. Written at any offset, read by offset; never seeks, since a reader may be sending it."""
 
 import errno
-import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from dataset_mirror.store.durable import open_file
 from dataset_mirror.store.intervals import Intervals
+from dataset_mirror.store.locks import hold, is_held
 
 
 def journal_of(partial: Path) -> Path:
@@ -25,11 +26,10 @@ def remove_unheld(path: Path) -> int:
         path.unlink(missing_ok=True)
         return 0
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_held(descriptor, path):
+            return 0
         path.unlink(missing_ok=True)
         return os.fstat(descriptor).st_size
-    except BlockingIOError:
-        return 0
     finally:
         os.close(descriptor)
 
@@ -50,8 +50,8 @@ class PartialFile:
         for start, end in have or ():
             self.have.add(start, end)
         new = os.O_CREAT | os.O_EXCL if have is None else os.O_NOFOLLOW
-        self._fd = os.open(path, os.O_RDWR | new | os.O_CLOEXEC, 0o644)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
+        self._fd = open_file(path, os.O_RDWR | new)
+        hold(self._fd)
         if os.fstat(self._fd).st_nlink == 0:  # cleared between its making and the lock
             os.close(self._fd)
             raise FileNotFoundError(errno.ENOENT, "the file was cleared away", str(path))

@@ -1,33 +1,41 @@
 """The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import URL, Connection, Table, case, create_engine, delete, func, insert, literal, select
+from sqlalchemy import URL, Connection, Table, bindparam, case, create_engine, delete, func, insert, literal, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
-from dataset_mirror.store.blobs import Blobs, sync_folder
+from dataset_mirror.store import durable
+from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, values_of
-from dataset_mirror.store.journal import Entry, Removal, entry_of
+from dataset_mirror.store.index import MARKS, record_of, values_of
+from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
 (_DONE,) = MARKS
+_STEP = 1024 * 1024
 _CACHE_KIB = 64 * 1024
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
+
+_Bytes = tuple[str, str]
+"""An archive's key and the digest of one of its versions."""
+_VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("bytes"))
 
 Report = Callable[[int, int], None]
 """Is told how many bytes of the journal were read, and of how many."""
@@ -41,6 +49,10 @@ class Rebuilt:
     lines: int = 0
     torn: int = 0
     """Lines that nothing can be read from."""
+    recovered: list[Record] = field(default_factory=list)
+    """Archives that no line names: `tree/` does, and their blobs have the digests that they are named by."""
+    unexplained: list[str] = field(default_factory=list)
+    """Blobs that neither a line nor `tree/` names; they are in `quarantine/unexplained/` now."""
     lost: list[str] = field(default_factory=list)
     """Archives, of which some bytes are not there any more, or not all of them: URLs, with the digest."""
     aside: Path | None = None
@@ -63,8 +75,8 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
         _remove(fresh)
         found = _made(fresh, folder, report)
         found.aside = _set_aside(place)
-        fresh.rename(place)
-        sync_folder(place.parent)
+        durable.put(fresh, place)
+        _write_down(found, folder)
         return found
     finally:
         _remove(fresh)
@@ -81,7 +93,8 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
         with _indexed_at_the_end(connection, versions):
-            done = _replay(connection, folder.journal, found, report)
+            done, explained = _replay(connection, folder.journal, found, report)
+            _explain_the_rest(connection, folder, explained, found)
         connection.execute(insert(counters).values(name=_DONE, value=done))
         _drop_lost(connection, Blobs(folder.blobs), found)
         with _indexed_at_the_end(connection, archives):
@@ -89,29 +102,70 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
         found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
         connection.exec_driver_sql("COMMIT")
-    _sync(fresh)
+    durable.sync_file(fresh)
     return found
 
 
-def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> int:
-    """Every publication and removal, in the order in which they happened; returns how many bytes of the journal that were."""
-    total, done = journal.stat().st_size, 0
-    batch: list[dict[str, Any]] = []
+def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> tuple[int, set[int]]:
+    """Every publication and removal, in the order in which they happened.
+
+    Returns how many bytes of the journal that were, and the hashes of all digests that its lines name.
+    """
+    total, done, batch = journal.stat().st_size, 0, _Batch(connection)
+    explained: set[int] = set()
     for size, entry in _entries(journal):
         done += size
         found.lines += 1
         if isinstance(entry, Record):
-            batch.append(values_of(entry))
-        elif entry is None:
-            found.torn += 1
-        if isinstance(entry, Removal) or len(batch) >= _BATCH:
-            _publish(connection, batch)
-            report(done, total)
-        if isinstance(entry, Removal):
+            batch.add(entry)
+            explained.add(hash(entry.sha256))
+        elif isinstance(entry, Removal):
+            batch.write()
             _forget(connection, entry)
-    _publish(connection, batch)
+        else:
+            found.torn += 1
+        if batch.is_full:
+            batch.write()
+            report(done, total)
+    batch.write()
     report(total, total)
-    return done
+    return done, explained
+
+
+def _explain_the_rest(connection: Connection, folder: DataFolder, explained: set[int], found: Rebuilt) -> None:
+    """Blobs that no line names are those of a line that was lost: `tree/` may tell what they are. It never shows private archives."""
+    blobs = Blobs(folder.blobs)
+    rest = {sha256 for sha256, _ in blobs if hash(sha256) not in explained}
+    if not rest:
+        return
+    for archive, sha256 in Tree(folder.tree):
+        if sha256 in rest and _sha256_of(blobs.path(sha256)) == sha256:
+            found.recovered.append(_recovered(archive, sha256, blobs))
+    if found.recovered:
+        connection.execute(insert(versions), [values_of(record) for record in found.recovered])
+    found.unexplained = sorted(rest - {record.sha256 for record in found.recovered})
+
+
+def _recovered(archive: ArchiveId, sha256: str, blobs: Blobs) -> Record:
+    """Nobody knows any more where the bytes came from, so they count as brought by somebody."""
+    status = blobs.path(sha256).stat()
+    return Record(archive, sha256, status.st_size, fetched=status.st_mtime, source="adopted")
+
+
+def _sha256_of(blob: Path) -> str:
+    with blob.open("rb", buffering=0) as file:
+        return digests_of(iter(partial(file.read, _STEP), b""), md5=False).sha256
+
+
+def _write_down(found: Rebuilt, folder: DataFolder) -> None:
+    """What was found out without the journal is in it from now on; what stays unexplained is kept from `gc`."""
+    journal, blobs = Journal(folder.journal), Blobs(folder.blobs)
+    for record in found.recovered:
+        journal.append(record)
+    for sha256 in found.unexplained:
+        durable.make_folder(folder.quarantine)
+        blobs.take(sha256, folder.unexplained)
+    folder.set_aside.unlink(missing_ok=True)
 
 
 def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
@@ -122,17 +176,46 @@ def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
                 yield len(line), entry_of(line)
 
 
-def _publish(connection: Connection, batch: list[dict[str, Any]]) -> None:
-    """Adds versions as `Writing.publish` does: the facts are those of the later fetching."""
-    if batch:
-        add = upsert(versions)
-        later = add.excluded.fetched >= versions.c.fetched
-        facts: dict[str, Any] = {
-            name: case((later, add.excluded[name]), else_=versions.c[name]) for name in batch[0] if name not in ("key", "sha256")
-        }
-        facts["checked"] = func.max(versions.c.checked, add.excluded.checked)
-        connection.execute(add.on_conflict_do_update(["key", "sha256"], set_=facts), batch)
-        batch.clear()
+class _Batch:
+    """Publications on their way into the versions, as `Writing.publish` has them: of bytes that come twice the facts are `united`.
+
+    Nearly all come once, so most lines cost no look-up: which did is known by the hashes of all that came.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._came: set[int] = set()
+        self._new: dict[_Bytes, Record] = {}
+        self._again: dict[_Bytes, Record] = {}
+
+    def add(self, record: Record) -> None:
+        same = (str(record.archive), record.sha256)
+        if same in self._new:
+            self._new[same] = self._new[same].united(record)
+        elif same in self._again:
+            self._again[same] = self._again[same].united(record)
+        elif hash(same) in self._came:
+            self._again[same] = self._united_with_stored(same, record)
+        else:
+            self._came.add(hash(same))
+            self._new[same] = record
+
+    def _united_with_stored(self, same: _Bytes, record: Record) -> Record:
+        row = self._connection.execute(_VERSION, dict(zip(("at", "bytes"), same, strict=True))).mappings().first()
+        return record_of(row).united(record) if row else record
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._new) + len(self._again) >= _BATCH
+
+    def write(self) -> None:
+        if self._new:
+            self._connection.execute(insert(versions), [values_of(record) for record in self._new.values()])
+            self._new.clear()
+        for record in self._again.values():
+            put = upsert(versions).values(**values_of(record))
+            self._connection.execute(put.on_conflict_do_update(["key", "sha256"], set_=values_of(record)))
+        self._again.clear()
 
 
 def _forget(connection: Connection, removal: Removal) -> None:
@@ -187,14 +270,6 @@ def _indexed_at_the_end(connection: Connection, table: Table) -> Iterator[None]:
     yield
     for index in table.indexes:
         index.create(connection)
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _set_aside(place: Path) -> Path | None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
+from dataset_mirror.store import durable
 from dataset_mirror.store.partial import PartialFile, journal_of, remove_unheld
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,7 @@ class Leftover:
             "have": self.have,
             "private": self.private,
         }
-        journal = journal_of(self.path)
-        fresh = journal.with_suffix(".fresh")
-        with fresh.open("w", encoding="utf-8") as file:
-            json.dump(known, file)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(journal)
+        durable.replace(journal_of(self.path), json.dumps(known).encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:

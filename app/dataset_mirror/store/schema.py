@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 3."""
+"""The tables of the index, schema version 4."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 3
+VERSION = 4
 
 metadata = MetaData()
 
@@ -75,6 +75,31 @@ wanted = Table(
 )
 """Archives that were asked for while they could not be fetched: how often, first and last when, and from which address the last
 time. None of them is in `archives`."""
+
+damaged = Table(
+    "damaged",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    Column("scheme", String(5), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("fetched", Float, nullable=False),
+    Column("found", Float, nullable=False),
+)
+"""Archives whose bytes were found to be damaged, and that have not come again. None of them is in `archives`."""
+
+failures = Table(
+    "failures",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("hint", Text, nullable=False),
+)
+"""The latest downloads that failed, the latest last."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

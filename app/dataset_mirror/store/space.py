@@ -1,5 +1,6 @@
 """Room on the disk and under `max_size`: accounted, not allocated."""
 
+import errno
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,6 +8,17 @@ from pathlib import Path
 from typing import Protocol
 
 from dataset_mirror.errors import StoreFull
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def of_disk(error: OSError, what: str) -> StoreFull | None:
+    """The error of a disk that takes no more, or that may only be read, when `what` was to be written; None for any other."""
+    if error.errno in _NO_ROOM:
+        return StoreFull(f"The disk became full while {what} was being written.", "Make room on that disk; then ask again.")
+    if error.errno == errno.EROFS:
+        return StoreFull(f"{what} cannot be kept: the data folder's disk is read-only.", "Mount it for writing, or give another folder.")
+    return None
 
 
 class Limits(Protocol):

@@ -5,22 +5,29 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from sqlalchemy.exc import DatabaseError
+
+from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store import damaged, failures
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.database import meaning, why_unwritable
+from dataset_mirror.store.durable import tighten
+from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
 from dataset_mirror.store.partial import PartialFile, remove_unheld
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.resumable import Leftovers
-from dataset_mirror.store.space import Space
+from dataset_mirror.store.space import Space, of_disk
 from dataset_mirror.store.tree import Tree
 from dataset_mirror.store.wanted import Wanted
 
@@ -28,6 +35,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 (_DONE,) = MARKS
 _INCOMING = "in-"
+_MOMENT = 0.001
+"""Seconds between two fetchings, if a clock does not tell them apart."""
 
 
 def open_store(configuration: Configuration) -> "Store":
@@ -46,6 +55,8 @@ class Store:
         self.folder.prepare()
         self.journal = Journal(self.folder.journal)
         self.index = Index(self.folder.index_url(database), new=self.journal.size == 0)
+        if database is None:
+            tighten(self.folder.index)
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
         self.leftovers = Leftovers(self.folder.partial)
@@ -57,11 +68,27 @@ class Store:
     def lock(self, *, repair: bool = True) -> FillLock:
         """Becomes the one process that fills this folder, and mends what a killed one left behind."""
         self._lock = FillLock(self.folder.lock)
-        if repair:
-            with self._writing():
-                pass  # what was cut off is completed
-        self.leftovers.find(clean=repair)
+        writable = self.why_read_only is None
+        if repair and writable:
+            self.mend()
+        self.leftovers.find(clean=repair and writable)
         return self._lock
+
+    @property
+    def why_read_only(self) -> str | None:
+        """Why nothing new is kept, if that is so: the disk of data folder or index is full or read-only."""
+        return self.index.why_read_only or why_unwritable(self.folder.root)
+
+    @property
+    def troubles(self) -> list[str]:
+        """What people should know of the store, in sentences; none if all is well. Blocks for a moment."""
+        found = [str(self.index.damage)] if self.index.damage else []
+        if why := self.why_read_only:
+            found.append(f"Nothing new can be kept in {self.folder.root}: {why}. What is there is served.")
+        if aside := len(self.set_aside()):
+            where = f"{aside:,} lines of the journal were set aside in {self.folder.set_aside}."
+            found.append(f"{where} Stop the mirror and run: dataset-mirror doctor --rebuild")
+        return found
 
     def close(self) -> None:
         """Ends the worker and gives the lock back; nothing is lost by not calling it."""
@@ -76,6 +103,11 @@ class Store:
 
     def find(self, archive: ArchiveId) -> Record | None:
         return self.index.find(archive)
+
+    def moment_after(self, archive: ArchiveId, now: float) -> float:
+        """When bytes were fetched that came now: later than all that were there, whatever the clock said then, so that they count."""
+        known = self.index.find(archive)
+        return now if known is None or known.fetched < now else known.fetched + _MOMENT
 
     def new_partial(self) -> PartialFile:
         """An empty file for a fill, under a name that no other ever had: in a container each run has the same process id."""
@@ -97,8 +129,8 @@ class Store:
         an existing blob. Only the COMMIT, with synchronous=FULL, makes the archive visible; the link in `tree/` is made
         before, since nobody would make it up after a kill.
         """
-        with self._writing() as writing:
-            self._note(record, writing)
+        with self._changing(record.url) as writing:
+            record = self._note_publication(record, writing)
             self.blobs.put(partial, record.sha256)
             current = writing.publish(record, used=time.time())
             self._link(current)
@@ -126,45 +158,126 @@ class Store:
 
     def also(self, record: Record) -> Record | None:
         """Makes bytes that are kept those of `record`'s archive, too; returns what is current then, None if they are not kept. Blocks."""
-        with self._writing() as writing:
+        with self._changing(record.url) as writing:
             if not self.blobs.has(record.sha256):
                 return None
-            self._note(record, writing)
+            record = self._note_publication(record, writing)
             current = writing.publish(record, used=time.time())
             self._link(current)
         return current
 
+    def also_all(self, records: Sequence[Record]) -> bool:
+        """As `also`, for archives that are all the same blob, in one transaction; False, and nothing is done, if it is not kept. Blocks."""
+        with self._changing(records[0].url if records else "Nothing") as writing:
+            if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
+                return False
+            records = [self._united(record, writing) for record in records]
+            writing.mark(_DONE, self.journal.append(*records))
+            for record in records:
+                self._link(writing.publish(record, used=time.time()))
+        return True
+
+    @contextmanager
+    def _changing(self, what: str) -> Iterator[Writing]:
+        """`_writing` for a change of `what`. If it fails the line is completed or undone at once; StoreFull if the disk takes no more."""
+        try:
+            with self._full_if_it_is(what), self._writing() as writing:
+                yield writing
+        except Exception:
+            with suppress(Exception):  # whoever writes next tries again
+                self.mend()
+            raise
+
+    @contextmanager
+    def transaction(self, what: str) -> Iterator[Writing]:
+        """A change of the index alone. StoreFull if there is no room for `what`."""
+        with self._full_if_it_is(what), self.index.transaction() as writing:
+            yield writing
+
+    @contextmanager
+    def _full_if_it_is(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, DatabaseError) as error:
+            said = of_disk(error, what) if isinstance(error, OSError) else meaning(error.orig, what)
+            if said is None:
+                raise
+            raise said from error
+
+    def mend(self) -> None:
+        """Completes or undoes what was cut off. Blocks."""
+        with self._writing():
+            pass
+
     @contextmanager
     def _writing(self) -> Iterator[Writing]:
-        """A write transaction that first completes what a killed process began.
+        """A write transaction that first completes what a killed process began, or undoes what nobody can complete.
 
         Journal and index agree on how far the journal is done: `journal_bytes`, set in the transaction whose row belongs to
         the line. What is longer was cut off. Each writer looks before it appends; were it left to the next start, which sees
         only the end, the lines of other processes would be in front of it.
         """
         with self.index.transaction() as writing:
-            if (size := self.journal.size) != (done := writing.marked(_DONE)):
-                for entry in self._cut_off(done):
+            if self.journal.size != (done := writing.marked(_DONE)):
+                for entry in self._cut_off(done, writing):
                     self._complete(entry, writing)
-                writing.mark(_DONE, size)
+                writing.mark(_DONE, self.journal.size)
             yield writing
 
-    def _cut_off(self, done: int | None) -> Iterable[Entry]:
-        """Lines that may be without their rows. An index that was never marked lacks at most the last one."""
-        if done is not None:
-            return self.journal.since(done)
-        last = self.journal.last()
-        return [last] if last else []
+    def _cut_off(self, done: int | None, writing: Writing) -> list[Entry]:
+        """Lines that may be without their rows. An index that was never marked lacks at most the last one.
+
+        Lines at the end whose bytes never became a blob are taken back: nothing was published, and a rebuild would miss it.
+        """
+        if done is None:
+            last = self.journal.last()
+            return [last] if last else []
+        lines = list(self.journal.lines(done))
+        while lines and (lines[-1].is_half or self._never_published(lines[-1].entry, writing)):
+            entry = lines[-1].entry
+            self.journal.cut(lines.pop().start)
+            log.info("Took back the end of %s: %s", self.journal.path, entry.to_line() if entry else "half a line")
+        return [line.entry for line in lines if line.entry]
+
+    def _never_published(self, entry: Entry | None, writing: Writing) -> bool:
+        return isinstance(entry, Record) and not self.blobs.has(entry.sha256) and not writing.version(entry.archive, entry.sha256)
 
     def _complete(self, entry: Entry, writing: Writing) -> None:
+        """Makes the index say what the line says. One that cannot be completed must not stand in the way of all that follow."""
+        try:
+            with writing.part():
+                self._completed(entry, writing)
+        except (MirrorError, DatabaseError):  # of the index as a whole: it stays for the next writer
+            raise
+        except Exception as error:
+            Journal(self.folder.set_aside).append(entry)
+            log.exception("A line of the journal cannot be completed; it was set aside in %s: %s", self.folder.set_aside, entry.to_line())
+            log.debug("It failed with %r.", error)
+
+    def _completed(self, entry: Entry, writing: Writing) -> None:
         if isinstance(entry, Removal):
             writing.forget(entry.archive, entry.sha256)
+        elif self._never_published(entry, writing):
+            self.journal.append(Removal(entry.archive, time.time(), entry.sha256))  # lines behind it are good: it is closed
+            return
         elif self.blobs.has(entry.sha256):
             writing.publish(entry, used=time.time())
-        else:
-            return
         self._show(entry.archive, writing)
         log.info("Completed what was cut off: %s", entry.to_line())
+
+    def set_aside(self) -> list[Entry]:
+        """Lines that could not be completed. A rebuild reads them once more, where they stand in the journal."""
+        return [line.entry for line in Journal(self.folder.set_aside).lines(0) if line.entry]
+
+    def _note_publication(self, record: Record, writing: Writing) -> Record:
+        """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
+        united = self._united(record, writing)
+        self._note(united, writing)
+        return united
+
+    def _united(self, record: Record, writing: Writing) -> Record:
+        known = writing.version(record.archive, record.sha256)
+        return known.united(record) if known else record
 
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
@@ -172,18 +285,18 @@ class Store:
 
     def refresh(self, record: Record) -> Record:
         """The origin confirmed these bytes at `record.checked`. Blocks."""
-        with self.index.transaction() as writing:
+        with self.transaction(record.url) as writing:
             writing.refresh(record)
         return record
 
     def want(self, misses: Iterable[Wanted]) -> None:
         """Puts archives on the wanted list, but for those that are there. Blocks."""
-        with self.index.transaction() as writing:
+        with self.transaction("The wanted list") as writing:
             writing.want(misses)
 
     def unwant(self, archives: Iterable[ArchiveId]) -> int:
         """Takes archives off the wanted list; returns how many were on it. Blocks."""
-        with self.index.transaction() as writing:
+        with self.transaction("The wanted list") as writing:
             return writing.unwant(archives)
 
     def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
@@ -192,7 +305,7 @@ class Store:
         First the journal and the index, then the blob, and only if nobody needs it at that moment: after a kill in between
         it is an orphan, which `gc` finds; never is there a row without its blob.
         """
-        with self._writing() as writing:
+        with self._changing(f"The removal of {archive}") as writing:
             self._note(Removal(archive, time.time(), sha256), writing)
             unneeded = writing.forget(archive, sha256)
             self._show(archive, writing)
@@ -200,20 +313,24 @@ class Store:
 
     def drop_orphan(self, sha256: str) -> int:
         """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
-        with self._writing() as writing:
-            if writing.needs(sha256):
+        with self._full_if_it_is("The index"), self._writing() as writing:
+            if writing.needs(sha256) or sha256 in self.spared():
                 return 0
             size = self.blobs.size(sha256)
             self.blobs.remove(sha256)
         return size
 
+    def spared(self) -> frozenset[str]:
+        """Blobs that no archive needs, but a line that was set aside: it may be completed yet."""
+        return frozenset(entry.sha256 for entry in self.set_aside() if isinstance(entry, Record))
+
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
-        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten. Blocks.
+        """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
         """
-        with self._writing() as writing:
+        with self._changing(f"The quarantine of {sha256}") as writing:
             if self.blobs.inode(sha256) != inode:
                 return []
             had = self.index.users_of(sha256)
@@ -222,7 +339,28 @@ class Store:
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
+            self._miss(had, writing)
         return had
+
+    def _miss(self, had: Iterable[Record], writing: Writing) -> None:
+        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        now = time.time()
+        lost = [record for record in had if writing.current(record.archive) is None]
+        for record in lost:
+            damaged.add(writing.connection, record, now)
+        writing.want(Wanted(record.archive, 1, now, now) for record in lost)
+
+    def give_up(self, archives: Iterable[ArchiveId]) -> None:
+        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        with self.transaction("The list of damaged archives") as writing:
+            for archive in archives:
+                damaged.heal(writing.connection, archive)
+                writing.unwant([archive])
+
+    def note_failures(self, known: Iterable[Failed]) -> None:
+        """Writes down which downloads failed, the latest last. Blocks."""
+        with self.transaction("The list of failures") as writing:
+            failures.put(writing.connection, known)
 
     def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""

@@ -64,7 +64,7 @@ class Usage:
         self._written = now
 
     def _write(self, hits: dict[ArchiveId, tuple[int, float]], now: dict[str, int]) -> None:
-        with self._store.index.transaction() as writing:
+        with self._store.transaction("The counts of hits") as writing:
             writing.use(hits)
             for name, value in now.items():
                 writing.count(name, value - self._written[name])

@@ -16,6 +16,7 @@ MOST = 10_000
 """Archives that the list holds; for more, those that were asked for longest ago go. Any client can add to it."""
 
 _FACTS = ("key", "count", "first", "last", "asked_by")
+_TAKE_AWAY = delete(wanted).where(wanted.c.key == bindparam("at"))
 _LATEST = (wanted.c.last.desc(), wanted.c.id.desc())
 
 
@@ -52,8 +53,7 @@ def add(connection: Connection, misses: Iterable[Wanted]) -> None:
 
 def take_away(connection: Connection, gone: Iterable[ArchiveId]) -> int:
     """Takes archives off the list; returns how many were on it."""
-    statement = delete(wanted).where(wanted.c.key == bindparam("at"))
-    return sum(connection.execute(statement, {"at": str(archive)}).rowcount for archive in gone)
+    return sum(connection.execute(_TAKE_AWAY, {"at": str(archive)}).rowcount for archive in gone)
 
 
 def number(connection: Connection) -> int:

@@ -16,6 +16,7 @@ from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, DataFolder, file_s
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+from dataset_mirror.upkeep.agreement import disagreements
 
 _CLOCK_SECONDS = 300.0
 """A clock that is further off makes validators and certificates wrong."""
@@ -76,6 +77,7 @@ def _file_system(configuration: Configuration, root: Path) -> Finding:
 def check_store(store: Store) -> Iterator[Finding]:
     """Room, and what the tree leaves out. Blocks for as long as reading the whole index takes."""
     yield from _room(store)
+    yield from check_agreement(store)
     yield _tree(store)
 
 
@@ -87,6 +89,12 @@ def _room(store: Store) -> Iterator[Finding]:
     if space.max_size is not None:
         fact = f"{space.kept:,} of {space.max_size:,} bytes (max_size) are in use."
         yield Finding("limit", fact, hint if space.kept > space.max_size else "")
+
+
+def check_agreement(store: Store) -> Iterator[Finding]:
+    """Where journal, index and blobs do not say the same. Blocks for as long as reading all of them takes."""
+    for one in disagreements(store):
+        yield Finding(one.where, one.what, one.hint)
 
 
 def _tree(store: Store) -> Finding:

@@ -51,14 +51,15 @@ def _unneeded(store: Store, in_use: set[Path]) -> Iterator[Garbage]:
         yield Garbage(
             "old version", f"{version.url} ({version.sha256[:8]})", version.size, partial(store.remove, version.archive, version.sha256)
         )
+    spared = store.spared()
     for sha256, size in store.blobs:
-        if not store.index.users_of(sha256):
+        if sha256 not in spared and not store.index.users_of(sha256):
             yield Garbage("orphan", sha256, size, partial(store.drop_orphan, sha256))
     yield from _files("leftover", store.folder.partial, in_use)
     for left in store.leftovers:
         if is_old(left):
             yield Garbage("leftover", left.path.name, left.path.stat().st_size, partial(store.leftovers.drop, left))
-    yield from _files("quarantined", store.folder.quarantine, set())
+    yield from _files("quarantined", store.folder.quarantine, {store.folder.unexplained})
 
 
 def _files(kind: Kind, folder: Path, in_use: set[Path]) -> Iterator[Garbage]:

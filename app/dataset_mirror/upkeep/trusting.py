@@ -1,7 +1,6 @@
 """A client's bundle: the authorities that it trusts, and the mirror's. What `/setup.sh` does in a shell, for Python."""
 
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +9,7 @@ import certifi
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.rules import environment as names
+from dataset_mirror.store import durable
 
 
 def make_bundle(address: str, authority: bytes, known: Mapping[str, str]) -> Path:
@@ -26,11 +26,11 @@ def make_bundle(address: str, authority: bytes, known: Mapping[str, str]) -> Pat
         ours.mkdir(mode=0o700, parents=True, exist_ok=True)
         ours.chmod(0o700)
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write(place / names.OWN, own)
-        _write(place / names.OWN_WGETRC, wgetrc)
-        _write(bundle, own + authority)
-        _write(place / names.WGETRC, wgetrc + b"ca_certificate = " + os.fsencode(bundle) + b"\n")
-        _write(place / names.ARIA2, _own_aria2(known) + b"ca-certificate=" + os.fsencode(bundle) + b"\n")
+        durable.replace(place / names.OWN, own, durable.SECRET)
+        durable.replace(place / names.OWN_WGETRC, wgetrc, durable.SECRET)
+        durable.replace(bundle, own + authority, durable.SECRET)
+        durable.replace(place / names.WGETRC, wgetrc + b"ca_certificate = " + os.fsencode(bundle) + b"\n", durable.SECRET)
+        durable.replace(place / names.ARIA2, _own_aria2(known) + b"ca-certificate=" + os.fsencode(bundle) + b"\n", durable.SECRET)
     except OSError as error:
         raise DataFolderError(
             f"The bundle of certificate authorities cannot be kept in {place}: {error.strerror}.",
@@ -87,10 +87,3 @@ def _lines(file: Path) -> bytes:
     except OSError:
         return b""
     return content if content.endswith(b"\n") or not content else content + b"\n"
-
-
-def _write(file: Path, content: bytes) -> None:
-    """Wholly or not at all: another process may be reading it."""
-    with tempfile.NamedTemporaryFile(dir=file.parent, prefix=".new-", delete=False) as fresh:  # 0600
-        fresh.write(content)
-    Path(fresh.name).replace(file)

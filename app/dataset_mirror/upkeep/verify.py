@@ -1,21 +1,21 @@
 """Re-hashing what is kept. A damaged blob is put into quarantine, never served again, and fetched anew where that is possible."""
 
 import asyncio
-import hashlib
 import logging
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dataset_mirror.errors import MirrorError
+from dataset_mirror.errors import MirrorError, OriginSaysNo, StoreFull
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.store.listing import Query
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.store.digests import Hashing
+from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
-from dataset_mirror.upkeep.stored import select_stored
+from dataset_mirror.upkeep.stored import select_known
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ _STEP = 1024 * 1024
 State = Literal["checking", "good", "damaged", "lost", "fetching", "fetched", "failed"]
 
 
+GONE = (404, 410)
+"""What an origin answers for an archive that it has removed: nobody waits for it any more."""
 OVER = ("good", "damaged", "lost", "fetched", "failed")
 """States after which nothing may follow for an archive; a damaged one may be fetched again."""
 
@@ -56,18 +58,18 @@ class Rehash:
 
     def sha256(self) -> str | None:
         """In hex; None if the blob is not there. Blocks."""
-        digest = hashlib.sha256()
+        hashing = Hashing(md5=False)
         try:
             with self._path.open("rb", buffering=0) as file:
                 self.inode = os.fstat(file.fileno()).st_ino
                 while not self.stopped and (data := file.read(_STEP)):
-                    digest.update(data)
-                    self.done += len(data)
+                    hashing.update(data)
+                    self.done = hashing.size
         except FileNotFoundError:
             return None
         except OSError:  # the disk cannot read it: as damaged as can be
             return ""
-        return digest.hexdigest()
+        return hashing.digests.sha256
 
 
 async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2) -> AsyncIterator[Verified]:
@@ -77,8 +79,7 @@ async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2)
     """
     store, names = mirror.store, list(wanted)
     index = store.index
-    lines = iter(await store.in_worker(lambda: select_stored(index, mirror.origins, names)) if names else index.every(Query(limit=1000)))
-    again: dict[ArchiveId, None] = {}
+    lines, again = await _chosen(mirror, names)
     good: set[str] = set()
     while (line := await store.in_worker(partial(next, lines, None))) is not None:
         for record in await store.in_worker(partial(index.versions, line.record.archive)):
@@ -91,10 +92,23 @@ async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2)
             if step.state == "good":
                 good.add(record.sha256)
             else:
-                had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+                try:
+                    had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+                except StoreFull as error:  # it stays where it is, and the others are looked at all the same
+                    yield Verified(record.url, "failed", rehash.done, record.size, error)
+                    continue
                 again |= dict.fromkeys(user.archive for user in had)
     async for step in _fetched_anew(mirror, again, every):
         yield step
+
+
+async def _chosen(mirror: Mirror, names: list[str]) -> tuple[Iterator[Listed], dict[ArchiveId, None]]:
+    """What is to be read, and what is known to be damaged and only to be fetched again."""
+    store = mirror.store
+    if not names:
+        return iter(store.index.every(Query(limit=1000))), dict.fromkeys(one.archive for one in await store.in_worker(store.index.damaged))
+    lines, damaged = await store.in_worker(lambda: select_known(store.index, mirror.origins, names))
+    return iter(lines), dict.fromkeys(one.archive for one in damaged)
 
 
 async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterator[Verified]:
@@ -115,5 +129,7 @@ async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterato
 
 async def _fetched_anew(mirror: Mirror, archives: Iterable[ArchiveId], every: float) -> AsyncIterator[Verified]:
     async for progress in mirror.fetch(archives, every, anew=True):
+        if isinstance(progress.error, OriginSaysNo) and progress.error.status in GONE:
+            await mirror.store.in_worker(partial(mirror.store.give_up, [parse_url(progress.url)]))
         state: State = "fetched" if progress.state == "fetched" else "failed" if progress.state == "failed" else "fetching"
         yield Verified(progress.url, state, progress.received, progress.total or 0, progress.error)

@@ -112,7 +112,7 @@ class Bundle:
         while left > 0:  # the head promised them
             left -= self._write(bytes(min(left, tarfile.RECORDSIZE)))
         self._pad()
-        if (copied.size, copied.sha256) == (payload.size, payload.sha256):
+        if (copied.size, copied.digests.sha256) == (payload.size, payload.sha256):
             return None
         return BundleError(
             f"The blob of {payload.url} is damaged on the disk: an import will refuse it.",

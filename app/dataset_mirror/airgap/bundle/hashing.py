@@ -1,10 +1,11 @@
 """Bytes that pass from a file to another, hashed on the way: in a thread beside the reading and writing, since hashing frees the GIL."""
 
-import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, Self
+
+from dataset_mirror.store.digests import Hashing
 
 STEP = 1024 * 1024
 """Bytes per read: two buffers of it are all that is ever in memory."""
@@ -30,14 +31,14 @@ class HashingCopy:
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
 
-    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> "Copied":
+    def copy(self, source: Reads, size: int, write: Callable[[memoryview], object], *, md5: bool = False) -> Hashing:
         """Reads `size` bytes, fewer if the source ends, and gives them to `write`; its errors come out. Blocks."""
-        copied, hashed, left = Copied(md5=md5), None, size
+        copied, hashed, left = Hashing(md5=md5), None, size
         while left and (read := source.readinto(self._buffers[0][: min(STEP, left)])):
             buffer, left = self._buffers[0], left - read
             if hashed:
                 hashed.result()  # the other buffer is free after this
-            hashed = self._pool.submit(copied.take, buffer[:read])
+            hashed = self._pool.submit(copied.update, buffer[:read])
             self._buffers.reverse()
             try:
                 write(buffer[:read])
@@ -51,30 +52,6 @@ class HashingCopy:
 def _wait(hashed: "Future[None] | None") -> None:
     if hashed:
         hashed.result()
-
-
-class Copied:
-    """How many bytes were copied, and their digests."""
-
-    def __init__(self, *, md5: bool) -> None:
-        self.size = 0
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
-
-    def take(self, data: memoryview) -> None:
-        self._sha256.update(data)
-        if self._md5:
-            self._md5.update(data)
-        self.size += len(data)
-
-    @property
-    def sha256(self) -> str:
-        return self._sha256.hexdigest()
-
-    @property
-    def md5(self) -> str | None:
-        """None unless it was asked for."""
-        return self._md5.hexdigest() if self._md5 else None
 
 
 class Opened:

@@ -1,25 +1,30 @@
 """Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
 import errno
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial as call
 from threading import Lock
 from typing import Literal
 
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.hashing import Copied, HashingCopy
+from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
 from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
+from dataset_mirror.store.digests import Hashing, digests_of
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
 from dataset_mirror.store.store import Store
+
+_AT_ONCE = 500
+"""Archives that are written together: a kill in between costs no more than these, and others wait for the index no longer."""
 
 Report = Callable[[Record, int], None]
 """Is given how many bytes of an archive are in."""
@@ -116,7 +121,7 @@ class Import:
 
     # Bytes that come
 
-    def _read(self, member: Member, records: list[Record], copier: HashingCopy) -> tuple[PartialFile, Copied, Reservation]:
+    def _read(self, member: Member, records: list[Record], copier: HashingCopy) -> tuple[PartialFile, Hashing, Reservation]:
         """The bytes, verified, in a file that is neither durable nor published yet."""
         first = records[0]
         assert member.file is not None
@@ -129,7 +134,7 @@ class Import:
             copied = copier.copy(member.file, member.size, _appending(self._report, partial, room, first), md5=md5)
             if copied.size < member.size:
                 raise BundleError(f"The bundle ends in the middle of {first.url}.", "Copy it again.")
-            if copied.sha256 != first.sha256:
+            if copied.digests.sha256 != first.sha256:
                 raise BundleError(
                     f"The bundle's bytes of {first.url} are damaged.", "They were not imported. Copy the bundle again, or export it again."
                 )
@@ -148,56 +153,76 @@ class Import:
         why = error.strerror if isinstance(error, OSError) else error.orig
         return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
 
-    def _settle(self, partial: PartialFile, copied: Copied, room: Reservation, records: list[Record]) -> list[Taken]:
+    def _settle(self, partial: PartialFile, copied: Hashing, room: Reservation, records: list[Record]) -> list[Taken]:
         """Publishes verified bytes as all of their archives, in a thread for that."""
         try:
             partial.sync()
             with self._publishing:
-                return [self._published(record, copied, partial) for record in records]
+                return list(self._published(records, copied, partial))
         except OSError as error:
             return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
         finally:
             partial.discard()
             room.release()
 
-    def _published(self, record: Record, copied: Copied, partial: PartialFile) -> Taken:
+    def _published(self, records: Sequence[Record], copied: Hashing, partial: PartialFile) -> Iterator[Taken]:
+        """The first archive that the bytes are takes them along; the others, which may be many, are added to it in batches."""
+        settled = []
+        for record in records:
+            try:
+                settled.append(self._judge.settled(record, copied.digests.md5))
+            except MirrorError as error:
+                yield Taken(record.url, "failed", error=error)
+        for first in settled[:1]:
+            yield from self._written([first], call(self._publish, partial, first))
+        yield from self._added(settled[1:])
+
+    def _publish(self, partial: PartialFile, record: Record) -> bool:
+        self._store.publish(partial.path, record)
+        return True
+
+    def _added(self, records: Sequence[Record]) -> Iterator[Taken]:
+        """Archives whose bytes are here, added in batches."""
+        for start in range(0, len(records), _AT_ONCE):
+            some = records[start : start + _AT_ONCE]
+            yield from self._written(some, call(self._store.also_all, some))
+
+    def _written(self, records: Sequence[Record], write: Callable[[], bool]) -> list[Taken]:
+        """How it ended for archives that are written together."""
         try:
-            settled = self._judge.settled(record, copied.md5)
-            if partial.path.exists():
-                self._store.publish(partial.path, settled)
-            elif self._store.also(settled) is None:
-                raise _gone(record)
-        except MirrorError as error:
-            return Taken(record.url, "failed", error=error)
+            if write():
+                return [Taken(record.url, "imported", record.size) for record in records]
+            return [Taken(record.url, "failed", error=_gone(record)) for record in records]
         except (OSError, DatabaseError) as error:
-            return Taken(record.url, "failed", error=self._of_disk(error, record))
-        return Taken(record.url, "imported", record.size)
+            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
 
     # Bytes that are here
 
     def _without_bytes(self, records: Iterable[Record]) -> Iterator[Taken]:
         """Archives whose bytes are here already: most of them are here themselves, and nothing is written."""
+        lacking: list[Record] = []
         for record in records:
             try:
-                yield self._kept(record)
-            except MirrorError as error:
-                yield Taken(record.url, "failed", error=error)
-            except (OSError, DatabaseError) as error:
-                yield Taken(record.url, "failed", error=self._of_disk(error, record))
+                settled, is_there = self._kept(record)
+            except (MirrorError, OSError, DatabaseError) as error:
+                yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
+                continue
+            if is_there:
+                yield Taken(record.url, "present", record.size)
+            else:
+                lacking.append(settled)
+        yield from self._added(lacking)
 
-    def _kept(self, record: Record) -> Taken:
-        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
+    def _kept(self, record: Record) -> tuple[Record, bool]:
+        """The record as it is to be kept, and whether it is, just so."""
         if not self._is_there(record):
             raise BundleError(
                 f"The bytes of {record.url} are neither in the bundle nor here.",
                 "Copy the bundle again; if it was made with --minus, export it again without it.",
             )
+        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
         settled = self._judge.settled(record, self._md5(record, known))
-        if known and known.united(settled) == known:
-            return Taken(record.url, "present", record.size)
-        if self._store.also(settled) is None:
-            raise _gone(record)
-        return Taken(record.url, "imported", record.size)
+        return settled, known is not None and known.united(settled) == known
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
@@ -206,7 +231,7 @@ class Import:
         if known and known.md5:
             return known.md5
         with self._store.blobs.open(record.sha256) as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()  # type: ignore[arg-type]
+            return digests_of(contents(file.fileno()), md5=True).md5
 
 
 def _appending(report: Report, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:

@@ -17,6 +17,7 @@ from dataset_mirror.airgap.files.found import Found, found
 from dataset_mirror.airgap.files.recognising import Match, Recogniser
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.content import LOOK
+from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.record import DigestSource, Record
 from dataset_mirror.store.store import Store
 
@@ -81,25 +82,24 @@ class Adoption:
         for match in claims:
             yield from self._take(one.path, file, digests, match)
 
-    def _read(self, path: Path, file: int, size: int) -> Generator[Adopted, None, tuple[str, ...]]:
+    def _read(self, path: Path, file: int, size: int) -> Generator[Adopted, None, Digests]:
         """Digests, to find out what it is; what is copied is hashed again."""
-        done, digest = 0, self._claims.digest()
+        hashing = self._claims.hashing()
         for data in contents(file):
-            digest.update(data)
-            done += len(data)
-            yield Adopted(path, "reading", done, max(size, done))
-        return digest.values
+            hashing.update(data)
+            yield Adopted(path, "reading", hashing.size, max(size, hashing.size))
+        return hashing.digests
 
-    def _take(self, path: Path, file: int, digests: tuple[str, ...], match: Match) -> Iterator[Adopted]:
+    def _take(self, path: Path, file: int, digests: Digests, match: Match) -> Iterator[Adopted]:
         size = os.fstat(file).st_size
-        if self._has(match, digests[0]):
+        if self._has(match, digests.sha256):
             yield Adopted(path, "present", size, size, match.url, match.proven)
             return
         if self._store.space.missing(size):
             raise self._store.space.full(size, match.url)
         with self._store.incoming() as partial:
             with partial.duplicate() as target:
-                copying = Copying(target.fileno(), md5=len(digests) > 1)
+                copying = Copying(target.fileno(), md5=digests.md5 is not None)
                 for done in copying.file(file):
                     yield Adopted(path, "copying", done, size, match.url, match.proven)
             if copying.digests != digests:
@@ -120,7 +120,7 @@ class Adoption:
             return False
         return self._store.blobs.has(sha256)
 
-    def _record(self, match: Match, digests: tuple[str, ...], size: int, written: float) -> Record:
+    def _record(self, match: Match, digests: Digests, size: int, written: float) -> Record:
         """Proven bytes count as fetched now; others when the file was written, so that their origin is asked about them soon.
 
         What is known of the same bytes from their origin stays, the entity tag above all.
@@ -128,17 +128,17 @@ class Adoption:
         source: DigestSource = "catalog" if match.proven else "adopted"
         fetched = time.time() if match.proven else max(0.0, min(written, time.time()))
         for known in self._store.index.versions(match.archive):
-            if known.sha256 == digests[0]:
+            if known.sha256 == digests.sha256:
                 return replace(known, source=source if match.proven else known.source, fetched=max(fetched, known.fetched))
         return _new_record(match, digests, size, source, fetched)
 
 
-def _new_record(match: Match, digests: tuple[str, ...], size: int, source: DigestSource, fetched: float) -> Record:
+def _new_record(match: Match, digests: Digests, size: int, source: DigestSource, fetched: float) -> Record:
     return Record(
         archive=match.archive,
         scheme=match.origin.scheme,
-        sha256=digests[0],
-        md5=digests[1] if len(digests) > 1 else None,
+        sha256=digests.sha256,
+        md5=digests.md5,
         size=size,
         fetched=fetched,
         source=source,

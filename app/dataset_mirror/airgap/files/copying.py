@@ -5,10 +5,11 @@ place, and that would be the blob.
 """
 
 import fcntl
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
+
+from dataset_mirror.store.digests import Digests, Hashing
 
 STEP = 1024 * 1024
 _FICLONE = 0x40049409
@@ -20,15 +21,17 @@ class Copying:
 
     def __init__(self, target: int, *, md5: bool = False) -> None:
         self._target = target
-        self._sha256 = hashlib.sha256()
-        self._md5 = hashlib.md5(usedforsecurity=False) if md5 else None
-        self.done = 0
+        self._hashing = Hashing(md5=md5)
+
+    @property
+    def done(self) -> int:
+        return self._hashing.size
 
     def file(self, source: int) -> Iterator[int]:
         """All of the file `source`, another descriptor; tells how far it is. What is hashed is what was copied."""
         if clone(source, self._target):
             for data in contents(self._target):
-                self._hash(data)
+                self._hashing.update(data)
                 yield self.done
         else:
             for data in contents(source):
@@ -41,18 +44,12 @@ class Copying:
         while view:
             written = os.pwrite(self._target, view, at)
             view, at = view[written:], at + written
-        self._hash(data)
-
-    def _hash(self, data: bytes) -> None:
-        self._sha256.update(data)
-        if self._md5:
-            self._md5.update(data)
-        self.done += len(data)
+        self._hashing.update(data)
 
     @property
-    def digests(self) -> tuple[str, ...]:
-        """SHA-256, and MD5 if it was asked for, in hex."""
-        return (self._sha256.hexdigest(), *([self._md5.hexdigest()] if self._md5 else []))
+    def digests(self) -> Digests:
+        """SHA-256, and MD5 if it was asked for."""
+        return self._hashing.digests
 
 
 def contents(file: int) -> Iterator[bytes]:

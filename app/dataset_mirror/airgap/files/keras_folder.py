@@ -1,7 +1,6 @@
 """Writing a tree for KERAS_HOME into a folder. What is there and good is never touched; what is wrong is set aside, not removed."""
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shlex
@@ -14,6 +13,8 @@ from typing import Literal, Protocol
 from dataset_mirror.airgap.files.copying import Copying, contents
 from dataset_mirror.airgap.files.keras_home import KerasFile
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.store import durable
+from dataset_mirror.store.digests import Hashing, any_is_md5
 from dataset_mirror.store.store import Store
 
 _ABANDONED = 86400.0
@@ -96,7 +97,7 @@ class KerasFolder:
                     yield from _copied(fresh, file, _Copy(good) if good else source)
                 if finding == "wrong":  # only now: until the right one is there, it may be better than nothing
                     self._set_aside(place)
-                fresh.replace(place)
+                durable.put(fresh, place)
             good = good or place
         return bool(absent)
 
@@ -129,16 +130,13 @@ def _finding(place: Path, file: KerasFile) -> Generator[Put, None, Finding]:
         raise MirrorError(f"{place} is a folder; Keras keeps a file there.", "Move it away and run this again.")
     if not place.is_file():
         return "wrong"
-    size, sha256, md5 = 0, hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with_md5 = any(len(digest) == 32 for digest in file.digests)
+    hashing = Hashing(md5=any_is_md5(file.digests))
     with place.open("rb", buffering=0) as there:
         for data in contents(there.fileno()):
-            sha256.update(data)
-            if with_md5:
-                md5.update(data)
-            size += len(data)
-            yield Put(file, "checking", size)
-    if {sha256.hexdigest(), md5.hexdigest()} & {file.sha256, *file.digests}:
+            hashing.update(data)
+            yield Put(file, "checking", hashing.size)
+    size = hashing.size
+    if hashing.digests.has_any((file.sha256, *file.digests)):
         return "good"
     surely = file.digests or size == 0 or (file.expected_size is not None and size != file.expected_size)
     return "wrong" if surely else "unknown"
@@ -168,12 +166,12 @@ def _copied(fresh: Path, file: KerasFile, source: Source) -> Iterator[Put]:
     """A new file with the archive's bytes, verified and durable."""
     descriptor = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
-        copying = Copying(descriptor, md5=any(len(digest) == 32 for digest in file.digests))
+        copying = Copying(descriptor, md5=any_is_md5(file.digests))
         for done in source.copy(file, copying):
             yield Put(file, "writing", done)
-        if not set(copying.digests) & {file.sha256, *file.digests}:
+        if not copying.digests.has_any((file.sha256, *file.digests)):
             raise MirrorError(
-                f"Its bytes have the SHA-256 {copying.digests[0]}, not {file.sha256}.", "Ask the mirror: dataset-mirror verify"
+                f"Its bytes have the SHA-256 {copying.digests.sha256}, not {file.sha256}.", "Ask the mirror: dataset-mirror verify"
             )
         os.utime(descriptor, (time.time(), file.modified))
         os.fsync(descriptor)

@@ -7,12 +7,12 @@ one has it; another one only if that is not asked for, and only by its own name.
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from email.utils import parsedate_to_datetime
-from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from dataset_mirror.errors import Forbidden, NoSuchPage, NotAllowed, NotStored
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, KerasPath
 from dataset_mirror.origins.table import Origins, closest
 from dataset_mirror.store.record import Record
@@ -20,7 +20,6 @@ from dataset_mirror.store.store import Store
 
 PRESENT = "keras/"
 """How the names begin of what Keras asks for now."""
-_WILDCARDS = "*?["
 _NAMED = 5
 """Most missing archives that a sentence names."""
 
@@ -122,7 +121,7 @@ def _chosen(origins: Origins, names: Sequence[str]) -> tuple[set[ArchiveId], set
         found = {entry.archive for entry in _kept_by_keras(origins) if _means(name, entry)}
         if not found:
             raise NoSuchPage(f"The catalog has nothing named {name!r} that Keras keeps on its disk.", _closest(origins, name))
-        (by_glob if any(wildcard in name for wildcard in _WILDCARDS) else by_name).update(found)
+        (by_glob if Meaning(name).is_glob else by_name).update(found)
     return by_name, by_glob - by_name
 
 
@@ -136,7 +135,7 @@ def _is_former(entry: CatalogEntry) -> bool:
 
 
 def _means(name: str, entry: CatalogEntry) -> bool:
-    return fnmatchcase(entry.name, PRESENT + name) or (("/" in name or not _is_former(entry)) and fnmatchcase(entry.name, name))
+    return Meaning(PRESENT + name).names(entry.name) or (("/" in name or not _is_former(entry)) and Meaning(name).names(entry.name))
 
 
 def _closest(origins: Origins, name: str) -> str:

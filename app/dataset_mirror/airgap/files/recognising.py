@@ -1,8 +1,7 @@
 """Which archive a file can be, by its digest or by its place, and why it is not the one that it looks like."""
 
-import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_pa
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.content import looks_like_a_page, wrong_magic
+from dataset_mirror.store.digests import Digests, Hashing
 
 _DEEPEST = 8
 """Most segments of a place below KERAS_HOME."""
@@ -31,22 +31,6 @@ class Match:
         return self.origin.url_of(self.archive)
 
 
-class Digest:
-    """SHA-256, and MD5 where the catalog needs it."""
-
-    def __init__(self, *, md5: bool) -> None:
-        self._hashes = [hashlib.sha256(), *([hashlib.md5(usedforsecurity=False)] if md5 else [])]
-
-    def update(self, data: bytes) -> None:
-        for each in self._hashes:
-            each.update(data)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """In hex, SHA-256 first."""
-        return tuple(each.hexdigest() for each in self._hashes)
-
-
 class Recogniser:
     """The catalog, looked up by what a file shows of itself."""
 
@@ -62,14 +46,13 @@ class Recogniser:
         self._by_place = dict(places)  # of two the present one stays
         self._with_md5 = any(entry.md5 for entry in origins.catalog)
 
-    def digest(self) -> Digest:
-        """For the bytes of one file."""
-        return Digest(md5=self._with_md5)
+    def hashing(self) -> Hashing:
+        """For the bytes of one file: MD5 too where the catalog needs it."""
+        return Hashing(md5=self._with_md5)
 
-    def of(self, path: Path, digests: Iterable[str], size: int, beginning: bytes) -> list[Match]:
+    def of(self, path: Path, digests: Digests, size: int, beginning: bytes) -> list[Match]:
         """The archives that the file is; none if nobody knows it. Raises why it is not, if it looks like one."""
-        digests = tuple(digests)
-        proven = {entry.archive: None for digest in digests for entry in self._by_digest.get(digest, ())}
+        proven = {entry.archive: None for digest in digests.known for entry in self._by_digest.get(digest, ())}
         if proven:
             listed = [archive for archive in proven if self._is_listed(archive)] or list(proven)
             return [Match(archive, self._origins.of(archive), proven=True) for archive in listed]
@@ -101,7 +84,7 @@ class Recogniser:
         tails = ("/".join(parts[-count:]) for count in range(2, min(_DEEPEST, len(parts)) + 1))
         return next((self._by_place[tail].archive for tail in tails if tail in self._by_place), None)
 
-    def _refuse_namesake(self, path: Path, digests: tuple[str, ...], beginning: bytes) -> None:
+    def _refuse_namesake(self, path: Path, digests: Digests, beginning: bytes) -> None:
         """A file with an archive's name that nothing proves to be it is worth a word: somebody may have taken it for that."""
         alike = self._by_name.get(path.name)
         if not alike:
@@ -115,7 +98,7 @@ class Recogniser:
         )
 
 
-def _check(match: Match, entry: CatalogEntry | None, digests: tuple[str, ...], size: int, beginning: bytes) -> None:
+def _check(match: Match, entry: CatalogEntry | None, digests: Digests, size: int, beginning: bytes) -> None:
     """Raises why these bytes cannot be the archive in whose place they are."""
     if size == 0:
         raise NotAnArchive(f"It is empty, so it is not {match.url}.", "Fetch it again.")
@@ -127,11 +110,11 @@ def _check(match: Match, entry: CatalogEntry | None, digests: tuple[str, ...], s
         raise NotAnArchive(f"It has {size:,} bytes, but {match.url} has {entry.size:,}.", "Fetch it again.")
 
 
-def _mismatch(entry: CatalogEntry, digests: tuple[str, ...], beginning: bytes) -> MirrorError:
+def _mismatch(entry: CatalogEntry, digests: Digests, beginning: bytes) -> MirrorError:
     if page := looks_like_a_page(entry.archive.name, beginning):
         return NotAnArchive(f"It is not {entry.url}: {page}.", "Fetch it again.")
-    got = f"SHA-256 {digests[0]}" if entry.sha256 or len(digests) < 2 else f"MD5 {digests[1]}"
+    got = f"SHA-256 {digests.sha256}" if entry.sha256 or digests.md5 is None else f"MD5 {digests.md5}"
     return DigestMismatch(
         f"It is not {entry.url}: it has {got}, but the catalog expects {' or '.join((*entry.sha256, *entry.md5))}.",
-        f'Fetch it again; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests[0]}"',
+        f'Fetch it again; or, if you trust it, write into mirror.toml: [[archives]] url = "{entry.url}" sha256 = "{digests.sha256}"',
     )

@@ -1,7 +1,6 @@
 """What people check: scripts, notebooks, lists, names and URLs, as what they ask for."""
 
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from dataset_mirror.airgap.lists import numbered, read_list
@@ -10,6 +9,7 @@ from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import closest
 
 MAX_FILE = 256 * 1024 * 1024
@@ -76,9 +76,7 @@ def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
 def _named(wanted: str, names: Names) -> list[str]:
     if wanted in names:
         return names[wanted]
-    if not set(wanted) & set("*?["):
-        return []
-    return [url for name, urls in names.items() if fnmatchcase(name, wanted) for url in urls]
+    return [url for name in Meaning(wanted).names_in(names) for url in names[name]]
 
 
 def _text(name: str) -> str:

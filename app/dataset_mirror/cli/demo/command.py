@@ -29,7 +29,7 @@ def command(as_json: bool) -> None:
     """See what a mirror does: some ten seconds, without the internet, without any setting.
 
     Starts a small origin that is slow on purpose and a real mirror before it, both on this machine and in a temporary folder,
-    and shows: a miss, a hit, many clients at once, a range, a damaged origin, an origin that is gone. Ends with 1 if a claim
+    and shows: a miss, a hit, many clients at once, a range, a damaged origin, an origin that is gone. Exits with status 1 if a claim
     does not hold. Nothing is left behind; Ctrl-C ends it early.
     """
     story = Story(as_json)

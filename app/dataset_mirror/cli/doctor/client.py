@@ -15,6 +15,7 @@ from dataset_mirror.cli.run import authority_of
 from dataset_mirror.doors import certificates
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.environment import PROXY, TRUST, host_of
+from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.upkeep.checkup import Finding
 
 _PATIENCE = 60.0
@@ -33,6 +34,8 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     hint = f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"'
     proxy, trust = _proxy(address, known, hint), _trust(pem, known, hint)
     yield proxy
+    if proxy.is_good:
+        yield from _mark(mark, known, hint)
     yield from _exceptions(address, certificates.named_hosts(certificates.of_pem(pem)), hint)
     yield trust
     if proxy.is_good and trust.is_good:
@@ -43,11 +46,20 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
 
 def _proxy(address: str, known: Mapping[str, str], hint: str) -> Finding:
     """In both spellings, for clients read the one or the other."""
-    wrong = [name for name in PROXY if known.get(name, "").rstrip("/") != address]
+    wrong = [name for name in PROXY if unmarked(known.get(name, ""))[0].rstrip("/") != address]
     if not wrong:
         return Finding("proxy", f"{' and '.join(PROXY)} are {address}.")
     name = wrong[0]
     return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", hint)
+
+
+def _mark(mark: str | None, known: Mapping[str, str], hint: str) -> Iterator[Finding]:
+    """If the proxy's URL does not say that this client trusts the present authority, where it has to."""
+    said = unmarked(known[PROXY[0]])[1]
+    if mark is None or said == mark:
+        return
+    fact = "was set up before the mirror got its latest origins" if said else "does not say in its proxy's URL which authority it trusts"
+    yield Finding("mark", f"This shell {fact}: hosts that were added later are tunnelled, and come from their origins each time.", hint)
 
 
 def _exceptions(address: str, hosts: frozenset[str], hint: str) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`doctor`: what is not as it should be, and what to do about it."""
+"""`doctor`: checks the installation, and says what to do about what is wrong."""
 
 import asyncio
 import json
@@ -33,18 +33,18 @@ _WIDTH = 12
 
 
 @click.command(name="doctor")
-@click.option("--client", is_flag=True, help="Look at this machine as a client: its proxy, its trust, one real download.")
+@click.option("--client", is_flag=True, help="Check this machine as a client: its proxy, its trust, one real download.")
 @mirror_option("With --client: the mirror's address", "the live server of the data folder")
-@click.option("--new-ca", is_flag=True, help="Make a certificate authority with a new key, which every client then has to trust anew.")
+@click.option("--new-ca", is_flag=True, help="Make a certificate authority with a new key, which every client then has to trust again.")
 @click.option("--yes", "-y", is_flag=True, help="With --new-ca: do not ask.")
-@click.option("--rebuild", is_flag=True, help="Make a damaged or lost index anew, from archives.ndjson; the old one is set aside.")
+@click.option("--rebuild", is_flag=True, help="Rebuild a damaged or lost index from archives.ndjson; the old one is set aside.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 @configured
 def command(configuration: Configuration, client: bool, mirror: str | None, new_ca: bool, yes: bool, rebuild: bool, as_json: bool) -> None:
-    """Look for what is not as it should be: each line a fact, and its hint. Ends with 1 if anything is wrong.
+    """Check the installation: one finding per line, with a fix. Exits with status 1 if any check fails.
 
-    On the mirror's machine it looks at data folder, disk, clock, upstreams, certificate authority and port; with --client, on
-    any machine, at the way from here to a mirror. --rebuild fixes a damaged or lost index, with no server running: archives and
+    On the mirror's machine it checks data folder, disk, clock, upstreams, certificate authority and port; with --client, on
+    any machine, the way from here to a mirror. --rebuild fixes a damaged or lost index, with no server running: archives and
     their older versions come back; hits, last uses and the wanted list begin afresh.
     """
     configure("error")
@@ -95,7 +95,7 @@ def check_authority(configuration: Configuration) -> Iterator[Finding]:
         yield Finding(what, "There is none yet; the first start makes it.")
         return
     except (OSError, ValueError) as error:
-        yield Finding(what, f"It cannot be read: {error}.", f"Mend the permissions of {folder.ca.parent}. {_NEW_CA}")
+        yield Finding(what, f"It cannot be read: {error}.", f"Fix the permissions of {folder.ca.parent}. {_NEW_CA}")
         return
     yield _of_key(known, key)
     yield _key_permissions(folder.ca_key)
@@ -162,5 +162,5 @@ def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"good": not wrong, "findings": [{**asdict(one), "good": one.is_good} for one in told]}, indent=2))
     else:
-        click.echo(f"{wrong} of {len(told)} are not as they should be." if wrong else f"All {len(told)} are as they should be.")
+        click.echo(f"{wrong} of {len(told)} checks failed." if wrong else f"All {len(told)} checks passed.")
     sys.exit(1 if wrong else 0)

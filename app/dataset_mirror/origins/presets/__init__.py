@@ -21,9 +21,9 @@ def preset_text(name: str, folder: Path) -> str:
     is_path = name.endswith(".toml") or "/" in name
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
-    source = folder / name if is_path else files(__name__) / f"{name}.toml"
+    source = folder / Path(name).expanduser() if is_path else files(__name__) / f"{name}.toml"
     try:
-        return source.read_text(encoding="utf-8")
+        return source.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The preset {name} cannot be read: {error}.", "Check the path in `presets`.") from None
 

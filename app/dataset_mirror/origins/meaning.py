@@ -1,0 +1,53 @@
+"""What people write for archives: a name of the catalog (`keras/mnist`), a URL, or a glob of either. Upper and lower case differ."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from itertools import takewhile
+
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+
+_WILDCARDS = "*?["
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """One such word."""
+
+    word: str
+
+    @property
+    def is_glob(self) -> bool:
+        """Whether it may mean several; `?` in a URL begins its query, too."""
+        return not set(self.word).isdisjoint(_WILDCARDS)
+
+    @property
+    def target(self) -> str:
+        """HOST/PATH, or a glob of that, without a scheme."""
+        return self.word.partition("://")[2] or self.word
+
+    def names(self, name: str) -> bool:
+        """Whether it means archives of that name in the catalog."""
+        return bool(name) and (name == self.word or fnmatchcase(name, self.word))
+
+    def names_in(self, names: Iterable[str]) -> list[str]:
+        """Those that it means."""
+        return [name for name in names if self.names(name)]
+
+    def fits(self, archive: ArchiveId) -> bool:
+        """Whether it is a glob of URLs that means the archive."""
+        return fnmatchcase(str(archive), self.target)
+
+    def fits_url(self, url: str) -> bool:
+        """Whether it is the URL, or a glob that fits it, with or without its scheme."""
+        return url == self.word or fnmatchcase(url, self.word) or fnmatchcase(url.partition("://")[2], self.target)
+
+    def as_url(self) -> ArchiveId | None:
+        """The archive, if it looks like a URL; its scheme may be left out. BadRequest if it looks like one and is none."""
+        host, slash, _ = self.target.partition("/")
+        return parse_url(self.word) if slash and "." in host else None
+
+    @property
+    def beginning(self) -> str:
+        """What the HOST/PATH of all that fit begins with."""
+        return "".join(takewhile(lambda character: character not in _WILDCARDS, self.target))
