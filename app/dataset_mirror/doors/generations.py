@@ -6,12 +6,8 @@ import re
 from collections import OrderedDict
 from dataclasses import dataclass
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from dataset_mirror.rules.marks import mark_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 Hosts = frozenset[str]
 _ONE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
@@ -67,8 +63,3 @@ class Fetched:
 
     def of(self, address: str | None) -> str | None:
         return self._marks.get(address or "")
-
-
-def uncovered(hosts: Iterable[str], named: Hosts) -> list[str]:
-    """The hosts that a certificate does not name, in order."""
-    return sorted(frozenset(hosts) - named)
