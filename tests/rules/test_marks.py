@@ -24,7 +24,7 @@ def test_there_and_back(address: str) -> None:
     assert unmarked(marked(address, None)) == (address, None)
 
 
-@pytest.mark.parametrize("address", ["http://user:secret@mirror.lab", "http://ca@mirror.lab", "http://ca:xyz@mirror.lab", "http://[::1", ""])
+@pytest.mark.parametrize("address", ["http://user:secret@mirror.lab", "http://ca@mirror.lab", "http://ca:xyz@mirror.lab", "http://[::1"])
 def test_what_is_no_mark(address: str) -> None:
     """Other credentials stay where they are."""
     assert unmarked(address) == (address, None)
