@@ -24,6 +24,7 @@ from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
+from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.table import Origins
@@ -76,6 +77,7 @@ class Mirror:
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
         self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
         self.misses = Misses(store)
+        self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
 

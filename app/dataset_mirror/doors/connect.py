@@ -5,7 +5,8 @@ import logging
 
 from dataset_mirror.doors import tunnel
 from dataset_mirror.doors.decision import Doors, Intercept, TunnelTo
-from dataset_mirror.errors import BadRequest, MirrorError
+from dataset_mirror.doors.vanishing import Vanishing
+from dataset_mirror.errors import BadRequest, MirrorError, Offline
 from dataset_mirror.rules.marks import mark_in
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.wire.connection import Connection
@@ -62,6 +63,8 @@ class Opening:
         """Opens what the CONNECT asks for, or refuses it."""
         try:
             await self._open()
+        except Offline as error:
+            await self._vanish(error)
         except MirrorError as error:
             self._doors.mirror.traffic.passages.refused += 1
             self._refuse(error)
@@ -112,14 +115,25 @@ class Opening:
         finally:
             counts.tunnels -= 1
 
-    async def _establish(self) -> None:
+    async def _establish(self, logged: int = 200) -> None:
         """Says that the connection is there. All of it is the kernel's before another protocol takes over."""
-        self._connection.log_line("CONNECT", self._target, "1.1", 200)
+        self._connection.log_line("CONNECT", self._target, "1.1", logged)
         self._transport.write(ESTABLISHED)
         while self._transport.get_write_buffer_size():
             await writable(self._connection.socket)
         if self._transport.is_closing():
             raise ClientGone
+
+    async def _vanish(self, error: Offline) -> None:
+        """Offline: the client meets a network that is not there. What it wanted is in the log, in /status and on the wanted list."""
+        client = self._connection.client
+        try:
+            await self._doors.turned_away(str(error.facts["host"]), client[0] if client else None, error)
+            await self._establish(error.status)
+            self._leave()
+            await Vanishing(self._transport).run(self._doors.handshake_seconds)
+        except (ClientGone, asyncio.CancelledError):
+            self._transport.abort()
 
     def _refuse(self, error: MirrorError) -> None:
         """A problem document; its words stand in the status line too, for that is all that many clients show."""

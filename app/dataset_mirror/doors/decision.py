@@ -2,13 +2,16 @@
 
 import logging
 import re
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
+from dataset_mirror.fetch.flights import Failure
+from dataset_mirror.fetch.unlisted import WHOLE_HOST
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.origins.identity import normalise_authority
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.networks import Address
 from dataset_mirror.rules.authority import normal_host
 from dataset_mirror.rules.host import split_port
@@ -93,6 +96,15 @@ class Doors:
             raise
         return TunnelTo(wanted.host, None if is_certain else wanted)
 
+    async def turned_away(self, host: str, peer: str | None, error: Offline) -> None:
+        """A tunnel was refused because the mirror is offline: the host is wanted, and /status says so."""
+        self.mirror.traffic.passages.refused += 1
+        listed = await self.mirror.unlisted.note(ArchiveId(host, WHOLE_HOST), str(parsed(peer or "127.0.0.1")))
+        if listed and all(failure.url != f"https://{host}/" for failure in self.mirror.flights.failures):
+            said = Offline(f"{error.detail} It is on the list of what is wanted.", error.hint)
+            self.mirror.flights.failures.append(Failure(time.time(), f"https://{host}/", said))
+            log.warning("%s %s was refused.", said.detail, peer or "A client")
+
     def _say_outdated(self, host: str, peer: str | None) -> None:
         """In the log, once for each client and host."""
         if (peer, host) in self._outdated or len(self._outdated) >= _MOST_SAID:
@@ -115,10 +127,10 @@ class Doors:
             raise NoTunnel(f"Tunnels lead to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
         if settings.public_url and urlsplit(settings.public_url).hostname == host:
             raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
+        if settings.offline:
+            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.", host=host)
         if settings.tunnel != "public" and not any(_is_named(host, name) for name in settings.tunnel):
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
-        if settings.offline:
-            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.")
         if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
                 f"{settings.max_tunnels} tunnels are open, which is the most.",

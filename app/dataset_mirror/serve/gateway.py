@@ -9,7 +9,7 @@ from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorErro
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
-from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive
 from dataset_mirror.rules.conditions import Selection, select
@@ -52,6 +52,7 @@ class Gateway:
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
+            await answer.unlisted(error)
             await answer.problem(error)
 
     def _beyond_archives(self, request: Request) -> Origin | None:
@@ -115,6 +116,12 @@ class _Answer:
         status, fields, body = problem(error)
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
+
+    async def unlisted(self, error: MirrorError) -> None:
+        """An offline mirror's wanted list has what no origin lists here, too."""
+        url = error.facts.get("archive") if isinstance(error, NotAllowed) else None
+        if isinstance(url, str) and self._mirror.settings.offline and self.request.method in ("GET", "HEAD"):
+            await self._mirror.unlisted.note(parse_url(url), self._address())
 
     async def answer(self, archive: ArchiveId) -> None:
         """Answers; one that could not be fetched is on the wanted list before its client hears of it."""
