@@ -8,7 +8,8 @@ from dataset_mirror.airgap.preflight.presence import Presence, names_of, presenc
 from dataset_mirror.airgap.wanted import Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.fetch.tracing import Trace, origin_for, trace
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
 from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
 from dataset_mirror.status.summary import summaries
@@ -112,6 +113,18 @@ class Local:
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         with store_of(self._configuration) as store:
             return store.unwant(archives)
+
+    def trace(self, url: str) -> Trace:
+        from dataset_mirror.fetch.upstream import Upstream
+
+        async def tracing() -> Trace:
+            upstream, archive = Upstream(self._configuration), parse_url(url)
+            try:
+                return await trace(upstream, origin_for(self._origins, archive, "http" if url.startswith("http://") else "https"), archive)
+            finally:
+                await upstream.close()
+
+        return asyncio.run(tracing())
 
     def reload(self) -> None:
         """Nothing: whoever opens the folder next reads the configuration."""

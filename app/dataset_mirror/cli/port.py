@@ -11,6 +11,7 @@ from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli import live
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.steps import Step
+from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
 from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
@@ -60,6 +61,9 @@ class Port(Known, Protocol):
 
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         """Takes archives off the wanted list; returns how many were on it."""
+
+    def trace(self, url: str) -> Trace:
+        """Where a URL leads, as the mirror sees it."""
 
     def reload(self) -> None:
         """Lets a live server read its configuration again."""

@@ -13,7 +13,8 @@ from dataset_mirror.airgap.preflight.presence import Presence
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli.live import check, error_of, lines, no_mirror
 from dataset_mirror.cli.steps import Step
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins, closest
 from dataset_mirror.status.models import (
@@ -25,6 +26,7 @@ from dataset_mirror.status.models import (
     Explanation,
     Removal,
     Status,
+    TraceAnswer,
     Unwanted,
     WantAnswer,
     WantedArchive,
@@ -138,6 +140,11 @@ class Remote:
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         urls = [f"https://{archive}" for archive in archives]
         return sum(self._post(Unwanted, "/api/unwant", {"archives": some}).removed for some in _batches(urls))
+
+    def trace(self, url: str) -> Trace:
+        found = self._post(TraceAnswer, "/api/trace", {"url": url})
+        trouble = MirrorError(found.trouble.detail, found.trouble.hint) if found.trouble else None
+        return Trace(tuple(found.hosts), found.place, found.status, found.size, found.content_type, trouble)
 
     def reload(self) -> None:
         check(self._client.post("/api/reload"))

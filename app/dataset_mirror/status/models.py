@@ -297,6 +297,12 @@ class Unwanted(BaseModel):
     removed: int = Field(description="archives that were on it", examples=[1])
 
 
+class TraceRequest(BaseModel):
+    """A URL to look at, whether an origin lists it or not."""
+
+    url: str = Field(examples=[_CIFAR10])
+
+
 class Selection(BaseModel):
     """Stored archives: catalog names, URLs, or globs of either."""
 
@@ -358,6 +364,19 @@ class ProblemFacts(BaseModel):
     status: int
     detail: str
     hint: str
+
+
+class TraceAnswer(BaseModel):
+    """Where a URL leads; no body was read."""
+
+    hosts: list[str] = Field(
+        description="hosts that it redirects to and that its origin does not list, in order", examples=[["cdn.example.org"]]
+    )
+    place: str = Field(description="what answered in the end; empty if nothing did", examples=["https://cdn.example.org"])
+    status: int | None = Field(examples=[200])
+    size: Bytes | None = Field(examples=[170498071])
+    content_type: str | None = Field(examples=["application/zip"])
+    trouble: ProblemFacts | None = Field(description="why it was not looked at to the end")
 
 
 class FetchProgress(BaseModel):
