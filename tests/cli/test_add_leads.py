@@ -17,7 +17,7 @@ from tests.serving import Mirror, environment
 
 HOST, FIRST, LAST = "more.example.org", "hop.example.net", "cdn.example.com"
 URL = f"https://{HOST}/sets/a.zip"
-DATA = body(100_000)
+DATA = b"PK\x03\x04" + body(99_996)
 
 
 @pytest.fixture(scope="module")
