@@ -4,7 +4,8 @@ import sys
 
 import click
 
-from dataset_mirror.cli.blocks import Block, allow
+from dataset_mirror.airgap.proposals import Proposal
+from dataset_mirror.cli.blocks import allow
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human
@@ -39,7 +40,7 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool) -> N
             click.echo(f"{scheme}://{archive} is already allowed.")
             return
         path = archive.path if exact else path_to_list(archive)
-        allow(configuration.file, Block(f"{scheme}://{archive.authority}", (path,), hosts))
+        allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
         click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
         if hosts:
             click.echo(f"It may redirect to {', '.join(hosts)}.")

@@ -1,29 +1,20 @@
 """Blocks of origins in mirror.toml: written by commands, with everything else in the file left as it is."""
 
 import stat
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import tomlkit
 from tomlkit.items import AoT
 
+from dataset_mirror.airgap.proposals import Proposal
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.settings import load
 from dataset_mirror.store import durable
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """What an origin is to have in mirror.toml."""
-
-    url: str
-    paths: tuple[str, ...]
-    redirects_to: tuple[str, ...] = ()
-
-
-def allow(file: Path, *blocks: Block) -> None:
+def allow(file: Path, *blocks: Proposal) -> None:
     """Adds to each origin's block, or a block; the file is replaced as a whole, and only if the result is right (UsageError)."""
     before = file.read_text(encoding="utf-8") if file.exists() else ""
     document = tomlkit.parse(before)
@@ -37,7 +28,7 @@ def allow(file: Path, *blocks: Block) -> None:
     durable.replace(file, content, stat.S_IMODE(file.stat().st_mode) if file.exists() else durable.FILE)
 
 
-def _put(file: Path, document: tomlkit.TOMLDocument, block: Block) -> None:
+def _put(file: Path, document: tomlkit.TOMLDocument, block: Proposal) -> None:
     known = document.setdefault("origins", tomlkit.aot())
     if not isinstance(known, AoT):
         raise UsageError(f"{file} has `origins` in another form than [[origins]] blocks.", "Add it there by hand.")

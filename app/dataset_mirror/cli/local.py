@@ -5,7 +5,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from typing import Any, TypeVar
 
 from dataset_mirror.airgap.preflight.presence import Presence, names_of, presence, put_on_list
-from dataset_mirror.airgap.wanted import Wish, wishes
+from dataset_mirror.airgap.proposals import Proposal, proposals
+from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
@@ -66,7 +67,12 @@ class Local:
 
     def wanted(self) -> list[Wish]:
         with store_of(self._configuration) as store:
-            return wishes(store.index.all_wanted(), self._origins)
+            damaged = frozenset(one.archive for one in store.index.damaged())
+            reasons = Reasons(damaged, {one.url: one.status for one in store.index.failures()})
+            return wishes(store.index.all_wanted(), self._origins, reasons)
+
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        return proposals(archives, self._origins)
 
     # What it does
 

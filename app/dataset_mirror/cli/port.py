@@ -7,6 +7,7 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 from dataset_mirror.airgap.preflight.presence import Known
+from dataset_mirror.airgap.proposals import Proposal
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli import live
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
@@ -58,6 +59,9 @@ class Port(Known, Protocol):
 
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""
+
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        """The origins' blocks that these archives need elsewhere, as far as they are known here."""
 
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         """Takes archives off the wanted list; returns how many were on it."""

@@ -10,6 +10,7 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from dataset_mirror.airgap.preflight.presence import Presence
+from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli.live import check, error_of, lines, no_mirror
 from dataset_mirror.cli.steps import Step
@@ -115,6 +116,9 @@ class Remote:
             after = page.next
         return sorted(found, key=lambda wish: str(wish.asked.archive))
 
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        return proposals(archives, self._origins) if self._origins is not None else []
+
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
@@ -157,7 +161,7 @@ class Remote:
 
 
 def _wish(one: WantedArchive) -> Wish:
-    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by))
+    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by), one.kind)
 
 
 def _read(model: type[M], response: httpx.Response) -> M:

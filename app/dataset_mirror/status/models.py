@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
+from dataset_mirror.airgap.wanted import Kind
 from dataset_mirror.store.listing import Order
 from dataset_mirror.store.record import DigestSource
 
@@ -167,6 +168,10 @@ class WantedArchive(BaseModel):
     first: Time = Field(description="the first time")
     last: Time = Field(description="the last time")
     asked_by: str | None = Field(description="the address that asked last; null if it is not known", examples=["192.0.2.7"])
+    kind: Kind = Field(
+        "offline",
+        description="offline: it could not be fetched; refused, 404: what its origin says; unlisted: by no origin; damaged: it was here",
+    )
 
 
 class WantedArchivePage(BaseModel):

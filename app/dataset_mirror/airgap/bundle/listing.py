@@ -18,6 +18,8 @@ class Listing:
     def __init__(self) -> None:
         self.begun = False
         """Whether the tag files were found good."""
+        self.origins: list[str] = []
+        """The origins' blocks that the bundle proposes, each a line."""
         self._tags: dict[str, bytes] = {}
         self._top: str | None = None
         self._digests: dict[str, str] = {}
@@ -70,6 +72,7 @@ class Listing:
             raise BundleError(f"A manifest of the bundle is damaged: {error}.", "Nothing was taken. Copy the bundle again.") from None
         for line in self._tags[bag.LINES].splitlines():
             self._lines.setdefault(_digest(line), []).append(line)
+        self.origins = bag.origins_in(self._tags.get(bag.INFO, b""))
         self._tags.clear()
         self.begun = True
 
