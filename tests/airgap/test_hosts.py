@@ -36,7 +36,7 @@ def outside(shared_origin: Server, tmp_path_factory: pytest.TempPathFactory) -> 
     """A data folder with three archives of a host that only it lists, and one of another; its settings."""
     folder = tmp_path_factory.mktemp("outside") / "data"
     other = {"url": f"https://{OTHER}", "paths": ["/sets/"]}
-    settings = {"origins": [BLOCK, other], "upstreams": {HOST: [shared_origin.url], OTHER: [shared_origin.url]}}
+    settings: dict[str, Any] = {"origins": [BLOCK, other], "upstreams": {HOST: [shared_origin.url], OTHER: [shared_origin.url]}}
     for number, path in enumerate(PATHS):
         shared_origin.add(path, body(1000, number))
     urls = [f"https://{HOST}{path}" for path in PATHS]
