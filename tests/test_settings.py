@@ -46,7 +46,7 @@ def test_defaults(folder: Path) -> None:
     """Without a file, variables and flags there are sane settings: this machine only, and the preset of Keras."""
     settings = load().settings
     assert (settings.data, settings.host, settings.port, settings.offline) == (folder, "127.0.0.1", 8080, False)
-    assert (settings.presets, settings.upstreams, settings.token, settings.min_free) == (("keras",), {}, None, 10**9)
+    assert (settings.presets, settings.upstreams, settings.token, settings.min_free) == (("keras", "huggingface"), {}, None, 10**9)
 
 
 @pytest.mark.parametrize(

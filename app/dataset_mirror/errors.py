@@ -21,6 +21,7 @@ MirrorError
 │   ├── DamagedTransfer        its bytes are not those of which it says so itself
 │   ├── NotAnArchive           an error page, an empty body, the wrong magic bytes
 │   └── Superseded             the origin's archive changed while it was being sent
+├── NotForKeeping       502    the origin's answer is for one client only: the request is passed on
 ├── OriginBusy          503    the origin asks to come back later than we may wait
 ├── OriginUnreachable   504    no upstream could be reached, or none answered in time
 ├── Offline             504    the mirror is offline and does not have the archive
@@ -30,6 +31,7 @@ MirrorError
 ├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
 ├── Unready             503    the mirror cannot do its work at the moment
+├── SystemFailure       503    the operating system refuses the mirror a file, a descriptor or memory
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 ├── IndexDamaged        503    the index cannot be read; what is in memory is served all the same
 └── DataFolderError            the data folder cannot be used (exit code 1)
@@ -37,8 +39,11 @@ MirrorError
 Statuses and fields of problem documents: RFC 9457.
 """
 
+import errno
 from collections.abc import Mapping
 from typing import ClassVar
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 class MirrorError(Exception):
@@ -138,8 +143,8 @@ class OriginSaysNo(MirrorError):
     title = "The origin refuses"
     problem = "origin-refuses"
 
-    def __init__(self, status: int, detail: str, hint: str = "", **facts: object) -> None:
-        super().__init__(detail, hint)
+    def __init__(self, status: int, detail: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
+        super().__init__(detail, hint, headers=headers)
         self.facts = facts
         self.status = status
 
@@ -180,6 +185,14 @@ class NotAnArchive(FillFailed):
 class Superseded(FillFailed):
     title = "The archive changed at its origin while it was being sent"
     problem = "superseded"
+
+
+class NotForKeeping(MirrorError):
+    """Within the mirror: such a request is passed on instead."""
+
+    status = 502
+    title = "The origin's answer is for one client only"
+    problem = "not-for-keeping"
 
 
 class OriginBusy(MirrorError):
@@ -234,6 +247,20 @@ class Unready(MirrorError):
     status = 503
     title = "The mirror cannot do its work at the moment"
     problem = "not-ready"
+
+
+class SystemFailure(MirrorError):
+    status = 503
+    title = "The operating system refuses"
+    problem = "system-failure"
+
+    @classmethod
+    def of(cls, error: OSError) -> "SystemFailure":
+        """The words for what the system said at a request that has nothing to do with it."""
+        what = f"The mirror cannot answer at the moment: {error.strerror or error}."
+        if error.errno in _EXHAUSTED:
+            return cls(what, "Ask again; if it lasts, raise the mirror's limit of open files.", headers={"Retry-After": "5"})
+        return cls(what, "Check the data folder's disk and permissions: dataset-mirror doctor.")
 
 
 class BundleError(MirrorError):

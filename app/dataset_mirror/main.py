@@ -16,10 +16,12 @@ from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
+from dataset_mirror.serve.observed import observed, seen
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
+from dataset_mirror.upkeep.ahead import Ahead, running
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
 from dataset_mirror.wire.services import Services
@@ -53,18 +55,21 @@ def assemble(mirror: Mirror, port: int) -> Parts:
     """All parts of a mirror that listens at `port`."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
+    ahead = Ahead(mirror)
+
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
         await mirror.start()
         try:
-            yield
+            async with running(ahead.run()):
+                yield
         finally:
             await mirror.stop()
 
     hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
-    app = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
+    gateway = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
-    return Parts(app, Services(hot, Connect(doors), crowd), doors)
+    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd, seen(mirror)), doors)
 
 
 def __getattr__(name: str) -> App:

@@ -7,27 +7,36 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, StoreFull
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull
+from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
+from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.recent import Recent
+from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.origins.ahead import rate_at
+from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.record import Record
@@ -71,11 +80,17 @@ class Mirror:
         self.began = time.time()
         self.upstream = Upstream(configuration)
         self.traffic = Traffic()
+        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
+        self.recent = Recent()
+        self.look_again = asyncio.Event()
+        """Set when pins or schedules may have changed."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
+        self.refs = Refs(self.upstream, self.flights.knowledge)
+        self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
@@ -91,12 +106,16 @@ class Mirror:
         """Those of the moment."""
         return self.configuration.origins
 
+    def _slow_rate(self) -> float:
+        return self.settings.slow_rate
+
     def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.
 
         Data folder, database, address and `max_fills` stay as they are until the next start.
         """
         self.configuration.reload()
+        self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
     async def start(self) -> None:
@@ -127,9 +146,72 @@ class Mirror:
 
     # One archive
 
-    def find(self, archive: ArchiveId) -> Hit | Fill:
-        """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404."""
-        return self.hit(archive) or self._fill(archive)
+    def asked(self, archive: ArchiveId) -> Asked:
+        """What a URL means by the rules of its origin. NotAllowed if none lists it."""
+        return asked(self.origins.of(archive), archive)
+
+    async def located(self, what: Asked, authorization: str | None = None) -> Asked:
+        """What a request means now: a name is its commit, and what is not for everybody is asked for with the client's credentials.
+
+        Raises the origin's refusal, or Offline, if this client may not have it.
+        """
+        origin = self.origins.of(what.archive)
+        if commit := await self.refs.commit(what, origin, authorization, offline=self.settings.offline):
+            what = _at_commit(what, origin, commit)
+        if self.gates.is_restricted(what, self.store.find(what.archive)):
+            what = await self._admitted(what, authorization, origin)
+        return what
+
+    async def let_in(self, what: Asked, authorization: str | None, error: MirrorError) -> Asked:
+        """The same with the client's credentials, after the origin refused it without; raises that refusal if it has none."""
+        if what.question.authorization or not (what.matched and what.matched.rule.gated and is_refusal(error)):
+            raise error
+        await self.gates.mark(what)
+        if authorization is None:
+            raise error
+        return await self._admitted(what, authorization, self.origins.of(what.archive))
+
+    async def _admitted(self, what: Asked, authorization: str | None, origin: Origin) -> Asked:
+        by_readers = origin.offline_gated == "readers"
+        if self.settings.offline:
+            if by_readers:
+                return replace(what, is_for_readers=True)
+            raise self.flights.knowledge.absence(what, however_old=True) or refused_offline(what, origin)
+        try:
+            return await self.gates.admitted(what, authorization, origin)
+        except OriginUnreachable:
+            if by_readers:
+                return replace(what, is_for_readers=True)
+            raise
+
+    async def find(self, what: Asked) -> Hit | Fill:
+        """The archive's bytes if they are there, else the fill that brings them. Raises NotAllowed, Offline, or a recent 404.
+
+        What is stale is asked for first where its rule says so, and is served as it is only if its origin fails.
+        """
+        hit = self.hit(what.archive)
+        if hit is None:
+            return self._fill(what)
+        return await self._asked_first(hit, what) if what.asks_first else hit
+
+    async def fresh(self, what: Asked) -> Hit | None:
+        """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
+        found = await self.find(what) if (hit := self.hit(what.archive)) else None
+        if hit:
+            hit.file.close()
+        return found if isinstance(found, Hit) else None
+
+    async def _asked_first(self, hit: Hit, what: Asked) -> Hit | Fill:
+        check = self._check(hit.record, what)
+        if check is None:
+            return hit
+        try:
+            async with asyncio.timeout(self.settings.idle_timeout):
+                found = await check.opened()
+        except (MirrorError, TimeoutError):
+            return hit
+        hit.file.close()
+        return check if not isinstance(found, Record) else self.opened(found) or self._fill(what)
 
     def hit(self, archive: ArchiveId) -> Hit | None:
         """The archive's bytes if they are there."""
@@ -138,12 +220,37 @@ class Mirror:
 
     def freshness(self, record: Record) -> Freshness:
         """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
-        origin = self.origins.of(record.archive)
-        expected = self.origins.expected(record.archive)
-        found = self._checks.of(record, origin.lifetime(record.archive.path), expected)
-        if found.is_stale and not self.settings.offline:
-            self._checks.begin(record, origin, expected)
-        return found
+        self._check(record)
+        return self._freshness(record)
+
+    def _freshness(self, record: Record) -> Freshness:
+        lifetime = self.origins.of(record.archive).lifetime(record.archive.path)
+        return self._checks.of(record, lifetime, self.origins.expected(record.archive))
+
+    def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
+        """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
+        if self.settings.offline or not self._freshness(record).is_stale:
+            return None
+        with because("check"):
+            return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
+
+    def fields_of(self, what: Asked, reply: Reply) -> Fields:
+        """What of an origin's answer clients get."""
+        return Job(what, self.origins.of(what.archive), None).fields_of(reply)
+
+    def may_be_hot(self, record: Record) -> bool:
+        """Whether everybody may have it as it is, until something is written to the index."""
+        if record.restricted or self.gates.is_restricted(self.asked(record.archive), record):
+            return False
+        origin = self.origins.get(record.archive.authority)
+        matched = origin.rule(record.archive.path) if origin else None
+        return matched is None or matched.rule.when_stale == "serve"
+
+    def passing(self, archive: ArchiveId) -> tuple[str, ...]:
+        """Names of fields that its rule lets pass to clients, besides those that always do."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.redirect_fields if matched else ()
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
@@ -152,11 +259,11 @@ class Mirror:
         found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
         return None if found.ttl == math.inf else found.ttl
 
-    def refusal(self, archive: ArchiveId) -> MirrorError | None:
+    def refusal(self, what: Asked) -> MirrorError | None:
         """Why an archive that is not stored would not be fetched now, if so."""
         if self.settings.offline:
-            return self._offline(archive)
-        return self.flights.absence(archive)
+            return self._offline(what)
+        return self.flights.absence(what)
 
     def opened(self, record: Record) -> Hit | None:
         """The blob of a record, opened; None, said in the log, if it has gone."""
@@ -177,48 +284,77 @@ class Mirror:
             self.reading[hit.record.sha256] -= 1
 
     def _busy(self, record: Record) -> bool:
-        return self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
+        pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        return pinned or self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
 
-    def _fill(self, archive: ArchiveId) -> Fill:
-        origin = self.origins.of(archive)
+    def _fill(self, what: Asked) -> Fill:
+        origin = self.origins.of(what.archive)
         if self.settings.offline:
-            raise self._offline(archive)
-        return self.flights.join(Job(archive, origin, self.origins.expected(archive)))
+            raise self._offline(what)
+        restricted = gate_of(what) if what.question.authorization else None
+        return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
 
-    def _offline(self, archive: ArchiveId) -> Offline:
-        url = self.origins.of(archive).url_of(archive)
-        return Offline(f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it.")
+    def _offline(self, what: Asked) -> MirrorError:
+        url = self.origins.of(what.archive).url_of(what.archive)
+        return self.flights.knowledge.absence(what, however_old=True) or Offline(
+            f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
+        )
 
-    async def missed(self, archive: ArchiveId, error: MirrorError, asked_by: str | None) -> MirrorError:
+    async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
         """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
+        archive = what.archive
+        if is_miss(error) and (refused := self.flights.knowledge.absence(what, however_old=True)):
+            return refused
         listed = is_miss(error) and await self.misses.note(archive, asked_by)
+        if isinstance(error, Offline | OriginUnreachable):
+            error.status = self._status_of_nothing(archive, error.status)
         if not listed or not isinstance(error, Offline):
             return error
-        return Offline(
+        said = Offline(
             f"{error.detail} It is on the list of what is wanted now.",
             "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
         )
+        said.status = error.status
+        return said
 
-    async def head(self, archive: ArchiveId) -> Record | Edition | Reply:
+    def _status_of_nothing(self, archive: ArchiveId, usual: int) -> int:
+        """With what a client hears that no origin could be asked: some look into their own cache only after the one of their rule."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.offline_status if matched and "offline_status" in matched.rule.model_fields_set else usual
+
+    async def head(self, what: Asked) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.
 
         Nothing is fetched, unless the origin refuses HEAD; then the fill starts. A Reply comes back closed.
         """
-        source = OriginSource(self.upstream, self.origins.of(archive), archive)
-        if self.settings.offline or self.flights.get(archive):
-            return await self._fill(archive).opened()
+        source = OriginSource.of(self.upstream, self.origins.of(what.archive), what)
+        if (known := self.flights.knowledge.absence(what)) is not None:
+            raise known
+        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None:
+            return await self._fill(what).opened()
         try:
             reply = await source.ask(method="HEAD")
         except Broken:
-            return await self._fill(archive).opened()  # which retries, and has the right error in the end
+            return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200:
+                if reply.length == 0 and what.matched:
+                    self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
-                await judge(reply, source.url, quoted=not source.private)
+                await self._judged(reply, what, source)
         finally:
             await reply.close()
-        return await self._fill(archive).opened()
+        return await self._fill(what).opened()
+
+    async def _judged(self, reply: Reply, what: Asked, source: OriginSource) -> None:
+        """Raises the origin's refusal, which is remembered."""
+        try:
+            await judge(reply, source.url, quoted=not source.private)
+        except OriginSaysNo as error:
+            await self.flights.knowledge.refused(what, error)
+            raise
 
     # Many archives
 
@@ -229,7 +365,8 @@ class Mirror:
         """
         waiting = {}
         for archive in archives:
-            started = self._started(archive, anew=anew)
+            with because("ahead"):
+                started = await self._started(archive, anew=anew)
             if isinstance(started, Fill):
                 waiting[archive] = started
             else:
@@ -244,17 +381,24 @@ class Mirror:
             if waiting:
                 await _any_over(waiting.values(), every)
 
-    def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
+    async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"
         try:
-            url = self.origins.of(archive).url_of(archive)
-            found = self._fill(archive) if anew else self.find(archive)
+            what = await self.located(self.asked(archive))
+            url = self.origins.of(archive).url_of(what.archive)
+            found = self._fill(what) if anew else await self.find(what)
         except MirrorError as error:
             return Progress(url, "failed", error=error)
         if isinstance(found, Fill):
             return found
         found.file.close()
         return Progress(url, "present", found.record.size, found.record.size)
+
+
+def _at_commit(what: Asked, origin: Origin, commit: str) -> Asked:
+    assert what.matched is not None
+    path = what.matched.at_commit(what.archive.path, commit)
+    return replace(what.at(path), matched=origin.rule(path))
 
 
 def _progress(fill: Fill) -> Progress:

@@ -18,6 +18,7 @@ from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, Validatio
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from dataset_mirror.errors import BadRequest, UsageError
+from dataset_mirror.origins.ahead import Keep, Rates
 from dataset_mirror.origins.credentials import HIDDEN, without_secrets
 from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.lists import as_list
@@ -43,6 +44,13 @@ def _base_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL begins with http:// or https:// and a host")
     return url.rstrip("/")
+
+
+def _webhook(url: str | None) -> str | None:
+    """Kept as it is, but for spaces: it may be signed."""
+    if url is not None:
+        _base_url(url.strip())
+    return url.strip() if url else url
 
 
 def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
@@ -82,7 +90,9 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
     offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
-    presets: tuple[str, ...] = Field(("keras",), description="presets by name, or paths of TOML files", examples=[["keras"]])
+    presets: tuple[str, ...] = Field(
+        ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
+    )
     upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
@@ -120,6 +130,12 @@ class Settings(BaseSettings):
         ByteSize(64 * 1024 * 1024), ge=0, description="bytes of memory for small archives that are asked for often", examples=["64MiB"]
     )
     max_fills: int = Field(16, ge=1, le=1000, description="downloads at once", examples=[16])
+    slow_rate: ByteSize = Field(
+        ByteSize(32 * 1024),
+        ge=0,
+        description="bytes per second below which a download gives its place to those that wait, and goes on beside; 0: never",
+        examples=["32KiB"],
+    )
     token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
@@ -135,6 +151,19 @@ class Settings(BaseSettings):
         None, description="certificate of tls_port, with its chain, as a PEM file", examples=["/etc/mirror/cert.pem"]
     )
     tls_key: SomePath | None = Field(None, description="private key of tls_cert, as a PEM file", examples=["/etc/mirror/key.pem"])
+    keep: tuple[Keep, ...] = Field(
+        (), description="archives that are fetched ahead, and at which hours", examples=[[{"name": "keras/*", "at": "02:00"}]]
+    )
+    rate_limit: Rates | None = Field(
+        None, description="bytes per second from all origins together, for always or by hours", examples=["20MB", {"08:00-18:00": "5MB"}]
+    )
+    notify: Annotated[str | None, AfterValidator(_webhook)] = Field(
+        None,
+        min_length=1,
+        repr=False,
+        description="URL that is told of failures, of a full disk, and of archives that changed",
+        examples=["https://hooks.example.org/mirror"],
+    )
     database: Annotated[str | None, AfterValidator(lambda url: _at_home(url))] = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
@@ -310,7 +339,7 @@ def _line(place: str, way: tuple[int | str, ...]) -> str:
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
     """A wrong value in an error; never a secret."""
-    if key == "token" or "headers" in way:
+    if key in ("token", "notify") or "headers" in way:
         return HIDDEN
     shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
     return repr(shown)[:120]

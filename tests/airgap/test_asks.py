@@ -2,9 +2,10 @@
 
 import pytest
 
-from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Part, Subject, Unclear, asks_of
+from dataset_mirror.airgap.preflight.asks import Part, asks_of
+from dataset_mirror.airgap.preflight.bindings import UNKNOWN
 from dataset_mirror.airgap.preflight.python import parsed
-from dataset_mirror.airgap.preflight.scopes import UNKNOWN
+from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
 from dataset_mirror.errors import UsageError
 
 CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -96,12 +97,14 @@ def test_nothing(source: str) -> None:
         (f"from keras.utils import get_file\nU = '{CIFAR10}'\nget_file(origin=U)", Address(CIFAR10, True)),
         (f"from keras.utils import get_file as g\nB = '{CIFAR10[:30]}'\ng('c', f'{{B}}{CIFAR10[30:]}')", Address(CIFAR10, True)),
         (f"from keras.utils import get_file as g\nB = '{CIFAR10[:30]}'\ng('c', B + '{CIFAR10[30:]}')", Address(CIFAR10, True)),
-        (f"requests.get('{CIFAR10}')", Address(CIFAR10)),
-        (f"os.system('wget {CIFAR10} -O c')", Address(CIFAR10)),
-        ("requests.get(f'https://a.org/{name}.zip')", Beginning("https://a.org/")),
-        ("B = 'https://a.org'\nrequests.get(B + name)", Beginning("https://a.org")),
-        ("requests.get('https://a.org/%s.zip' % name)", Beginning("https://a.org/")),
-        ("requests.get('https://a.org/{}.zip'.format(name))", Beginning("https://a.org/")),
+        (f"import requests\nrequests.get('{CIFAR10}')", Address(CIFAR10, True)),
+        (f"session.get('{CIFAR10}')", Address(CIFAR10, True)),
+        (f"import os\nos.system('wget {CIFAR10} -O c')", Address(CIFAR10, True)),
+        (f"SOURCES = ['{CIFAR10}']", Address(CIFAR10)),
+        ("SOURCES = f'https://a.org/{name}.zip'", Beginning("https://a.org/")),
+        ("B = 'https://a.org'\nx = B + name", Beginning("https://a.org")),
+        ("x = 'https://a.org/%s.zip' % name", Beginning("https://a.org/")),
+        ("x = 'https://a.org/{}.zip'.format(name)", Beginning("https://a.org/")),
     ],
 )
 def test_calls_and_urls(source: str, found: Subject) -> None:
@@ -128,6 +131,10 @@ def test_calls_and_urls(source: str, found: Subject) -> None:
         "from keras.utils import get_file\nmap(get_file, urls)",
         "from keras.utils import get_file\nU = 'a'\nU = 'b'\nget_file('x', U)",
         "import keras\nkeras.utils.get_file('x', 'https://a.org/\\x1b[31m')",
+        "import requests\nrequests.get(f'https://a.org/{name}.zip')",
+        "B = 'https://a.org'\nsession.get(B + name)",
+        "import requests\nrequests.get('https://a.org/%s.zip' % name)",
+        "fetch('https://a.org/{}.zip'.format(name))",
     ],
 )
 def test_cannot_tell(source: str) -> None:

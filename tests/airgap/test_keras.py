@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from dataset_mirror.airgap.preflight.asks import Application, ClassIndex, Dataset
 from dataset_mirror.airgap.preflight.check import archives_of
 from dataset_mirror.airgap.preflight.presence import names_of
+from dataset_mirror.airgap.preflight.subjects import Application, ClassIndex, Dataset
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
 from tests.airgap.test_asks import asked_by

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from dataset_mirror.airgap.preflight.asks import Address, Dataset
 from dataset_mirror.airgap.preflight.sources import asks_in
+from dataset_mirror.airgap.preflight.subjects import Address, Dataset
 from dataset_mirror.errors import UsageError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -52,7 +52,7 @@ def test_magics(tmp_path: Path, magics: str) -> None:
 
 def test_other_languages(tmp_path: Path) -> None:
     """A cell for another program is not read as Python; URLs in commands count."""
-    assert asks(tmp_path, code("%%bash\nfor f in *; do echo; done"), code(f"!wget -c {URL}")) == [("cell 2, line 1", Address(URL))]
+    assert asks(tmp_path, code("%%bash\nfor f in *; do echo; done"), code(f"!wget -c {URL}")) == [("cell 2, line 1", Address(URL, True))]
 
 
 def test_python_that_looks_like_magic(tmp_path: Path) -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
+from dataset_mirror.airgap.preflight.bindings import UNKNOWN
 from dataset_mirror.airgap.preflight.check import archives_of, preflight
+from dataset_mirror.airgap.preflight.loaders import CannotTell
 from dataset_mirror.airgap.preflight.presence import Presence, names_of
-from dataset_mirror.airgap.preflight.scopes import UNKNOWN
-from dataset_mirror.airgap.preflight.weights import CannotTell
+from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.airgap.preflight.asks import Address, Ask, Dataset
 from dataset_mirror.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Dataset
 from dataset_mirror.errors import UsageError
 
 A, B, C = (f"https://a.org/{name}" for name in "abc")

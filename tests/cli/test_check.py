@@ -136,9 +136,9 @@ def test_on_its_way(mirror: Mirror, shared_origin: Origin, tmp_path: Path) -> No
 @pytest.mark.parametrize("beside", ["--data", "--mirror"])
 def test_want(mirror: Mirror, tmp_path: Path, beside: str) -> None:
     """`--want` puts what is missing, and nothing else, on the list of the mirror that was asked."""
-    where = str(mirror.data) if beside == "--data" else mirror.url
+    where = ("--data", str(mirror.data), *(["--mirror", mirror.url] if beside == "--mirror" else []))  # with the folder comes its key
     missing = f"/sets/{beside}.bin"
-    done = check(tmp_path, beside, where, "--want", f"{URL}/sets/a.bin", URL + missing)
+    done = check(tmp_path, *where, "--want", f"{URL}/sets/a.bin", URL + missing)
     assert (done.returncode, done.stderr) == (1, "1 is on the wanted list now: dataset-mirror wanted\n")
     assert HOST + missing in wanted(mirror.data)
     assert f"{HOST}/sets/a.bin" not in wanted(mirror.data)

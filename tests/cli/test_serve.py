@@ -172,7 +172,8 @@ def test_help_of_a_command(tmp_path: Path, name: str) -> None:
     known = environment(tmp_path, {})  # from its first byte on: each verb loads what it needs, and nothing else is loaded
     done = subprocess.run([PROGRAM, name, "--help"], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    options = [spelling for parameter in command.params if isinstance(parameter, click.Option) for spelling in parameter.opts]
+    shown = [parameter for parameter in command.params if isinstance(parameter, click.Option) and not parameter.hidden]
+    options = [spelling for parameter in shown for spelling in parameter.opts]
     assert options
     assert [each for each in [*options, "--help"] if each not in done.stdout] == []
 

@@ -183,11 +183,11 @@ async def filling(origin: Origin, data: Path, **settings: object) -> AsyncIterat
     known: dict[str, object] = {"data": data, "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
     with closing(Store(data)) as store:
         async with running(load(flags=known | settings), store) as heart:
-            yield found(heart)
+            yield await found(heart)
 
 
-def found(heart: Heart) -> Fill:
-    fill = heart.find(ArchiveId(HOST, PATH))
+async def found(heart: Heart) -> Fill:
+    fill = await heart.find(heart.asked(ArchiveId(HOST, PATH)))
     assert isinstance(fill, Fill)
     return fill
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_mirror.origins.ahead import Keep
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.rules import Rule
 from dataset_mirror.settings import ENV_PREFIX, Settings, load
@@ -15,7 +16,7 @@ from tests.image.dockerfile import ROOT
 TEXT = (ROOT / "docker" / "mirror.toml").read_text(encoding="utf-8")
 TAKEN = re.sub(r"^#(?! |$)", "", TEXT, flags=re.MULTILINE)
 """The example with every setting taken in: a comment proper has a blank after its #."""
-EXAMPLES = {"data", "forwarded_allow_ips", "presets", "upstreams", "origins", "archives", "min_free", "no_proxy"}
+EXAMPLES = {"data", "forwarded_allow_ips", "presets", "upstreams", "origins", "archives", "min_free", "no_proxy", "keep"}
 """Settings whose value is an example, or is written otherwise than the default is kept."""
 
 
@@ -44,6 +45,7 @@ def test_every_setting(tmp_path: Path) -> None:
     assert set(written) == set(Settings.model_fields)
     assert set(written["origins"][0]) == set(Origin.model_fields)
     assert set(written["origins"][0]["rules"][0]) == set(Rule.model_fields)
+    assert set(written["keep"][0]) == set(Keep.model_fields)
     assert set(written["archives"][0]) == set(CatalogEntry.model_fields)
     assert loaded(tmp_path, TAKEN).upstreams
 

@@ -6,6 +6,7 @@ import pytest
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.presets import read_preset, shipped
+from dataset_mirror.origins.table import Origins
 
 OWN = """
 [[origins]]
@@ -20,11 +21,12 @@ name = "lab/e"
 
 def test_shipped_presets_are_read_by_name(tmp_path: Path) -> None:
     """Each shipped preset can be read by its name alone, wherever the configuration is."""
-    assert shipped() == ["huggingface", "keras", "keras-legacy"]
+    assert {"huggingface", "keras", "keras-legacy", "tfds", "torch", "scikit-learn", "github"} <= set(shipped())
     for name in shipped():
         preset = read_preset(name, tmp_path)
         assert preset.origins
-        assert preset.archives or preset.origins[0].rules
+        assert preset.about
+        assert list(Origins([preset]).catalog) or any(origin.rules for origin in preset.origins)
 
 
 @pytest.mark.parametrize("name", ["lab.toml", "./lab.toml", "presets/lab", "../lab.toml"])
@@ -82,6 +84,13 @@ def test_an_unknown_name_lists_the_shipped_presets(name: str, tmp_path: Path) ->
     with pytest.raises(UsageError, match="There is no preset") as caught:
         read_preset(name, tmp_path)
     assert "keras, keras-legacy" in caught.value.hint
+
+
+def test_a_preset_of_ones_own_has_no_catalog_file(tmp_path: Path) -> None:
+    """Nothing checks the lines of such a file as they are read, so only the mirror's own presets have one."""
+    (tmp_path / "lab.toml").write_text('catalog = "lab.tsv"\n')
+    with pytest.raises(UsageError, match=r"lab\.toml has a `catalog`"):
+        read_preset("lab.toml", tmp_path)
 
 
 def test_a_preset_has_no_credentials(tmp_path: Path) -> None:

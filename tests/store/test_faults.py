@@ -334,12 +334,11 @@ def test_permissions(tmp_path: Path, umask: int) -> None:
         store = Store(tmp_path / "data")
         store.lock()
         put(store, b"a", A)
+        modes = {path: stat.S_IMODE(path.lstat().st_mode) for path in (tmp_path / "data").rglob("*") if not path.is_symlink()}
         store.close()
     finally:
         os.umask(before)
-    modes = {
-        path: stat.S_IMODE(path.lstat().st_mode) for path in [tmp_path / "data", *(tmp_path / "data").rglob("*")] if not path.is_symlink()
-    }
+    modes[tmp_path / "data"] = stat.S_IMODE((tmp_path / "data").stat().st_mode)
     assert {mode for path, mode in modes.items() if path.is_dir()} == {0o750}
     assert {mode for path, mode in modes.items() if path.is_file()} == {0o640}
     (tmp_path / "data").chmod(0o777)

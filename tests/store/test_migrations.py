@@ -13,8 +13,10 @@ _NEW = ("private", "state")
 
 
 def to_version_2(path: Path) -> None:
-    """Takes away what version 3 added."""
+    """Takes away what version 3 and later ones added."""
     database = sqlite3.connect(path)
+    for table in ("archives", "versions"):
+        database.execute(f"ALTER TABLE {table} DROP COLUMN restricted")
     database.execute("DROP TABLE wanted")
     database.execute("PRAGMA user_version=2")
     database.commit()

@@ -171,7 +171,7 @@ def test_an_origin_that_breaks_off(shared: Mirror, shared_origin: Origin) -> Non
     for path in paths:
         shared_origin.add(path, body(3 * MIB), cut_after=2 * MIB)
     with readers(shared, *paths) as started:
-        shared_origin.add("/sets/gone.bin", b"", reset_after=0)
+        shared_origin.add("/sets/gone.bin", body(3 * MIB), reset_after=0)
         shared_origin.add("/sets/deleted.bin", b"", status=404)
         assert all_reset(started, 3 * MIB)
     assert shared.blobs == before

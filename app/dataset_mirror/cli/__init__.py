@@ -9,7 +9,8 @@ import click
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
     *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
-    *("run", "doctor", "demo"),
+    *("pin", "unpin"),
+    *("run", "presets", "doctor", "demo"),
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from dataset_mirror.airgap.bundle.choosing import digests, every, named, split
+from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
 from dataset_mirror.airgap.lists import entries
 from dataset_mirror.airgap.proposals import proposals
@@ -70,7 +70,8 @@ def command(
             records = named(store.index, origins, names, versions=versions)
         own = {origin.authority for origin in configuration.settings.origins}
         carried: set[ArchiveId] = set()
-        planned = plan(_noted(_public(records, private=private), own, carried), there)
+        scopes, chosen = Scopes(origins), _noted(_public(records, private=private), own, carried)
+        planned = plan(scopes.watched(chosen), there, lambda: scopes.facts(store.index, private=private))
         planned = replace(planned, origins=tuple(one.to_line() for one in proposals(carried, origins)))
         failed = _written(file, planned, store, missing)
     sys.exit(1 if failed else 0)
@@ -88,7 +89,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
     """Without those that only some may read, which is said."""
     left_out = 0
     for record in records:
-        if record.private and not private:
+        if (record.private or record.restricted) and not private:
             left_out += 1
         else:
             yield record

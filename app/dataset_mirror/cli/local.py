@@ -9,10 +9,11 @@ from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
+from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
-from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
 
@@ -74,6 +75,22 @@ class Local:
     def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
         return proposals(archives, self._origins)
 
+    def pins(self) -> list[PinStatus]:
+        return Status.model_validate(self.status()).pins
+
+    def clients(self) -> list[ClientStatus]:
+        raise self._nobody()
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        raise self._nobody()
+
+    def _nobody(self) -> DataFolderError:
+        root = self._configuration.settings.data.absolute()
+        return DataFolderError(
+            f"No mirror is running on {root}: who asked for what is known while it runs.",
+            "Start it: dataset-mirror serve; or name another one: --mirror URL",
+        )
+
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
@@ -131,6 +148,18 @@ class Local:
                 await upstream.close()
 
         return asyncio.run(tracing())
+
+    def pin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import pin
+
+        with store_of(self._configuration, new=True) as store:
+            return [one.name for one in pin(store, self._origins, names)]
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        from dataset_mirror.upkeep.pinned import unpin
+
+        with store_of(self._configuration) as store:
+            return [one.name for one in unpin(store, names)]
 
     def reload(self) -> None:
         """Nothing: whoever opens the folder next reads the configuration."""

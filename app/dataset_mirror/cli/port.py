@@ -15,7 +15,7 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
-from dataset_mirror.status.models import ArchiveSummary, Collection, Explanation
+from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.key import known_key
 from dataset_mirror.store.listing import Query
@@ -56,6 +56,21 @@ class Port(Known, Protocol):
         """Removes stored archives; returns the bytes that this freed."""
 
     def collect(self, *, dry_run: bool, last_copies: bool) -> Collection: ...
+
+    def pins(self) -> list[PinStatus]:
+        """What is pinned, and how much of it is there."""
+
+    def pin(self, names: Sequence[str]) -> list[str]:
+        """Pins names; returns those that were not pinned."""
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        """Takes pins away; returns them."""
+
+    def clients(self) -> list[ClientStatus]:
+        """Who asked for archives since the mirror's start. UsageError if none is running."""
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        """The latest requests of the last `since` seconds. UsageError if no mirror is running."""
 
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""

@@ -1,7 +1,6 @@
 """A mirror that answers over HTTP: the live server of a data folder, or one somewhere else."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,14 +16,19 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
 from dataset_mirror.status.models import (
     ArchivePage,
     ArchiveSummary,
     Catalog,
     Checked,
+    ClientStatus,
     Collection,
     Explanation,
+    LogLine,
+    Pinned,
+    PinStatus,
     Removal,
     Status,
     TraceAnswer,
@@ -66,7 +70,9 @@ class Remote:
             return self._origins.select(wanted)
         if "://" in wanted:
             return [parse_url(wanted)]
-        found = [parse_url(url) for name, urls in self.names.items() if fnmatchcase(name, wanted) for url in urls]
+        meaning = Meaning(wanted)
+        found = [parse_url(url) for name in meaning.names_in(self.names) for url in self.names[name]]
+        found = found or [parse_url(url) for urls in self.names.values() for url in urls if meaning.fits_file(url)]
         if not found:
             raise UsageError(f"The mirror's catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found
@@ -119,6 +125,15 @@ class Remote:
     def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
         return proposals(archives, self._origins) if self._origins is not None else []
 
+    def pins(self) -> list[PinStatus]:
+        return self._get(Status, "/status").pins
+
+    def clients(self) -> list[ClientStatus]:
+        return self._list(ClientStatus, "/api/clients")
+
+    def log(self, since: float, limit: int) -> list[LogLine]:
+        return self._list(LogLine, f"/api/log?since={since}&limit={limit}")
+
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
@@ -150,8 +165,22 @@ class Remote:
         trouble = MirrorError(found.trouble.detail, found.trouble.hint) if found.trouble else None
         return Trace(tuple(found.hosts), found.place, found.status, found.size, found.content_type, trouble)
 
+    def pin(self, names: Sequence[str]) -> list[str]:
+        return [name for some in _batches(names) for name in self._post(Pinned, "/api/pin", {"names": some}).names]
+
+    def unpin(self, names: Sequence[str]) -> list[str]:
+        return [name for some in _batches(names) for name in self._post(Pinned, "/api/unpin", {"names": some}).names]
+
     def reload(self) -> None:
         check(self._client.post("/api/reload"))
+
+    def _list(self, model: type[M], path: str) -> list[M]:
+        response = self._client.get(path)
+        check(response)
+        try:
+            return [model.model_validate(one) for one in response.json()]
+        except (ValueError, TypeError):
+            raise no_mirror(response) from None
 
     def _get(self, model: type[M], path: str) -> M:
         return _read(model, self._client.get(path))

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 import os
+import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
 
-from dataset_mirror.cli.logs import configure
+from dataset_mirror.cli.logs import STANDARD_ERROR, configure, secrets_of
 from dataset_mirror.cli.options import configured
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
@@ -34,14 +36,22 @@ log = logging.getLogger(__name__)
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True)
-@click.option("--access-log", is_flag=True, help="One line per request.")
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="json: one object per line.")
+@click.option(
+    "--access-log",
+    is_flag=False,
+    flag_value=STANDARD_ERROR,
+    metavar="[FILE]",
+    help="One line per request, on standard error or in FILE (which logrotate may move). Included with --log-format json.",
+)
 @configured
-def command(configuration: Configuration, log_level: str, access_log: bool) -> None:
+def command(configuration: Configuration, log_level: str, log_format: str, access_log: str | None) -> None:
     """Run the mirror: fetch archives from their origins once, keep them, serve them.
 
     Works without any option. Stop it with Ctrl-C.
     """
-    configure(log_level, access_log=access_log)
+    signal.signal(signal.SIGUSR1, lambda *_: None)  # whoever rotates logs may send it, whether there is a file or not
+    configure(log_level, access_log=access_log, log_format=log_format, secrets=lambda: secrets_of(configuration))
     settings = configuration.settings
     raise_descriptor_limit()
     store = open_store(configuration)
@@ -60,7 +70,7 @@ def command(configuration: Configuration, log_level: str, access_log: bool) -> N
             _greet(configuration, store, url, tls_port)
             asyncio.get_running_loop().run_in_executor(None, _prepare, parts.doors.ca)
 
-        has_log = access_log or log_level == "debug"
+        has_log = access_log is not None or log_level == "debug" or log_format == "json"
         run(parts.app, parts.services, settings, listening, tls_port, access_log=has_log, ready=ready, reload=lambda: _reload(mirror))
     finally:
         store.close()
@@ -113,9 +123,29 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
     _greet_proxy(settings, url)
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
-    example = next((entry for entry in configuration.origins.catalog if entry.name == "keras/boston_housing"), None)
-    example = example or next(iter(configuration.origins.catalog), None)
+    origins = configuration.origins
+    example = next(iter(origins.named("keras/boston_housing")), None) or next(iter(origins.catalog), None)
     if example:
         click.echo(f"Try:   curl -fO {url}/{example.archive}")
-    for path in configuration.origins.ambiguities():
-        click.echo(f"Note:  more than one origin lists {path}; it is served under its host's name only.")
+    for note in _notes(configuration):
+        click.echo(f"Note:  {note}")
+
+
+_MOST_AMBIGUOUS = 3
+
+
+def _notes(configuration: Configuration) -> Iterator[str]:
+    """What of the settings may not do what their writer expects."""
+    origins = configuration.origins
+    for host in configuration.settings.upstreams:
+        if origins.get(host) is None:
+            yield f"[upstreams] names {host}, which no origin lists: it is never asked. Run: dataset-mirror add https://{host}/PATH"
+    for origin in configuration.settings.origins:
+        listed = origins.get(origin.authority)
+        if listed is not None and not listed.paths:
+            yield f'the origin {origin.url} has no `paths`, so nothing of it is mirrored. To allow all of it: paths = ["/"]'
+    ambiguous = origins.ambiguities()
+    for path in ambiguous[:_MOST_AMBIGUOUS]:
+        yield f"more than one origin lists {path}; it is served under its host's name only."
+    if more := len(ambiguous) - _MOST_AMBIGUOUS:
+        yield from [f"so it is with {more:,} other paths."] if more > 0 else []

@@ -98,7 +98,7 @@ def _fills(known: dict[str, Any]) -> Iterator[str]:
     for fill in known["fills"]:
         total = f" of {human(fill['total'])}" if fill["total"] is not None else ""
         left = f", {lasting(fill['eta'])} left" if fill["eta"] is not None else ""
-        pace = "waits for a free place" if fill["waiting"] else f"{human(fill['rate'])}/s{left}"
+        pace = "waits for a free place" if fill["waiting"] else f"{human(fill['rate'])}/s{left}{', slow' if fill.get('slow') else ''}"
         readers = f"{fill['readers']} {'reader' if fill['readers'] == 1 else 'readers'}"
         yield f"  {human(fill['received'])}{total}, {pace}, {readers}  {fill['url']}"
 

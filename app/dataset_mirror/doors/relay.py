@@ -1,5 +1,7 @@
 """Relays: inside a CONNECT to an origin, requests that are not for its archives go to the real host, unchanged, and back.
 
+So does, at any address, what a rule never keeps; by way of the origin's upstreams, if it has others.
+
 Nothing of them is kept, and nothing logged but the host.
 """
 
@@ -25,7 +27,7 @@ _NO_BODY = (204, 304)
 
 def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
     """NotAllowed or Offline unless the request may go to the origin's host."""
-    if not origin.passthrough:
+    if not origin.passthrough and not _is_listed(origin, request):
         raise NotAllowed(
             f"The origin {origin.authority} does not list this path, and its other paths are not passed through.",
             "To allow it, add it to `paths` of that origin, or leave out passthrough = false.",
@@ -39,13 +41,18 @@ def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
         raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Ask while it is online.")
 
 
+def _is_listed(origin: Origin, request: Request) -> bool:
+    """Whether it is for a path that the origin lists, so that a rule says that it is passed on."""
+    return request.intercepted is None or origin.lists(normalise_path(request.target.path))
+
+
 async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Passes one request to the origin's real host and its answer back, both as streams. MirrorError while nothing was answered."""
     try:
         check_may_relay(mirror, origin, request)
     except Offline:
-        if request.method in ("GET", "HEAD"):
-            path, query = normalise_path(request.target.path), check_query(request.target.query)
+        path, query = normalise_path(request.target.path), check_query(request.target.query)
+        if request.method in ("GET", "HEAD") and not origin.lists(path):
             await mirror.unlisted.note(ArchiveId(origin.authority, path, query), request.peer or "127.0.0.1")
         raise
     scope[RELAYED] = True
@@ -101,7 +108,9 @@ async def _exchange(upstream: Upstream, origin: Origin, scope: Scope, body: _Bod
         body.none()
     target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
     fields = [field for field in end_to_end(scope["headers"]) if field[0] != b"expect"]
-    response = await _answer(upstream, origin, scope["method"], target, fields, body.parts() if has_body else None)
+    by_upstream = origin.lists(normalise_path(scope["raw_path"]))
+    content = body.parts() if has_body else None
+    response = await _answer(upstream, origin, scope["method"], target, fields, content, by_upstream=by_upstream)
     try:
         await _pass_on(response, scope["method"], send)
     finally:
@@ -109,10 +118,17 @@ async def _exchange(upstream: Upstream, origin: Origin, scope: Scope, body: _Bod
 
 
 async def _answer(
-    upstream: Upstream, origin: Origin, method: str, target: bytes, fields: RawFields, body: AsyncIterator[bytes] | None
+    upstream: Upstream,
+    origin: Origin,
+    method: str,
+    target: bytes,
+    fields: RawFields,
+    body: AsyncIterator[bytes] | None,
+    *,
+    by_upstream: bool,
 ) -> httpx.Response:
     try:
-        return await upstream.relay(origin, method, target, fields, body)
+        return await upstream.relay(origin, method, target, fields, body, by_upstream=by_upstream)
     except httpx.HTTPError as error:
         raise OriginUnreachable(f"{origin.authority} did not answer ({error or type(error).__name__}).", "Try again later.") from error
 

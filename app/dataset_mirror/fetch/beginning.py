@@ -13,7 +13,7 @@ def check_head(job: Job, reply: Reply) -> None:
     size = job.expected.size if job.expected else None
     if size is not None and reply.length not in (None, size) and not reply.encoding:
         override = f'If the origin republished it, write into mirror.toml: [[archives]] url = "{job.url}" sha256 = "…"'
-        raise FillFailed(f"{job.url} has {reply.length:,} bytes at its origin, but the catalog expects {size:,}.", override)
+        raise FillFailed(f"{job.url} has {reply.length:,} bytes at its origin, but {job.expected_by} {size:,}.", override)
     if reply.length == 0:
         _check_empty(job, reply.field("content-type"), has_validator=_has_validator(reply.validators))
 

@@ -4,8 +4,10 @@ import time
 from contextlib import suppress
 
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.job import Job
+from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.rules.freshness import CLOCK_SECONDS, RETRY_SECONDS, Freshness, freshness
@@ -25,18 +27,25 @@ class Checks:
         had = [digest for digest in (record.sha256, record.md5) if digest]
         return freshness(time.time(), record.checked, lifetime, digests=had, expected=wanted)
 
-    def begin(self, record: Record, origin: Origin, expected: CatalogEntry | None) -> None:
-        """Checks an archive, unless that was begun a short while ago: a dead origin must not be asked at every hit."""
-        if self._flights.get(record.archive):
-            return  # one is under way, or just ending: noted as begun now, it would seem to have failed
+    def begin(self, record: Record, origin: Origin, expected: CatalogEntry | None, as_asked: Asked | None = None) -> Fill | None:
+        """Checks an archive, unless that was begun a short while ago: a dead origin must not be asked at every hit.
+
+        `as_asked` is the request, if there is one that is more than the archive. The check that is under way, if there is one.
+        """
+        if running := self._flights.get(record.archive):
+            return running  # or just ending: noted as begun now, it would seem to have failed
+        as_asked = as_asked or asked(origin, record.archive)
+        if as_asked.archive.variant.startswith("post=") and as_asked.question.body is None:
+            return None  # nobody knows what was sent
         now = time.monotonic()
         if now - self._begun.get(record.archive, -RETRY_SECONDS) < RETRY_SECONDS and not self._succeeded_since(record):
-            return
+            return None
         self._begun = {archive: at for archive, at in self._begun.items() if now - at < RETRY_SECONDS} | {record.archive: now}
         # Other bytes than the catalog expects are fetched anew: the origin would only confirm them.
         known = None if expected and expected.has_digest else record
         with suppress(MirrorError):  # a recent 404: what is there goes on being served
-            self._flights.join(Job(record.archive, origin, expected, known))
+            return self._flights.join(Job(as_asked, origin, expected, known, restricted=record.restricted))
+        return None
 
     def _succeeded_since(self, record: Record) -> bool:
         """Whether the last check went well: with a short `freshness` the next one may come before the time for retries."""

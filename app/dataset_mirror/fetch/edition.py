@@ -1,6 +1,7 @@
 """What an origin is sending: one representation, its head, and the partial file that it grows in."""
 
 import time
+from collections.abc import Iterable
 from enum import Enum, auto
 
 from dataset_mirror.origins.model import CatalogEntry
@@ -33,17 +34,20 @@ class Edition:
         self,
         length: int | None,
         validators: Validators,
-        fields: list[tuple[str, str]],
+        fields: Iterable[tuple[str, str]],
         partial: PartialFile,
         room: Reservation,
         upstream: str = "",
         encoding: str | None = None,
         age: float = 0.0,
+        shown: Fields | None = None,
     ) -> None:
+        """`fields` as they came; `shown` those that clients get, if they are others than always."""
         self.length = length
         """Bytes; None while it is not known."""
         self.validators = validators
-        self.fields: Fields = kept(fields)
+        fields = list(fields)
+        self.fields: Fields = kept(fields) if shown is None else shown
         self.claims = told(fields)
         """What the origin says of its bytes as they are on the wire."""
         self.age = age

@@ -15,6 +15,7 @@ from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
+from dataset_mirror.origins.asked import asked
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
@@ -153,8 +154,10 @@ class Eviction:
         if record.archive.authority in silent or len(await self._store.in_worker(lambda: self._store.index.versions(record.archive))) > 1:
             return False
         try:
-            source = OriginSource(self._upstream, self._configuration.origins.of(record.archive), record.archive)
-            return await confirms(source, record)
+            origin = self._configuration.origins.of(record.archive)
+            if record.restricted or record.archive.variant.startswith("post="):
+                return False  # who asked for it is not here to ask again
+            return await confirms(OriginSource.of(self._upstream, origin, asked(origin, record.archive)), record)
         except Unreachable:
             silent.add(record.archive.authority)
         except (NotAllowed, StoreFull):

@@ -11,14 +11,14 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, NotForKeeping, Stopping
 from dataset_mirror.fetch.continuing import Rest, first_or_next
 from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
-from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.job import Job, is_for_one_client
 from dataset_mirror.fetch.keeping import keeping
-from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.limits import Limits, Place
 from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.publishing import algorithms, published
@@ -26,7 +26,7 @@ from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.transfer import Transfer
 from dataset_mirror.fetch.upstream import Reply
-from dataset_mirror.rules.fields import kept, refreshed
+from dataset_mirror.rules.fields import refreshed
 from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.digests import Digests
 from dataset_mirror.store.record import Record
@@ -43,7 +43,7 @@ class Fill:
     """The download of one archive, and what its readers wait for."""
 
     def __init__(self, job: Job, source: Source, intake: Intake, store: Store, limits: Limits, digesting: Executor) -> None:
-        self.job = job
+        self._asked_for = job
         self.began = time.time()
         self.running = False
         """Whether it has its place among the fills; before, it waits in line."""
@@ -52,8 +52,14 @@ class Fill:
         """What was published at the end."""
         self._source, self._intake, self._store, self._limits, self._digesting = source, intake, store, limits, digesting
         self._transfer: Transfer | None = None
+        self._place: Place | None = None
 
     # What others see
+
+    @property
+    def job(self) -> Job:
+        """What it fetches, with what is known of it by now."""
+        return self._intake.job
 
     @property
     def error(self) -> MirrorError | None:
@@ -67,6 +73,11 @@ class Fill:
     @property
     def pace(self) -> Pace:
         return self._intake.pace
+
+    @property
+    def slow(self) -> bool:
+        """Whether it brought too little, and goes on beside those that have its place now."""
+        return self._place is not None and self._place.is_beside
 
     @property
     def received(self) -> int:
@@ -118,7 +129,7 @@ class Fill:
     async def run(self) -> None:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
         try:
-            async with self._limits.one_fill(self._source):
+            async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
                 self._intake.wake()
                 self.record = await self._fetched()
@@ -134,15 +145,27 @@ class Fill:
         finally:
             self._intake.close()
 
+    async def _first_reply(self, fields: dict[str, str]) -> Reply:
+        reply = await first_reply(self._source, fields)
+        await self._check_for_keeping(reply)
+        return reply
+
+    async def _check_for_keeping(self, reply: Reply) -> None:
+        """NotForKeeping for what its origin decides about, and gives to one client only."""
+        if self.job.rule is not None and self.job.rule.gated and is_for_one_client(reply):
+            await reply.close()
+            raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
+
     async def _fetched(self) -> Record:
         known, rest = self.job.known, None
         if known:
-            reply = await first_reply(self._source, conditions(known.validators))
+            reply = await self._first_reply(conditions(known.validators))
             if reply.status == 304 or self.job.origin.on_change == "keep":
                 await reply.close()
                 return await self._confirmed(known, reply)
         else:
             reply, rest = await first_or_next(self._source, self._store.leftovers, self.job)
+            await self._check_for_keeping(reply)
         damaged = False
         for attempt in range(MOST_EDITIONS):
             try:
@@ -165,7 +188,7 @@ class Fill:
         """What is there stays, and is not checked again for a while; a 304 refreshes what is known of it (RFC 9111 4.3.4)."""
         confirmed = replace(known, checked=max(1.0, time.time() - reply.age))
         if reply.status == 304:
-            fields, validators = refreshed(known.fields, kept(reply.fields)), known.validators.refreshed_by(reply.validators)
+            fields, validators = refreshed(known.fields, self.job.fields_of(reply)), known.validators.refreshed_by(reply.validators)
             confirmed = replace(confirmed, fields=fields, validators=validators)
         else:
             log.warning("%s changed at its origin; its first bytes are kept (on_change).", self.job.url)
@@ -173,6 +196,7 @@ class Fill:
 
     async def _edition_from(self, reply: Reply, rest: Rest | None, *, pieces: bool) -> Record:
         """One edition from its first answer, to its publication. StartOver if the origin's bytes are others now."""
+        self._intake.job = self._asked_for.promised(reply)
         try:
             edition = await (self._intake.go_on(rest) if rest else self._intake.begin(reply))
         except BaseException:

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -14,9 +14,11 @@ from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.scopes import Knowledge
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
+from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
@@ -46,10 +48,13 @@ def _failure(known: Failed) -> Failure:
 class Flights:
     """The fills under way."""
 
-    def __init__(self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int) -> None:
-        """At most `most` fills run at once."""
+    def __init__(
+        self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int, slow: Callable[[], float]
+    ) -> None:
+        """At most `most` fills run at once, and beside them those that bring less than `slow()` bytes per second."""
         self._store, self._upstream, self._eviction, self._traffic = store, upstream, eviction, traffic
-        self._limits = Limits(most)
+        self.knowledge = Knowledge(store)
+        self._limits = Limits(most, slow)
         self._digesting = ThreadPoolExecutor(most, "digest")
         self._fills: dict[ArchiveId, Fill] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +73,7 @@ class Flights:
         """The fill under way for the archive, or a new one. Raises a recent 404 or 410 of the origin again."""
         fill = self._fills.get(job.archive)
         if fill is None:
-            if (error := self.absence(job.archive)) is not None:
+            if (error := self.absence(job.asked)) is not None:
                 raise error
             fill = self._fills[job.archive] = self._new(job)
             task = asyncio.create_task(self._fly(fill))
@@ -77,7 +82,7 @@ class Flights:
         return fill
 
     def _new(self, job: Job) -> Fill:
-        source = OriginSource(self._upstream, job.origin, job.archive)
+        source = OriginSource.of(self._upstream, job.origin, job.asked)
         intake = Intake(job, self._store, self._eviction, self._traffic)
         return Fill(job, source, intake, self._store, self._limits, self._digesting)
 
@@ -104,6 +109,8 @@ class Flights:
         await fill.run()
         del self._fills[fill.job.archive]
         self._report(fill)
+        if isinstance(fill.error, OriginSaysNo):
+            await self.knowledge.refused(fill.job.asked, fill.error)
 
     def _report(self, fill: Fill) -> None:
         seconds = max(time.time() - fill.began, 1e-3)
@@ -131,10 +138,10 @@ class Flights:
             self.failures.append(Failure(time.time(), fill.job.url, fill.error))
         log.warning("Failed after %.1f s: %s", seconds, fill.error)
 
-    def absence(self, archive: ArchiveId) -> MirrorError | None:
-        """What a 404 or 410 of the origin, not longer than a minute ago, was answered with."""
-        until, error = self._absent.get(archive, (0.0, None))
+    def absence(self, what: Asked) -> MirrorError | None:
+        """What a 404 or 410 of the origin, not longer than a minute ago or as long as the rule says, was answered with."""
+        until, error = self._absent.get(what.archive, (0.0, None))
         if error is not None and time.monotonic() >= until:
-            del self._absent[archive]
-            return None
-        return error
+            del self._absent[what.archive]
+            error = None
+        return error or self.knowledge.absence(what)

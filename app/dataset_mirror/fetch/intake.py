@@ -14,6 +14,7 @@ from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.fetch.waking import Bell
 from dataset_mirror.rules.content import LOOK, encoding_is_the_file
+from dataset_mirror.rules.fields import kept
 from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,9 @@ class Intake:
         """The one that grows."""
         self.error: MirrorError | None = None
         """Why nothing more will come."""
-        self._job, self._store, self._eviction, self._traffic = job, store, eviction, traffic
+        self.job = job
+        """What is fetched, with what is known of it at the moment."""
+        self._store, self._eviction, self._traffic = store, eviction, traffic
         self._bell = Bell()
 
     # The edition
@@ -41,11 +44,13 @@ class Intake:
 
         NotAnArchive or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
         """
-        check_head(self._job, reply)
-        room = await self._eviction.reserve(reply.length or ROOM_STEP, self._job.url)
+        check_head(self.job, reply)
+        room = await self._eviction.reserve(reply.length or ROOM_STEP, self.job.url)
         self._abandon()
         partial = self._store.new_partial()
-        self.edition = Edition(reply.length, reply.validators, reply.fields, partial, room, reply.upstream, reply.encoding, reply.age)
+        head = (reply.length, reply.validators, reply.fields)
+        shown = self.job.fields_of(reply)
+        self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown)
         return self.edition
 
     async def go_on(self, rest: Rest) -> Edition:
@@ -58,7 +63,8 @@ class Intake:
             self._store.leftovers.give_back(left)
             raise
         log.info("Going on with %s: %s of %s bytes are there from before the restart.", left.url, f"{left.total:,}", f"{left.length:,}")
-        self.edition = Edition(left.length, left.validators, list(left.fields), rest.partial, room, left.upstream)
+        shown = kept(left.fields, self.job.redirect_fields)
+        self.edition = Edition(left.length, left.validators, left.fields, rest.partial, room, left.upstream, shown=shown)
         self._look(LOOK)
         return self.edition
 
@@ -91,10 +97,11 @@ class Intake:
         if self.edition.length is None and self.edition.room.left < len(chunk):
             await self._eviction.grow(self.edition.room, ROOM_STEP)
         self._write(self.edition, offset, chunk)
-        self._traffic.receive(self._job.archive.authority, len(chunk))
+        self._traffic.receive(self.job.archive.authority, len(chunk))
         self.pace.arrived(len(chunk))
         self._bell.arrived(self.edition.partial.have.total)
         self._look(LOOK)
+        await self._traffic.throttle.spent(self.job.archive, len(chunk))
 
     async def more_room(self, edition: Edition, size: int) -> None:
         """Room for bytes that are made of those of the edition, and are about to be written, too. StoreFull."""
@@ -118,10 +125,10 @@ class Intake:
         if edition is None or edition.beginning is not Beginning.UNSEEN or edition.partial.prefix < least:
             return
         beginning = edition.partial.read(0, LOOK)
-        if edition.encoding and not encoding_is_the_file(self._job.archive.name, beginning):
+        if edition.encoding and not encoding_is_the_file(self.job.archive.name, beginning):
             edition.beginning = Beginning.HIDDEN
             return
-        check_beginning(self._job, edition, beginning)
+        check_beginning(self.job, edition, beginning)
         edition.beginning = Beginning.SHOWN
         self.wake()
 
@@ -142,7 +149,7 @@ class Intake:
         if self.error:
             raise self.error
         if edition.abandoned:
-            raise Superseded(f"{self._job.url} changed at its origin while it was being sent.", "Ask again.")
+            raise Superseded(f"{self.job.url} changed at its origin while it was being sent.", "Ask again.")
         limit = edition.limit(offset, end, hold=hold)
         return limit if limit > offset else None
 

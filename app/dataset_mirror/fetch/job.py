@@ -1,9 +1,15 @@
 """What one fill is for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.rules import Rule
+from dataset_mirror.rules.digests import Claim, hexadecimal, in_name
+from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.store.record import Record
 
 
@@ -11,11 +17,27 @@ from dataset_mirror.store.record import Record
 class Job:
     """What is to be fetched, and what is expected of it."""
 
-    archive: ArchiveId
+    asked: Asked
     origin: Origin
     expected: CatalogEntry | None
     known: Record | None = None
     """What is there already, if this only checks whether the origin still has the same."""
+    is_promised: bool = False
+    """Whether what is expected is what the origin said before it led elsewhere; else it is the catalog's."""
+    restricted: str | None = None
+    """The scope whose readers alone may have it: it is fetched with the credentials of one of them."""
+
+    @property
+    def archive(self) -> ArchiveId:
+        return self.asked.archive
+
+    @property
+    def rule(self) -> Rule | None:
+        return self.asked.matched.rule if self.asked.matched else None
+
+    @property
+    def redirect_fields(self) -> tuple[str, ...]:
+        return self.rule.redirect_fields if self.rule else ()
 
     @property
     def url(self) -> str:
@@ -35,3 +57,45 @@ class Job:
     def has_digest(self) -> bool:
         """Whether the catalog has a digest: then it proves the bytes, wherever they come from."""
         return self.expected is not None and self.expected.has_digest
+
+    @property
+    def expected_by(self) -> str:
+        """Who expects what is expected, for people."""
+        return "its origin promises" if self.is_promised else "the catalog expects"
+
+    @property
+    def in_its_name(self) -> tuple[Claim, ...]:
+        """What its name says of its bytes, where the rule says that this binds."""
+        return in_name(self.archive.path) if self.rule and self.rule.digest == "sha256-prefix-in-name" else ()
+
+    def fields_of(self, reply: Reply) -> Fields:
+        """What of an answer is kept with the archive: of the names that the rule lists what the origin itself said first."""
+        listed = self.redirect_fields
+        told = tuple(field for field in kept(reply.hop, listed) if field[0] in listed)
+        names = {name for name, _ in told}
+        return tuple(field for field in kept(reply.fields, listed) if field[0] not in names) + told
+
+    def promised(self, reply: Reply) -> "Job":
+        """The same with what the answer says of the bytes in the fields that the rule names; the catalog knows better."""
+        if self.rule is None or self.expected is not None:
+            return self
+        said = dict(reply.fields) | dict(reply.hop)
+        claims = self.rule.claims
+        sha256, md5 = _digest(said, claims.sha256, 64), _digest(said, claims.md5, 32)
+        size = said.get(claims.size or "", "")
+        if not (sha256 or md5 or size.isdecimal()):
+            return self
+        expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=int(size) if size.isdecimal() else None)
+        return replace(self, expected=expected, is_promised=True)
+
+
+def is_for_one_client(reply: Reply) -> bool:
+    """Whether an origin says that nobody else may have its answer (RFC 9111 5.2.2.5, 5.2.2.7), or sets a cookie with it."""
+    directives = {part.strip().partition("=")[0].lower() for part in (reply.field("cache-control") or "").split(",")}
+    return not directives.isdisjoint(("no-store", "private")) or reply.field("set-cookie") is not None
+
+
+def _digest(said: Mapping[str, str], name: str | None, length: int) -> tuple[str, ...]:
+    """A digest as a field has it, with or without quotes; a value of another length is none, such as git's name of a file."""
+    value = said.get(name or "", "").removeprefix("W/").strip('"')
+    return (value.lower(),) if hexadecimal(value, length) else ()

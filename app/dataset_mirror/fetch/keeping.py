@@ -85,7 +85,7 @@ class Keeping:
             validators=edition.validators,
             fields=edition.fields,
             have=tuple(edition.partial.have),
-            private=self._job.private,
+            private=self._job.private or self._job.restricted is not None,
         )
 
 

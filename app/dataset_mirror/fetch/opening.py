@@ -1,13 +1,14 @@
 """Before the first byte: asking until the origin answers with the archive, or saying why it does not."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, Patience, retry_after
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply
+from dataset_mirror.rules.fields import Fields, kept
 
 TRIES, SECONDS = 3, 15.0
 ACCEPTED_WAITS = (2.0, 5.0, 10.0)
@@ -15,6 +16,7 @@ ACCEPTED_WAITS = (2.0, 5.0, 10.0)
 QUOTED = 2048
 """Bytes of an origin's refusal that are quoted."""
 PROXY_HINT = "Write them into `upstream_proxy`, as in http://user:password@proxy.lab:3128. NTLM is not supported: put px in between."
+_TELLING = frozenset(["x-repo-commit"])
 PASSED_ON = (401, 403, 404, 410, 412, 451)
 
 
@@ -74,7 +76,7 @@ async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
     status = reply.status
     if status in PASSED_ON:
         said = {"origin_said": await _quoted(reply)} if quoted else {}
-        raise OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), **said)
+        raise refusal(status, url, telling(reply), **said)
     if status == 508:
         raise Loop(f"The upstream of {url} says that requests go round in a circle.", "An upstream leads back here: check `upstreams`.")
     if status == 202:
@@ -90,6 +92,16 @@ async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
     if status == 429 or status >= 500:
         return _Again(error, asked)
     raise error
+
+
+def refusal(status: int, url: str, fields: Iterable[tuple[str, str]], **said: str) -> OriginSaysNo:
+    """The origin's own refusal, with the fields of it that tell clients why."""
+    return OriginSaysNo(status, f"The origin answers {status} for {url}.", _advice(status), headers=dict(fields), **said)
+
+
+def telling(reply: Reply) -> Fields:
+    """Fields of a refusal that programs read: which kind of error it is, in which words, and of which commit."""
+    return tuple(field for field in kept([*reply.hop, *reply.fields]) if field[0].startswith("x-error-") or field[0] in _TELLING)
 
 
 def _unreachable(url: str, error: Broken) -> MirrorError:

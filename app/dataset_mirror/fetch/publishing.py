@@ -32,12 +32,14 @@ async def published(job: Job, store: Store, intake: Intake, digests: Digests, *,
     edition = intake.edition
     assert edition is not None
     partial, fields, claims, names = edition.partial, edition.fields, edition.claims, named(job.archive.path)
-    check_transfer(job.url, job.expected, claims, digests)
+    check_transfer(job.url, job.expected, (*claims, *job.in_its_name), digests)
     if edition.encoding and edition.beginning is Beginning.HIDDEN:
         partial, digests = await _without_encoding(job, store, intake, edition, digests)
         if partial is not edition.partial:
             fields, claims = of_decoded(fields), ()
-    source = verdict(job.url, job.expected, digests, partial.prefix, proven=proven)
+    source = verdict(job.url, job.expected, digests, partial.prefix, proven=proven, by=job.expected_by)
+    if job.is_promised and source == "catalog":
+        source = "origin"
     if source == "computed":
         source = vouched_by(job.url, claims, names, digests)
     record = Record(
@@ -52,6 +54,7 @@ async def published(job: Job, store: Store, intake: Intake, digests: Digests, *,
         fetched=store.moment_after(job.archive, began),
         checked=max(1.0, edition.came - edition.age),
         private=job.private,
+        restricted=job.restricted,
     )
     await asyncio.to_thread(partial.sync)
     stored = await store.in_worker(lambda: store.publish(partial.path, record))

@@ -49,18 +49,21 @@ def _is_expected(expected: CatalogEntry, digests: Digests) -> bool:
     return digests.has_any((*expected.sha256, *expected.md5))
 
 
-def verdict(url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool) -> DigestSource:
+def verdict(
+    url: str, expected: CatalogEntry | None, digests: Digests, size: int, *, proven: bool, by: str = "the catalog expects"
+) -> DigestSource:
     """Where the digest is known from, if the bytes are right; DigestMismatch or FillFailed otherwise.
 
+    `by` says who expects what is `expected`.
     `proven` tells whether the body's framing showed its end; a body that ends by close needs digest or size of the catalog.
     """
     if expected and expected.has_digest:
         if _is_expected(expected, digests):
             return "catalog"
-        raise _mismatch(url, expected, digests)
+        raise _mismatch(url, expected, digests, by)
     if expected and expected.size is not None:
         if size != expected.size:
-            raise FillFailed(f"{url} has {size:,} bytes, but the catalog expects {expected.size:,}.", _override(url, digests.sha256))
+            raise FillFailed(f"{url} has {size:,} bytes, but {by} {expected.size:,}.", _override(url, digests.sha256))
     elif not proven:
         raise FillFailed(f"{url} came without a length, so nothing proves that its {size:,} bytes are all.", _override(url, digests.sha256))
     return "computed"
@@ -106,11 +109,11 @@ def _plain_chunks(wire: PartialFile, make: Callable[[], "zlib._Decompress"]) -> 
         raise zlib.error("it ends too early")
 
 
-def _mismatch(url: str, expected: CatalogEntry, digests: Digests) -> DigestMismatch:
+def _mismatch(url: str, expected: CatalogEntry, digests: Digests, by: str) -> DigestMismatch:
     wanted = [f"sha256 {digest}" for digest in expected.sha256] or [f"md5 {digest}" for digest in expected.md5]
     got = f"sha256 {digests.sha256}" if expected.sha256 else f"md5 {digests.md5} (sha256 {digests.sha256})"
     return DigestMismatch(
-        f"The origin's bytes of {url} have {got}, but the catalog expects {' or '.join(wanted)}.",
+        f"The origin's bytes of {url} have {got}, but {by} {' or '.join(wanted)}.",
         _override(url, digests.sha256),
         archive=url,
         expected=wanted,

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
+from dataset_mirror.origins.asked import PLAIN, Asked, Question
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
 
@@ -63,10 +64,18 @@ class OriginSource:
     upstream: Upstream
     origin: Origin
     archive: ArchiveId
+    question: Question = PLAIN
+    shown: ArchiveId | None = None
+    """As messages name it, if there are signatures in its URL."""
+
+    @classmethod
+    def of(cls, upstream: Upstream, origin: Origin, asked: Asked) -> "OriginSource":
+        """What a request asks for, signatures in its URL and all."""
+        return cls(upstream, origin, asked.target, asked.question, asked.archive)
 
     @property
     def url(self) -> str:
-        return self.origin.url_of(self.archive)
+        return self.origin.url_of(self.shown or self.archive)
 
     @property
     def authority(self) -> str:
@@ -78,14 +87,18 @@ class OriginSource:
 
     @property
     def private(self) -> bool:
-        return bool(self.origin.headers)
+        return bool(self.origin.headers or self.question.authorization)
 
     @property
     def has_one_place(self) -> bool:
         return self.upstream.has_one(self.origin, self.archive)
 
     async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
-        return await self.upstream.ask(self.origin, self.archive, fields, method=method, first=first, patience=patience)
+        if method == "GET":
+            method = self.question.method
+        return await self.upstream.ask(
+            self.origin, self.archive, fields, method=method, first=first, patience=patience, question=self.question
+        )
 
     def failed(self, place: str, why: str) -> None:
         self.upstream.health.failed(place, why)

@@ -3,6 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from dataset_mirror.fetch.cause import Cause, cause
+from dataset_mirror.fetch.throttle import Throttle
+
 
 @dataclass(slots=True)
 class Passages:
@@ -33,6 +36,9 @@ class Traffic:
         self.received: Counter[str] = Counter()
         self.fills: Counter[tuple[str, str]] = Counter()
         """By origin and result: `stored`, `confirmed`, or the problem that it failed with."""
+        self.causes: Counter[tuple[str, Cause]] = Counter()
+        """Downloads that ended, by origin and by why they were begun."""
+        self.throttle = Throttle()
 
     def answered(self, origin: str, outcome: str) -> None:
         """A request for an archive of `origin` was answered, or will be."""
@@ -53,3 +59,4 @@ class Traffic:
     def ended(self, origin: str, result: str) -> None:
         """A fill or a check ended."""
         self.fills[origin, result] += 1
+        self.causes[origin, cause()] += 1

@@ -24,6 +24,7 @@ from dataset_mirror.fetch.network.names import addresses_of
 from dataset_mirror.fetch.network.ways import WayOut, is_proxied
 from dataset_mirror.fetch.redirects import Cookies, Hop, allowing, place_of, redirected
 from dataset_mirror.fetch.retry import ENDLESS, Patience
+from dataset_mirror.origins.asked import PLAIN, Question
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
@@ -74,6 +75,8 @@ class Reply:
     """Scheme and authority that really answered."""
     upstream: str = ""
     """Scheme and authority of the upstream that was asked first; the same, unless it redirected."""
+    hop: tuple[tuple[str, str], ...] = ()
+    """Fields of the redirects that were the origin's own, before it led elsewhere; of several with one name the first."""
 
     @property
     def status(self) -> int:
@@ -193,6 +196,7 @@ class Upstream:
         method: str = "GET",
         first: str = "",
         patience: Patience = ENDLESS,
+        question: Question = PLAIN,
     ) -> Reply:
         """The answer for an archive after redirects, its body unread. Broken, NotAllowed or FillFailed.
 
@@ -207,7 +211,7 @@ class Upstream:
         bases, patience = self._in_order(origin.url_of(archive), first), patience.with_silence(self._settings.idle_timeout)
         for number, base in enumerate(bases):
             try:
-                reply = await self._through(base, origin, archive, fields, method, patience.share(len(bases) - number))
+                reply = await self._through(base, origin, archive, fields, method, patience.share(len(bases) - number), question)
             except Broken as error:
                 broken = error
                 continue
@@ -225,15 +229,27 @@ class Upstream:
         return refused
 
     async def relay(
-        self, origin: Origin, method: str, target: bytes, fields: Iterable[tuple[bytes, bytes]], body: AsyncIterator[bytes] | None
+        self,
+        origin: Origin,
+        method: str,
+        target: bytes,
+        fields: Iterable[tuple[bytes, bytes]],
+        body: AsyncIterator[bytes] | None,
+        *,
+        by_upstream: bool = False,
     ) -> httpx.Response:
         """The real host's answer to a client's own request, its body unread; nothing is added but Via, and no redirect followed.
 
-        httpx.HTTPError, or NotAllowed if the host's address is not a public one. The response must be closed.
+        `by_upstream`: its first upstream stands for the host, as for archives. httpx.HTTPError, or NotAllowed if the host's
+        address is not a public one. The response must be closed.
         """
         has_port = split_port(origin.authority)[1] is not None
         url = f"{origin.scheme if has_port else 'https'}://{origin.authority}"
-        if self._is_proxied(httpx.URL(url)):
+        base = urlsplit(self._in_order(url)[0] if by_upstream else url)
+        if base.netloc != urlsplit(url).netloc:
+            fields = [(name, base.netloc.encode() if name == b"host" else value) for name, value in fields]
+            url, target = f"{base.scheme}://{base.netloc}", base.path.encode() + target
+        elif self._is_proxied(httpx.URL(url)):
             await self._check_address(origin)
         wait = httpx.Timeout(RELAY_SILENCE, connect=CONNECT_TIMEOUT, pool=None)
         named = [*fields, (b"via", f"1.1 {self.via}".encode())]
@@ -255,12 +271,14 @@ class Upstream:
         """Whether there is a single upstream for the archive."""
         return len(self._in_order(origin.url_of(archive))) == 1
 
-    async def _through(self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str, patience: Patience) -> Reply:
+    async def _through(
+        self, base: str, origin: Origin, archive: ArchiveId, fields: FieldsFor, method: str, patience: Patience, question: Question
+    ) -> Reply:
         """One upstream's answer after redirects; its health is noted."""
         place = place_of(base)
         try:
             reply = await self._after_redirects(
-                Hop(origin.url_of(archive), base + archive.target, base), origin, fields(place), method, patience
+                Hop(origin.url_of(archive), base + archive.target, base), origin, fields(place), method, patience, question
             )
         except ProxyRefuses:
             raise
@@ -274,13 +292,20 @@ class Upstream:
             self.health.succeeded(place)
         return replace(reply, upstream=place)
 
-    async def _after_redirects(self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience) -> Reply:
-        url, cookies = hop.url, Cookies()
+    async def _after_redirects(
+        self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience, question: Question
+    ) -> Reply:
+        url, cookies, told, body = hop.url, Cookies(), list[tuple[str, str]](), question.body
         for _ in range(MAX_HOPS + 1):
-            reply = await self._send(method, hop.really, cookies.of(hop, {**_credentials(origin, hop.url), **fields}), patience)
+            named = {**_credentials(origin, hop.url, question), **fields}
+            reply = await self._send(method, hop.really, cookies.of(hop, named), patience, body)
             location = reply.field("location")
             if reply.status not in (301, 302, 303, 307, 308) or location is None:
-                return reply
+                return replace(reply, hop=tuple(told))
+            if _is_own(origin, hop.url):
+                told += [field for field in reply.fields if field[0] not in {name for name, _ in told}]
+            if body is not None and reply.status not in (307, 308):
+                method, body = "GET", None  # RFC 9110 15.4.2 to 15.4.4
             await reply.close()
             cookies.take(hop, reply.response)
             try:
@@ -289,9 +314,11 @@ class Upstream:
                 raise allowing(error, url) from None
         raise FillFailed(f"{url} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
 
-    async def _send(self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS) -> Reply:
+    async def _send(
+        self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS, body: bytes | None = None
+    ) -> Reply:
         try:
-            request = self._client.build_request(method, url, headers={**self._fields, **fields})
+            request = self._client.build_request(method, url, headers={**self._fields, **fields}, content=body)
             response = await self._head_of(request, patience)
         except httpx.HTTPError as error:
             raise self._broken(error, url) from error
@@ -342,12 +369,22 @@ class Upstream:
         return sorted(filled, key=lambda base: (place_of(base) != first, self.health.resting(place_of(base))))
 
 
-def _credentials(origin: Origin, url: str) -> dict[str, str]:
-    """The operator's fields for a URL that is the origin's own, through whichever upstream; none once a redirect has led away."""
+def _credentials(origin: Origin, url: str, question: Question) -> dict[str, str]:
+    """What is asked for besides, and for a URL that is the origin's own, through whichever upstream, the credentials.
+
+    Those are the operator's fields, or else the client's Authorization; none go where a redirect has led away.
+    """
+    fields = {"accept": question.accept} | ({"content-type": question.content_type} if question.content_type else {})
+    if not _is_own(origin, url):
+        return fields
+    if question.authorization:
+        fields["authorization"] = question.authorization
+    return fields | {name: value.get_secret_value() for name, value in origin.headers.items()}
+
+
+def _is_own(origin: Origin, url: str) -> bool:
     parts = urlsplit(url)
-    if normalise_authority(parts.netloc, parts.scheme) != origin.authority:
-        return {}
-    return {name: value.get_secret_value() for name, value in origin.headers.items()}
+    return normalise_authority(parts.netloc, parts.scheme) == origin.authority
 
 
 def _warn_of_plain_http(settings: Settings, origins: Origins) -> None:

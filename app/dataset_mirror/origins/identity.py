@@ -13,15 +13,21 @@ MAX_TARGET = 8 * 1024
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _NOT_OF_A_PATH = frozenset(b"?#")
+_VARIANT = re.compile(r"post=[0-9a-f]{64}|accept=[A-Za-z0-9%._~*,;=-]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveId:
-    """One archive: `authority` in lower case (port only if unusual), `path` normalised and raw, `query` raw without `?`."""
+    """One archive: `authority` in lower case (port only if unusual), `path` normalised and raw, `query` raw without `?`.
+
+    `variant` tells apart what an origin has at one URL, where a rule says so: `post=` and the SHA-256 of what was sent, or
+    `accept=` and what a client reads. It is written behind a `#`, which no request has.
+    """
 
     authority: str
     path: str
     query: str = ""
+    variant: str = ""
 
     @property
     def target(self) -> str:
@@ -34,27 +40,39 @@ class ArchiveId:
         return self.path.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
-        return self.authority + self.target
+        return f"{self.authority}{self.target}#{self.variant}" if self.variant else self.authority + self.target
 
 
 def parse_url(url: str) -> ArchiveId:
     """The archive that `url` names (scheme optional); BadRequest if it names none."""
-    if any(ord(character) < 0x20 for character in url):  # urlsplit would drop them, and another archive would be meant
+    if not url.isprintable() and any(
+        ord(character) < 0x20 for character in url
+    ):  # urlsplit would drop them, and another archive would be meant
         raise BadRequest(f"{url!r} has a control character.", "Check the URL.")
     try:
         parts = urlsplit(url if "://" in url else f"https://{url}")
         raw_path, raw_query = parts.path.encode(), parts.query.encode()
     except ValueError:
         raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None
+    if parts.scheme in ("ftp", "ftps", "sftp"):
+        raise BadRequest(
+            f"{url} is not an http or https URL: {parts.scheme} is not supported.",
+            "Many ftp servers have an http or https mirror: add that. Or download the file and run: dataset-mirror adopt FILE",
+        )
     if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
-    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query))
+    variant = parts.fragment if _VARIANT.fullmatch(parts.fragment) else ""
+    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query), variant)
 
 
 def normalise_authority(authority: str, scheme: str = "https") -> str:
     """Host in its normal form; the port only if it is not the scheme's own (RFC 3986 6.2.3). BadRequest for userinfo."""
     return normal_authority(authority, scheme)
+
+
+_ORDINARY = re.compile(rb"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?")
+"""Paths that are normal as they are, as most are: no escapes, no empty segment, none that begins with a dot."""
 
 
 def normalise_path(raw: bytes) -> str:
@@ -64,6 +82,8 @@ def normalise_path(raw: bytes) -> str:
     """
     if len(raw) > MAX_TARGET:
         raise BadRequest(f"The path is longer than {MAX_TARGET} bytes.", "Check the URL.")
+    if _ORDINARY.fullmatch(raw):
+        return raw.decode()
     path = _ESCAPE.sub(_normal_escape, raw or b"/")
     _refuse_tricks(path)
     return "".join(chr(byte) if 0x20 < byte < 0x7F and byte not in _NOT_OF_A_PATH else f"%{byte:02X}" for byte in path)

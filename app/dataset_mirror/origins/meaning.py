@@ -42,6 +42,10 @@ class Meaning:
         """Whether it is the URL, or a glob that fits it, with or without its scheme."""
         return url == self.word or fnmatchcase(url, self.word) or fnmatchcase(url.partition("://")[2], self.target)
 
+    def fits_file(self, url: str) -> bool:
+        """Whether it is the name of that archive's file, such as `mnist.npz`, or a glob of it: a word without a slash."""
+        return "/" not in self.word and fnmatchcase(url.partition("?")[0].rpartition("/")[2], self.word)
+
     def as_url(self) -> ArchiveId | None:
         """The archive, if it looks like a URL; its scheme may be left out. BadRequest if it looks like one and is none."""
         host, slash, _ = self.target.partition("/")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -88,6 +89,8 @@ class Origin(BaseModel):
     readers: Networks | None = None
     """Networks whose clients may have its archives. Not given: everybody, or, if it has `headers`, this machine only."""
 
+    offline_gated: Literal["refuse", "readers"] = "refuse"
+    """Offline nobody can be asked who may have what a rule says is `gated`: it is refused, or its `readers` get it."""
     passthrough: bool = True
     """Whether, inside a CONNECT, paths that are not in `paths` go to the real host unchanged; else they are refused."""
     rules: tuple[Rule, ...] = ()
@@ -180,6 +183,12 @@ class Preset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    about: str = ""
+    """What it is for, in one sentence."""
+    note: str = ""
+    """What to know before it is switched on: what does not work, and why."""
+    catalog: Path | None = None
+    """A file of more archives, as `catalog_file.py` has it; only presets that ship with the mirror have one."""
     origins: tuple[Origin, ...] = ()
     archives: tuple[CatalogEntry, ...] = ()
 

@@ -6,6 +6,7 @@ from urllib.parse import unquote
 
 from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
+from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins, not_listed
 from dataset_mirror.rules.authority import normal_authority
 from dataset_mirror.rules.host import split_port
@@ -51,12 +52,44 @@ def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths 
     named = _named_authority(target, origins, own_port)
     if named is not None:
         return _listed(ArchiveId(named, path, query), origins)
+    if (whole := _whole_url(path, query)) is not None:
+        return _listed(whole, origins)
     first, _, rest = path[1:].partition("/")
     if (authority := _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)) is not None:
         return _listed(ArchiveId(authority, normalise_path(f"/{rest}".encode()), query), origins)
     if path in own:
         return None
     return _bare(path, query, origins)
+
+
+_WHOLE = re.compile(r"/https?(?::|%3A)(?P<slashes>//?|%2F(?:%2F)?)(?P<rest>[^/].*)", re.IGNORECASE)
+"""A whole URL in place of a path, as people paste it, or as clients that merge slashes or encode it send it."""
+
+
+def _whole_url(path: str, query: str) -> ArchiveId | None:
+    """The archive of a path that is a URL: `/https://HOST/PATH`, `/https:/HOST/PATH`, or either percent-encoded."""
+    match = _WHOLE.fullmatch(path)
+    if match is None:
+        return None
+    rest = match["rest"]
+    if "%" in match["slashes"]:
+        rest, mark, inner = unquote(rest).partition("?")
+        query = inner if mark else query
+    host, _, below = rest.partition("/")
+    return ArchiveId(normalise_authority(host), normalise_path(f"/{below}".encode()), check_query(query.encode()))
+
+
+def folder_meant(target: Target, origins: Origins, own_port: int) -> str | None:
+    """HOST/PATH/ of a request `/HOST/PATH/`, which is for what is stored below; None for any other, and where rules say what is there.
+
+    Raises BadRequest for a path that cannot be meant.
+    """
+    if not target.path.endswith(b"/") or target.query or _named_authority(target, origins, own_port) is not None:
+        return None
+    first, slash, rest = normalise_path(target.path)[1:].partition("/")
+    authority = _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port) if slash else None
+    origin = origins.get(authority) if authority else None
+    return None if origin is None or origin.rule(f"/{rest}") else f"{authority}/{rest}"
 
 
 def _check(target: Target) -> None:
@@ -110,10 +143,20 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     narrow = [origin for origin in listing if origin.lists(path, but="/")]
     if len(narrow) == 1:
         return ArchiveId(narrow[0].authority, path, query)
-    if listing:
-        urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in narrow or listing]
-        raise NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
+    if narrow:
+        raise _several(narrow, path, query)
+    if named := origins.named(unquote(path[1:])):
+        paths = [f"/{entry.archive}" for entry in named]
+        shown = " or ".join(paths[:3]) + (f" … ({len(paths):,} in all)" if len(paths) > 3 else "")
+        raise NoSuchPage(f"{path[1:]} is a name of the catalog, not a path.", f"Ask for: {shown}", choices=paths[:100])
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)
+    if mirrored := [origin for origin in listing if origin.rule(path) is None]:
+        raise _several(mirrored, path, query)
     raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
+
+
+def _several(origins: list[Origin], path: str, query: str) -> NoSuchPage:
+    urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in origins]
+    return NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)

@@ -16,6 +16,7 @@ REF, COMMIT = "ref", "commit"
 
 _FIELD = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _SHA256 = re.compile(r"[0-9A-Fa-f]{64}")
+_PREFIX = re.compile(r"-[0-9a-f]{8,}\.[^/]+$")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
@@ -70,6 +71,16 @@ class Ref(BaseModel):
         return self
 
 
+class Claims(BaseModel):
+    """Response fields, before any redirect, that tell digest or size of the bytes; a value that is none says nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    sha256: FieldName | None = None
+    md5: FieldName | None = None
+    size: FieldName | None = None
+
+
 class Rule(BaseModel):
     """What holds for the paths that `match`."""
 
@@ -87,6 +98,8 @@ class Rule(BaseModel):
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
+    claims: Claims = Claims()
+    """Which fields of that answer say what the bytes are, wherever it redirects to: they are believed like a catalog."""
     pages: bool = False
     """Whether HTML is the content; the client's Accept is then part of the identity."""
     query: Query = "keep"
@@ -138,7 +151,7 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "post", "ref", "query", "pages"])
+_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages"])
 """What says how something is kept."""
 
 
@@ -171,6 +184,12 @@ class Matched:
         if self.rule.digest != "sha256-in-path":
             return None
         return next((segment.lower() for segment in path.split("/") if _SHA256.fullmatch(segment)), None)
+
+    def tells_digest(self, path: str) -> bool:
+        """Whether the path has the digest of the bytes, or its beginning, as the rule says."""
+        if self.rule.digest == "sha256-prefix-in-name":
+            return _PREFIX.search(path) is not None
+        return self.digest_in(path) is not None
 
     def at_commit(self, path: str, commit: str) -> str:
         """The path of the same at a commit."""

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from functools import cached_property
+from itertools import chain
+from pathlib import Path
 
 from dataset_mirror.errors import NotAllowed, UsageError
+from dataset_mirror.origins.catalog_file import CatalogFile
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
@@ -16,9 +19,13 @@ class Origins:
         """Later blocks extend earlier ones for the same host; later catalog entries override earlier ones for the same URL."""
         self._by_authority: dict[str, Origin] = {}
         self._catalog: dict[ArchiveId, CatalogEntry] = {}
+        self._files: list[CatalogFile] = []
+        self._files_of: dict[str, list[CatalogFile]] = {}
         for preset in presets:
             self._add(preset.origins, preset.archives)
-        self._add(origins, archives)
+            if preset.catalog is not None:
+                self._add_file(preset.catalog, preset.origins)
+        self._add(origins, [self._completed(entry) for entry in archives])
 
     def _add(self, origins: Iterable[Origin], archives: Iterable[CatalogEntry]) -> None:
         for origin in origins:
@@ -27,6 +34,22 @@ class Origins:
         for entry in archives:
             known_entry = self._catalog.get(entry.archive)
             self._catalog[entry.archive] = _overridden(known_entry, entry) if known_entry else entry
+
+    def _add_file(self, path: Path, origins: Iterable[Origin]) -> None:
+        schemes = {origin.authority: origin.scheme for origin in origins}
+        file = CatalogFile(path, schemes)
+        self._files.append(file)
+        for authority in schemes:
+            self._files_of.setdefault(authority, []).append(file)
+
+    def _completed(self, entry: CatalogEntry) -> CatalogEntry:
+        """An operator's entry, with what a preset's file knows besides."""
+        known = self._in_files(entry.archive)
+        return _overridden(known, entry) if known else entry
+
+    def _in_files(self, archive: ArchiveId) -> CatalogEntry | None:
+        found = (file.find(archive) for file in self._files_of.get(archive.authority, ()))
+        return next((entry for entry in found if entry), None)
 
     def __iter__(self) -> Iterator[Origin]:
         return iter(self._by_authority.values())
@@ -47,7 +70,7 @@ class Origins:
 
     def expected(self, archive: ArchiveId) -> CatalogEntry | None:
         """What is known of `archive` beforehand: what the catalog has, else what a rule finds in its URL."""
-        return self._catalog.get(archive) or self._told_by_url(archive)
+        return self._catalog.get(archive) or self._in_files(archive) or self._told_by_url(archive)
 
     def _told_by_url(self, archive: ArchiveId) -> CatalogEntry | None:
         origin = self.get(archive.authority)
@@ -56,20 +79,33 @@ class Origins:
             return None
         return CatalogEntry(url=origin.url_of(archive), sha256=(sha256,))
 
+    def has_digest_in_url(self, archive: ArchiveId) -> bool:
+        """Whether a rule finds a digest, or the beginning of one, in the archive's URL."""
+        origin = self.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched is not None and matched.tells_digest(archive.path)
+
     def named(self, name: str) -> list[CatalogEntry]:
         """The catalog's entries of that name, which make one dataset."""
-        return self._by_name.get(name, [])
+        files = (file for file in self._files if name.startswith(file.prefix))
+        return [*self._by_name.get(name, []), *(entry for file in files for entry in file.named(name))]
+
+    @property
+    def names(self) -> Iterable[str]:
+        """All names of the catalog, each once."""
+        return dict.fromkeys([*(name for name in self._by_name if name), *(name for file in self._files for name in file.names)])
 
     @cached_property
     def _by_name(self) -> dict[str, list[CatalogEntry]]:
         found: dict[str, list[CatalogEntry]] = {}
-        for entry in self.catalog:
+        for entry in self._catalog.values():
             found.setdefault(entry.name, []).append(entry)
         return found
 
     @property
     def catalog(self) -> Iterable[CatalogEntry]:
-        return self._catalog.values()
+        """All that is known beforehand. Reads the files of large presets as a whole."""
+        return chain(self._catalog.values(), *self._files)
 
     def select(self, wanted: str) -> list[ArchiveId]:
         """The archives meant by a URL, a catalog name (`keras/mnist`) or a glob of names (`keras/*`). UsageError if none."""
@@ -79,15 +115,25 @@ class Origins:
             return [archive]
         found = self.meant(wanted)
         if not found:
-            raise UsageError(
-                f"The catalog has no archive named {wanted!r}.", closest(wanted, {entry.name for entry in self.catalog if entry.name})
-            )
+            raise UsageError(f"The catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found
 
     def meant(self, name: str) -> list[ArchiveId]:
-        """The archives of the catalog that have this name, or one that fits this glob; none if there are none."""
+        """The archives of the catalog that have this name or fit this glob; else those with this file name; none if there are none."""
         meaning = Meaning(name)
-        return [entry.archive for entry in self.catalog if meaning.names(entry.name)]
+        if not meaning.is_glob:
+            found = self.named(name) if name else []
+        else:
+            found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
+            found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
+        if not found and "." in name:
+            found = [entry for entry in self.catalog if meaning.fits_file(entry.url)]
+        return [entry.archive for entry in found]
+
+    def name_of(self, archive: ArchiveId) -> str:
+        """Its name in the catalog; empty if it has none."""
+        entry = self.expected(archive)
+        return entry.name if entry else ""
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
@@ -96,8 +142,17 @@ class Origins:
 
     def ambiguities(self) -> list[str]:
         """Listed paths that more than one origin lists; these have no bare form."""
-        paths = {path: self.listing(path) for origin in self for path in origin.paths}
-        return sorted(path for path, origins in paths.items() if len(origins) > 1)
+        listed: dict[str, set[str]] = {}
+        for origin in self:
+            for path in origin.paths:
+                if path != "/":
+                    listed.setdefault(path, set()).add(origin.authority)
+        return sorted(path for path in listed if len(set().union(*(listed.get(one, ()) for one in _path_and_folders(path)))) > 1)
+
+
+def _path_and_folders(path: str) -> list[str]:
+    """The path, and the folders that it is in, but for the root."""
+    return [path, *(path[: at + 1] for at, character in enumerate(path) if character == "/" and 0 < at < len(path) - 1)]
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:

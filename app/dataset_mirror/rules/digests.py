@@ -8,7 +8,7 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Algorithm = Literal["sha512", "sha384", "sha256", "sha1", "md5", "crc32c", "crc32"]
@@ -135,10 +135,18 @@ def named(path: str) -> tuple[Claim, ...]:
         for segment in segments
         if len(segment) in by_length and _HEX.fullmatch(segment)
     ]
-    match = _IN_NAME.fullmatch(segments[-1])
-    if match and not _DATE.fullmatch(match[1]):
-        whole.append(Claim("sha256", match[1], "its name", binding=False))
-    return tuple(whole)
+    return (*whole, *(replace(claim, binding=False) for claim in in_name(path)))
+
+
+def in_name(path: str) -> tuple[Claim, ...]:
+    """The beginning of a SHA-256 that the name of a file has, such as `resnet18-f37072fd.pth`, as a claim that binds."""
+    match = _IN_NAME.fullmatch(path.rpartition("/")[2])
+    return (Claim("sha256", match[1], "its name"),) if match and not _DATE.fullmatch(match[1]) else ()
+
+
+def hexadecimal(text: str, length: int) -> bool:
+    """Whether a text is a digest of so many digits."""
+    return len(text) == length and _HEX.fullmatch(text) is not None
 
 
 def needed(claims: Iterable[Claim]) -> frozenset[Algorithm]:

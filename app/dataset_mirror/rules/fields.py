@@ -96,9 +96,9 @@ def without_content(fields: Fields) -> Fields:
     return tuple(field for field in fields if field[0] not in _OF_CONTENT)
 
 
-def of_unchanged(fields: Fields) -> Fields:
-    """Those that a 304 carries beside the validators (RFC 9110 15.4.5)."""
-    return tuple(field for field in fields if field[0] in _UPDATES)
+def of_unchanged(fields: Fields, also: Collection[str] = ()) -> Fields:
+    """Those that a 304 carries beside the validators (RFC 9110 15.4.5), and those that the origin's rule lets pass."""
+    return tuple(field for field in fields if field[0] in _UPDATES or field[0] in also)
 
 
 def _is_of_whole(name: str) -> bool:

@@ -24,6 +24,13 @@ RELAYED = "dataset_mirror.relayed"
 """Key in a scope whose target is not to be logged."""
 
 
+LOGGED = "dataset_mirror.logged"
+"""Key in a scope whose request gets its line in the access log when it ends."""
+
+NOTE = "dataset_mirror.note"
+"""Key in the head of an answer: what is to be remembered of it (`outcome`, `archive`, `why`)."""
+
+
 class ClientGone(OSError):
     """The client has left; nobody is to be told."""
 

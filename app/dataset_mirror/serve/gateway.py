@@ -4,23 +4,41 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import BinaryIO
+from urllib.parse import urlencode
 
-from dataset_mirror.errors import BadRequest, Loop, MethodNotAllowed, MirrorError, NotAllowed, Superseded
+from dataset_mirror.errors import (
+    BadRequest,
+    Loop,
+    MethodNotAllowed,
+    MirrorError,
+    NotAllowed,
+    NotForKeeping,
+    OriginSaysNo,
+    Superseded,
+    SystemFailure,
+    TooLarge,
+)
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
+from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.routing import OwnPaths, find_archive
+from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
 from dataset_mirror.rules.conditions import Selection, select
+from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
-from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
+from dataset_mirror.serve.places import leading_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
+
+LONGEST_QUESTION = 1024 * 1024
+"""Bytes of the body of a POST that only asks."""
 
 Keep = Callable[[Request, Record, BinaryIO], None]
 """Told of what a plain GET is answered with, to answer the like from memory."""
@@ -41,19 +59,41 @@ class Gateway:
         if scope["type"] != "http":
             return await self._pages(scope, receive, send)
         self._warn_if_unarmed(scope)
-        answer = _Answer(self._mirror, self._keep, Request.of(scope), receive, send, zero_copy=ZERO_COPY in (scope.get("extensions") or {}))
+        request = Request.of(scope)
+        place = place_of(request, self._mirror, scope.get("scheme", "http"))
+        zero_copy = ZERO_COPY in (scope.get("extensions") or {})
+        answer = _Answer(self._mirror, self._keep, request, receive, send, zero_copy=zero_copy, place=place)
         try:
-            if answer.request.intercepted is not None and (origin := self._beyond_archives(answer.request)):
-                return await self._relay(origin, answer.request, scope, receive, answer.send)
-            archive = self._route(answer.request)
-            if archive is None:
+            if request.intercepted is not None and (origin := self._beyond_archives(request)):
+                return await self._relay(origin, request, scope, receive, answer.send)
+            if (folder := self._folder(request)) is not None:
+                return await self._pages(_at(scope, "/status/folder", urlencode({"prefix": folder})), receive, send)
+            target = self._route(request)
+            if target is None:
                 return await self._pages(scope, receive, send)
-            await answer.answer(archive)
+            if (origin := self._not_kept(target)) is not None:
+                return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
+            what = await self._asked(request, target, receive)
+            try:
+                await answer.answer(what)
+            except NotForKeeping:
+                origin = self._mirror.origins.of(target)
+                await self._relay(origin, request, _as_at_origin(scope, target), _again(what, receive), answer.pass_back)
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
             await answer.unlisted(error)
             await answer.problem(error)
+        except OSError as error:
+            log.error("An answer failed: %s.", error)  # its words say it all
+            await answer.problem(SystemFailure.of(error))
+
+    def _folder(self, request: Request) -> str | None:
+        """HOST/PATH/ of a folder whose stored archives are asked for; None if the very path is stored, too."""
+        if request.method not in ("GET", "HEAD") or request.intercepted is not None:
+            return None
+        folder = folder_meant(request.target, self._mirror.origins, self._own_port)
+        return None if folder is None or self._mirror.store.find(parse_url(folder)) else folder
 
     def _beyond_archives(self, request: Request) -> Origin | None:
         """The origin of the CONNECT around a request, if the request is for none of its archives. BadRequest if it names another host."""
@@ -64,9 +104,21 @@ class Gateway:
         origin = self._mirror.origins.get(through)
         if origin is None:
             raise NotAllowed(f"{through} is no origin any more.", "Connect anew.")
-        is_archive = origin.lists(normalise_path(request.target.path)) and request.method in ("GET", "HEAD")
+        path = normalise_path(request.target.path)
         self._check_loop(request)
-        return None if is_archive else origin
+        return None if origin.lists(path) and request.method in _methods(origin, path) else origin
+
+    def _not_kept(self, target: ArchiveId) -> Origin | None:
+        """The origin of what is passed on, and never kept, by its rule."""
+        origin = self._mirror.origins.of(target)
+        matched = origin.rule(target.path)
+        return origin if matched is not None and not matched.rule.store else None
+
+    async def _asked(self, request: Request, target: ArchiveId, receive: Receive) -> Asked:
+        """What is asked for. TooLarge for a question that is absurdly long."""
+        accept, kind = request.fields.get("accept", ""), request.fields.get("content-type", "")
+        body = await _question(receive) if request.method == "POST" else None
+        return asked(self._mirror.origins.of(target), target, accept, body, kind)
 
     def _check_loop(self, request: Request) -> None:
         if self._mirror.upstream.via in request.fields.get("via", ""):
@@ -75,8 +127,12 @@ class Gateway:
     def _route(self, request: Request) -> ArchiveId | None:
         self._check_loop(request)
         archive = find_archive(request.target, self._mirror.origins, self._own_port, self._own)
-        if archive is not None and request.method not in ("GET", "HEAD"):
-            raise MethodNotAllowed(f"{request.method} is not for archives.", "Use GET or HEAD.", headers={"Allow": "GET, HEAD"})
+        if archive is not None and self._not_kept(archive) is None:
+            allowed = _methods(self._mirror.origins.of(archive), archive.path)
+            if request.method not in allowed:
+                raise MethodNotAllowed(
+                    f"{request.method} is not for archives.", f"Use {' or '.join(allowed)}.", headers={"Allow": ", ".join(allowed)}
+                )
         return archive
 
     def _warn_if_unarmed(self, scope: Scope) -> None:
@@ -88,16 +144,74 @@ class Gateway:
             )
 
 
+def _at(scope: Scope, path: str, query: str) -> Scope:
+    """The scope of the same request for a page of the mirror's own."""
+    return {**scope, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
+
+
+def _methods(origin: Origin, path: str) -> tuple[str, ...]:
+    """Of the requests for what is kept at a path."""
+    matched = origin.rule(path)
+    if matched is not None and not matched.rule.store:
+        return ()
+    return ("GET", "HEAD", "POST") if matched is not None and matched.rule.post else ("GET", "HEAD")
+
+
+async def _question(receive: Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        body += message.get("body", b"")
+        if len(body) > LONGEST_QUESTION:
+            raise TooLarge(f"The body of the request is longer than {LONGEST_QUESTION:,} bytes.", "Ask for less at once.")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+def _again(what: Asked, receive: Receive) -> Receive:
+    """The body of a request that was read, once more, and then what comes after it."""
+    sent = what.question.body is None
+
+    async def received() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": what.question.body, "more_body": False}
+
+    return received
+
+
+def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
+    """A request whose path begins with its origin, as that origin would get it."""
+    path: bytes = scope.get("raw_path") or scope["path"].encode()
+    path = path.partition(b"?")[0]
+    if normalise_path(path) != target.path:
+        path = b"/" + path[1:].partition(b"/")[2]
+    if normalise_path(path) != target.path:  # a whole URL stands in place of the path
+        scope = {**scope, "query_string": target.query.encode()}
+        path = target.path.encode()
+    fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]
+    return {**scope, "raw_path": path, "headers": fields}
+
+
 class _Answer:
     """One request for an archive, and how far its answer is."""
 
-    def __init__(self, mirror: Mirror, keep: Keep, request: Request, receive: Receive, send: Send, *, zero_copy: bool) -> None:
+    def __init__(
+        self, mirror: Mirror, keep: Keep, request: Request, receive: Receive, send: Send, *, zero_copy: bool, place: Place | None
+    ) -> None:
         self.request = request
-        self._keep = keep
+        self._keep, self._place = keep, place
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
-        self._restricted = False
+        self._restricted = self._rewritten = False
         self._origin, self._outcome = "", "head"
+        self._what: Asked | None = None
+        """What is asked for, once it is known what that means now."""
+        self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -108,12 +222,19 @@ class _Answer:
         self._started |= message["type"] == "http.response.start"
         await self._send(message)
 
+    async def pass_back(self, message: Message) -> None:
+        """What the origin answers to a request that came by the mirror's own address."""
+        if message["type"] == "http.response.start":
+            message["headers"] = redirecting_back(message["headers"], self._place)
+        await self.send(message)
+
     async def problem(self, error: MirrorError) -> None:
         """A problem document; once bytes have left, the connection is broken instead."""
         if self._started:
             raise error
         self._outcome = error.problem
-        status, fields, body = problem(error)
+        self._note["why"] = error.detail
+        status, fields, body = problem(error, self.request.fields.get("accept", ""))
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 
@@ -123,28 +244,47 @@ class _Answer:
         if isinstance(url, str) and self._mirror.settings.offline and self.request.method in ("GET", "HEAD"):
             await self._mirror.unlisted.note(parse_url(url), self._address())
 
-    async def answer(self, archive: ArchiveId) -> None:
+    async def answer(self, what: Asked) -> None:
         """Answers; one that could not be fetched is on the wanted list before its client hears of it."""
         try:
-            await self.archive(archive)
+            await self.archive(what)
+        except NotForKeeping:
+            raise
         except MirrorError as error:
-            raise await self._mirror.missed(archive, error, self._address()) from None
+            raise await self._mirror.missed(self._what or what, error, self._address()) from None
 
     def _address(self) -> str | None:
         address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
         return str(address) if address else None
 
-    async def archive(self, archive: ArchiveId) -> None:
-        self._origin = archive.authority
-        self._admit(archive)
+    async def archive(self, what: Asked) -> None:
+        self._origin = what.archive.authority
+        self._admit(what.archive)
+        authorization = self.request.fields.get("authorization")
+        located = await self._mirror.located(what, authorization)
+        self._rewritten = located.archive != what.archive
+        try:
+            await self._located(located)
+        except OriginSaysNo as error:
+            if self._started:
+                raise
+            await self._located(await self._mirror.let_in(located, authorization, error))
+
+    async def _located(self, what: Asked) -> None:
+        """Answers what this client may have, as far as the origin says."""
+        self._what, archive = what, what.archive
+        self._note["archive"] = str(archive)
+        self._restricted |= what.question.authorization is not None or what.is_for_readers
+        self._admit(archive, private=what.is_for_readers)
         if self.request.method == "HEAD":
-            return await self._head(archive)
-        found = self._mirror.find(archive)
+            return await self._head(what)
+        found = await self._mirror.find(what)
         if isinstance(found, Hit):
             self._outcome = "hit"
             self._mirror.usage.note(archive)
             return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
         self._outcome = "miss"
+        self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
         await self._while_connected(found)
 
@@ -152,23 +292,28 @@ class _Answer:
         """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
         self._restricted |= check_may_read(self.request, self._mirror.origins.of(archive), self._mirror.settings, private=private)
 
-    async def _head(self, archive: ArchiveId) -> None:
-        hit = self._mirror.hit(archive)
+    async def _head(self, asked_for: Asked) -> None:
+        archive = asked_for.archive
+        hit = await self._mirror.fresh(asked_for)
         if hit:
             hit.file.close()
             self._admit(archive, private=hit.record.private)
-            return await self._headers_of(Representation.of_record(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
-        found = await self._mirror.head(archive)
+        found = await self._mirror.head(asked_for)
         if isinstance(found, Record):
             self._admit(archive, private=found.private)
-            what = Representation.of_record(found)
+            what = self._of(found)
         elif isinstance(found, Reply):
-            what = Representation.of_reply(found)
+            what = Representation.of_reply(found, self._mirror.fields_of(asked_for, found))
         else:
-            what = Representation.of_edition(found, self._mirror.origins.expected(archive))
+            flight = self._mirror.flights.get(archive)
+            what = Representation.of_edition(found, flight.job.expected if flight else self._mirror.origins.expected(archive))
         await self._headers_of(what, "fwd=miss")
+
+    def _of(self, record: Record) -> Representation:
+        return Representation.of_record(record, self._mirror.passing(record.archive))
 
     async def _headers_of(self, what: Representation, *status: str) -> None:
         """Range means nothing for HEAD (RFC 9110 14.2)."""
@@ -183,14 +328,19 @@ class _Answer:
         """From a finished blob."""
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
-            what = Representation.of_record(hit.record)
+            what = self._of(hit.record)
             selection = select(self.request.fields, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
-            if not self._restricted and self.request.method == "GET":
+            if self._may_be_kept(hit.record):
                 self._keep(self.request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
+
+    def _may_be_kept(self, record: Record) -> bool:
+        """Whether the like of this request may be answered from memory: whoever asks, and with whatever fields."""
+        plain = not record.archive.variant and not self._rewritten and not any(name == "link" for name, _ in record.fields)
+        return plain and not self._restricted and self.request.method == "GET" and self._mirror.may_be_hot(record)
 
     async def _while_connected(self, fill: Fill) -> None:
         """Follows a fill until the answer ends or the client leaves; the fill goes on either way."""
@@ -219,7 +369,7 @@ class _Answer:
             edition = await fill.opened()
             if isinstance(edition, Record):
                 hit = self._mirror.opened(edition)
-                return await self._whole(hit, *status) if hit else await self.archive(edition.archive)
+                return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
             selection = select(self.request.fields, what.validators, what.size)
@@ -240,9 +390,11 @@ class _Answer:
 
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
+        fields = leading_back(fields, self._place)
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
         self._mirror.traffic.answered(self._origin, self._outcome)
-        await self._send({"type": "http.response.start", "status": status, "headers": fields})
+        note = self._note | {"outcome": self._outcome}
+        await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})

@@ -23,6 +23,7 @@ from dataset_mirror.rules.fields import (
     without_content,
 )
 from dataset_mirror.serve.asgi import RawFields
+from dataset_mirror.serve.error_page import POLICY, error_page, prefers_page
 from dataset_mirror.store.record import Record
 
 # An origin's HTML would otherwise run with the rights of the mirror's own pages.
@@ -41,11 +42,21 @@ class Representation:
     age: int = 0
     """Seconds since the origin last confirmed them."""
     sha256: str | None = None
+    also: tuple[str, ...] = ()
+    """Names of fields that the origin's rule lets pass."""
 
     @classmethod
-    def of_record(cls, record: Record) -> "Representation":
+    def of_record(cls, record: Record, also: tuple[str, ...] = ()) -> "Representation":
+        """`also` are names of fields that pass, besides those that always do."""
         age = max(0, int(time.time() - (record.checked or record.fetched)))
-        return cls(record.as_served(), _of_bytes(record.fields, record.sha256, record.md5, record.size), record.size, age, record.sha256)
+        return cls(
+            record.as_served(),
+            _of_bytes(record.fields, record.sha256, record.md5, record.size, also),
+            record.size,
+            age,
+            record.sha256,
+            also,
+        )
 
     @classmethod
     def of_edition(cls, edition: Edition, expected: CatalogEntry | None) -> "Representation":
@@ -53,9 +64,9 @@ class Representation:
         return cls(edition.as_served(expected), edition.fields, edition.length, age)
 
     @classmethod
-    def of_reply(cls, reply: Reply) -> "Representation":
+    def of_reply(cls, reply: Reply, fields: Fields) -> "Representation":
+        """`fields` are those of it that clients get."""
         given = reply.validators
-        fields = kept(reply.fields)
         shown = given.served_as(given.strong_etag)
         age = int(reply.age)
         return cls(shown, of_decoded(fields), None, age) if reply.encoding else cls(shown, fields, reply.length, age)
@@ -66,9 +77,9 @@ class Representation:
 
 
 @lru_cache(maxsize=4096)
-def _of_bytes(fields: Fields, sha256: str, md5: str | None, size: int) -> Fields:
+def _of_bytes(fields: Fields, sha256: str, md5: str | None, size: int, also: tuple[str, ...]) -> Fields:
     """The stored fields that describe these bytes: older versions stored more, and a bundle may say anything."""
-    passed = kept(fields)
+    passed = kept(fields, also)
     digests = {"sha256": sha256} | ({"md5": md5} if md5 else {})
     stored_size = dict(passed).get("x-goog-stored-content-length", str(size))
     is_wrong = stored_size != str(size) or any(claim.holds(digests) is False for claim in told(passed))
@@ -84,7 +95,7 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
         if what.size is not None:
             fields.append(("content-length", str((selection.end or 0) - selection.start)))
     if selection.status == 304:
-        fields += of_unchanged(what.fields)
+        fields += of_unchanged(what.fields, what.also)
     if selection.status == 206:
         fields.append(("content-range", f"bytes {selection.start}-{(selection.end or 0) - 1}/{what.size}"))
     if selection.status == 416:
@@ -98,8 +109,12 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
     return selection.status, raw(fields)
 
 
-def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
-    """Status, fields and body of a problem document (RFC 9457)."""
+def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes]:
+    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one."""
+    if prefers_page(accept):
+        return _answer(
+            error, error_page(error), [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]]
+        )
     document = {
         "type": f"urn:dataset-mirror:{error.problem}" if ":" not in error.problem else error.problem,
         "title": error.title,
@@ -109,7 +124,11 @@ def problem(error: MirrorError) -> tuple[int, RawFields, bytes]:
         **error.facts,
     }
     body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
-    fields = [("content-type", "application/problem+json"), ("content-length", str(len(body))), ("cache-control", "no-store")]
+    return _answer(error, body, [("content-type", "application/problem+json")])
+
+
+def _answer(error: MirrorError, body: bytes, of_kind: list[tuple[str, str]]) -> tuple[int, RawFields, bytes]:
+    fields = [*of_kind, ("content-length", str(len(body))), ("cache-control", "no-store")]
     fields += [(name.lower(), value) for name, value in error.headers.items()]
     fields.append(("cache-status", cache_status(f"detail={error.problem.removeprefix('about:')}")))
     return error.status, raw(fields), body

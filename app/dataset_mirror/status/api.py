@@ -2,9 +2,9 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
@@ -18,11 +18,15 @@ from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.status.guard import guarded
 from dataset_mirror.status.models import (
+    ClientStatus,
     Collection,
     CollectRequest,
     FetchProgress,
     FetchRequest,
     Health,
+    LogLine,
+    Pinned,
+    Pinning,
     ProblemFacts,
     Removal,
     RemovedArchive,
@@ -35,7 +39,9 @@ from dataset_mirror.status.models import (
     WantAnswer,
     WantRequest,
 )
+from dataset_mirror.status.upkeep import clients_of, log_of
 from dataset_mirror.status.views import collected
+from dataset_mirror.upkeep.pinned import pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
 
@@ -95,6 +101,32 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def gc(how: CollectRequest) -> Collection:
         """Removes what nobody needs: older versions, orphans, leftovers, quarantined blobs, and what is over the limits."""
         return await collected(mirror, dry_run=how.dry_run, last_copies=how.last_copies)
+
+    @router.post("/pin")
+    async def pinning(wanted: Pinning) -> Pinned:
+        """Pins names: what they mean is never evicted, and is fetched if it is missing or damaged. Tells which are new."""
+        new = await mirror.store.in_worker(lambda: pin(mirror.store, mirror.origins, wanted.names))
+        mirror.look_again.set()
+        return Pinned(names=[one.name for one in new])
+
+    @router.post("/unpin")
+    async def unpinning(had: Pinning) -> Pinned:
+        """Takes pins away; a glob takes all whose names fit it."""
+        gone = await mirror.store.in_worker(lambda: unpin(mirror.store, had.names))
+        return Pinned(names=[one.name for one in gone])
+
+    @router.get("/clients")
+    async def clients() -> list[ClientStatus]:
+        """Who asked for archives since the start, the one that was sent most first; the last thousand addresses."""
+        return clients_of(mirror)
+
+    @router.get("/log")
+    async def latest(
+        since: Annotated[float, Query(ge=0, description="seconds to look back")] = 3600,
+        limit: Annotated[int, Query(ge=1, le=10_000, description="most requests, the latest")] = 1000,
+    ) -> list[LogLine]:
+        """The latest requests, the oldest first. Repeats of small archives, answered from memory, are only counted."""
+        return log_of(mirror, since, limit)
 
     @router.post("/reload")
     async def reload() -> Health:

@@ -143,5 +143,4 @@ async def _lists(mirror: Mirror) -> tuple[Sequence[ArchiveSummary], Sequence[Wan
 
 def example_of(origins: Origins) -> CatalogEntry | None:
     """The archive of the commands that people copy: a small one of Keras, else the catalog's first."""
-    known = next((entry for entry in origins.catalog if entry.name == EXAMPLE), None)
-    return known or next(iter(origins.catalog), None)
+    return next(iter(origins.named(EXAMPLE)), None) or next(iter(origins.catalog), None)

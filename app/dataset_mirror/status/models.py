@@ -37,6 +37,9 @@ class FillStatus(BaseModel):
     readers: int = Field(description="clients that follow it", examples=[3])
     began: Time
     waiting: bool = Field(description="whether it waits for a free place", examples=[False])
+    slow: bool = Field(
+        False, description="whether it brought less than slow_rate, gave its place to others, and goes on beside", examples=[False]
+    )
 
 
 class FailureStatus(BaseModel):
@@ -99,6 +102,58 @@ class HealthStatus(BaseModel):
     checks: list[Check]
 
 
+class PinStatus(BaseModel):
+    """What is pinned by one name, and how much of it is there."""
+
+    name: str = Field(description="a name of the catalog, a URL, or a glob of either", examples=["keras/*"])
+    pinned: Time
+    archives: int = Field(description="archives that it means", examples=[12])
+    present: int = Field(description="those of them that are there", examples=[12])
+    damaged: int = Field(description="those that were found to be damaged", examples=[0])
+    size: Bytes = Field(description="bytes of those that are there")
+
+
+class KeepStatus(BaseModel):
+    """What is fetched ahead at some hours."""
+
+    name: list[str] = Field(examples=[["keras/*"]])
+    at: str = Field(description="hours of the day, in the mirror's local time", examples=["22:00-06:00"])
+    active: bool = Field(description="whether it is these hours now")
+    next: Time = Field(description="when they begin next")
+    archives: int = Field(examples=[12])
+    present: int = Field(examples=[11])
+    rate_limit: int | None = Field(None, description="bytes per second that its downloads may take together", examples=[20000000])
+
+
+class ClientStatus(BaseModel):
+    """What one address asked for since the start."""
+
+    address: str = Field(description="an IP address; empty if it is not known", examples=["192.0.2.7"])
+    requests: int = Field(examples=[120])
+    hits: int = Field(examples=[118])
+    misses: int = Field(examples=[2])
+    size: Bytes = Field(description="bytes that it was sent")
+    last: Time
+
+
+class LogLine(BaseModel):
+    """One request that was answered."""
+
+    at: Time
+    id: str = Field(description="its X-Request-ID, given or made", examples=["5f3a0c8e9b1d2a47"])
+    client: str = Field(examples=["192.0.2.7"])
+    method: str = Field(examples=["GET"])
+    target: str = Field(description="without the values of signatures", examples=["/data.example.org/sets/a.zip"])
+    archive: str = Field(description="host and path; empty of a page", examples=["data.example.org/sets/a.zip"])
+    status: int = Field(examples=[200])
+    outcome: str = Field(description="hit, miss, head, page, or the problem", examples=["hit"])
+    size: Bytes = Field(description="bytes of the body that left")
+    first_byte: float = Field(description="seconds until its first byte left", examples=[0.004])
+    seconds: float = Field(description="seconds until its last byte left", examples=[1.2])
+    why: str = Field(description="why it was no hit", examples=["It was not stored."])
+    complete: bool = Field(description="whether all of it left")
+
+
 class Status(BaseModel):
     """The mirror in one look."""
 
@@ -115,6 +170,9 @@ class Status(BaseModel):
     failures: list[FailureStatus] = Field(description="the latest first")
     upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
     doors: DoorsStatus
+    pins: list[PinStatus] = []
+    keep: list[KeepStatus] = Field([], description="what is fetched ahead, and when")
+    rate_limit: int | None = Field(None, description="bytes per second that origins may be read with now", examples=[20000000])
     hits: int = Field(description="requests answered from the store", examples=[2210])
     misses: int = Field(description="requests that had to wait for an origin", examples=[14])
     bytes_served: Bytes
@@ -392,3 +450,15 @@ class FetchProgress(BaseModel):
     received: Bytes = 0
     total: Bytes | None = None
     error: ProblemFacts | None = None
+
+
+class Pinning(BaseModel):
+    """Names to pin, or to pin no more."""
+
+    names: list[Annotated[str, Field(min_length=1, max_length=8192)]] = Field(min_length=1, max_length=1000, examples=[["keras/*"]])
+
+
+class Pinned(BaseModel):
+    """Names whose pins were made, or taken away."""
+
+    names: list[str]

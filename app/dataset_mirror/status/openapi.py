@@ -22,11 +22,12 @@ _MEANINGS = {
     "403": "Not for this client, or not listed by any origin",
     "404": "Not there",
     "413": "The request's body is too large",
+    "414": "The request's target is too long",
     "503": "The mirror cannot do its work at the moment",
 }
 _API = ("400", "403", "413")
 _ALSO = {"/api/fetch": ("404",), "/readyz": ("503",), "/status": ("503",), "/": ("503",)}
-_READING = ("400", "403", "404")
+_READING = ("400", "403", "404", "414")
 _NOTHING = frozenset({"/healthz", "/docs", "/ca.pem", "/ca-bundle.pem", "/metrics", "/status/fills", "/status/catalog"})
 """Paths whose requests cannot be wrong."""
 _BEARER = {

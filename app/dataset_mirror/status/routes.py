@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from importlib.metadata import version
 from itertools import islice
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -17,11 +18,13 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.serve.error_page import prefers_page
 from dataset_mirror.serve.head import problem
 from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
 from dataset_mirror.status.api import api
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
+from dataset_mirror.status.html import PAGE_POLICY, page
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -38,6 +41,7 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import own_paths
+from dataset_mirror.status.system import SystemFailures
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
@@ -67,6 +71,7 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
     app.state.own = own_paths(own)
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
+    app.add_middleware(SystemFailures)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
     return app
@@ -120,6 +125,19 @@ def _archives(mirror: Mirror) -> APIRouter:
         """What is stored, page by page."""
         query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after)
         return await archives_of(mirror, query, only)
+
+    @router.get("/status/folder", response_model=ArchivePage)
+    async def folder(
+        request: Request,
+        prefix: Annotated[str, Query(description="HOST/PATH/", max_length=8192, examples=["storage.googleapis.com/"])],
+        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    ) -> Response | ArchivePage:
+        """What is stored below a folder, as `/HOST/PATH/` shows it: a page for browsers, else JSON."""
+        found = await archives_of(mirror, listing.Query(prefix=prefix, limit=1000, after=after), [])
+        if not prefers_page(request.headers.get("accept", "")):
+            return found
+        more = f"/status/folder?{urlencode({'prefix': prefix, 'after': found.next})}" if found.next else ""
+        return page("folder.html", PAGE_POLICY, {"Cache-Control": "no-store"}, prefix=prefix, archives=found.archives, more=more)
 
     @router.get("/status/digests", response_class=PlainTextResponse)
     async def digests() -> StreamingResponse:
@@ -227,9 +245,9 @@ def checksum_line(mirror: Mirror, archive: ArchiveId) -> str:
     return f"{known}  {archive.name}\n"
 
 
-async def _problem(_: Request, error: Exception) -> Response:
+async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, MirrorError)
-    status, fields, body = problem(error)
+    status, fields, body = problem(error, request.headers.get("accept", ""))
     return Response(body, status, {name.decode(): value.decode("latin-1") for name, value in fields})
 
 

@@ -5,6 +5,7 @@ from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from typing import Any
 
 from dataset_mirror.airgap.preflight.presence import presence
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
@@ -34,8 +35,10 @@ from dataset_mirror.status.models import (
     WantedArchivePage,
 )
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
+from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.store.folder import file_system
-from dataset_mirror.store.listing import Query
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.garbage import collect, find_garbage
@@ -48,6 +51,7 @@ async def status_of(mirror: Mirror) -> Status:
     """The mirror in one look."""
     health = await health_of(mirror)
     totals, number_wanted, troubles = await mirror.store.in_worker(lambda: _known(mirror.store))
+    upkeep = await mirror.store.in_worker(lambda: _upkeep(mirror))
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
@@ -63,6 +67,7 @@ async def status_of(mirror: Mirror) -> Status:
         failures=_failures(mirror),
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
+        **upkeep,
         hits=totals["hits"],
         misses=totals["misses"],
         bytes_served=totals["served"],
@@ -78,6 +83,13 @@ def _known(store: Store) -> tuple[dict[str, int], int, list[str]]:
         totals = store.index.counters()
         number = store.index.number_wanted()
     return totals, number, store.troubles
+
+
+def _upkeep(mirror: Mirror) -> dict[str, Any]:
+    """Of a damaged index nothing can be told."""
+    with suppress(IndexDamaged):
+        return upkeep_of(mirror)
+    return {}
 
 
 def _store(mirror: Mirror, troubles: list[str]) -> StoreStatus:
@@ -114,6 +126,7 @@ def _fill(fill: Fill) -> FillStatus:
         readers=fill.readers,
         began=fill.began,
         waiting=not fill.running,
+        slow=fill.slow,
     )
 
 
@@ -207,19 +220,35 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
 
 async def catalog_of(mirror: Mirror) -> Catalog:
     """Per named dataset what of it is there."""
-    names = sorted({entry.name for entry in mirror.origins.catalog if entry.name})
+    names = sorted(mirror.origins.names)
 
     def look() -> Catalog:
         damaged = {one.archive for one in mirror.store.index.damaged()}
-        return Catalog(datasets=[_dataset(mirror, name, damaged) for name in names])
+        stored = _Stored(mirror.store.index)
+        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in names])
 
     return await mirror.store.in_worker(look)
 
 
-def _dataset(mirror: Mirror, name: str, damaged: Container[ArchiveId]) -> DatasetStatus:
+class _Stored:
+    """What is stored of archives, asked one after the other: an origin of which little is stored is read once."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._whole: dict[str, dict[ArchiveId, Listed] | None] = {}
+
+    def listed(self, archive: ArchiveId) -> Listed | None:
+        if archive.authority not in self._whole:
+            page = self._index.page(Query(origin=archive.authority, limit=1000))
+            self._whole[archive.authority] = None if page.next else {line.record.archive: line for line in page.archives}
+        known = self._whole[archive.authority]
+        return self._index.listed(archive) if known is None else known.get(archive)
+
+
+def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[ArchiveId]) -> DatasetStatus:
     archives = []
     for entry in mirror.origins.named(name):
-        line = mirror.store.index.listed(entry.archive)
+        line = stored.listed(entry.archive)
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))

@@ -17,6 +17,7 @@ from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.pool import QueuePool
 
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
+from dataset_mirror.store import durable
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ def place_of(url: str | URL) -> Path:
 
 def for_writing(url: str | URL, failed: Failed) -> Engine:
     """Explicit BEGIN and COMMIT: the driver's own begin late, and a reader would keep an old snapshot."""
+    with suppress(OSError):  # SQLite says better what cannot be; its log has the permissions of the file that is there
+        os.close(durable.open_file(place_of(url), os.O_RDWR | os.O_CREAT))
     engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=QueuePool, connect_args={"check_same_thread": False, "timeout": 30})
 
     @event.listens_for(engine, "connect")

@@ -42,6 +42,7 @@ class DataFolder:
         """Lines of the journal that could not be completed."""
         self.journal = root / "archives.ndjson"
         self.index = root / "index.db"
+        self.pins = root / "pins.json"
         self.lock = root / "serve.lock"
         self.key = root / "api.key"
         self.ca = root / "ca" / "ca.pem"

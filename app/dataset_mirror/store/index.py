@@ -21,13 +21,14 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.store import damaged, failures, wanted
+from dataset_mirror.store import damaged, failures, knowledge, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
+from dataset_mirror.store.knowledge import Fact, Kind
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
-from dataset_mirror.store.migrations import from_1
+from dataset_mirror.store.migrations import from_1, from_4
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
@@ -238,6 +239,16 @@ class Index:
         with self._engine.connect() as connection:
             return failures.every(connection)
 
+    def known(self, kind: Kind, about: str) -> Fact | None:
+        """What an origin said, or None; fast enough for the event loop."""
+        with self._reading:
+            return knowledge.find(self._reader, kind, about)
+
+    def facts(self, scopes: Iterable[str] | None = None) -> list[Fact]:
+        """All that origins said, or what they said of these scopes."""
+        with self._engine.connect() as connection:
+            return knowledge.every(connection, scopes)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -297,6 +308,7 @@ class Writing:
             self.count("blob_bytes", record.size)
         self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
         self.unwant([record.archive])
+        knowledge.forget(self._connection, "refusal", str(record.archive))
         damaged.heal(self._connection, record.archive)
         return self._settle(record.archive, used) or record
 
@@ -404,7 +416,9 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
     if version == 1:
         from_1(connection)
-    # From version 2 to 3 a table was added, and two from 3 to 4; those come by themselves.
+    if 1 <= version <= 4:
+        from_4(connection)
+    # From version 2 to 3 a table was added, two from 3 to 4, and three from 4 to 5; those come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -426,6 +440,7 @@ def values_of(record: Record) -> dict[str, Any]:
         "fetched": record.fetched,
         "checked": record.checked,
         "private": int(record.private),
+        "restricted": record.restricted,
     }
 
 
@@ -450,6 +465,7 @@ def _record(row: RowMapping) -> Record:
         fetched=row["fetched"],
         checked=row["checked"],
         private=bool(row["private"]),
+        restricted=row["restricted"],
     )
 
 

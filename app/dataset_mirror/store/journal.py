@@ -11,6 +11,7 @@ from typing import Self
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.store import durable
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import Record
 
 _TAIL = 256 * 1024
@@ -38,7 +39,7 @@ class Removal:
             raise ValueError(f"not a removal: {error!r}") from None
 
 
-Entry = Record | Removal
+Entry = Record | Removal | Fact
 """What a line says."""
 
 
@@ -126,7 +127,7 @@ def _write_or_undo(descriptor: int, line: bytes, before: int) -> None:
 
 def entry_of(line: bytes) -> Entry | None:
     """What a line says; None if it was torn."""
-    for kind in (Record, Removal):
+    for kind in (Record, Removal, Fact):
         try:
             return kind.from_line(line.decode())
         except ValueError:

@@ -22,7 +22,16 @@ _INDEXES = (
 )
 
 
+_RESTRICTED = tuple(f"ALTER TABLE {table} ADD COLUMN restricted TEXT" for table in ("archives", "versions"))
+
+
 def from_1(connection: Connection) -> None:
     """Version 2 knows private archives, the state that lists are filtered by, and the bytes of all blobs."""
     for statement in (*_COLUMNS, *_STATES, *_INDEXES):
+        connection.exec_driver_sql(statement)
+
+
+def from_4(connection: Connection) -> None:
+    """Version 5 knows whose readers alone may have an archive."""
+    for statement in _RESTRICTED:
         connection.exec_driver_sql(statement)

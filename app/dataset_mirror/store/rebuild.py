@@ -16,12 +16,13 @@ from sqlalchemy.pool import NullPool
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
-from dataset_mirror.store import durable
+from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, record_of, values_of
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.tree import Tree
@@ -122,6 +123,8 @@ def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Repor
         elif isinstance(entry, Removal):
             batch.write()
             _forget(connection, entry)
+        elif isinstance(entry, Fact):
+            knowledge.put(connection, entry)
         else:
             found.torn += 1
         if batch.is_full:

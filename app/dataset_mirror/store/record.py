@@ -41,6 +41,8 @@ class Record:
     """When the origin last confirmed them."""
     private: bool = False
     """They were fetched with the operator's credentials: only the origin's `readers` may have them."""
+    restricted: str | None = None
+    """The scope (a repository) of which they are, if only those may have them whom the origin lets: fetched with a client's token."""
 
     @property
     def url(self) -> str:
@@ -70,6 +72,7 @@ class Record:
             "fetched": self.fetched,
             "checked": self.checked,
             "private": self.private or None,
+            "restricted": self.restricted,
         }
         return json.dumps({key: value for key, value in known.items() if value is not None}, ensure_ascii=False)
 
@@ -90,6 +93,7 @@ class Record:
                 fetched=known["fetched"],
                 checked=known.get("checked", 0.0),
                 private=known.get("private", False),
+                restricted=known.get("restricted"),
             )
             found._check()
         except (KeyError, TypeError, AttributeError, RecursionError, BadRequest) as error:
@@ -99,7 +103,7 @@ class Record:
     def _check(self) -> None:
         """ValueError or TypeError if a value is of the wrong type or cannot be."""
         texts = [text for field in self.fields for text in field]
-        maybe = [self.md5, self.validators.etag, self.validators.last_modified]
+        maybe = [self.restricted, self.md5, self.validators.etag, self.validators.last_modified]
         if not (
             self.scheme in ("http", "https")
             and _SHA256.fullmatch(self.sha256)
@@ -117,10 +121,12 @@ class Record:
     def united(self, other: "Record") -> "Record":
         """What is known of the same bytes of the same archive from both. Commutative, associative and idempotent.
 
-        The facts are those of the later fetching; of two at the same time the private ones, then those of the smaller line.
+        The facts are those of the later fetching; of two at the same time the private or restricted ones, then those of the smaller line.
         """
         last = max(self.fetched, other.fetched)
-        found = min((each for each in (self, other) if each.fetched == last), key=lambda each: (not each.private, each._facts))
+        found = min(
+            (each for each in (self, other) if each.fetched == last), key=lambda each: (not each.private, not each.restricted, each._facts)
+        )
         return replace(found, checked=max(self.checked, other.checked))
 
     @property
@@ -130,9 +136,10 @@ class Record:
 
 def archive_of(key: str) -> ArchiveId:
     """The archive whose `str` is a row's key."""
+    key, _, variant = key.partition("#")
     authority, slash, target = key.partition("/")
     path, _, query = target.partition("?")
-    return ArchiveId(authority, slash + path, query)
+    return ArchiveId(authority, slash + path, query, variant)
 
 
 def digest_etag(sha256: str) -> str:

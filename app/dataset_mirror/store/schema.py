@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 4."""
+"""The tables of the index, schema version 5."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 4
+VERSION = 5
 
 metadata = MetaData()
 
@@ -22,6 +22,7 @@ def _facts() -> list[Column[object]]:
         Column("fetched", Float, nullable=False),
         Column("checked", Float, nullable=False),
         Column("private", Integer, nullable=False, server_default="0"),
+        Column("restricted", Text),
     ]
 
 
@@ -100,6 +101,20 @@ failures = Table(
     Column("hint", Text, nullable=False),
 )
 """The latest downloads that failed, the latest last."""
+
+knowledge = Table(
+    "knowledge",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("about", Text, nullable=False),
+    Column("scope", Text, nullable=False),
+    Column("checked", Float, nullable=False),
+    Column("line", Text, nullable=False),
+    UniqueConstraint("kind", "about"),
+    Index("knowledge_by_scope", "scope"),
+)
+"""What origins said that is no bytes: see `knowledge.py`."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

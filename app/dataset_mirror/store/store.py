@@ -16,7 +16,7 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
-from dataset_mirror.store import damaged, failures
+from dataset_mirror.store import damaged, failures, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.database import meaning, why_unwritable
 from dataset_mirror.store.durable import tighten
@@ -24,7 +24,9 @@ from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
+from dataset_mirror.store.knowledge import Fact, Kind
 from dataset_mirror.store.partial import PartialFile, remove_unheld
+from dataset_mirror.store.pins import Pin, Pins
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.resumable import Leftovers
 from dataset_mirror.store.space import Space, of_disk
@@ -59,6 +61,7 @@ class Store:
             tighten(self.folder.index)
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
+        self.pins = Pins(self.folder.pins)
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
         self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
@@ -255,6 +258,9 @@ class Store:
             log.debug("It failed with %r.", error)
 
     def _completed(self, entry: Entry, writing: Writing) -> None:
+        if isinstance(entry, Fact):
+            knowledge.put(writing.connection, entry)
+            return
         if isinstance(entry, Removal):
             writing.forget(entry.archive, entry.sha256)
         elif self._never_published(entry, writing):
@@ -283,11 +289,33 @@ class Store:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
         writing.mark(_DONE, self.journal.append(entry))
 
+    def pin(self, names: Iterable[str]) -> list[Pin]:
+        """Pins names; returns those that are new. Other processes that pin wait for the index' write lock. Blocks."""
+        with self.transaction("The pins"):
+            return self.pins.add(names)
+
+    def unpin(self, names: Iterable[str]) -> list[Pin]:
+        """Takes pins away; returns them. Blocks."""
+        with self.transaction("The pins"):
+            return self.pins.remove(names)
+
     def refresh(self, record: Record) -> Record:
         """The origin confirmed these bytes at `record.checked`. Blocks."""
         with self.transaction(record.url) as writing:
             writing.refresh(record)
         return record
+
+    def know(self, fact: Fact) -> None:
+        """Keeps what an origin said, in the journal too if it is news. Blocks."""
+        with self._changing(fact.about) as writing:
+            before = knowledge.find(writing.connection, fact.kind, fact.about)
+            if knowledge.put(writing.connection, fact) and not fact.says_the_same_as(before):
+                self._note(fact, writing)
+
+    def unknow(self, kind: Kind, about: str) -> None:
+        """It is not so any more: an origin says otherwise now. Blocks."""
+        with self.transaction(about) as writing:
+            knowledge.forget(writing.connection, kind, about)
 
     def want(self, misses: Iterable[Wanted]) -> None:
         """Puts archives on the wanted list, but for those that are there. Blocks."""
@@ -370,7 +398,7 @@ class Store:
             self.tree.unlink(archive)
 
     def _link(self, current: Record) -> None:
-        if current.private:  # whoever shares this folder does not ask who reads it
+        if current.private or current.restricted:  # whoever shares this folder does not ask who reads it
             self.tree.unlink(current.archive)
             return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):

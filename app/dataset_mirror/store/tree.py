@@ -102,6 +102,8 @@ class Tree:
         segments = [archive.authority, *archive.path[1:].split("/")]
         if archive.query:
             segments[-1] += "?" + archive.query
+        if archive.variant:
+            segments[-1] += "#" + archive.variant
         return self._folder.joinpath(*(_fit(segment) for segment in segments))
 
 

@@ -64,7 +64,7 @@ def _told(store: Store) -> _Told:
             told.digests.add(entry.sha256)
         elif isinstance(entry, Removal):
             _forget(entry, told)
-        elif not line.is_blank:
+        elif entry is None and not line.is_blank:
             told.unreadable += 1
     return told
 

@@ -11,6 +11,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror
@@ -44,6 +45,8 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
     elif meaning.is_glob and meaning.beginning:
         lines = index.every(Query(prefix=meaning.beginning, limit=1000))
         yield from (line for line in lines if meaning.fits(line.record.archive))
+    if "/" not in wanted and "." in wanted:
+        yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
 
 
 def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
@@ -65,9 +68,20 @@ def _means(name: str, one: Damaged, origins: Origins) -> bool:
     return meaning.fits(one.archive) or bool(entry and meaning.names(entry.name))
 
 
+def refuse_pinned(store: Store, origins: Origins, wanted: Iterable[str]) -> None:
+    """UsageError if one of the stored archives that are meant is pinned: it would only be fetched again. Blocks."""
+    if len(store.pins) or store.pins.is_damaged:
+        for line in select_known(store.index, origins, wanted)[0]:
+            if store.pins.has(line.record.archive, origins.name_of(line.record.archive)):
+                raise UsageError(
+                    f"{line.record.url} is pinned.", "Unpin it first: dataset-mirror unpin NAME (dataset-mirror pin lists them)."
+                )
+
+
 async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     """Removes stored archives, all versions of them; what is being read is read to its end."""
-    store = mirror.store
+    store, wanted = mirror.store, list(wanted)
+    await store.in_worker(lambda: refuse_pinned(store, mirror.origins, wanted))
     lines, damaged = await store.in_worker(lambda: select_known(store.index, mirror.origins, wanted))
     await store.in_worker(lambda: store.give_up(one.archive for one in damaged))
     removed = [Removed(one.url, 0) for one in damaged]

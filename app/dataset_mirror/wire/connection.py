@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dataset_mirror.errors import BadRequest, ConnectionsFull, MirrorError, RequestTimeout
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import RawFields, Scope
 from dataset_mirror.wire import crowd, requests, scope
 from dataset_mirror.wire.exchange import Exchange
@@ -233,6 +234,8 @@ class Connection(Line):
             return False
         self.arm(reset=True)
         self.transport.write(answer)
+        if self.services.seen and self.client:
+            self.services.seen(self.client[0], len(answer))
         self._server.total_requests += 1
         self._rest()
         return True
@@ -401,7 +404,8 @@ class Connection(Line):
         """A line of the access log, if there is one."""
         if self.access_log:
             query = b"?" + asked["query_string"] if asked["query_string"] else b""
-            self.log_line(asked["method"], quote(asked["path"]) + query.decode("ascii"), asked["http_version"], status)
+            target = without_secrets(quote(asked["path"]) + query.decode("ascii"))
+            self.log_line(asked["method"], target, asked["http_version"], status)
 
     def log_line(self, method: str, target: str, version: str, status: int) -> None:
         """A line of the access log of any request."""

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.serve.asgi import RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
+from dataset_mirror.serve.asgi import LOGGED, RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.framing import CONTINUE, Framing
 
@@ -154,7 +154,7 @@ class Exchange:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         head = self.framing.begin(message["status"], fields, self._connection.own_fields)
         self.has_begun = True
-        if not self.scope.get(RELAYED):
+        if not (self.scope.get(RELAYED) or self.scope.get(LOGGED)):
             self._connection.log(self.scope, message["status"])
         self._connection.arm(reset=True)
         self._connection.write_head(head)
@@ -198,5 +198,5 @@ class Exchange:
         """A write that fails makes the transport close; the connection hears of it only when the app lets the loop run."""
         if self.is_complete:
             raise RuntimeError("The answer is complete already.")
-        if self.is_gone or self._connection.is_gone:
+        if self.is_gone or self._connection.is_gone or self._connection.transport.is_closing():
             raise ClientGone

@@ -24,7 +24,7 @@ _OVERHEAD = 2048
 _OTHERS = frozenset(
     (
         *(b"range", b"if-range", b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"),
-        *(b"expect", b"upgrade", b"via", b"content-length", b"transfer-encoding"),
+        *(b"x-request-id", b"expect", b"upgrade", b"via", b"content-length", b"transfer-encoding"),
     )
 )
 """Request fields that need the gateway."""
@@ -121,7 +121,7 @@ class Hot:
             return True
         record = index.find(entry.record.archive)
         # Only the time of the last check may be another: bytes that were fetched anew may replace a damaged blob.
-        if record is None or replace(record, checked=entry.record.checked) != entry.record:
+        if record is None or not self._mirror.may_be_hot(record) or replace(record, checked=entry.record.checked) != entry.record:
             self._drop(key)
             return False
         if record != entry.record:
@@ -145,6 +145,6 @@ class Hot:
             self._size -= 2 * len(entry.body) + _OVERHEAD
 
     def _head(self, record: Record, own_fields: RawFields) -> bytes:
-        what = Representation.of_record(record)
+        what = Representation.of_record(record, self._mirror.passing(record.archive))
         _, fields = archive_head(what, select({}, what.validators, what.size), "hit", *self._mirror.freshness(record).as_parameter())
         return head(200, [*own_fields, *fields])

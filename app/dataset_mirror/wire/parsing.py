@@ -46,6 +46,8 @@ class Parser:
     in_body = False
     _quiet = 0
     """Bytes that came since the last event."""
+    _heads = 0
+    """Heads in what is being read."""
 
     def __init__(self, events: Events) -> None:
         self._events = events
@@ -53,8 +55,10 @@ class Parser:
 
     def feed(self, data: bytes) -> bytes | None:
         """Reads on; returns what stands behind a CONNECT, if one came. MirrorError if the request is refused."""
+        begins = self.is_between
         while True:
             self._quiet += len(data)
+            self._heads = 0
             try:
                 self._parser.feed_data(data)
             except httptools.HttpParserUpgrade as upgrade:
@@ -66,7 +70,7 @@ class Parser:
             except httptools.HttpParserCallbackError as error:
                 raise error.__context__ or error from None
             except httptools.HttpParserError as error:
-                raise refusal_of(error, data) from None
+                raise refusal_of(error, data if begins and not self._heads else b"") from None
             if self._quiet > MAX_HEAD:
                 raise too_large()
             return None
@@ -97,6 +101,7 @@ class Parser:
 
     def on_headers_complete(self) -> None:
         parser = self._parser
+        self._heads += 1
         self.in_body = True
         self._quiet = self._size = self._count = 0
         head = Head(parser.get_method().decode("ascii"), self._target, parser.get_http_version(), self._fields, parser.should_keep_alive())
@@ -120,11 +125,14 @@ def too_large() -> HeadTooLarge:
     return HeadTooLarge(f"The request has more than {MAX_FIELDS} fields, or {MAX_HEAD} bytes of them.", "Send fewer or shorter fields.")
 
 
-def refusal_of(error: httptools.HttpParserError, data: bytes) -> MirrorError:
-    """What is answered to bytes that are no request; httptools' own words tell what is wrong with them."""
+def refusal_of(error: httptools.HttpParserError, line: bytes) -> MirrorError:
+    """What is answered to bytes that are no request; httptools' own words tell what is wrong with them.
+
+    `line`: what its request line begins with, if that is known.
+    """
     reason = str(error)
     if "HTTP version" in reason or "PRI" in reason:
         return VersionNotSupported("The request is in a version of HTTP that is not supported here.", "Use HTTP/1.1.")
-    if isinstance(error, httptools.HttpParserInvalidMethodError) and (method := _METHOD.match(data)):
+    if isinstance(error, httptools.HttpParserInvalidMethodError) and (method := _METHOD.match(line)):
         return NotImplementedHere(f"The method {method[1].decode()} is not known here.", "Use GET or HEAD.")
     return BadRequest(f"The request is malformed: {reason[:1].lower()}{reason[1:].rstrip('.')}.", "Check the client (RFC 9112).")

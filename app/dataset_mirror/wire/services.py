@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
@@ -33,3 +34,5 @@ class Services:
     hot: HotAnswers | None = None
     opener: Opener | None = None
     crowd: Crowd = field(default_factory=Crowd)
+    seen: Callable[[str, int], None] | None = None
+    """Told of each answer from memory: the client's address, and the bytes."""

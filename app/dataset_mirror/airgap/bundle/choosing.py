@@ -7,6 +7,7 @@ from pathlib import Path
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.index import Index
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.upkeep.stored import select_stored
@@ -35,6 +36,29 @@ def named(index: Index, origins: Origins, names: Iterable[str], *, versions: boo
 
 def _of(index: Index, current: Record, *, versions: bool) -> Iterator[Record]:
     yield from index.versions(current.archive) if versions else [current]
+
+
+class Scopes:
+    """What the archives belong to that go past; then what their origins said of it."""
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._seen: set[str] = set()
+
+    def watched(self, records: Iterable[Record]) -> Iterator[Record]:
+        for record in records:
+            self._seen |= set(self._of(record))
+            yield record
+
+    def _of(self, record: Record) -> Iterator[str]:
+        origin = self._origins.get(record.archive.authority)
+        matched = origin.rule(record.archive.path) if origin else None
+        if matched and matched.scope:
+            yield f"{record.archive.authority}/{matched.scope}"
+
+    def facts(self, index: Index, *, private: bool) -> list[Fact]:
+        """Without what was only said to somebody with credentials, unless it is `private` that is wanted. Blocks."""
+        return [fact for fact in index.facts(self._seen) if private or not fact.restricted]
 
 
 def split(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[str], list[tuple[str, MirrorError]]]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from dataset_mirror.airgap.bundle.hashing import HashingCopy, Opened
 from dataset_mirror.airgap.bundle.names import Names, natural
 from dataset_mirror.errors import BundleError
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import Record
 
 Write = Callable[[bytes | memoryview], object]
@@ -37,8 +39,10 @@ class Plan:
         return sum(each.size for each in self.payload)
 
 
-def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset()) -> Plan:
+def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset(), facts: Callable[[], Iterable[Fact]] = lambda: ()) -> Plan:
     """The bundle of these archives, each blob once. The lines of all are in it; bytes that `minus` names are not.
+
+    `facts` are asked for at the end; they are lines, too.
 
     A line without bytes is how the other side learns that bytes it has are another archive's, too. BundleError if the list of
     archives becomes too long to be read back.
@@ -51,6 +55,9 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset()) -> Pl
             first.setdefault(record.sha256, record)
         if len(lines) > bag.MOST_TAG_BYTES:
             raise BundleError(f"One bundle cannot hold more than some {count:,} archives.", "Make several: give names or globs.")
+    for fact in facts():
+        lines += fact.to_line().encode() + b"\n"
+        newest = max(newest, min(fact.checked, time.time()))
     names = Names(natural(record.archive) for record in first.values())
     payload = [
         Payload(names.path(record.archive, record.sha256), record.sha256, record.size, record.fetched, record.url)

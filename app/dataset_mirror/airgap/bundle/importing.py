@@ -76,10 +76,19 @@ class Import:
                     settling = begun
             yield from settling.result() if settling else ()
             yield from ended
+        yield from self._facts()
         for lines in self._listing.rest():
             records, refused = self._judged(lines)
             yield from refused
             yield from self._without_bytes(records)
+
+    def _facts(self) -> Iterator[Taken]:
+        """Takes what origins said that is no bytes; only what cannot be taken is told."""
+        for line in self._listing.facts:
+            try:
+                self._store.know(self._judge.fact(line))
+            except MirrorError as error:
+                yield Taken(f"a line of {bag.LINES}", "failed", error=error)
 
     def _ending_well(self, members: Iterable[Member], ended: list[Taken]) -> Iterator[Member]:
         """The members, as far as they can be read; after the list of archives is known, an error ends them and is kept."""

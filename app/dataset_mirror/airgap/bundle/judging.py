@@ -9,7 +9,8 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import confirmed, named
 from dataset_mirror.rules.fields import Fields, is_value, kept
-from dataset_mirror.store.record import DigestSource, Record
+from dataset_mirror.store.knowledge import Fact
+from dataset_mirror.store.record import DigestSource, Record, archive_of
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,1000}"')
@@ -43,6 +44,20 @@ class LineJudge:
         if expected and expected.sha256 and not expected.md5 and record.sha256 not in expected.sha256:
             raise _mismatch(record)
         return replace(record, validators=_validators(record.validators), fields=_fields(record), md5=None, source=_unproven(record))
+
+    def fact(self, line: bytes) -> Fact:
+        """What a line says that an origin said; BundleError or NotAllowed if it cannot be kept."""
+        try:
+            fact = Fact.from_line(line.decode())
+            archive = archive_of(fact.about if fact.kind == "refusal" else fact.scope + "/")
+            kept_fields = kept(fact.fields)
+        except ValueError:
+            raise BundleError(f"A line of the bundle's list says nothing: {line[:80]!r}.", "Export it again.") from None
+        if not self.any_origin and self.origins.get(archive.authority) is None:
+            self.origins.of(archive)
+        if fact.checked > self.now + _AHEAD:
+            raise BundleError(f"What is said of {fact.about} was said in the future.", "Set the clocks of both sides.")
+        return replace(fact, fields=kept_fields)
 
     def wants_md5(self, record: Record) -> bool:
         """Whether the catalog knows the archive by an MD5."""

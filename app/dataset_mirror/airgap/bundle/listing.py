@@ -12,6 +12,9 @@ _NEEDED = (bag.DECLARATION, bag.MANIFEST, bag.LINES, bag.TAG_MANIFEST)
 _TAGS = (*_NEEDED, bag.INFO)
 
 
+_FACT = b'{"knows": '
+
+
 class Listing:
     """Knows which digest belongs to which path, and which lines to which digest. Each is told once."""
 
@@ -20,6 +23,8 @@ class Listing:
         """Whether the tag files were found good."""
         self.origins: list[str] = []
         """The origins' blocks that the bundle proposes, each a line."""
+        self.facts: list[bytes] = []
+        """Lines that are about no bytes."""
         self._tags: dict[str, bytes] = {}
         self._top: str | None = None
         self._digests: dict[str, str] = {}
@@ -71,6 +76,9 @@ class Listing:
         except ValueError as error:
             raise BundleError(f"A manifest of the bundle is damaged: {error}.", "Nothing was taken. Copy the bundle again.") from None
         for line in self._tags[bag.LINES].splitlines():
+            if line.startswith(_FACT):
+                self.facts.append(line)
+                continue
             self._lines.setdefault(_digest(line), []).append(line)
         self.origins = bag.origins_in(self._tags.get(bag.INFO, b""))
         self._tags.clear()

@@ -23,6 +23,8 @@ def natural(archive: ArchiveId) -> str:
     segments = [archive.authority, *archive.path[1:].split("/")]
     if archive.query:
         segments[-1] += f"?{archive.query}"
+    if archive.variant:
+        segments[-1] += f"#{archive.variant}"
     path = PAYLOAD + "/".join(_fit(segment) for segment in segments)
     return path if len(path) <= _LONGEST_PATH else f"{PAYLOAD}{_fit(archive.authority)}/=long/{_hash(str(archive))}"
 

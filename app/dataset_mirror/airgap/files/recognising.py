@@ -52,7 +52,7 @@ class Recogniser:
 
     def of(self, path: Path, digests: Digests, size: int, beginning: bytes) -> list[Match]:
         """The archives that the file is; none if nobody knows it. Raises why it is not, if it looks like one."""
-        proven = {entry.archive: None for digest in digests.known for entry in self._by_digest.get(digest, ())}
+        proven = {entry.archive: None for digest in digests.all for entry in self._by_digest.get(digest, ())}
         if proven:
             listed = [archive for archive in proven if self._is_listed(archive)] or list(proven)
             return [Match(archive, self._origins.of(archive), proven=True) for archive in listed]

@@ -1,75 +1,24 @@
-"""What a Python source asks Keras, or a URL, for. Read from its syntax tree, never run; what only a run can tell is said to be so."""
+"""What a Python source asks for. Read from its syntax tree, never run; what only a run can tell is said to be so."""
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
-from dataset_mirror.airgap.preflight.scopes import UNKNOWN, Reader, Scope, Seen, walk
+from dataset_mirror.airgap.preflight import loaders, programs, urls
+from dataset_mirror.airgap.preflight.bindings import Bindings, Seen, walk
+from dataset_mirror.airgap.preflight.loaders import Call
+from dataset_mirror.airgap.preflight.subjects import Application, Ask, ClassIndex, Dataset, Subject, Unclear
 
 _KERAS = re.compile(
     r"(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.(?:api|src|_tf_keras\.keras|_v2))*(?:\.(.+))?"
 )
-_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
-_PLACEHOLDER = re.compile(r"[{}]|%(?:[sdr]|\()")
 _LOADERS = ("load_data", "get_word_index")
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """`keras.datasets.NAME.LOADER`; the loader is load_data or get_word_index."""
-
-    name: str
-    loader: str
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """A call of a model of keras.applications; values that only a run can tell are UNKNOWN."""
-
-    name: str
-    positional: tuple[object, ...] = ()
-    named: Mapping[str, object] = field(default_factory=dict)
-    starred: bool = False
-    """Whether it is called with `*` or `**`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassIndex:
-    """The names of the classes of ImageNet, which `decode_predictions` needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A URL. `certain`: it is asked for; else it merely stands in the source, and only a configured origin makes it one of ours."""
-
-    url: str
-    certain: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """A URL of which only the beginning stands in the source."""
-
-    url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unclear:
-    """Something of Keras that may ask for archives, in a way that only a run can tell."""
-
-    reason: str
-
-
-Subject = Dataset | Application | ClassIndex | Address | Beginning | Unclear
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """What is asked for, and where; `place` as people write it: `train.py:12`."""
-
-    place: str
-    subject: Subject
+_METHODS = re.compile(
+    r"from_pretrained|from_single_file|from_preset|from_hub|load_from_hub|load_dataset(?:_builder)?|snapshot_download|hf_hub_download"
+    r"|load_state_dict_from_url|load_lora_weights|load_textual_inversion|load_ip_adapter|untar_data|download_and_prepare"
+)
+"""Methods that load something wherever they come from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +31,13 @@ class Part:
 
 def asks_of(parts: Iterable[Part]) -> list[Ask]:
     """Everything that a source asks for, in its order. Its parts share their names, as the cells of a notebook do."""
-    module, reader = Scope(), Reader()
-    # All names first: a function may use what is bound below it.
-    walked = [(number, part, seen) for number, part in enumerate(parts) for seen in walk(part.tree, module)]
-    found = [(number, part, seen, subject) for number, part, seen in walked for subject in _of(seen, reader)]
-    texts = [(number, part, seen, subject) for number, part, seen in walked for subject in _of_text(seen, reader)]
-    found += [text for text in texts if id(text[2].node) not in reader.used]
+    bindings = Bindings()
+    walked = [(number, part, seen) for number, part in enumerate(parts) for seen in walk(part.tree)]
+    for _, _, seen in walked:  # all names first: a function may use what is bound below it
+        bindings.note(seen)
+    reader = _Reader(bindings)
+    found = [(number, part, seen, subject) for number, part, seen in walked for subject in reader.of(seen)]
+    found += [(*each, subject) for each in walked if id(each[2].node) not in reader.used for subject in urls.texts(each[2], bindings)]
     lines = [(number, getattr(seen.node, "lineno", 1), part.place, subject) for number, part, seen, subject in found]
     return _once(Ask(place.format(line), subject) for _, line, place, subject in sorted(lines, key=lambda each: each[:2]))
 
@@ -100,98 +50,161 @@ def _once(asks: Iterable[Ask]) -> list[Ask]:
     return found
 
 
-def urls_in(text: str) -> list[str]:
-    """The URLs that stand in a text, without the full stop or bracket that follows them."""
-    return [url.rstrip(".,;:)]") for url in _URL.findall(text)]
-
-
-def _of(seen: Seen, reader: Reader) -> Iterator[Subject]:
-    """What a name, or a chain of attributes, asks for."""
-    node, parent = seen.node, seen.parent
-    if isinstance(parent, ast.Attribute) or not _is_read(node):
-        return
-    paths = {_within_keras(path) for path in reader.paths(node, seen.scope)}
-    for path in sorted(path for path in paths if path is not None):
-        for subject in _asked(path, seen, reader):
-            yield subject
-            if None in paths:
-                yield Unclear(f"{_written(path)}, or something else that has its name here")
-
-
-def _is_read(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call) or (isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load))
-
-
-def _within_keras(path: str | None) -> str | None:
+def _inside_keras(path: str) -> str | None:
     """`datasets.mnist` for each of the ways to name it, "" for Keras itself, None for what is not Keras'."""
-    match = _KERAS.fullmatch(path or "")
+    match = _KERAS.fullmatch(path)
     return (match[1] or "") if match else None
-
-
-def _asked(path: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
-    area, _, rest = path.partition(".")
-    last = path.rpartition(".")[2]
-    if area == "datasets":
-        yield from _of_datasets(rest, seen, reader)
-    elif area == "applications" and last == "decode_predictions":
-        yield ClassIndex()
-    elif area == "applications":
-        yield from _of_applications(path, last, seen, reader)
-    elif area == "utils" and last == "get_file":
-        yield from _of_get_file(seen, reader)
-    elif not path and _is_argument_of(seen, "getattr") and not _is_known_getattr(seen, reader):
-        yield _handed_on(path, seen)
-
-
-def _of_datasets(rest: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
-    name, _, loader = rest.partition(".")
-    if loader in _LOADERS:
-        yield Dataset(name, loader)
-    elif loader in ("", "__dict__") and _is_handed_on(seen, reader):
-        yield _handed_on(f"datasets.{rest}".rstrip("."), seen)
-
-
-def _of_applications(path: str, last: str, seen: Seen, reader: Reader) -> Iterator[Subject]:
-    is_model = last[0].isupper()
-    if is_model and _is_called(seen):
-        assert isinstance(seen.parent, ast.Call)
-        yield _application(last, seen.parent, seen.scope, reader)
-    elif (is_model or path.count(".") < 2 or last == "__dict__") and _is_handed_on(seen, reader):
-        yield _handed_on(path, seen)
-
-
-def _application(name: str, call: ast.Call, scope: Scope, reader: Reader) -> Application:
-    return Application(
-        name,
-        tuple(reader.constant(value, scope) for value in call.args),
-        {keyword.arg: reader.constant(keyword.value, scope) for keyword in call.keywords if keyword.arg},
-        any(isinstance(value, ast.Starred) for value in call.args) or any(keyword.arg is None for keyword in call.keywords),
-    )
-
-
-def _of_get_file(seen: Seen, reader: Reader) -> Iterator[Subject]:
-    if not _is_called(seen):
-        if _is_handed_on(seen, reader):
-            yield Unclear("keras.utils.get_file, handed on as a value")
-        return
-    call = seen.parent
-    assert isinstance(call, ast.Call)
-    origins = [keyword.value for keyword in call.keywords if keyword.arg == "origin"] or call.args[1:2]
-    origin = reader.constant(origins[0], seen.scope) if origins else UNKNOWN
-    reader.used |= {id(node) for node in origins}
-    if not isinstance(origin, str):
-        yield Unclear("keras.utils.get_file, whose origin is a variable")
-    elif _URL.fullmatch(origin):
-        yield Address(origin, certain=True)
-    elif not origin.lower().startswith("file:"):
-        yield Unclear("keras.utils.get_file, whose origin is no http or https URL")
-
-
-# Where a name stands
 
 
 def _is_called(seen: Seen) -> bool:
     return isinstance(seen.parent, ast.Call) and seen.parent.func is seen.node
+
+
+class _Reader:
+    """Reads one source."""
+
+    def __init__(self, bindings: Bindings) -> None:
+        self._bindings = bindings
+        self.used: set[int] = set()
+        """Texts that are accounted for."""
+
+    def of(self, seen: Seen) -> Iterator[Subject]:
+        """What a name, a chain of attributes, or a call asks for."""
+        if isinstance(seen.node, ast.Call):
+            yield from self._of_call(seen.node)
+        if isinstance(seen.parent, ast.Attribute) or not _is_read(seen.node):
+            return
+        paths = self._bindings.paths(seen.node)
+        for path in sorted(path for path in paths if path is not None):
+            for subject in self._named(path, seen):
+                yield subject
+                if None in paths:
+                    yield Unclear(f"{_written(path)}, or something else that has its name here")
+
+    def _of_call(self, call: ast.Call) -> Iterator[Subject]:
+        """What is asked for by a call whatever its function is a name of: of known methods, of URLs and of programs."""
+        function = call.func
+        last = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+        paths = [path for path in self._bindings.paths(function) if path]
+        known = [path for path in paths if self._is_known(path)]
+        subjects: list[Subject] = []
+        if _METHODS.fullmatch(last) and not known:
+            subjects += self._of_method(last, call)
+        elif not known:
+            subjects += urls.handed(last, call, self._bindings)
+        subjects += programs.started(paths, last, call, self._bindings)
+        if subjects:
+            self.used |= urls.literals([*call.args, *(keyword.value for keyword in call.keywords)], self._bindings)
+        yield from subjects
+
+    def _is_known(self, path: str) -> bool:
+        inside = _inside_keras(path)
+        canonical = path if inside is None else f"keras.{inside}"
+        return loaders.loads(canonical) or urls.is_fetcher(canonical)
+
+    def _of_method(self, last: str, call: ast.Call) -> Iterator[Subject]:
+        first = self._bindings.constant(call.args[0]) if call.args else None
+        if not (isinstance(first, str) and first.startswith(("./", "../", "/", "~"))):
+            yield Unclear(f"{last}{f'({first!r})' if isinstance(first, str) else ''}, of which no table says what it asks for")
+
+    def _named(self, path: str, seen: Seen) -> Iterator[Subject]:
+        inside = _inside_keras(path)
+        canonical = path if inside is None else f"keras.{inside}".rstrip(".")
+        if inside is not None and inside.partition(".")[0] in ("datasets", "applications"):
+            yield from self._of_keras(inside, seen)
+        elif urls.is_fetcher(canonical):
+            yield from self._of_fetcher(canonical, seen)
+        elif loaders.loads(canonical):
+            yield from self._of_loader(canonical, seen)
+        elif self._is_chosen_from(canonical, seen):
+            yield _handed_on(canonical, seen)
+
+    def _is_chosen_from(self, path: str, seen: Seen) -> bool:
+        """Whether a module with loaders is handed on, or asked for what a variable names."""
+        module = path.removesuffix(".__dict__")
+        if loaders.is_library(module):
+            return _is_argument_of(seen, "getattr") and not self._is_known_getattr(seen)
+        return loaders.has_loaders(module) and self._is_handed_on(seen)
+
+    def _of_fetcher(self, path: str, seen: Seen) -> Iterator[Subject]:
+        if not _is_called(seen):
+            if self._is_handed_on(seen):
+                yield Unclear(f"{path}, handed on as a value")
+            return
+        assert isinstance(seen.parent, ast.Call)
+        self.used |= urls.literals([*seen.parent.args, *(keyword.value for keyword in seen.parent.keywords)], self._bindings)
+        yield from urls.fetched(path, seen.parent, self._bindings)
+
+    def _of_loader(self, path: str, seen: Seen) -> Iterator[Subject]:
+        if not _is_called(seen):
+            if self._is_handed_on(seen):
+                yield Unclear(f"{path}, handed on as a value")
+            return
+        assert isinstance(seen.parent, ast.Call)
+        function = loaders.mapped(path)
+        yield Call(function, *self._arguments(seen.parent)) if function else Unclear(f"{path}, of which no table says what it asks for")
+
+    def _arguments(self, call: ast.Call) -> tuple[tuple[object, ...], dict[str, object], bool]:
+        return (
+            tuple(self._value(value) for value in call.args),
+            {keyword.arg: self._value(keyword.value) for keyword in call.keywords if keyword.arg},
+            any(isinstance(value, ast.Starred) for value in call.args) or any(keyword.arg is None for keyword in call.keywords),
+        )
+
+    def _value(self, node: ast.expr) -> object:
+        """A constant; for a member of an enumeration of a library, such as `ResNet50_Weights.DEFAULT`, the member's name."""
+        paths = self._bindings.paths(node) if isinstance(node, ast.Attribute | ast.Name) else frozenset()
+        if len(paths) == 1 and (path := next(iter(paths))) and path.rpartition(".")[0].endswith("_Weights"):
+            return path.rpartition(".")[2]
+        return self._bindings.constant(node)
+
+    # Keras
+
+    def _of_keras(self, inside: str, seen: Seen) -> Iterator[Subject]:
+        area, _, rest = inside.partition(".")
+        last = inside.rpartition(".")[2]
+        if area == "applications" and last == "decode_predictions":
+            yield ClassIndex()
+        elif area == "applications":
+            yield from self._of_applications(inside, last, seen)
+        else:
+            name, _, loader = rest.partition(".")
+            if loader in _LOADERS:
+                yield Dataset(name, loader)
+            elif loader in ("", "__dict__") and self._is_handed_on(seen):
+                yield _handed_on(f"keras.datasets.{rest}".rstrip("."), seen)
+
+    def _of_applications(self, inside: str, last: str, seen: Seen) -> Iterator[Subject]:
+        is_model = last[0].isupper()
+        if is_model and _is_called(seen):
+            assert isinstance(seen.parent, ast.Call)
+            yield Application(last, *self._arguments(seen.parent))
+        elif (is_model or inside.count(".") < 2 or last == "__dict__") and self._is_handed_on(seen):
+            yield _handed_on(f"keras.{inside}", seen)
+
+    # Where a name stands
+
+    def _is_known_getattr(self, seen: Seen) -> bool:
+        call = seen.parent
+        is_getattr = _is_argument_of(seen, "getattr") and isinstance(call, ast.Call) and len(call.args) > 1
+        return is_getattr and isinstance(call, ast.Call) and isinstance(self._bindings.constant(call.args[1]), str)
+
+    def _is_handed_on(self, seen: Seen) -> bool:
+        """Whether a value goes where it can no longer be followed: not into a name, a call of itself, or nowhere."""
+        match seen.parent:
+            case ast.Expr() | ast.Attribute():
+                return False
+            case ast.Assign(targets) if not seen.in_class:
+                return not all(isinstance(target, ast.Name) for target in targets)
+            case ast.AnnAssign(ast.Name()) | ast.NamedExpr() if not seen.in_class:
+                return False
+            case ast.Call(ast.Name("isinstance" | "issubclass")):
+                return False
+        return not _is_called(seen) and not self._is_known_getattr(seen)
+
+
+def _is_read(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) or (isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load))
 
 
 def _is_argument_of(seen: Seen, function: str) -> bool:
@@ -199,66 +212,12 @@ def _is_argument_of(seen: Seen, function: str) -> bool:
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function and seen.node in call.args[:1]
 
 
-def _is_known_getattr(seen: Seen, reader: Reader) -> bool:
-    call = seen.parent
-    return (
-        _is_argument_of(seen, "getattr")
-        and isinstance(call, ast.Call)
-        and len(call.args) > 1
-        and isinstance(reader.constant(call.args[1], seen.scope), str)
-    )
-
-
-def _is_handed_on(seen: Seen, reader: Reader) -> bool:
-    """Whether a value goes where it can no longer be followed: not into a name, a call of itself, or nowhere."""
-    match seen.parent:
-        case ast.Expr() | ast.Attribute():
-            return False
-        case ast.Assign(targets) if not seen.scope.is_class:
-            return not all(isinstance(target, ast.Name) for target in targets)
-        case ast.AnnAssign(ast.Name()) | ast.NamedExpr() if not seen.scope.is_class:
-            return False
-    return not _is_called(seen) and not _is_known_getattr(seen, reader)
-
-
 def _handed_on(path: str, seen: Seen) -> Unclear:
-    what = _written(path).removesuffix(".__dict__")
+    what = path.removesuffix(".__dict__")
     chosen = _is_argument_of(seen, "getattr") or _is_argument_of(seen, "vars") or isinstance(seen.parent, ast.Subscript)
     return Unclear(f"a part of {what} that a variable names" if chosen else f"{what}, handed on as a value")
 
 
 def _written(path: str) -> str:
-    return f"keras.{path}" if path else "keras"
-
-
-# URLs in texts
-
-
-def _of_text(seen: Seen, reader: Reader) -> Iterator[Subject]:
-    """The URLs of a whole text: a literal or a sum, but no docstring and no part of another text."""
-    node, parent = seen.node, seen.parent
-    if not _is_text(node) or isinstance(parent, ast.Expr | ast.JoinedStr) or (isinstance(parent, ast.BinOp) and _is_text(parent)):
-        return
-    value = node.value if isinstance(node, ast.Constant) else reader.constant(node, seen.scope)  # to look at a literal is not to use it
-    if isinstance(value, str):
-        for url in urls_in(value):
-            known = _PLACEHOLDER.split(url)[0]
-            yield Address(url) if known == url else Beginning(known)
-    else:
-        yield from map(Beginning, urls_in(_beginning(node, seen.scope, reader))[:1])
-
-
-def _is_text(node: ast.AST) -> bool:
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, ast.Add | ast.Mod)
-    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
-
-
-def _beginning(node: ast.AST, scope: Scope, reader: Reader) -> str:
-    """How a text begins that is not known as a whole; empty if that is not known either."""
-    while isinstance(node, ast.BinOp):
-        node = node.left
-    if isinstance(node, ast.JoinedStr) and node.values:
-        node = node.values[0]
-    value = reader.constant(node, scope)
-    return _PLACEHOLDER.split(value)[0] if isinstance(value, str) else ""
+    inside = _inside_keras(path)
+    return path if inside is None else f"keras.{inside}".rstrip(".")

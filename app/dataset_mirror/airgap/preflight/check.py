@@ -5,10 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from dataset_mirror.airgap.preflight.asks import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
+from dataset_mirror.airgap.preflight import loaders
+from dataset_mirror.airgap.preflight.loaders import Call, CannotTell
 from dataset_mirror.airgap.preflight.presence import Known, Presence
 from dataset_mirror.airgap.preflight.sources import Names
-from dataset_mirror.airgap.preflight.weights import CannotTell, weights_of
+from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
+from dataset_mirror.airgap.preflight.weights import weights_of
 
 State = Literal["present", "fetching", "missing", "not listed", "cannot tell"]
 
@@ -65,7 +67,7 @@ def _planned(asks: Iterable[Ask], names: Names) -> _Plan:
     return plan
 
 
-def _add_named(plan: _Plan, subject: Dataset | Application | ClassIndex, place: str, names: Names) -> None:
+def _add_named(plan: _Plan, subject: Dataset | Application | ClassIndex | Call, place: str, names: Names) -> None:
     try:
         for url in archives_of(subject, names):
             plan.needed.setdefault(url, []).append(place)
@@ -73,8 +75,8 @@ def _add_named(plan: _Plan, subject: Dataset | Application | ClassIndex, place: 
         plan.doubts.setdefault(str(doubt), []).append(place)
 
 
-def archives_of(subject: Dataset | Application | ClassIndex, names: Names) -> list[str]:
-    """The URLs of the catalog that a part of Keras asks for. CannotTell, with the reason, if that is not known."""
+def archives_of(subject: Dataset | Application | ClassIndex | Call, names: Names) -> list[str]:
+    """The URLs that a part of Keras, or a call of another library, asks for. CannotTell, with the reason, if that is not known."""
     match subject:
         case Dataset(name, loader):
             files = _files(f"keras.datasets.{name}", f"keras/{name}", names)
@@ -89,6 +91,8 @@ def archives_of(subject: Dataset | Application | ClassIndex, names: Names) -> li
                 return weights_of(subject, files)
             except CannotTell as doubt:
                 raise CannotTell(f"keras.applications.{name}: {doubt}") from None
+        case Call():
+            return loaders.archives(subject, names)
         case ClassIndex():
             return list(_files("decode_predictions", "keras/applications/imagenet_class_index", names))
 

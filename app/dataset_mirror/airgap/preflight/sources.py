@@ -1,12 +1,15 @@
 """What people check: scripts, notebooks, lists, names and URLs, as what they ask for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from dataset_mirror.airgap.lists import numbered, read_list
-from dataset_mirror.airgap.preflight.asks import Address, Ask, Part, asks_of, urls_in
+from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
+from dataset_mirror.airgap.preflight.shell import commands
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear
+from dataset_mirror.airgap.preflight.urls import urls_in
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
@@ -46,8 +49,19 @@ def _of_notebook(name: str) -> list[Ask]:
     asks = asks_of(Part(cell.tree, f"{name} cell {cell.number}, line {{}}") for cell in cells)
     for cell in cells:
         for line, command in cell.commands.items():
-            asks += [Ask(f"{name} cell {cell.number}, line {line}", Address(url)) for url in urls_in(command)]
+            asks += [Ask(f"{name} cell {cell.number}, line {line}", subject) for subject in _of_command(command)]
     return asks
+
+
+def _of_command(line: str) -> Iterator[Subject]:
+    """What a line for the shell, or for another interpreter, asks for."""
+    certain: list[str] = []
+    for program, found in commands(line):
+        certain += found
+        yield from (Address(url, certain=True) for url in found)
+        if not found:
+            yield Unclear(f"{program}: what it fetches is not told by its line")
+    yield from (Address(url) for url in urls_in(line) if url not in certain)
 
 
 def _of_list(text: str, name: str, names: Names) -> list[Ask]:
@@ -76,7 +90,11 @@ def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
 def _named(wanted: str, names: Names) -> list[str]:
     if wanted in names:
         return names[wanted]
-    return [url for name in Meaning(wanted).names_in(names) for url in names[name]]
+    meaning = Meaning(wanted)
+    found = [url for name in meaning.names_in(names) for url in names[name]]
+    if found or "." not in wanted or Path(wanted).exists():
+        return found
+    return [url for urls in names.values() for url in urls if meaning.fits_file(url)]
 
 
 def _text(name: str) -> str:

@@ -7,8 +7,9 @@ classifier ("top") and one without, some have one for each width and image size.
 import re
 from collections.abc import Mapping, Sequence
 
-from dataset_mirror.airgap.preflight.asks import Application
-from dataset_mirror.airgap.preflight.scopes import UNKNOWN
+from dataset_mirror.airgap.preflight.bindings import UNKNOWN
+from dataset_mirror.airgap.preflight.loaders import CannotTell
+from dataset_mirror.airgap.preflight.subjects import Application
 
 _PARAMETERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mobilenetv3", ("input_shape", "alpha", "minimalistic", "include_top", "weights", "input_tensor")),
@@ -28,10 +29,6 @@ _MOBILENET_V2 = re.compile(r"kernels_(?P<alpha>\d\.\d+)_(?P<side>\d+)")
 _MOBILENET_V3 = re.compile(r"mobilenet_v3_(?:small|large)_(?P<minimalistic>minimalistic_)?224_(?P<alpha>\d\.\d+)_float")
 _RESNET_RS = re.compile(r"resnet-rs-\d+-(?P<variant>i\d+)")
 _USUAL_SIDE = 224
-
-
-class CannotTell(Exception):
-    """Why it cannot be told which weights a call asks for."""
 
 
 def arguments(call: Application) -> Mapping[str, object]:

@@ -18,7 +18,7 @@ def shipped() -> list[str]:
 
 def preset_text(name: str, folder: Path) -> str:
     """What stands in the preset called `name`, or in the TOML file at that path (relative to `folder`). UsageError if there is none."""
-    is_path = name.endswith(".toml") or "/" in name
+    is_path = _is_path(name)
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
     source = folder / Path(name).expanduser() if is_path else files(__name__) / f"{name}.toml"
@@ -43,4 +43,14 @@ def read_preset(name: str, folder: Path) -> Preset:
         raise UsageError(f"The preset {name} has a wrong value at {where or 'origins'}: {what}{line}.", "Fix that line.") from None
     if any(origin.headers for origin in preset.origins):  # somebody else's preset could send any variable of ours anywhere
         raise UsageError(f"The preset {name} has `headers`.", "Credentials stand in mirror.toml only: write that block there.")
-    return preset
+    if preset.catalog is None:
+        return preset
+    if _is_path(name):
+        raise UsageError(
+            f"The preset {name} has a `catalog`.", "Only presets that ship with the mirror have one: write `[[archives]]` blocks."
+        )
+    return preset.model_copy(update={"catalog": Path(str(files(__name__) / str(preset.catalog)))})
+
+
+def _is_path(name: str) -> bool:
+    return name.endswith(".toml") or "/" in name

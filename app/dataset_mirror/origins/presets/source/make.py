@@ -39,6 +39,11 @@ class Row(TypedDict):
     keras_home_path: str
 
 
+ABOUT = {
+    "keras.toml": "Keras: the data sets and weights of keras.datasets and keras.applications (keras/mnist)",
+    "keras-legacy.toml": "Keras before 2.6: files at GitHub, Amazon S3 and elsewhere that newer versions do not ask for",
+}
+
 GOOGLE = "https://storage.googleapis.com"
 FASHION = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
@@ -177,7 +182,7 @@ def text(preset: str) -> str:
     """The whole file `preset`."""
     lines = [line for origin in ORIGINS[preset] for line in block("origins", origin)]
     lines += [line for archive in archives() if preset_of(archive.url) == preset for line in block("archives", archive)]
-    return HEADER + "\n".join(lines) + "\n"
+    return f"{HEADER}about = {json.dumps(ABOUT[preset])}\n" + "\n".join(lines) + "\n"
 
 
 def main(arguments: Sequence[str] | None = None, folder: Path = PRESETS) -> int:

@@ -1,0 +1,220 @@
+"""What names in a Python source may mean: imports, aliases and constants, whatever function binds them. Nothing of it is run."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+MAX_TEXT = 8 * 1024
+"""Longest text that is put together, in characters; no URL is longer."""
+_MAX_DEPTH = 30
+
+
+class Unknown:
+    """The value of what only a run can tell."""
+
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = Unknown()
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What an import binds a name to, as the dotted path of what it imports."""
+
+    path: str
+
+
+Meaning: TypeAlias = ast.expr | Imported | None
+"""None: something that is not known."""
+Paths: TypeAlias = frozenset[str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node, the node around it, and whether the innermost scope around it is a class."""
+
+    node: ast.AST
+    parent: ast.AST | None
+    in_class: bool
+
+
+def walk(tree: ast.Module) -> Iterator[Seen]:
+    """All nodes of a source in its order, without annotations."""
+    waiting = [Seen(tree, None, False)]
+    while waiting:  # not recursive: a source may be nested deeper than a program may
+        seen = waiting.pop()
+        yield seen
+        in_class = isinstance(seen.node, ast.ClassDef) or (seen.in_class and not isinstance(seen.node, _FUNCTIONS))
+        waiting += reversed([Seen(child, seen.node, in_class) for child in _children(seen.node)])
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _children(node: ast.AST) -> Iterator[ast.AST]:
+    for name, value in ast.iter_fields(node):
+        if name not in ("annotation", "returns"):
+            yield from (child for child in (value if isinstance(value, list) else [value]) if isinstance(child, ast.AST))
+
+
+class Bindings:
+    """Everything that each name of a source is bound to, anywhere in it; cells of a notebook share one."""
+
+    def __init__(self) -> None:
+        self._meanings: dict[str, list[Meaning]] = {}
+        self._stars: list[str | None] = []
+        self._paths: dict[str, Paths] = {}
+        self._values: dict[str, object] = {}
+        self._named: set[int] = set()
+
+    def note(self, seen: Seen) -> None:
+        """Takes up what a node binds. All nodes come before the first question."""
+        match seen.node:
+            case ast.Import(names):
+                for alias in names:
+                    root = alias.name.partition(".")[0]
+                    self._bind(alias.asname or root, Imported(alias.name if alias.asname else root))
+            case ast.ImportFrom(module, names, level):
+                for alias in names:
+                    self._import(alias, module if level == 0 else None)
+            case ast.Assign(targets, value):
+                for target in targets:
+                    self._assign(target, value, seen.in_class)
+            case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value):
+                self._assign(target, value, seen.in_class)
+            case ast.Name(name, ast.Store()) if id(seen.node) not in self._named:
+                self._bind(name, None)
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+                self._bind(name, None)
+            case ast.ExceptHandler(_, str() as name) | ast.MatchAs(_, str() as name) | ast.MatchStar(str() as name):
+                self._bind(name, None)
+
+    def _bind(self, name: str, meaning: Meaning) -> None:
+        self._meanings.setdefault(name, []).append(meaning)
+
+    def _import(self, alias: ast.alias, module: str | None) -> None:
+        if alias.name == "*":
+            self._stars.append(module)
+        else:
+            self._bind(alias.asname or alias.name, Imported(f"{module}.{alias.name}") if module else None)
+
+    def _assign(self, target: ast.expr, value: ast.expr, in_class: bool) -> None:
+        match target, value:
+            case ast.Name(name), _:
+                self._named.add(id(target))
+                self._bind(name, None if in_class and not isinstance(value, ast.Constant) else value)
+            case ast.Tuple(targets), ast.Tuple(values) if len(targets) == len(values):
+                for one, its_value in zip(targets, values, strict=True):
+                    if isinstance(one, ast.Name) and not isinstance(its_value, ast.Starred):
+                        self._assign(one, its_value, in_class)
+
+    def paths(self, node: ast.AST, depth: int = 0) -> Paths:
+        """The dotted paths of what an expression may be; None among them: or something that is not known."""
+        attributes: list[str] = []
+        while isinstance(node, ast.Attribute):
+            attributes.append(node.attr)
+            node = node.value
+        found = self._root(node, depth) if depth < _MAX_DEPTH else frozenset([None])
+        tail = "".join(f".{name}" for name in reversed(attributes))
+        return frozenset(path + tail if path else None for path in found)
+
+    def _root(self, node: ast.AST, depth: int) -> Paths:
+        match node:
+            case ast.Name(name):
+                return self._of_name(name, depth)
+            case ast.IfExp(_, one, other):
+                return self.paths(one, depth + 1) | self.paths(other, depth + 1)
+            case ast.NamedExpr(_, value):
+                return self.paths(value, depth + 1)
+            case ast.Call(ast.Name("getattr"), [of, name, *_]):
+                chosen = self.constant(name)
+                is_name = isinstance(chosen, str) and chosen.isidentifier()
+                return frozenset(f"{path}.{chosen}" if path and is_name else None for path in self.paths(of, depth + 1))
+            case ast.Call(function, [ast.Constant(str(module)), *_]) if self._imports(function, depth):
+                return frozenset([module.partition(".")[0] if isinstance(function, ast.Name) and function.id == "__import__" else module])
+            case ast.Constant():  # such as `tf = None` where an import failed: it has nothing to call
+                return frozenset()
+        return frozenset([None])
+
+    def _imports(self, function: ast.expr, depth: int) -> bool:
+        is_plain = isinstance(function, ast.Name) and function.id == "__import__"
+        return is_plain or self.paths(function, depth + 1) == {"importlib.import_module"}
+
+    def _of_name(self, name: str, depth: int) -> Paths:
+        if name not in self._paths:
+            self._paths[name] = frozenset()  # a name that is made of itself adds nothing
+            self._paths[name] = self._bound(name, depth)
+        return self._paths[name]
+
+    def _bound(self, name: str, depth: int) -> Paths:
+        if name not in self._meanings:
+            return frozenset(f"{star}.{name}" if star else None for star in self._stars or [None])
+        found: set[str | None] = set()
+        for meaning in self._meanings[name]:
+            if isinstance(meaning, Imported):
+                found.add(meaning.path)
+            else:
+                found |= {None} if meaning is None else self.paths(meaning, depth + 1)
+        return frozenset(found)
+
+    def is_bound(self, name: str) -> bool:
+        """Whether the source itself binds the name: it is not a builtin then."""
+        return name in self._meanings
+
+    def is_path(self, node: ast.AST) -> bool:
+        """Whether an expression is a module or something in one, rather than a value."""
+        return None not in self.paths(node)
+
+    def meanings(self, node: ast.AST) -> list[ast.expr]:
+        """The expressions that a name may be bound to."""
+        return (
+            [meaning for meaning in self._meanings.get(node.id, []) if isinstance(meaning, ast.expr)] if isinstance(node, ast.Name) else []
+        )
+
+    def constant(self, node: ast.AST, depth: int = 0) -> object:
+        """The value of an expression of literals, sums, and names that are bound once; else UNKNOWN."""
+        if depth > _MAX_DEPTH:
+            return UNKNOWN
+        match node:
+            case ast.Constant(value):
+                return value
+            case ast.Name(name):
+                return self._value(name, depth)
+            case ast.Tuple(elements) | ast.List(elements):
+                values = tuple(self.constant(element, depth + 1) for element in elements)
+                return UNKNOWN if any(value is UNKNOWN for value in values) else values
+            case ast.BinOp(left, ast.Add(), right):
+                return _sum(self.constant(left, depth + 1), self.constant(right, depth + 1))
+            case ast.JoinedStr(parts):
+                return _text([self.constant(part, depth + 1) for part in parts])
+            case ast.FormattedValue(value, -1, None):
+                return self.constant(value, depth + 1)
+            case ast.Call(function, [first, *_]) if "urllib.request.Request" in self.paths(function, depth):
+                return self.constant(first, depth + 1)
+        return UNKNOWN
+
+    def _value(self, name: str, depth: int) -> object:
+        if name not in self._values:
+            self._values[name] = UNKNOWN
+            meanings = self._meanings.get(name, [])
+            if len(meanings) == 1 and isinstance(meanings[0], ast.expr):
+                self._values[name] = self.constant(meanings[0], depth + 1)
+        return self._values[name]
+
+
+def _text(values: list[object]) -> object:
+    if not all(isinstance(value, str | int) for value in values):
+        return UNKNOWN
+    text = "".join(str(value) for value in values)
+    return text if len(text) <= MAX_TEXT else UNKNOWN
+
+
+def _sum(left: object, right: object) -> object:
+    if isinstance(left, str) and isinstance(right, str):
+        return _text([left, right])
+    if isinstance(left, tuple) and isinstance(right, tuple) and len(left) + len(right) <= MAX_TEXT:
+        return left + right
+    return UNKNOWN

@@ -1,0 +1,133 @@
+"""URLs in sources: those that a call fetches, and those that merely stand there."""
+
+import ast
+import re
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+
+from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings, Seen
+from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject, Unclear
+
+_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
+_REMOTE = re.compile(r"(?:https?|ftp|s3|gs|gcs|az|abfs|hf|hdfs|kaggle|doi):/?/?", re.IGNORECASE)
+_PLACEHOLDER = re.compile(r"[{}]|%(?:[sdr]|\()")
+_LIKE_FETCHING = re.compile(
+    r"get|head|open|load|read|stream|retrieve|wget|curl|imread|pull|clone|(?:url)?(?:open|retrieve)|(?:fetch|load|read|open|get|http)_\w+"
+    r"|\w*(?:download|fetch|_url|_urls|from_url|retrieve)\w*|[A-Z]\w*(?:Dataset|Downloader|Loader)",
+    re.IGNORECASE,
+)
+_URLISH = re.compile(r"ur[il]s?(?![a-z])|link|http|mirror|remote", re.IGNORECASE)
+
+
+def urls_in(text: str) -> list[str]:
+    """The URLs that stand in a text, without the full stop or bracket that follows them."""
+    return [url.rstrip(".,;:)]") for url in _URL.findall(text)]
+
+
+@cache
+def _fetchers() -> dict[str, tuple[str, int, str]]:
+    lines = (files("dataset_mirror.origins.presets") / "loaders" / "fetchers.tsv").read_text(encoding="utf-8").splitlines()
+    fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
+    return {name: (argument, int(position), how) for name, argument, position, how in fields}
+
+
+def is_fetcher(path: str) -> bool:
+    """Whether a function of that dotted path fetches a URL."""
+    return path in _fetchers()
+
+
+def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
+    """What a call of such a function asks for."""
+    argument, position, how = _fetchers()[path]
+    node = _argument(call, argument, position)
+    value = bindings.constant(node) if node is not None else UNKNOWN
+    if how == "send":
+        yield Unclear(f"{path}, which does more than fetch a URL")
+    elif isinstance(value, str) and _URL.fullmatch(value):
+        yield Address(value, certain=True)
+    elif isinstance(value, str):
+        if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
+            yield Unclear(f"{path}, whose {argument} is no http or https URL")
+    elif how == "get" or (node is not None and _looks_like_url(node, bindings)):
+        yield Unclear(f"{path}, whose {argument} is a variable")
+
+
+def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
+    named = [keyword.value for keyword in call.keywords if keyword.arg == name]
+    return named[0] if named else next(iter(call.args[position : position + 1]), None)
+
+
+def handed(last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
+    """The URLs that are handed to a call that, by its last name, may fetch them."""
+    if not _LIKE_FETCHING.fullmatch(last):
+        return
+    for node in (*call.args, *(keyword.value for keyword in call.keywords)):
+        value = bindings.constant(node)
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and _URL.fullmatch(text) and not _PLACEHOLDER.search(text):
+                yield Address(text, certain=True)
+        if value is UNKNOWN and (start := beginning(node, bindings)):
+            yield Unclear(f"{last}, called with a URL that begins with {start}")
+        elif value is UNKNOWN and _looks_like_url(node, bindings) and not bindings.is_path(node):
+            yield Unclear(f"{last}, called with {ast.unparse(node)[:80]}, which is a variable")
+
+
+def _looks_like_url(node: ast.expr, bindings: Bindings) -> bool:
+    parts = [node] if isinstance(node, ast.Name | ast.Attribute) else list(ast.walk(node)) if isinstance(node, _MADE_OF) else []
+    names = [part.attr if isinstance(part, ast.Attribute) else part.id for part in parts if isinstance(part, ast.Name | ast.Attribute)]
+    return any(_URLISH.search(name) for name in names) or beginning(node, bindings) != ""
+
+
+_MADE_OF = (ast.BinOp, ast.JoinedStr, ast.Subscript)
+
+
+def literals(nodes: Sequence[ast.expr], bindings: Bindings) -> set[int]:
+    """The texts that expressions are made of, also through names."""
+    waiting, found = list(nodes), set[int]()
+    while waiting and len(found) < 1000:
+        for inner in ast.walk(waiting.pop()):
+            if id(inner) not in found:
+                found.add(id(inner))
+                waiting += [meaning for meaning in bindings.meanings(inner) if id(meaning) not in found]
+    return found
+
+
+def texts(seen: Seen, bindings: Bindings) -> Iterator[Subject]:
+    """The URLs of a whole text: a literal or a sum, but no docstring and no part of another text."""
+    node, parent = seen.node, seen.parent
+    if not _is_text(node) or isinstance(parent, ast.Expr | ast.JoinedStr) or (isinstance(parent, ast.BinOp) and _is_text(parent)):
+        return
+    value = bindings.constant(node)
+    if isinstance(value, str):
+        for url in urls_in(value):
+            known = _PLACEHOLDER.split(url)[0]
+            yield Address(url) if known == url else Beginning(known)
+    elif start := beginning(node, bindings):
+        yield Beginning(start)
+
+
+def _is_text(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Add | ast.Mod)
+    return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+
+
+def beginning(node: ast.AST, bindings: Bindings) -> str:
+    """The URL with which a text begins that is not known as a whole; empty if there is none."""
+    for _ in range(1000):
+        inner = _first_part(node)
+        if inner is None:
+            break
+        node = inner
+    value = bindings.constant(node)
+    found = urls_in(_PLACEHOLDER.split(value)[0]) if isinstance(value, str) else []
+    return found[0] if found else ""
+
+
+def _first_part(node: ast.AST) -> ast.AST | None:
+    """That with which a text made of several begins; None if it is not made of any."""
+    match node:
+        case ast.BinOp(first) | ast.JoinedStr([first, *_]) | ast.FormattedValue(first) | ast.Call(ast.Attribute(first, "format")):
+            return first
+    return None

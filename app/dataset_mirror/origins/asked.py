@@ -1,0 +1,84 @@
+"""What a request asks for, as the rules of its origin understand it: what of it is identity, and what goes to the origin besides."""
+
+import hashlib
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import quote, unquote
+
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.queries import identifying
+from dataset_mirror.origins.rules import Matched
+
+_LONGEST_ACCEPT = 512
+_RANGE = re.compile(r"[!-+\--~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What goes to the origin with a request for an archive, besides its URL: never a field that its rule does not name."""
+
+    accept: str = "*/*"
+    authorization: str | None = field(default=None, repr=False)
+    body: bytes | None = field(default=None, repr=False)
+    """What a POST sends, as `content_type`; None for GET."""
+    content_type: str = ""
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
+
+
+PLAIN = Question()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An archive, the URL that its origin is asked for, with what, and the rule for it, if there is one."""
+
+    archive: ArchiveId
+    target: ArchiveId
+    question: Question = PLAIN
+    matched: Matched | None = None
+    is_for_readers: bool = False
+    """Whether only the origin's `readers` get it, since nobody can be asked who may have it."""
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether its origin is asked before anything stale is served."""
+        return self.matched is not None and self.matched.rule.when_stale == "ask"
+
+    def at(self, path: str) -> "Asked":
+        """The same at another path of the origin; whoever calls it looks up the rule that holds there."""
+        return replace(self, archive=replace(self.archive, path=path), target=replace(self.target, path=path))
+
+    def by(self, authorization: str | None) -> "Asked":
+        """The same, asked with these credentials."""
+        return replace(self, question=replace(self.question, authorization=authorization))
+
+
+def asked(origin: Origin, target: ArchiveId, accept: str = "", body: bytes | None = None, content_type: str = "") -> Asked:
+    """What a request for `target` asks for. `accept` is the client's own field; `body` what it sends, None for GET."""
+    matched, variant = origin.rule(target.path), target.variant
+    if matched is None:
+        return Asked(target, replace(target, variant=""), _of(variant))
+    if matched.rule.pages and not variant:
+        variant = f"accept={quote(_normal(accept), safe='*,;=')}"
+    question = _of(variant)
+    if body is not None:
+        variant = f"post={hashlib.sha256(body).hexdigest()}"
+        question = replace(question, body=body, content_type=content_type)
+    identity = replace(target, query=identifying(target.query, matched.rule.query), variant=variant)
+    return Asked(identity, replace(target, variant=""), question, matched)
+
+
+def _of(variant: str) -> Question:
+    name, _, value = variant.partition("=")
+    return Question(accept=unquote(value)) if name == "accept" else PLAIN
+
+
+def _normal(accept: str) -> str:
+    """The same in one spelling: media types in small letters without spaces; what is absurd is taken for anything at all."""
+    ranges = ["".join(each.split()).lower() for each in accept.split(",")]
+    known = ",".join(each for each in ranges if each)
+    return known if known and len(known) <= _LONGEST_ACCEPT and all(map(_RANGE.fullmatch, filter(None, ranges))) else "*/*"

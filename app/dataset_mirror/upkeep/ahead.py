@@ -1,0 +1,137 @@
+"""What a running mirror does by itself: it keeps what is pinned here, sound and fresh, and fetches ahead what `[[keep]]` names.
+
+Pinned archives that are missing or damaged are fetched, others are checked when they are stale. What `[[keep]]` names is treated
+so within its hours only: what was begun then is completed.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from functools import partial
+
+from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.throttle import Pacer
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.ahead import Keep
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.pinned import Meant, meant
+from dataset_mirror.upkeep.verify import verify
+
+log = logging.getLogger(__name__)
+
+EVERY = 30.0
+"""Seconds between two looks."""
+AGAIN = 600.0
+"""Seconds after which what could not be fetched is tried again."""
+READ_AGAIN = 86_400.0
+"""Seconds after which pinned bytes are read again, whether they are still right."""
+
+
+class Ahead:
+    """The loop of one running mirror."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
+        self._tried: dict[ArchiveId, float] = {}
+        self._read = time.monotonic()
+        self._fetching: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Until it is cancelled. Whatever goes wrong in one round is said, and the next one comes."""
+        try:
+            while True:
+                try:
+                    await self._round()
+                except MirrorError as error:
+                    log.warning("What is pinned or kept could not be looked after: %s", error)
+                except Exception:
+                    log.exception("What is pinned or kept could not be looked after.")
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._mirror.look_again.wait(), EVERY)
+                    self._mirror.look_again.clear()
+                    self._tried.clear()
+        finally:
+            for task in self._fetching:
+                task.cancel()
+
+    async def _round(self) -> None:
+        mirror = self._mirror
+        if mirror.settings.offline:
+            return
+        lost = await mirror.store.in_worker(mirror.store.index.damaged)
+        for name in [pin.name for pin in mirror.store.pins]:
+            await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), None)
+        for keep in mirror.settings.keep:
+            if keep.hours.has(datetime.now()):
+                for name in keep.name:
+                    await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), keep)
+        await self._read_again()
+
+    async def _keep(self, found: Meant, keep: Keep | None) -> None:
+        for record in found.there:
+            if keep is None and not await self._is_sound(record):
+                found = Meant(found.there, (*found.missing, record.archive))
+            else:
+                with suppress(MirrorError):  # an origin that is no more listed: what is here stays
+                    self._mirror.freshness(record)
+        now = time.monotonic()
+        due = [archive for archive in found.missing if now - self._tried.get(archive, -AGAIN) >= AGAIN]
+        self._tried |= dict.fromkeys(due, now)
+        if due:
+            task = asyncio.create_task(self._fetch(due, keep))
+            self._fetching.add(task)
+            task.add_done_callback(self._fetching.discard)
+
+    async def _is_sound(self, record: Record) -> bool:
+        """Whether its blob is there, as large as it must be; one that is not is out of use from now on."""
+        store = self._mirror.store
+
+        def sound() -> bool:
+            if store.blobs.has(record.sha256) and store.blobs.size(record.sha256) == record.size:
+                return True
+            if not store.folder.blobs.is_dir():  # a disk that is not mounted is no damage
+                return True
+            log.error("The blob of %s, which is pinned, is damaged or lost.", record.url)
+            return not store.quarantine(record.sha256, store.blobs.inode(record.sha256))
+
+        return await store.in_worker(sound)
+
+    async def _fetch(self, archives: Iterable[ArchiveId], keep: Keep | None) -> None:
+        archives = list(archives)
+        some = self._mirror.traffic.throttle.some
+        if keep and keep.rate_limit:
+            limit = int(keep.rate_limit)
+            some |= dict.fromkeys(archives, Pacer(lambda: limit))
+        try:
+            async for step in self._mirror.fetch(archives):
+                if step.state == "fetched":
+                    self._tried.pop(parse_url(step.url), None)
+        finally:
+            for archive in archives:
+                some.pop(archive, None)
+
+    async def _read_again(self) -> None:
+        pins = [pin.name for pin in self._mirror.store.pins]
+        if not pins or time.monotonic() - self._read < READ_AGAIN:
+            return
+        self._read = time.monotonic()
+        for name in pins:
+            with suppress(MirrorError):  # nothing of it is stored
+                async for _ in verify(self._mirror, [name], every=5.0):
+                    pass
+
+
+@asynccontextmanager
+async def running(*loops: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """What runs beside a mirror, until this ends."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,83 @@
+"""Pinned archives: which they are, and what of them is there."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.store.damaged import Damaged
+from dataset_mirror.store.listing import Query
+from dataset_mirror.store.pins import Pin
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """What a name means: archives that are there, and others that the catalog, the name itself or a loss tells of."""
+
+    there: tuple[Record, ...]
+    missing: tuple[ArchiveId, ...]
+    damaged: int = 0
+    """How many of the missing ones were found to be damaged."""
+
+
+def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
+    """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. Blocks."""
+    names = list(names)
+    for name in names:
+        check(origins, name)
+    return store.pin(names)
+
+
+def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
+    """Takes pins away; returns them. UsageError if a name is none. Blocks."""
+    names = list(names)
+    known = [one.name for one in store.pins]
+    for name in names:
+        if not Meaning(name).names_in(known):
+            raise UsageError(f"{name!r} is not pinned.", closest_pin(name, known))
+    return store.unpin(names)
+
+
+def closest_pin(name: str, known: list[str]) -> str:
+    covering = [one for one in known if Meaning(one).names(name)]
+    if covering:
+        return f"It is pinned by {covering[0]!r}: dataset-mirror unpin '{covering[0]}'"
+    return "See what is pinned: dataset-mirror pin"
+
+
+def check(origins: Origins, name: str) -> None:
+    """UsageError, BadRequest or NotAllowed if a name can mean nothing: neither the catalog nor a listed origin has it."""
+    meaning = Meaning(name)
+    if origins.meant(name):
+        return
+    if meaning.is_glob and "." in meaning.beginning.partition("/")[0] and "/" in meaning.target:
+        return
+    if (archive := meaning.as_url()) is not None:
+        origins.of(archive)
+        return
+    raise UsageError(f"The catalog has no archive named {name!r}.", closest(name, {entry.name for entry in origins.catalog if entry.name}))
+
+
+def meant(store: Store, origins: Origins, name: str, lost: Iterable[Damaged] = ()) -> Meant:
+    """What a name means now. Blocks."""
+    meaning, pinned = Meaning(name), Pin(name, 0.0)
+    archives = dict.fromkeys(origins.meant(name))
+    if pinned.url:
+        archives[pinned.url] = None
+    damaged = [one.archive for one in lost if pinned.means(one.archive, origins.name_of(one.archive))]
+    archives |= dict.fromkeys(damaged)
+    records = {archive: store.find(archive) for archive in archives}
+    if meaning.is_glob and "/" in meaning.target and "." in meaning.beginning.partition("/")[0]:
+        stored = store.index.every(Query(prefix=meaning.beginning, limit=1000))
+        records |= {line.record.archive: line.record for line in stored if meaning.fits(line.record.archive)}
+    there = tuple(record for record in records.values() if record)
+    return Meant(there, tuple(archive for archive, record in records.items() if record is None), len(damaged))
+
+
+def is_pinned(store: Store, origins: Origins, archive: ArchiveId) -> bool:
+    """Whether an archive must stay."""
+    return store.pins.has(archive, origins.name_of(archive))

@@ -1,0 +1,53 @@
+"""Nothing that is written down has a secret in it."""
+
+import pytest
+
+from dataset_mirror.rules.secrets import without_secrets
+
+SECRET = "s3cr3tValue0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://user:{SECRET}@data.example.org/a.zip",
+        f"https://{SECRET}@data.example.org/a.zip",
+        f"GET /a.zip?X-Amz-Signature={SECRET}&x=1 HTTP/1.1",
+        f"/a.zip?x=1&X%2DGoog%2DSignature={SECRET}",
+        f"/a.zip?sv=2020&sig={SECRET}",
+        f"/a.zip?Expires=1&Signature={SECRET}&Key-Pair-Id=K",
+        f"/a.zip?access_token={SECRET}",
+        f"/a?url=https%3A%2F%2Fb.example.org%2Fx%3FX-Amz-Signature%3D{SECRET}",
+        f"Authorization: Bearer {SECRET}",
+        f"{{'authorization': 'Basic {SECRET}'}}",
+        f'{{"Authorization": "{SECRET}", "a": 1}}',
+        f"(b'authorization', b'token {SECRET}')",
+        f"Cookie: session={SECRET}; other={SECRET}",
+        f"sent Bearer {SECRET} to it",
+        f"hf_{SECRET}",
+        f"failed with ghp_{SECRET}",
+    ],
+)
+def test_no_secret_stays(text: str) -> None:
+    """Credentials of URLs, signing values, fields of authorization and tokens of known forms are blanked."""
+    assert SECRET not in without_secrets(text)
+    assert "…" in without_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://data.example.org/sets/a.zip?version=2&name=b",
+        "Fetched https://data.example.org/a.zip: 1,000 bytes in 0.1 s (1.0 MB/s).",
+        'For example: token = "…" in mirror.toml, or Basic authentication.',
+        "mail@example.org has 12 archives",
+    ],
+)
+def test_plain_words_stay(text: str) -> None:
+    """What is no secret is left as it is."""
+    assert without_secrets(text) == text
+
+
+def test_known_secrets() -> None:
+    """A string that is known to be secret is blanked wherever it stands."""
+    assert without_secrets(f"x{SECRET}y", [SECRET]) == "x…y"
