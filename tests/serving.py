@@ -216,7 +216,7 @@ def environment(home: Path, settings: Mapping[str, object]) -> dict[str, str]:
 
 def mirroring(origin: Origin, data: Path, **settings: Any) -> Mirror:
     """A mirror, not yet started, for which `origin` is the upstream of HOST (paths below /sets/) and of the hosts of the preset Keras."""
-    hosts = (HOST, "storage.googleapis.com", "www.cs.toronto.edu")
+    hosts = (HOST, "storage.googleapis.com", "www.cs.toronto.edu", "huggingface.co")
     known: dict[str, Any] = {
         "origins": [{"url": URL, "paths": ["/sets/"]}],
         "upstreams": {host: [origin.url] for host in hosts},

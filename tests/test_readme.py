@@ -205,7 +205,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     """Each command of the upkeep works beside a running mirror, and says what it is to say."""
     origin.add(BOSTON, FILE)
     assert mirror.get(f"/storage.googleapis.com{BOSTON}").status == 200
-    upstreams = {host: [origin.url] for host in (HOST, "storage.googleapis.com", "www.cs.toronto.edu")}
+    upstreams = {host: [origin.url] for host in (HOST, "storage.googleapis.com", "www.cs.toronto.edu", "huggingface.co")}
     origins = [{"url": f"https://{HOST}", "paths": ["/sets/"]}]
     known = environment(tmp_path, {"data": str(mirror.data), "upstreams": upstreams, "origins": origins})
     said = {}

@@ -57,7 +57,7 @@ def test_a_good_mirror(shared: Mirror, shared_origin: Origin, tmp_path: Path) ->
     about = ["data folder", "permissions", "file system", "space", "tree", "authority", "key", "hosts", "server", "upstream", "clock"]
     assert [line[7:19].strip() for line in lines[:-1] if line[7] != " "] == about
     assert next(line for line in lines if "WRONG" in line).split()[1] == "hosts"  # the mirror has the preset's, too
-    status, found = examined(tmp_path, data=str(shared.data), **SETTINGS | {"presets": ["keras"]}, offline=True)
+    status, found = examined(tmp_path, data=str(shared.data), **SETTINGS | {"presets": ["keras", "huggingface"]}, offline=True)
     assert (status, wrong(found)) == (0, set())
     assert f"answers at {shared.url}" in found["server"]["fact"]
 

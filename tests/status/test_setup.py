@@ -99,7 +99,7 @@ def test_every_shell(shared: Mirror, tmp_path: Path, shell: list[str]) -> None:
     assert len({once[name] for name in names.TRUST}) == 1
     assert {name: once[name] for name in names.SWITCHES} == names.SWITCHES
     assert not {name for name in once if name.lower().startswith("dataset_mirror") or name in names.PLAIN_PROXY}
-    assert "answers for data.example.org, storage.googleapis.com, www.cs.toronto.edu" in said
+    assert "answers for data.example.org, huggingface.co, storage.googleapis.com, www.cs.toronto.edu" in said
     assert "SHA-256 " in said
 
 
