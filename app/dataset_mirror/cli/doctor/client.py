@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 
+from dataset_mirror.cli.doctor.kinds import Kind, try_all
 from dataset_mirror.cli.run import authority_of
 from dataset_mirror.doors import certificates
 from dataset_mirror.errors import MirrorError
@@ -42,6 +43,15 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
         yield _download(address, hint)
     else:
         yield Finding("download", "It was not tried.", "Mend what is above first.")
+
+
+def kinds_of(address: str, known: Mapping[str, str]) -> list[Kind]:
+    """How each kind of client that is installed here fares with an archive; nothing if the mirror names none."""
+    try:
+        url, _ = _tried_url(address)
+    except (httpx.HTTPError, ValueError, LookupError, StopIteration):
+        return []
+    return try_all(url, known, f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"')
 
 
 def _proxy(address: str, known: Mapping[str, str], hint: str) -> Finding:
@@ -93,15 +103,22 @@ def _has(file: str | None, pem: bytes) -> bool:
 def _download(address: str, hint: str) -> Finding:
     """The smallest stored archive at its own URL, through the environment's proxy; without one the head of one of the catalog."""
     try:
-        stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
-        kept = next((one for one in stored if one["url"].startswith("https:")), None)
-        named = [archive["url"] for dataset in _ask(address, "/status/catalog")["datasets"] for archive in dataset["archives"]]
-        url = kept["url"] if kept else next(url for url in named if url.startswith("https:"))
+        url, sha256 = _tried_url(address)
     except (httpx.HTTPError, ValueError, LookupError) as error:
         return Finding("download", f"The mirror's list of archives cannot be read: {error}.", "Look at the mirror's log.")
     except StopIteration:
         return Finding("download", "The mirror knows no archive that could be tried.", "Fetch one: dataset-mirror fetch URL")
-    return _whole(url, kept["sha256"], hint) if kept else _head(url, hint)
+    return _whole(url, sha256, hint) if sha256 else _head(url, hint)
+
+
+def _tried_url(address: str) -> tuple[str, str | None]:
+    """The smallest stored archive and its digest, else one of the catalog. StopIteration if there is none."""
+    stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
+    kept = next((one for one in stored if one["url"].startswith("https:")), None)
+    if kept:
+        return kept["url"], kept["sha256"]
+    named = [archive["url"] for dataset in _ask(address, "/status/catalog")["datasets"] for archive in dataset["archives"]]
+    return next(url for url in named if url.startswith("https:")), None
 
 
 def _ask(address: str, path: str) -> Any:
