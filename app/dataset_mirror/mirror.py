@@ -29,6 +29,7 @@ from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
+from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
@@ -91,6 +92,7 @@ class Mirror:
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
+        self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
 

@@ -27,6 +27,7 @@ from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
+from dataset_mirror.rules.company import FROM_ENVIRONMENT, company_proxy
 from dataset_mirror.rules.no_proxy import entries_of
 
 ENV_PREFIX = "DATASET_MIRROR_"
@@ -110,7 +111,9 @@ class Settings(BaseSettings):
         None, ge=1, description="connections of clients at once; default: as many as open files allow, at most 10000", examples=[2000]
     )
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
-    upstream_proxy: BaseUrl | None = Field(None, description="proxy for the mirror's own way out", examples=["http://proxy.lab:3128"])
+    upstream_proxy: BaseUrl | None = Field(
+        None, description='proxy for the mirror\'s own way out; "env": that of the environment', examples=["http://proxy.lab:3128"]
+    )
     no_proxy: Annotated[tuple[str, ...], BeforeValidator(as_list), AfterValidator(entries_of)] = Field(
         (),
         description='hosts reached without upstream_proxy: domains, addresses, networks, or "*", as in NO_PROXY',
@@ -224,8 +227,18 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
     file = _given(config) if config else _data_folder(given, environment) / FILE_NAME
     layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
     written = _read_file(file, must_exist=config is not None)
-    settings = _validated({**written, **environment, **given}, [*layers, (f"{file}: {{key}}", written)])
+    values = _with_company_proxy({**written, **environment, **given})
+    settings = _validated(values, [*layers, (f"{file}: {{key}}", written)])
     return Configuration(settings, file.absolute(), lambda: load(config, flags))
+
+
+def _with_company_proxy(values: dict[str, Any]) -> dict[str, Any]:
+    """With the proxy of the environment, and its exceptions beside ours, where `upstream_proxy` says so."""
+    if values.get("upstream_proxy") != FROM_ENVIRONMENT:
+        return values
+    company, own = company_proxy(os.environ), as_list(values.get("no_proxy", ()))
+    exceptions = [*own, *(company.exceptions if company else ())] if isinstance(own, list | tuple) else own
+    return {**values, "upstream_proxy": company.proxy if company else None, "no_proxy": exceptions}
 
 
 def _data_folder(flags: Mapping[str, object], environment: Mapping[str, object]) -> Path:

@@ -129,6 +129,19 @@ def test_a_client_that_is_set_up(shared: Mirror, shared_origin: Origin, tmp_path
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "All 5 checks passed.")
 
 
+def test_kinds_of_clients(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:
+    """Each kind of client that is installed is tried: in a shell that is set up it gets through, in another one it is told what helps."""
+    shared_origin.add("/sets/small.bin", body(1_000))
+    assert shared.archive("/sets/small.bin").status == 200
+    known, _ = evaluated(shared.url, tmp_path)
+    said = ran(tmp_path, "--client", "--mirror", shared.url, known=known).stdout
+    lines = {line[7:31].strip(): line[33:] for line in said.splitlines() if line.startswith("       ") and line[7] != " "}
+    assert [lines[kind] for kind in ("curl", "python urllib")] == ["gets it from the mirror"] * 2, said
+    assert set(lines.values()) & {"gets through", "gets it from the mirror"}
+    plain = ran(tmp_path, "--client", "--mirror", shared.url).stdout
+    assert f'→ Run: eval "$(curl -fsS {shared.url}/setup.sh)"' in plain
+
+
 def test_a_client_of_an_empty_mirror(start_mirror: StartMirror, origin: Origin, tmp_path: Path) -> None:
     """While nothing is stored the head of an archive of the catalog has to arrive; nothing is fetched for it."""
     mirror = start_mirror()

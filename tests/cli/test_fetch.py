@@ -178,7 +178,6 @@ def test_a_list(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> No
     ("line", "said"),
     [
         ("keras/boston_huosing", "Did you mean keras/boston_housing"),
-        ("https://elsewhere.example/a.zip", "dataset-mirror add"),
         ("https://data.example.org/sets/../a.zip", "'..'"),
     ],
 )
@@ -190,6 +189,16 @@ def test_a_wrong_line(keras: Origin, tmp_path: Path, line: str, said: str) -> No
     assert done.stderr.startswith("dataset-mirror: list.txt, line 3: ")
     assert said in done.stderr
     assert keras.connections == 0
+
+
+def test_hosts_that_no_origin_lists(keras: Origin, tmp_path: Path) -> None:
+    """Of a list the rest is fetched; what no origin lists is named once for each host, with what allows it. It ends with 1."""
+    (tmp_path / "list.txt").write_text("https://elsewhere.example/a.zip\nkeras/boston_housing\nhttps://elsewhere.example/b.zip\n")
+    done = fetch(keras, tmp_path / "data", "--from", "list.txt")
+    assert done.returncode == 1
+    assert "boston_housing" in done.stdout
+    said = "Not fetched: 2 archives of elsewhere.example, which no origin lists. To allow it, add to the command: --allow elsewhere.example"
+    assert said in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("--from", "none.txt"), ("--from", ".")], ids=["nothing", "no file", "a folder"])

@@ -20,9 +20,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from dataset_mirror.doors import certificates
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.doors.generations import Fetched, joined
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.marks import mark_of
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.wire.tls import server_context
 from tests.conftest import StartMirror
@@ -234,6 +236,41 @@ def test_more_origins(authority: CertificateAuthority, known: Known) -> None:
     assert reached(earlier, authority.context_for(HOST), HOST).startswith("TLSv1.")
     assert "permitted subtree violation" in reached(earlier, authority.context_for(OTHER), OTHER)
     assert reached(later, authority.context_for(OTHER), OTHER).startswith("TLSv1.")
+
+
+def test_what_clients_trust_it_for(authority: CertificateAuthority, folder: DataFolder, known: Known) -> None:
+    """By its mark a client is known to trust the certificate that it got; without, what all certificates name, or its address fetched."""
+    first = mark_of(authority.pem)
+    assert authority.mark is None, "one certificate needs no mark"
+    known.be(HOST, OTHER)
+    second = authority.mark
+    assert second == mark_of(authority.pem) != first
+    for one in (authority, CertificateAuthority(folder, known)):
+        assert [one.covered(first, None), one.covered(second, None)] == [{HOST}, {HOST, OTHER}]
+        assert [one.covered("0" * 16, None), one.covered(None, "10.0.0.1")] == [set(), {HOST}]
+    authority.fetched_by("10.0.0.1")
+    assert [authority.covered(None, "10.0.0.1"), authority.covered(None, "10.0.0.2")] == [{HOST, OTHER}, {HOST}]
+    known.be(OTHER)
+    assert authority.covered(None, "10.0.0.2") == frozenset()
+    authority.renew_key()
+    assert authority.covered(second, None) == frozenset(), "nobody trusts the new key yet"
+
+
+def test_many_certificates(authority: CertificateAuthority) -> None:
+    """However often origins change, the first certificate and the last ones are remembered, each once."""
+    pems = [b"-----BEGIN CERTIFICATE-----\n%d\n-----END CERTIFICATE-----\n" % number for number in range(600)]
+    file = b""
+    for pem in pems:
+        file = joined(joined(file, pem), pem)
+    assert file == b"".join([pems[0], *pems[-499:]])
+
+
+def test_addresses_are_bounded() -> None:
+    """Of so many addresses it is known what they fetched; the others count as those that never did."""
+    fetched = Fetched(most=2)
+    for number in range(3):
+        fetched.note(f"10.0.0.{number}", "mark")
+    assert [fetched.of(f"10.0.0.{number}") for number in range(3)] == [None, "mark", "mark"]
 
 
 def test_the_same_origins(authority: CertificateAuthority, folder: DataFolder, known: Known) -> None:

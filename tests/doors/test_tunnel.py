@@ -33,13 +33,14 @@ def why_not() -> str | None:
     return f"a network of one's own is not allowed here: {tried.stderr.strip()}" if tried.returncode else None
 
 
-def test_in_a_network_of_its_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tests", ["tunnels.py", "shells.py"])
+def test_in_a_network_of_its_own(tmp_path: Path, tests: str) -> None:
     """What tunnels lead to, and where they do not, with public addresses that are this machine's own."""
     if reason := why_not():
         pytest.skip(reason)
     hosts = tmp_path / "hosts"
     hosts.write_text(tunnels.HOSTS)
-    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "doors" / "tunnels.py")]
+    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "doors" / tests)]
     inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
     run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

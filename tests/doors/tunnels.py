@@ -118,13 +118,17 @@ class Far:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("far") / "far.pem"
+def self_signed(file: Path) -> Path:
+    """Writes a certificate for PUBLIC, and its key, into a file."""
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=far"]
     subprocess.run([*command, "-addext", f"subjectAltName=DNS:{PUBLIC}", "-keyout", f"{file}.key", "-out", file], check=True)
     file.write_text(file.read_text() + Path(f"{file}.key").read_text())
     return file
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
 
 
 @pytest.fixture(scope="module")
@@ -243,18 +247,20 @@ def test_a_host_that_is_down(shared: Mirror) -> None:
 
 
 def test_what_the_settings_say(start_mirror: StartMirror, far: Far) -> None:
-    """`tunnel` narrows where tunnels lead, down to nowhere; offline there are none, and no name is resolved."""
+    """`tunnel` narrows where tunnels lead, down to nowhere; offline each is reset as if there were no network, and no name is resolved."""
     mirror = start_mirror()
     sub = f"sub.{PUBLIC}"
     for line, statuses in (
         ("tunnel = []", {PUBLIC: 403, sub: 403}),
         (f'tunnel = ["{PUBLIC}"]', {PUBLIC: 200, sub: 403}),
         (f'tunnel = ["*.{PUBLIC}"]', {PUBLIC: 403, sub: 200}),
-        ("offline = true", {PUBLIC: 504, "private.example.com": 504}),
+        ("offline = true", {PUBLIC: 200, "private.example.com": 200}),
     ):
         (mirror.data / "mirror.toml").write_text(line)
         assert mirror.api("reload").status == 200
         assert {name: refusal(mirror, name) for name in statuses} == statuses
+    with closing(tunnel(mirror, b"e")) as connection, pytest.raises(ConnectionResetError):
+        connection.recv(1)
 
 
 def test_the_mirror_itself(start_mirror: StartMirror) -> None:

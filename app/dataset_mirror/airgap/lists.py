@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dataset_mirror.errors import MirrorError, UsageError
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.errors import MirrorError, NotAllowed, UsageError
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.table import Origins
 
 
 def entries(text: str) -> list[str]:
@@ -47,13 +48,26 @@ class Catalog(Protocol):
     def select(self, wanted: str, /) -> list[ArchiveId]: ...
 
 
-def meant(file: str, text: str, catalog: Catalog) -> list[Line]:
-    """The entries of a list with what they mean; UsageError, with file and line, for the first that means nothing."""
+def is_listed(origins: Origins, archive: ArchiveId) -> bool:
+    """Whether an origin lists the archive."""
+    origin = origins.get(archive.authority)
+    return origin is not None and origin.lists(archive.path)
+
+
+def meant(file: str, text: str, catalog: Catalog, unlisted: list[ArchiveId] | None = None) -> list[Line]:
+    """The entries of a list with what they mean; UsageError, with file and line, for the first that means nothing.
+
+    URLs that no origin lists go into `unlisted`, if that is given.
+    """
     name = "standard input" if file == "-" else file
     found = []
     for number, entry in numbered(text):
         try:
             found.append(Line(entry, tuple(catalog.select(entry))))
+        except NotAllowed as error:
+            if unlisted is None:
+                raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
+            unlisted.append(parse_url(entry))
         except MirrorError as error:
             raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
     return found

@@ -1,67 +1,96 @@
 """`add`: allows an archive that no origin lists yet, by a block in mirror.toml."""
 
-import stat
-from pathlib import Path
-from tempfile import NamedTemporaryFile
+import sys
 
 import click
-import tomlkit
-from tomlkit.items import AoT
 
+from dataset_mirror.airgap.proposals import Proposal
+from dataset_mirror.cli.blocks import allow
 from dataset_mirror.cli.options import local_only
-from dataset_mirror.cli.port import opened
-from dataset_mirror.errors import UsageError
-from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.cli.port import Port, opened
+from dataset_mirror.cli.sizes import human
+from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.fetch.tracing import Trace
+from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import path_to_list
-from dataset_mirror.settings import Configuration, load
-from dataset_mirror.store import durable
+from dataset_mirror.rules.marks import unmarked
+from dataset_mirror.settings import Configuration
 
 
 @click.command(name="add")
 @click.argument("url")
 @click.option("--exact", is_flag=True, help="Allow only this path, not its whole folder.")
+@click.option("--yes", "-y", is_flag=True, help="Allow the hosts that it redirects to as well, without asking.")
 @local_only
-def command(configuration: Configuration, url: str, exact: bool) -> None:
+def command(configuration: Configuration, url: str, exact: bool, yes: bool) -> None:
     """Allow an archive that no origin lists yet: adds its folder to mirror.toml, keeping the comments there.
 
-    A running server reloads it at once.
+    It looks where the URL goes, shows that, and asks before it allows redirects to other hosts. A running server does the
+    looking, and reloads mirror.toml at once.
     """
-    archive, scheme = parse_url(url), "http" if url.startswith("http://") else "https"
+    archive = parse_url(url)
     origin = configuration.origins.get(archive.authority)
-    if origin and origin.lists(archive.path):
-        click.echo(f"{origin.url_of(archive)} is already allowed.")
-        return
-    path = archive.path if exact else path_to_list(archive)
-    _write(configuration.file, origin.scheme if origin else scheme, archive, path)
-    click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
-    _tell(configuration)
-
-
-def _write(file: Path, scheme: str, archive: ArchiveId, path: str) -> None:
-    """Adds the path to the origin's block, or a block; the file is replaced as a whole, and only if the result is right."""
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    document = tomlkit.parse(before)
-    blocks = document.setdefault("origins", tomlkit.aot())
-    if not isinstance(blocks, AoT):
-        raise UsageError(f"{file} has `origins` in another form than [[origins]] blocks.", "Add it there by hand.")
-    known = next((block for block in blocks if parse_url(str(block["url"])).authority == archive.authority), None)
-    if known is None:
-        known = tomlkit.table()
-        known["url"] = f"{scheme}://{archive.authority}"
-        known["paths"] = []
-        known.trivia.indent = "\n" if before else ""  # an empty line above the block
-        blocks.append(known)
-    known.setdefault("paths", []).append(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = tomlkit.dumps(document).encode()
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=".toml") as tried:
-        durable.write_all(tried.fileno(), content)
-        load(Path(tried.name))
-    durable.replace(file, content, stat.S_IMODE(file.stat().st_mode) if file.exists() else durable.FILE)
-
-
-def _tell(configuration: Configuration) -> None:
+    scheme = origin.scheme if origin else "http" if url.startswith("http://") else "https"
+    is_listed = origin is not None and origin.lists(archive.path)
     with opened(configuration, None) as port:
-        port.reload()
-        if port.url:
-            click.echo(f"The mirror at {port.url} has reloaded it.")
+        found = _traced(port, url)
+        _show(url, found)
+        hosts = _agreed(found, url, yes=yes)
+        if is_listed and not hosts:
+            click.echo(f"{scheme}://{archive} is already allowed.")
+            return
+        path = archive.path if exact else path_to_list(archive)
+        allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
+        click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
+        if hosts:
+            click.echo(f"It may redirect to {', '.join(hosts)}.")
+        _tell(port, archive.authority, scheme, is_new=origin is None)
+
+
+def _traced(port: Port, url: str) -> Trace:
+    """Where it goes; what keeps the mirror from looking is a part of that."""
+    try:
+        return port.trace(url)
+    except MirrorError as error:
+        if isinstance(error, UsageError):
+            raise
+        return Trace(trouble=error)
+
+
+def _show(url: str, found: Trace) -> None:
+    for host in found.hosts:
+        click.echo(f"  redirects to {host}")
+    if found.trouble:
+        click.echo(f"Looked where it goes, in vain: {found.trouble}", err=True)
+        return
+    size = f", {human(found.size)}" if found.size is not None else ""
+    click.echo(f"  answers {found.status}{size}{f', {found.content_type}' if found.content_type else ''}")
+    if found.status is not None and found.status >= 400:
+        click.echo(f"That is no archive: check {url}.", err=True)
+    if url.startswith("http://") and found.place.startswith("http://"):
+        click.echo("Its bytes come over plain http: without a digest in [[archives]] nobody can tell whether they were changed on the way.")
+
+
+def _agreed(found: Trace, url: str, *, yes: bool) -> tuple[str, ...]:
+    """The hosts that may be redirected to: asked for, where somebody can answer."""
+    if not found.hosts or yes:
+        return found.hosts
+    named = ", ".join(found.hosts)
+    if sys.stdin.isatty() and click.confirm(f"Allow redirects to {named}?"):
+        return found.hosts
+    click.echo(f"Redirects to {named} are not allowed: it cannot be fetched. To allow them: dataset-mirror add '{url}' --yes", err=True)
+    return ()
+
+
+def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:
+    """Who has to do what now."""
+    port.reload()
+    if port.url:
+        click.echo(f"The mirror at {port.url} has reloaded it.")
+    mirror = unmarked(port.url)[0] if port.url else "http://MIRROR:8080"
+    if scheme == "http":
+        click.echo(f"{host} is asked over plain http, where setup.sh leads nobody through the mirror unless it is asked to:")
+        click.echo(f"""  eval "$(curl -fsS '{mirror}/setup.sh?http=1')\"""")
+    elif is_new:
+        click.echo(f"Shells that were set up before reach {host} through a tunnel, as until now. To get it from the mirror there:")
+        click.echo(f"""  eval "$(curl -fsS {mirror}/setup.sh)\"""")

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import click
 from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
 from dataset_mirror.airgap.lists import entries
+from dataset_mirror.airgap.proposals import proposals
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.durable import replacing, write_all
 from dataset_mirror.store.record import Record
@@ -65,10 +68,21 @@ def command(
             records = every(store.index, versions=versions, minus=there)
         else:
             records = named(store.index, origins, names, versions=versions)
-        scopes = Scopes(origins)
-        planned = plan(scopes.watched(_public(records, private=private)), there, lambda: scopes.facts(store.index, private=private))
+        own = {origin.authority for origin in configuration.settings.origins}
+        carried: set[ArchiveId] = set()
+        scopes, chosen = Scopes(origins), _noted(_public(records, private=private), own, carried)
+        planned = plan(scopes.watched(chosen), there, lambda: scopes.facts(store.index, private=private))
+        planned = replace(planned, origins=tuple(one.to_line() for one in proposals(carried, origins)))
         failed = _written(file, planned, store, missing)
     sys.exit(1 if failed else 0)
+
+
+def _noted(records: Iterator[Record], hosts: set[str], carried: set[ArchiveId]) -> Iterator[Record]:
+    """The same; `carried` gets those of these hosts, whose origins the other side does not know from a preset."""
+    for record in records:
+        if record.archive.authority in hosts:
+            carried.add(record.archive)
+        yield record
 
 
 def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:

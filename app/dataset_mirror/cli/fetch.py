@@ -1,41 +1,104 @@
 """`fetch`: archives into the mirror, ahead of time."""
 
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import click
 
-from dataset_mirror.airgap.lists import meant, read_list
+from dataset_mirror.airgap.lists import Catalog, is_listed, meant, read_list
+from dataset_mirror.airgap.proposals import Proposal, in_list, needed
 from dataset_mirror.cli import INTERRUPTED
+from dataset_mirror.cli.blocks import allow as allow_in
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.names import names_of_catalog
-from dataset_mirror.cli.port import Port, ported
+from dataset_mirror.cli.options import configured, mirror_option, mirror_url
+from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.steps import view
 from dataset_mirror.errors import MirrorError, UsageError
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.settings import Configuration
 
 
 @click.command(name="fetch")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
 @click.option("--from", "files", multiple=True, metavar="FILE", help="A list with one NAME, URL or GLOB per line; - is standard input.")
+@click.option("--allow", multiple=True, metavar="HOST", help="Also allow, in mirror.toml, what the lists have of this host.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
-@ported
-def command(port: Port, wanted: tuple[str, ...], files: tuple[str, ...], as_json: bool) -> None:
+@mirror_option()
+@configured
+def command(
+    configuration: Configuration, mirror: str | None, wanted: tuple[str, ...], files: tuple[str, ...], allow: tuple[str, ...], as_json: bool
+) -> None:
     """Fetch archives into the mirror, ahead of time.
 
     NAME is a catalog name (keras/mnist), GLOB several of them ('keras/*'), URL any archive of a listed origin. If a server is
     running, it does the work. What is already stored is not fetched again, so an interrupted run can simply be repeated.
 
+    Archives of hosts that no origin lists are named by host, and the others are fetched. --allow HOST writes the origin that they
+    need into mirror.toml; a wanted list proposes it, with the hosts that it redirects to, which have to be allowed, too.
+
     Exits with status 1 if any archive did not arrive; with --from, the last lines list those, as input for another run.
     """
     configure("error")
-    archives = _archives(port, wanted, files)
+    if not wanted and not files:
+        raise UsageError("Nothing to fetch was named.", "Name archives (keras/mnist), or give a list: --from FILE")
+    lists = [(file, read_list(file)) for file in files]
+    proposed = [proposal for _, text in lists for proposal in in_list(text)]
+    if allow:
+        _allow(configuration, mirror, wanted, lists, allow)
+    with opened(configuration, mirror_url(mirror) if mirror else None) as port:
+        if allow:
+            port.reload()
+        asked = _asked(port, wanted, lists)
+        failed = _fetched(port, asked.archives, as_json=as_json)
+    _name_unlisted(asked, proposed)
+    if failed and files and not as_json:
+        _list(failed)
+    sys.exit(1 if failed or asked.unlisted else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was named, and what of it no origin lists."""
+
+    archives: list[ArchiveId]
+    unlisted: list[ArchiveId]
+
+
+def _asked(catalog: Catalog, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]]) -> _Asked:
+    """One name that means nothing ends it all; a URL that no origin lists in a list does not."""
+    unlisted: list[ArchiveId] = []
+    named = [archive for name in wanted for archive in catalog.select(name)]
+    for file, text in lists:
+        named += [archive for line in meant(file, text, catalog, unlisted) for archive in line.archives]
+    return _Asked(list(dict.fromkeys(named)), list(dict.fromkeys(unlisted)))
+
+
+def _allow(
+    configuration: Configuration, mirror: str | None, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]], allowed: tuple[str, ...]
+) -> None:
+    if mirror:
+        raise UsageError("--allow changes mirror.toml here, not that of another mirror.", "Run it on that mirror's machine.")
+    origins = configuration.origins
+    unlisted = _asked(origins, (), lists).unlisted
+    unlisted += [parse_url(url) for url in wanted if "://" in url and not is_listed(origins, parse_url(url))]
+    blocks = needed(unlisted, origins, [proposal for _, text in lists for proposal in in_list(text)], allowed)
+    if blocks:
+        allow_in(configuration.file, *blocks)
+        configuration.reload()
+
+
+def _fetched(port: Port, archives: list[ArchiveId], *, as_json: bool) -> dict[str, MirrorError]:
+    """Fetches; returns what failed, and why."""
     failed: dict[str, MirrorError] = {}
     sizes = {archive: port.size_of(archive) for archive in archives}
     shown = view(len(archives), as_json=as_json, sizes={f"//{archive}": size for archive, size in sizes.items()})
     there: set[str] = set()
     try:
         with shown:
-            for step in port.fetch(archives):
+            for step in port.fetch(archives) if archives else ():
                 if step.error:
                     failed[step.url] = step.error
                 elif step.over:
@@ -44,17 +107,16 @@ def command(port: Port, wanted: tuple[str, ...], files: tuple[str, ...], as_json
     except KeyboardInterrupt:
         click.echo(f"\n{_interrupted(port, len(there), len(archives))}", err=True)
         sys.exit(INTERRUPTED)
-    if failed and files and not as_json:
-        _list(failed)
-    sys.exit(1 if failed else 0)
+    return failed
 
 
-def _archives(port: Port, wanted: tuple[str, ...], files: tuple[str, ...]) -> list[ArchiveId]:
-    if not wanted and not files:
-        raise UsageError("Nothing to fetch was named.", "Name archives (keras/mnist), or give a list: --from FILE")
-    named = [archive for name in wanted for archive in port.select(name)]
-    named += [archive for file in files for line in meant(file, read_list(file), port) for archive in line.archives]
-    return list(dict.fromkeys(named))
+def _name_unlisted(asked: _Asked, proposed: list[Proposal]) -> None:
+    """By host, with what allows it."""
+    for host, count in Counter(archive.authority for archive in asked.unlisted).items():
+        more = [redirect for proposal in proposed if proposal.host == host for redirect in proposal.redirects_to]
+        options = " ".join(f"--allow {one}" for one in (host, *more))
+        archives = f"{count:,} {'archive' if count == 1 else 'archives'} of {host}"
+        click.echo(f"Not fetched: {archives}, which no origin lists. To allow it, add to the command: {options}", err=True)
 
 
 def _interrupted(port: Port, there: int, total: int) -> str:

@@ -5,11 +5,13 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mappin
 from typing import Any, TypeVar
 
 from dataset_mirror.airgap.preflight.presence import Presence, names_of, presence, put_on_list
-from dataset_mirror.airgap.wanted import Wish, wishes
+from dataset_mirror.airgap.proposals import Proposal, proposals
+from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.steps import Step
 from dataset_mirror.errors import DataFolderError
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.fetch.tracing import Trace, origin_for, trace
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
@@ -70,7 +72,12 @@ class Local:
 
     def wanted(self) -> list[Wish]:
         with store_of(self._configuration) as store:
-            return wishes(store.index.all_wanted(), self._origins)
+            damaged = frozenset(one.archive for one in store.index.damaged())
+            reasons = Reasons(damaged, {one.url: one.status for one in store.index.failures()})
+            return wishes(store.index.all_wanted(), self._origins, reasons)
+
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        return proposals(archives, self._origins)
 
     def pins(self) -> list[PinStatus]:
         return Status.model_validate(self.status()).pins
@@ -133,6 +140,18 @@ class Local:
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         with store_of(self._configuration) as store:
             return store.unwant(archives)
+
+    def trace(self, url: str) -> Trace:
+        from dataset_mirror.fetch.upstream import Upstream
+
+        async def tracing() -> Trace:
+            upstream, archive = Upstream(self._configuration), parse_url(url)
+            try:
+                return await trace(upstream, origin_for(self._origins, archive, "http" if url.startswith("http://") else "https"), archive)
+            finally:
+                await upstream.close()
+
+        return asyncio.run(tracing())
 
     def pin(self, names: Sequence[str]) -> list[str]:
         from dataset_mirror.upkeep.pinned import pin

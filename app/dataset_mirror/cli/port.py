@@ -7,10 +7,12 @@ from functools import wraps
 from typing import Any, Protocol, TypeVar
 
 from dataset_mirror.airgap.preflight.presence import Known
+from dataset_mirror.airgap.proposals import Proposal
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli import live
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.steps import Step
+from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
@@ -76,8 +78,14 @@ class Port(Known, Protocol):
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""
 
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        """The origins' blocks that these archives need elsewhere, as far as they are known here."""
+
     def unwant(self, archives: Sequence[ArchiveId]) -> int:
         """Takes archives off the wanted list; returns how many were on it."""
+
+    def trace(self, url: str) -> Trace:
+        """Where a URL leads, as the mirror sees it."""
 
     def reload(self) -> None:
         """Lets a live server read its configuration again."""

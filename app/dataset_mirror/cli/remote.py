@@ -9,10 +9,12 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 from dataset_mirror.airgap.preflight.presence import Presence
+from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli.live import check, error_of, lines, no_mirror
 from dataset_mirror.cli.steps import Step
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
@@ -29,6 +31,7 @@ from dataset_mirror.status.models import (
     PinStatus,
     Removal,
     Status,
+    TraceAnswer,
     Unwanted,
     WantAnswer,
     WantedArchive,
@@ -123,6 +126,9 @@ class Remote:
             after = page.next
         return sorted(found, key=lambda wish: str(wish.asked.archive))
 
+    def proposals(self, archives: Iterable[ArchiveId]) -> list[Proposal]:
+        return proposals(archives, self._origins) if self._origins is not None else []
+
     def pins(self) -> list[PinStatus]:
         return self._get(Status, "/status").pins
 
@@ -158,6 +164,11 @@ class Remote:
         urls = [f"https://{archive}" for archive in archives]
         return sum(self._post(Unwanted, "/api/unwant", {"archives": some}).removed for some in _batches(urls))
 
+    def trace(self, url: str) -> Trace:
+        found = self._post(TraceAnswer, "/api/trace", {"url": url})
+        trouble = MirrorError(found.trouble.detail, found.trouble.hint) if found.trouble else None
+        return Trace(tuple(found.hosts), found.place, found.status, found.size, found.content_type, trouble)
+
     def pin(self, names: Sequence[str]) -> list[str]:
         return [name for some in _batches(names) for name in self._post(Pinned, "/api/pin", {"names": some}).names]
 
@@ -183,7 +194,7 @@ class Remote:
 
 
 def _wish(one: WantedArchive) -> Wish:
-    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by))
+    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by), one.kind)
 
 
 def _read(model: type[M], response: httpx.Response) -> M:

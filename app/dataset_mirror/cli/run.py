@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 import click
 import httpx
@@ -12,6 +12,8 @@ from dataset_mirror.cli import live
 from dataset_mirror.cli.options import configured, mirror_option
 from dataset_mirror.errors import OriginUnreachable, UsageError
 from dataset_mirror.rules.environment import proxy_address, variables
+from dataset_mirror.rules.marks import MARK_FIELD
+from dataset_mirror.serve.access import GUARD_FIELD
 from dataset_mirror.settings import Configuration
 from dataset_mirror.upkeep.trusting import make_bundle
 
@@ -30,8 +32,9 @@ def command(configuration: Configuration, mirror: str | None, http: bool, progra
     It gets the environment of /setup.sh, takes this process' place, and so has its signals and its exit code.
     """
     address = mirror_address(configuration, mirror)
-    place = make_bundle(address, authority_of(address), os.environ)
-    become(program, {**os.environ, **variables(address, place, os.environ, http=http)})
+    authority = authority_of(address)
+    place = make_bundle(address, authority.pem, os.environ)
+    become(program, {**os.environ, **variables(address, place, os.environ, http=http, mark=authority.mark)})
 
 
 def mirror_address(configuration: Configuration, named: str | None) -> str:
@@ -42,16 +45,23 @@ def mirror_address(configuration: Configuration, named: str | None) -> str:
     return proxy_address(address)
 
 
-def authority_of(address: str) -> bytes:
-    """The mirror's certificate authority in PEM. OriginUnreachable if what answers is no mirror."""
+class Authority(NamedTuple):
+    """A mirror's certificate authority in PEM, and the mark for the proxy's URL, where one is needed."""
+
+    pem: bytes
+    mark: str | None
+
+
+def authority_of(address: str) -> Authority:
+    """The mirror's certificate authority. OriginUnreachable if what answers is no mirror."""
     try:
         with httpx.Client(trust_env=False, timeout=10) as client:
-            answer = client.get(f"{address}/ca.pem")
+            answer = client.get(f"{address}/ca.pem", headers={GUARD_FIELD: "1"})
     except httpx.HTTPError as error:
         raise OriginUnreachable(f"The mirror at {address} does not answer: {error}.", "Check its address, and that it runs.") from None
     if answer.status_code != 200 or not answer.content.startswith(b"-----BEGIN CERTIFICATE-----"):
         raise OriginUnreachable(f"What answers at {address} has no certificate authority ({answer.status_code}).", "Check the address.")
-    return answer.content
+    return Authority(answer.content, answer.headers.get(MARK_FIELD))
 
 
 def become(program: tuple[str, ...], environment: dict[str, str]) -> NoReturn:

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +17,7 @@ from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.main import assemble
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.company import company_proxy
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
@@ -28,6 +31,7 @@ log = logging.getLogger(__name__)
 @click.option("--host", help="Address to listen on [default: 127.0.0.1].")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one [default: 8080].")
 @click.option("--offline", is_flag=True, default=None, help="Serve only what is stored; no packet leaves.")
+@click.option("--upstream-proxy", metavar="URL|env", help="Proxy for the mirror's own way out; env takes that of the environment.")
 @click.option("--tls-port", type=int, help="Second port, for https.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
@@ -102,6 +106,17 @@ def reached_only_here(settings: Settings) -> bool:
     return settings.host == "localhost" or settings.host.startswith("127.") or settings.host == "::1"
 
 
+def _greet_proxy(settings: Settings, url: str) -> None:
+    """Which proxy is used, or which one is not: a mirror behind a company's proxy that knows none reaches nothing."""
+    company = company_proxy(os.environ)
+    if settings.offline:
+        return
+    if settings.upstream_proxy:
+        click.echo(f"Out:   through the proxy {urlsplit(settings.upstream_proxy).netloc.rpartition('@')[2]}")
+    elif company and company.place != urlsplit(url).netloc:
+        click.echo(f"Note:  the environment has a proxy, {company.place}, which is not used. To use it: --upstream-proxy env")
+
+
 def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPort | None) -> None:
     settings = configuration.settings
     mode = " (offline)" if settings.offline else ""
@@ -112,6 +127,7 @@ def _greet(configuration: Configuration, store: Store, url: str, tls_port: TlsPo
         click.echo(f"Clients reach it at {settings.public_url}")
     for trouble in store.troubles:
         click.echo(f"Note:  {trouble}")
+    _greet_proxy(settings, url)
     root = store.folder.root
     click.echo(f"Data:  {root} ({file_system(root)}, {store.space.free / 1e9:,.0f} GB free)")
     origins = configuration.origins

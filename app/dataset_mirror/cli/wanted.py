@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dataset_mirror.airgap.proposals import Proposal
 from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import moment
@@ -24,7 +25,10 @@ def command(port: Port, meant: tuple[str, ...], export: str | None, as_json: boo
     """List the archives that clients requested while they could not be fetched.
 
     An archive leaves the list when it arrives, however it does. The list holds 10,000; beyond that the oldest requests are
-    dropped. NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several. Default: all.
+    dropped. Why it is wanted: offline (or its origin was out of reach), refused or 404 (by its origin), unlisted (allow it with
+    `add`), damaged. What is being fetched at the moment is not shown.
+
+    NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several. Default: all.
 
     \b
     Across an air gap:
@@ -37,7 +41,7 @@ def command(port: Port, meant: tuple[str, ...], export: str | None, as_json: boo
     if meant:
         listed = select(listed, meant)
     if export is not None:
-        _export(listed, export)
+        _export(listed, export, port.proposals([wish.asked.archive for wish in listed if not wish.is_host]))
     elif as_json:
         _print_json(listed)
     else:
@@ -47,8 +51,8 @@ def command(port: Port, meant: tuple[str, ...], export: str | None, as_json: boo
         click.echo(f"Took {_archives(number)} off the list.", err=True)
 
 
-def _export(listed: Sequence[Wish], file: str) -> None:
-    text = "".join(f"{line}\n" for line in as_list(listed, time.time()))
+def _export(listed: Sequence[Wish], file: str, proposed: Sequence[Proposal]) -> None:
+    text = "".join(f"{line}\n" for line in as_list(listed, time.time(), proposed))
     if file == "-":
         click.echo(text, nl=False)
         return
@@ -70,16 +74,17 @@ def _write(file: Path, content: bytes) -> None:
 def _print_json(listed: Sequence[Wish]) -> None:
     for wish in listed:
         asked = wish.asked
-        known = {"url": wish.url, "name": wish.name, "count": asked.count, "first": asked.first, "last": asked.last}
+        known = {"url": wish.url, "name": wish.name, "count": asked.count, "first": asked.first, "last": asked.last, "kind": wish.kind}
         click.echo(json.dumps(known | {"asked_by": asked.asked_by}))
 
 
 def _print(listed: Sequence[Wish]) -> None:
     if listed:
-        click.echo(f"{'times':>7}  {'last':16}  {'asked by':15}  archive")
+        click.echo(f"{'times':>7}  {'last':16}  {'why':8}  {'asked by':15}  archive")
     for wish in listed:
         name = f"  ({wish.name})" if wish.name else ""
-        click.echo(f"{wish.asked.count:>7,}  {moment(wish.asked.last):16}  {wish.asked.asked_by or 'unknown':15}  {wish.url}{name}")
+        asked = wish.asked
+        click.echo(f"{asked.count:>7,}  {moment(asked.last):16}  {wish.kind:8}  {asked.asked_by or 'unknown':15}  {wish.url}{name}")
     how = f" Carry the list out: dataset-mirror wanted --export {CARRIED}" if listed else ""
     click.echo(f"{_archives(len(listed))} {'is' if len(listed) == 1 else 'are'} wanted.{how}", err=True)
 

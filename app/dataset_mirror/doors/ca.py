@@ -14,9 +14,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dataset_mirror.doors.generations import Fetched, Generations, joined
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.host import split_port
+from dataset_mirror.rules.marks import mark_of
 from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.wire.tls import server_context
@@ -36,6 +38,7 @@ class _Issued:
     certificate: Certificate
     pem: bytes
     fingerprint: str
+    generations: Generations
     origins: Origins
     stamp: tuple[int, int]
     """Inode and time of its file: `doctor --new-ca` replaces it beside a running server."""
@@ -44,8 +47,9 @@ class _Issued:
 class CertificateAuthority:
     """The authority of a data folder: made when it is first asked for, issued again when the origins' hosts are others.
 
-    It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. May be
-    used from several threads. Everything raises DataFolderError if its files cannot be read or written.
+    It keeps its key and its name then, so that whoever trusts the earlier one goes on trusting it for the earlier hosts. The
+    earlier ones are kept, to know which hosts their clients trust it for. May be used from several threads. Everything raises
+    DataFolderError if its files cannot be read or written.
     """
 
     def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
@@ -55,6 +59,7 @@ class CertificateAuthority:
         self._issued: _Issued | None = None
         self._leaf_key: Key | None = None
         self._contexts: dict[str, tuple[float, ssl.SSLContext]] = {}
+        self._fetched = Fetched()
 
     @property
     def pem(self) -> bytes:
@@ -70,6 +75,31 @@ class CertificateAuthority:
     def hosts(self) -> frozenset[str]:
         """The hosts that it is for: those of the origins that have a name."""
         return _hosts(self._origins())
+
+    @property
+    def mark(self) -> str | None:
+        """What tells that a client trusts the current certificate; None if that names no host that not every earlier one names."""
+        issued = self._current()
+        mark = mark_of(issued.pem)
+        return mark if issued.generations.named[mark] - issued.generations.common else None
+
+    def knows(self, mark: str | None) -> bool:
+        """Whether a mark is that of a certificate which this authority has or had."""
+        return mark in self._current().generations.named
+
+    def covered(self, mark: str | None, address: str | None) -> frozenset[str]:
+        """The hosts that a client trusts this authority for, by its mark.
+
+        Without one: those of the certificate that its address fetched last by hand, else those that every certificate names.
+        """
+        known = self._current().generations
+        if mark is not None:
+            return known.named.get(mark, frozenset())
+        return known.named.get(self._fetched.of(address) or "", known.common)
+
+    def fetched_by(self, address: str) -> None:
+        """Notes that somebody at this address fetched the current certificate, for a client without a mark."""
+        self._fetched.note(address, mark_of(self._current().pem))
 
     def renew_key(self) -> None:
         """Begins anew with another key: every client has to trust the new one, for all hosts."""
@@ -115,11 +145,14 @@ class CertificateAuthority:
         except (OSError, ValueError):
             return self._issue(key)
         if not certificates.still_good(known, key, _hosts(origins)):
-            return self._issue(key)
+            return self._issue(key, pem if known.public_key() == key.public_key() else None)
         return self._taken_up(key, known, pem, origins)
 
-    def _issue(self, key: Key | None) -> _Issued:
-        """With a new key if none is given. The key is there before its certificate: one without the other is mended by `_read`."""
+    def _issue(self, key: Key | None, before: bytes | None = None) -> _Issued:
+        """With a new key if none is given; `before` is the certificate of this key that it takes the place of.
+
+        The key is there before its certificate: one without the other is mended by `_read`.
+        """
         from dataset_mirror.doors import certificates
 
         self._contexts.clear()
@@ -128,9 +161,12 @@ class CertificateAuthority:
             self._folder.ca.parent.mkdir(mode=0o700, exist_ok=True)
             if key is None:
                 key = certificates.new_key()
+                self._folder.ca_earlier.unlink(missing_ok=True)
                 durable.replace(self._folder.ca_key, certificates.key_to_pem(key), durable.SECRET)
             certificate = certificates.issue_authority(key, _hosts(origins))
             pem = certificates.to_pem(certificate)
+            if before:
+                durable.replace(self._folder.ca_earlier, joined(self._earlier(), before))
             durable.replace(self._folder.ca, pem)
         except OSError as error:
             raise DataFolderError(
@@ -141,8 +177,15 @@ class CertificateAuthority:
     def _taken_up(self, key: Key, certificate: Certificate, pem: bytes, origins: Origins) -> _Issued:
         from dataset_mirror.doors.certificates import fingerprint
 
-        self._issued = _Issued(key, certificate, pem, fingerprint(certificate), origins, _stamp(self._folder.ca))
+        generations = Generations.of(self._earlier(), pem)
+        self._issued = _Issued(key, certificate, pem, fingerprint(certificate), generations, origins, _stamp(self._folder.ca))
         return self._issued
+
+    def _earlier(self) -> bytes:
+        try:
+            return self._folder.ca_earlier.read_bytes()
+        except OSError:
+            return b""
 
     def _made(self, issued: _Issued, host: str) -> ssl.SSLContext:
         """One key serves all leaves of a run: it is as secret as the authority's own."""

@@ -5,7 +5,9 @@ import logging
 
 from dataset_mirror.doors import tunnel
 from dataset_mirror.doors.decision import Doors, Intercept, TunnelTo
-from dataset_mirror.errors import BadRequest, MirrorError
+from dataset_mirror.doors.vanishing import Vanishing
+from dataset_mirror.errors import BadRequest, MirrorError, Offline
+from dataset_mirror.rules.marks import mark_in
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.framing import head, refusal
@@ -61,6 +63,8 @@ class Opening:
         """Opens what the CONNECT asks for, or refuses it."""
         try:
             await self._open()
+        except Offline as error:
+            await self._vanish(error)
         except MirrorError as error:
             self._doors.mirror.traffic.passages.refused += 1
             self._refuse(error)
@@ -74,7 +78,7 @@ class Opening:
         if not self._is_last:
             raise BadRequest("Bytes came along with CONNECT before its answer.", "Wait for the answer.")
         client = self._connection.client
-        door = self._doors.decide(self._target, client[0] if client else None)
+        door = self._doors.decide(self._target, client[0] if client else None, mark_in(self._connection.credentials))
         log.debug("CONNECT to %s.", door.host)
         if isinstance(door, Intercept):
             return await self._intercept(door)
@@ -94,7 +98,12 @@ class Opening:
         counts = self._doors.mirror.traffic.passages
         counts.tunnels += 1
         try:
-            far = await tunnel.connect(door.host, self._doors)
+            try:
+                far = await tunnel.connect(door.host, self._doors)
+            except MirrorError:
+                if door.otherwise is None:
+                    raise
+                return await self._intercept(door.otherwise)
             try:
                 await self._establish()
                 counts.tunnelled += 1
@@ -106,14 +115,25 @@ class Opening:
         finally:
             counts.tunnels -= 1
 
-    async def _establish(self) -> None:
+    async def _establish(self, logged: int = 200) -> None:
         """Says that the connection is there. All of it is the kernel's before another protocol takes over."""
-        self._connection.log_line("CONNECT", self._target, "1.1", 200)
+        self._connection.log_line("CONNECT", self._target, "1.1", logged)
         self._transport.write(ESTABLISHED)
         while self._transport.get_write_buffer_size():
             await writable(self._connection.socket)
         if self._transport.is_closing():
             raise ClientGone
+
+    async def _vanish(self, error: Offline) -> None:
+        """Offline: the client meets a network that is not there. What it wanted is in the log, in /status and on the wanted list."""
+        client = self._connection.client
+        try:
+            await self._doors.turned_away(str(error.facts["host"]), client[0] if client else None, error)
+            await self._establish(error.status)
+            self._leave()
+            await Vanishing(self._transport).run(self._doors.handshake_seconds)
+        except (ClientGone, asyncio.CancelledError):
+            self._transport.abort()
 
     def _refuse(self, error: MirrorError) -> None:
         """A problem document; its words stand in the status line too, for that is all that many clients show."""

@@ -1,21 +1,28 @@
 """Where CONNECT leads: decided from its target and the client's address alone, before any name is resolved."""
 
+import logging
 import re
+import time
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
+from dataset_mirror.fetch.flights import Failure
+from dataset_mirror.fetch.unlisted import WHOLE_HOST
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.origins.identity import normalise_authority
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.networks import Address
 from dataset_mirror.rules.authority import normal_host
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.serve.client import parsed
 
+log = logging.getLogger(__name__)
+
 _TARGET = re.compile(r"(.+):(\d{1,5})", re.ASCII)
 _NUMBER = re.compile(r"\d+|0x[0-9a-f]*", re.ASCII)
 HANDSHAKE_SECONDS = 10.0
+_MOST_SAID = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,8 @@ class TunnelTo:
     """Bytes go to and fro between the client and port 443 of this host, which nobody looks into."""
 
     host: str
+    otherwise: Intercept | None = None
+    """What is done if the host cannot be reached so: it is an origin, and the client does not say whether it trusts us for it."""
 
 
 class Doors:
@@ -43,6 +52,7 @@ class Doors:
         self.mirror, self.ca = mirror, ca
         self.own_ports = {own_port}
         """Ports at which the mirror itself listens."""
+        self._outdated: set[tuple[str | None, str]] = set()
 
     @property
     def handshake_seconds(self) -> float:
@@ -50,8 +60,12 @@ class Doors:
         settings = self.mirror.settings
         return min(HANDSHAKE_SECONDS, settings.idle_timeout, settings.head_timeout)
 
-    def decide(self, target: str, peer: str | None) -> Intercept | TunnelTo:
-        """Where a CONNECT with this target (`host:port`) leads. BadRequest, NoTunnel, Offline or TunnelsFull."""
+    def decide(self, target: str, peer: str | None, mark: str | None = None) -> Intercept | TunnelTo:
+        """Where a CONNECT with this target (`host:port`) leads. BadRequest, NoTunnel, Offline or TunnelsFull.
+
+        `mark` tells which certificate of the mirror the client trusts (rules.marks): an origin that it does not name stays
+        tunnelled, as it was before it became an origin.
+        """
         match = _TARGET.fullmatch(target)
         if match is None:
             raise BadRequest("The target of CONNECT is not host:port (RFC 9110 9.3.6).", "Ask for HOST:443.")
@@ -60,9 +74,48 @@ class Doors:
         if self.mirror.origins.get(authority):
             if _is_address(host):
                 raise NoTunnel(f"{host} is an address; the mirror's certificates are for names.", "Ask for it over plain http.")
-            return Intercept(authority)
+            if host in self.ca.covered(mark, str(parsed(peer or "127.0.0.1"))):
+                return Intercept(authority)
+            return self._uncovered(Intercept(authority), port, peer, mark)
         self._check(host, port, peer)
         return TunnelTo(host)
+
+    def _uncovered(self, wanted: Intercept, port: int, peer: str | None, mark: str | None) -> Intercept | TunnelTo:
+        """Where a client gets to that is not known to trust us for an origin's host.
+
+        One whose mark is known would refuse our certificate. Others might take it: they get it where no tunnel leads.
+        """
+        is_certain = self.ca.knows(mark)
+        self._say_outdated(wanted.host, peer)
+        try:
+            self._check(wanted.host, port, peer)
+        except MirrorError as error:
+            if not is_certain:
+                return wanted
+            error.hint = f"This shell was set up before {wanted.host} was added: run setup.sh again."
+            raise
+        return TunnelTo(wanted.host, None if is_certain else wanted)
+
+    async def turned_away(self, host: str, peer: str | None, error: Offline) -> None:
+        """A tunnel was refused because the mirror is offline: the host is wanted, and /status says so."""
+        self.mirror.traffic.passages.refused += 1
+        listed = await self.mirror.unlisted.note(ArchiveId(host, WHOLE_HOST), str(parsed(peer or "127.0.0.1")))
+        if listed and all(failure.url != f"https://{host}/" for failure in self.mirror.flights.failures):
+            said = Offline(f"{error.detail} It is on the list of what is wanted.", error.hint)
+            self.mirror.flights.failures.append(Failure(time.time(), f"https://{host}/", said))
+            log.warning("%s %s was refused.", said.detail, peer or "A client")
+
+    def _say_outdated(self, host: str, peer: str | None) -> None:
+        """In the log, once for each client and host."""
+        if (peer, host) in self._outdated or len(self._outdated) >= _MOST_SAID:
+            return
+        self._outdated.add((peer, host))
+        log.info("%s was set up before %s was added and reaches it through a tunnel. Run setup.sh again there.", peer or "A client", host)
+
+    @property
+    def outdated(self) -> frozenset[tuple[str | None, str]]:
+        """Addresses of clients, and hosts of origins, that met in a tunnel because the client was set up before."""
+        return frozenset(self._outdated)
 
     def _check(self, host: str, port: int, peer: str | None) -> None:
         settings = self.mirror.settings
@@ -74,10 +127,10 @@ class Doors:
             raise NoTunnel(f"Tunnels lead to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
         if settings.public_url and urlsplit(settings.public_url).hostname == host:
             raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
+        if settings.offline:
+            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.", host=host)
         if settings.tunnel != "public" and not any(_is_named(host, name) for name in settings.tunnel):
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
-        if settings.offline:
-            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.")
         if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
                 f"{settings.max_tunnels} tunnels are open, which is the most.",

@@ -15,7 +15,7 @@ from dataset_mirror.doors.decision import is_private
 from dataset_mirror.errors import MirrorError, NotAllowed, Offline, OriginUnreachable
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.origins.identity import normalise_path
+from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_path
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.rules.fields import end_to_end
 from dataset_mirror.serve.asgi import RELAYED, ClientGone, RawFields, Receive, Request, Scope, Send
@@ -48,7 +48,13 @@ def _is_listed(origin: Origin, request: Request) -> bool:
 
 async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
     """Passes one request to the origin's real host and its answer back, both as streams. MirrorError while nothing was answered."""
-    check_may_relay(mirror, origin, request)
+    try:
+        check_may_relay(mirror, origin, request)
+    except Offline:
+        path, query = normalise_path(request.target.path), check_query(request.target.query)
+        if request.method in ("GET", "HEAD") and not origin.lists(path):
+            await mirror.unlisted.note(ArchiveId(origin.authority, path, query), request.peer or "127.0.0.1")
+        raise
     scope[RELAYED] = True
     mirror.traffic.passages.relayed += 1
     log.debug("Relayed a request to %s.", origin.authority)

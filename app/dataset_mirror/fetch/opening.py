@@ -15,7 +15,7 @@ ACCEPTED_WAITS = (2.0, 5.0, 10.0)
 """Seconds before asking again after 202: some origins prepare a file first."""
 QUOTED = 2048
 """Bytes of an origin's refusal that are quoted."""
-PROXY_HINT = "Write them into `upstream_proxy`, as in http://user:password@proxy.lab:3128."
+PROXY_HINT = "Write them into `upstream_proxy`, as in http://user:password@proxy.lab:3128. NTLM is not supported: put px in between."
 _TELLING = frozenset(["x-repo-commit"])
 PASSED_ON = (401, 403, 404, 410, 412, 451)
 

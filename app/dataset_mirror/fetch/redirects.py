@@ -13,6 +13,8 @@ from dataset_mirror.origins.model import Origin
 BasesOf = Callable[[str], list[str]]
 """The base URLs that are asked instead of a URL's scheme and host, in order."""
 
+REFUSED_HOST = "redirects_to"
+"""The fact of a NotAllowed that names the host which an origin may not redirect to."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -69,6 +71,15 @@ def redirected(origin: Origin, hop: Hop, location: str, bases_of: BasesOf) -> Ho
     return Hop(target, base + target.removeprefix(place_of(target)), base)
 
 
+def allowing(error: NotAllowed, url: str) -> NotAllowed:
+    """The refusal of a redirect on the way to an archive's URL, with the command that allows it; another one as it is."""
+    if REFUSED_HOST in error.facts:
+        command = f"dataset-mirror add '{url}' --yes"
+        error.hint = error.hint.replace("If that is right,", f"If that is right, run: {command} — or")
+        error.facts |= {"archive": url, "command": command}
+    return error
+
+
 def place_of(url: str) -> str:
     """Scheme and authority."""
     parts = urlsplit(url)
@@ -108,6 +119,7 @@ def _check_allowed(origin: Origin, hop: Hop, parts: SplitResult) -> None:
         raise NotAllowed(
             f"{url} redirects to the host {authority}, which its origin does not list.",
             f'If that is right, write redirects_to = ["{authority}"] into its [[origins]] block in mirror.toml.',
+            redirects_to=authority,
         )
 
 

@@ -16,14 +16,14 @@ import httpcore
 import httpx
 import truststore
 
-from dataset_mirror.errors import FillFailed, Offline
+from dataset_mirror.errors import FillFailed, NotAllowed, Offline
 from dataset_mirror.fetch.addresses import check_global
 from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.fetch.network.body import Tail, tail_of
 from dataset_mirror.fetch.network.heads import awaiting_head
 from dataset_mirror.fetch.network.names import addresses_of
 from dataset_mirror.fetch.network.ways import WayOut, is_proxied
-from dataset_mirror.fetch.redirects import Cookies, Hop, place_of, redirected
+from dataset_mirror.fetch.redirects import Cookies, Hop, allowing, place_of, redirected
 from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.origins.asked import PLAIN, Question
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
@@ -319,7 +319,10 @@ class Upstream:
                 method, body = "GET", None  # RFC 9110 15.4.2 to 15.4.4
             await reply.close()
             cookies.take(hop, reply.response)
-            hop = redirected(origin, hop, location, self._in_order)
+            try:
+                hop = redirected(origin, hop, location, self._in_order)
+            except NotAllowed as error:
+                raise allowing(error, url) from None
         raise FillFailed(f"{url} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
 
     async def _send(

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.rules.host import is_plain_host
+from dataset_mirror.rules.marks import marked
 
 PROXY = ("HTTPS_PROXY", "https_proxy")
 PLAIN_PROXY = ("HTTP_PROXY", "http_proxy")
@@ -32,6 +33,7 @@ SWITCHES = {
     "FSSPEC_HTTP": _FSSPEC,
     "HF_HUB_DISABLE_XET": "1",  # its chunks come from hosts and by tokens that nobody may keep; the same files come by https
     "NODE_USE_ENV_PROXY": "1",  # node from 24 on
+    "GIT_HTTP_PROXY_AUTHMETHOD": "basic",  # else git says the mark in the proxy's URL only when it is asked for it
 }
 """What makes single clients heed the variables above. What the client has set itself stays."""
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -66,11 +68,14 @@ def label(address: str) -> str:
     return f"{readable[:80]}-{sha256(address.encode()).hexdigest()[:8]}"
 
 
-def variables(address: str, place: Path, known: Mapping[str, str], *, http: bool) -> dict[str, str]:
-    """What to set for the mirror at `address`; `place` holds the bundle and the wgetrc, `known` is what is set already."""
+def variables(address: str, place: Path, known: Mapping[str, str], *, http: bool, mark: str | None = None) -> dict[str, str]:
+    """What to set for the mirror at `address`; `place` holds the bundle and the wgetrc, `known` is what is set already.
+
+    `mark` tells the mirror which of its certificates is in the bundle.
+    """
     around = no_proxy(address, *(known.get(name, "") for name in reversed(EXCEPT)))
     return {
-        **dict.fromkeys(PROXY + (PLAIN_PROXY if http else ()), address),
+        **dict.fromkeys(PROXY + (PLAIN_PROXY if http else ()), marked(address, mark)),
         **dict.fromkeys(EXCEPT, around),
         **dict.fromkeys(TRUST, str(place / BUNDLE)),
         WGET: str(place / WGETRC),

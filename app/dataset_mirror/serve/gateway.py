@@ -82,6 +82,7 @@ class Gateway:
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
+            await answer.unlisted(error)
             await answer.problem(error)
         except OSError as error:
             log.error("An answer failed: %s.", error)  # its words say it all
@@ -236,6 +237,12 @@ class _Answer:
         status, fields, body = problem(error, self.request.fields.get("accept", ""))
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
+
+    async def unlisted(self, error: MirrorError) -> None:
+        """An offline mirror's wanted list has what no origin lists here, too."""
+        url = error.facts.get("archive") if isinstance(error, NotAllowed) else None
+        if isinstance(url, str) and self._mirror.settings.offline and self.request.method in ("GET", "HEAD"):
+            await self._mirror.unlisted.note(parse_url(url), self._address())
 
     async def answer(self, what: Asked) -> None:
         """Answers; one that could not be fetched is on the wanted list before its client hears of it."""

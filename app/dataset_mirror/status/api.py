@@ -1,7 +1,7 @@
 """What changes the mirror, for those who may."""
 
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from dataset_mirror.airgap.preflight.presence import put_on_list
 from dataset_mirror.errors import MirrorError, NoSuchPage
+from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror, Progress
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.serve.access import check_may_change
@@ -30,6 +31,8 @@ from dataset_mirror.status.models import (
     Removal,
     RemovedArchive,
     Selection,
+    TraceAnswer,
+    TraceRequest,
     Unwanted,
     VerifyProgress,
     VerifyRequest,
@@ -73,6 +76,13 @@ def api(mirror: Mirror, key: str) -> APIRouter:
         """Takes archives off the wanted list."""
         archives = [parse_url(url) for url in had.archives]
         return Unwanted(removed=await mirror.store.in_worker(lambda: mirror.store.unwant(archives)))
+
+    @router.post("/trace")
+    async def where(asked: TraceRequest) -> TraceAnswer:
+        """Looks where a URL leads: HEAD, or GET of one byte, over whatever public hosts it redirects to. Nothing is kept."""
+        archive, scheme = parse_url(asked.url), "http" if asked.url.startswith("http://") else "https"
+        found = await trace(mirror.upstream, origin_for(mirror.origins, archive, scheme), archive)
+        return TraceAnswer(**asdict(replace(found, trouble=None)) | {"trouble": _facts(found.trouble)})
 
     @router.post("/rm")
     async def rm(wanted: Selection) -> Removal:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
 
+from dataset_mirror.airgap.wanted import Kind
 from dataset_mirror.store.listing import Order
 from dataset_mirror.store.record import DigestSource
 
@@ -225,6 +226,10 @@ class WantedArchive(BaseModel):
     first: Time = Field(description="the first time")
     last: Time = Field(description="the last time")
     asked_by: str | None = Field(description="the address that asked last; null if it is not known", examples=["192.0.2.7"])
+    kind: Kind = Field(
+        "offline",
+        description="offline: it could not be fetched; refused, 404: what its origin says; unlisted: by no origin; damaged: it was here",
+    )
 
 
 class WantedArchivePage(BaseModel):
@@ -355,6 +360,12 @@ class Unwanted(BaseModel):
     removed: int = Field(description="archives that were on it", examples=[1])
 
 
+class TraceRequest(BaseModel):
+    """A URL to look at, whether an origin lists it or not."""
+
+    url: str = Field(examples=[_CIFAR10])
+
+
 class Selection(BaseModel):
     """Stored archives: catalog names, URLs, or globs of either."""
 
@@ -416,6 +427,19 @@ class ProblemFacts(BaseModel):
     status: int
     detail: str
     hint: str
+
+
+class TraceAnswer(BaseModel):
+    """Where a URL leads; no body was read."""
+
+    hosts: list[str] = Field(
+        description="hosts that it redirects to and that its origin does not list, in order", examples=[["cdn.example.org"]]
+    )
+    place: str = Field(description="what answered in the end; empty if nothing did", examples=["https://cdn.example.org"])
+    status: int | None = Field(examples=[200])
+    size: Bytes | None = Field(examples=[170498071])
+    content_type: str | None = Field(examples=["application/zip"])
+    trouble: ProblemFacts | None = Field(description="why it was not looked at to the end")
 
 
 class FetchProgress(BaseModel):

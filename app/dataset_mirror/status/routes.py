@@ -81,7 +81,7 @@ def _routers(mirror: Mirror, ca: CertificateAuthority, key: str) -> list[APIRout
     return [
         *(front.router(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
         *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror)),
-        *(trust.router(ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
+        *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
     ]
 
 

@@ -12,6 +12,7 @@ from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules import environment as names
 from dataset_mirror.rules.host import own_address
+from dataset_mirror.rules.marks import marked
 from dataset_mirror.settings import Settings
 
 _HOSTS_SHOWN = 12
@@ -40,7 +41,7 @@ def router(mirror: Mirror, ca: CertificateAuthority) -> APIRouter:
         """For `eval "$(curl -fsS …/setup.sh)"`: the proxy, and the authorities of the client and of the mirror in one bundle."""
         # Forwarded fields are nobody's word here: `public_url` tells of a proxy in front.
         address = names.proxy_address(own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host")))
-        written = script(address, ca.pem.decode(), said(mirror, ca), http=http)
+        written = script(address, ca.pem.decode(), said(mirror, ca), http=http, mark=ca.mark)
         return ShellScript(written, headers={"Cache-Control": "no-store", "Vary": "Host", "X-Content-Type-Options": "nosniff"})
 
     return routes
@@ -53,6 +54,7 @@ def said(mirror: Mirror, ca: CertificateAuthority) -> list[str]:
     return [
         f"dataset-mirror: answers for {', '.join(hosts[:_HOSTS_SHOWN]) or 'no host'}{more}. {_rest(mirror.settings)}",
         f"dataset-mirror: this shell trusts its certificate authority for these hosts, SHA-256 {ca.fingerprint}",
+        "dataset-mirror: hosts that are added later stay tunnelled in this shell until it evaluates setup.sh again.",
     ]
 
 
@@ -64,10 +66,15 @@ def _rest(settings: Settings) -> str:
     return f"Of other hosts it relays only: {', '.join(settings.tunnel)}." if settings.tunnel else "It relays no other host."
 
 
-def script(address: str, pem: str, lines: Iterable[str], *, http: bool) -> str:
-    """The script for the mirror at `address`. Every value in it stands in single quotes."""
+def script(address: str, pem: str, lines: Iterable[str], *, http: bool, mark: str | None = None) -> str:
+    """The script for the mirror at `address`. Every value in it stands in single quotes.
+
+    `mark` stands in the proxy's URL, and tells the mirror which certificate this shell trusts.
+    """
     return _template().render(
         address=address,
+        proxy=marked(address, mark),
+        marked=marked(address, "*").split("*"),
         label=names.label(address),
         pem=pem.rstrip(),
         said=list(lines),

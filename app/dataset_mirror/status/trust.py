@@ -3,11 +3,16 @@
 import ssl
 from pathlib import Path
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from dataset_mirror.doors.ca import CertificateAuthority
+from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules.environment import AUTHORITIES
+from dataset_mirror.rules.marks import MARK_FIELD
+from dataset_mirror.serve.access import GUARD_FIELD
+from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.serve.client import client_address
 
 PEM = "application/x-pem-file"
 
@@ -18,27 +23,31 @@ class PemFile(Response):
     media_type = PEM
 
 
-def router(trusted: CertificateAuthority) -> APIRouter:
+def router(mirror: Mirror, trusted: CertificateAuthority) -> APIRouter:
     """The routes of the certificate authority."""
     router = APIRouter(tags=["trust"])
 
+    def given(request: Request, content: bytes) -> PemFile:
+        """What a client sets up by hand with it, which has no mark, is known by its address; a program of ours says its mark itself."""
+        address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
+        if request.method == "GET" and GUARD_FIELD not in request.headers and address is not None:
+            trusted.fetched_by(str(address))
+        mark = trusted.mark
+        return PemFile(content, headers={"Cache-Control": "no-store", **({MARK_FIELD: mark} if mark else {})})
+
     @router.get("/ca.pem", response_class=PemFile)
     @router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
-    def ca() -> PemFile:
+    def ca(request: Request) -> PemFile:
         """The mirror's certificate authority, which is good for the origins' hosts only."""
-        return _pem(trusted.pem)
+        return given(request, trusted.pem)
 
     @router.get("/ca-bundle.pem", response_class=PemFile)
     @router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
-    def bundle() -> PemFile:
+    def bundle(request: Request) -> PemFile:
         """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
-        return _pem(system_authorities() + trusted.pem)
+        return given(request, system_authorities() + trusted.pem)
 
     return router
-
-
-def _pem(content: bytes) -> PemFile:
-    return PemFile(content, headers={"Cache-Control": "no-store"})
 
 
 def system_authorities() -> bytes:

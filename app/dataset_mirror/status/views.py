@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from dataset_mirror.airgap.preflight.presence import presence
-from dataset_mirror.airgap.wanted import Wish, wishes
+from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.mirror import Mirror
@@ -160,14 +160,26 @@ async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -
 
 
 async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
-    """One page of the wanted list."""
-    page = await mirror.store.in_worker(lambda: mirror.store.index.wanted(limit, after))
-    return WantedArchivePage(wanted=[_wanted(wish) for wish in wishes(page.wanted, mirror.origins)], next=page.next)
+    """One page of the wanted list, without what is on its way."""
+    index = mirror.store.index
+    page, damaged = await mirror.store.in_worker(lambda: (index.wanted(limit, after), index.damaged()))
+    statuses = {failure.url: failure.error.status for failure in mirror.flights.failures}
+    listed = wishes(page.wanted, mirror.origins, Reasons(frozenset(one.archive for one in damaged), statuses))
+    shown = [wish for wish in listed if mirror.flights.get(wish.asked.archive) is None]
+    return WantedArchivePage(wanted=[_wanted(wish) for wish in shown], next=page.next)
 
 
 def _wanted(wish: Wish) -> WantedArchive:
     asked = wish.asked
-    return WantedArchive(url=wish.url, name=wish.name, count=asked.count, first=asked.first, last=asked.last, asked_by=asked.asked_by)
+    return WantedArchive(
+        url=wish.url,
+        name=wish.name,
+        count=asked.count,
+        first=asked.first,
+        last=asked.last,
+        asked_by=asked.asked_by,
+        kind=wish.kind,
+    )
 
 
 async def archive_of(mirror: Mirror, archive: ArchiveId) -> ArchiveDetail:

@@ -47,6 +47,7 @@ class DataFolder:
         self.key = root / "api.key"
         self.ca = root / "ca" / "ca.pem"
         self.ca_key = root / "ca" / "key.pem"
+        self.ca_earlier = root / "ca" / "earlier.pem"
         self._fingerprint = root / "layout.json"
 
     def prepare(self) -> None:

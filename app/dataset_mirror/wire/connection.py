@@ -45,6 +45,8 @@ class Connection(Line):
     """Whether the request that is being read was answered from memory."""
     _target: str | None = None
     """Of a CONNECT that has come."""
+    credentials: str | None = None
+    """Its field Proxy-Authorization."""
     _unwanted = 0
     """Bytes of a body that came after its answer."""
 
@@ -169,6 +171,7 @@ class Connection(Line):
             if self.services.opener is None:
                 raise BadRequest("CONNECT leads nowhere here.", "Use CONNECT on the mirror's plain port.")
             self._target = head.target.decode("latin-1")
+            self.credentials = next((value.decode("latin-1") for name, value in head.fields if name == b"proxy-authorization"), None)
             return
         exchange = self._exchange(head)
         self._arriving = exchange

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 DECLARATION, INFO, MANIFEST, TAG_MANIFEST = "bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"
 LINES = "archives.ndjson"
 """The one tag file of ours: a line per archive, as the journal has them. The digest leads from a line to its payload file."""
+ORIGIN = "Dataset-Mirror-Origin"
+"""Our label in `bag-info.txt`."""
 PAYLOAD = "data/"
 MOST_TAG_BYTES = 128 * 1024 * 1024
 """Bytes of the longest tag file: it is held in memory."""
@@ -37,8 +39,11 @@ def declaration() -> bytes:
     return b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 
 
-def info(payload: Iterable[Payload], software: str, newest: float) -> bytes:
-    """`bag-info.txt` (RFC 8493 2.2.2). Its date is that of the `newest` bytes, so that equal bags are equal bytes."""
+def info(payload: Iterable[Payload], software: str, newest: float, origins: Iterable[str] = ()) -> bytes:
+    """`bag-info.txt` (RFC 8493 2.2.2). Its date is that of the `newest` bytes, so that equal bags are equal bytes.
+
+    `origins` are the blocks that the other side may need, each a line of JSON.
+    """
     sizes = [each.size for each in payload]
     known = {
         "Bag-Software-Agent": software,
@@ -46,7 +51,14 @@ def info(payload: Iterable[Payload], software: str, newest: float) -> bytes:
         "External-Description": f"Archives of a dataset mirror; {LINES} has their URLs",
         "Payload-Oxum": f"{sum(sizes)}.{len(sizes)}",
     }
-    return "".join(f"{name}: {value}\n" for name, value in known.items()).encode()
+    lines = [*known.items(), *((ORIGIN, line) for line in origins)]
+    return "".join(f"{name}: {value}\n" for name, value in lines).encode()
+
+
+def origins_in(text: bytes) -> list[str]:
+    """The origins' blocks in a `bag-info.txt`."""
+    begin = f"{ORIGIN}: "
+    return [line.removeprefix(begin) for line in text.decode(errors="replace").splitlines() if line.startswith(begin)]
 
 
 def manifest(digests: Iterable[tuple[str, str]]) -> bytes:

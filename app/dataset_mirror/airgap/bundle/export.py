@@ -30,6 +30,8 @@ class Plan:
     """By path."""
     newest: float
     """When the latest of the bytes were fetched, in seconds since the epoch."""
+    origins: tuple[str, ...] = ()
+    """The origins' blocks that the other side may need, each a line."""
 
     @property
     def size(self) -> int:
@@ -95,7 +97,7 @@ class Bundle:
         payload = self._plan.payload
         files = [
             (bag.DECLARATION, bag.declaration()),
-            (bag.INFO, bag.info(payload, software, self._plan.newest)),
+            (bag.INFO, bag.info(payload, software, self._plan.newest, self._plan.origins)),
             (bag.MANIFEST, bag.manifest((each.path, each.sha256) for each in payload)),
             (bag.LINES, self._plan.lines),
         ]

@@ -16,6 +16,7 @@ from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.airgap.files.copying import contents
+from dataset_mirror.airgap.proposals import Proposal, of_line
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
 from dataset_mirror.store.digests import Hashing, digests_of
 from dataset_mirror.store.partial import PartialFile
@@ -55,6 +56,10 @@ class Import:
     def payload(self) -> list[str]:
         """Paths that the manifest has; after the tag files were taken."""
         return list(self._listing.paths)
+
+    def proposed(self) -> list[Proposal]:
+        """The origins' blocks that the bundle proposes."""
+        return [proposal for line in self._listing.origins if (proposal := of_line(line))]
 
     def take(self, members: Iterable[Member]) -> Iterator[Taken]:
         """Takes all of it; yields how it ended for each archive. BundleError if the bundle as such cannot be read. Blocks."""

@@ -26,6 +26,8 @@ class LineJudge:
     origins: Origins
     any_origin: bool
     now: float
+    allowed: frozenset[str] = frozenset()
+    """Hosts whose archives are taken though no origin lists them."""
 
     def read(self, line: bytes) -> Record:
         """The record of a line, as it could be kept; BundleError, NotAllowed or DigestMismatch if it cannot."""
@@ -33,7 +35,7 @@ class LineJudge:
             record = Record.from_line(line.decode())
         except ValueError:
             raise BundleError(f"A line of the bundle's list is no archive: {line[:80]!r}.", "Export it again.") from None
-        if not self.any_origin:
+        if not self.any_origin and record.archive.authority not in self.allowed:
             self.origins.of(record.archive)
         if max(record.fetched, record.checked) > self.now + _AHEAD:
             # It could not become older by waiting: it would be current whatever the origin sends later.

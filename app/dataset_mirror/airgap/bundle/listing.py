@@ -21,6 +21,8 @@ class Listing:
     def __init__(self) -> None:
         self.begun = False
         """Whether the tag files were found good."""
+        self.origins: list[str] = []
+        """The origins' blocks that the bundle proposes, each a line."""
         self.facts: list[bytes] = []
         """Lines that are about no bytes."""
         self._tags: dict[str, bytes] = {}
@@ -78,6 +80,7 @@ class Listing:
                 self.facts.append(line)
                 continue
             self._lines.setdefault(_digest(line), []).append(line)
+        self.origins = bag.origins_in(self._tags.get(bag.INFO, b""))
         self._tags.clear()
         self.begun = True
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import httpx
 
+from dataset_mirror.cli.doctor.kinds import Kind, try_all
 from dataset_mirror.cli.run import authority_of
 from dataset_mirror.doors import certificates
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.environment import PROXY, TRUST, host_of
+from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.upkeep.checkup import Finding
 
 _PATIENCE = 60.0
@@ -25,7 +27,7 @@ _SMALLEST = 20
 def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     """All about this client and the mirror at `address`; `known` is the client's environment."""
     try:
-        pem = authority_of(address)
+        pem, mark = authority_of(address)
     except MirrorError as error:
         yield Finding("mirror", error.detail, error.hint)
         return
@@ -33,6 +35,8 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     hint = f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"'
     proxy, trust = _proxy(address, known, hint), _trust(pem, known, hint)
     yield proxy
+    if proxy.is_good:
+        yield from _mark(mark, known, hint)
     yield from _exceptions(address, certificates.named_hosts(certificates.of_pem(pem)), hint)
     yield trust
     if proxy.is_good and trust.is_good:
@@ -41,13 +45,31 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("download", "It was not tried.", "Mend what is above first.")
 
 
+def kinds_of(address: str, known: Mapping[str, str]) -> list[Kind]:
+    """How each kind of client that is installed here fares with an archive; nothing if the mirror names none."""
+    try:
+        url, _ = _tried_url(address)
+    except (httpx.HTTPError, ValueError, LookupError, StopIteration):
+        return []
+    return try_all(url, known, f'Run: eval "$(curl -fsS {shlex.quote(address + "/setup.sh")})"')
+
+
 def _proxy(address: str, known: Mapping[str, str], hint: str) -> Finding:
     """In both spellings, for clients read the one or the other."""
-    wrong = [name for name in PROXY if known.get(name, "").rstrip("/") != address]
+    wrong = [name for name in PROXY if unmarked(known.get(name, ""))[0].rstrip("/") != address]
     if not wrong:
         return Finding("proxy", f"{' and '.join(PROXY)} are {address}.")
     name = wrong[0]
     return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", hint)
+
+
+def _mark(mark: str | None, known: Mapping[str, str], hint: str) -> Iterator[Finding]:
+    """If the proxy's URL does not say that this client trusts the present authority, where it has to."""
+    said = unmarked(known[PROXY[0]])[1]
+    if mark is None or said == mark:
+        return
+    fact = "was set up before the mirror got its latest origins" if said else "does not say in its proxy's URL which authority it trusts"
+    yield Finding("mark", f"This shell {fact}: hosts that were added later are tunnelled, and come from their origins each time.", hint)
 
 
 def _exceptions(address: str, hosts: frozenset[str], hint: str) -> Iterator[Finding]:
@@ -81,15 +103,22 @@ def _has(file: str | None, pem: bytes) -> bool:
 def _download(address: str, hint: str) -> Finding:
     """The smallest stored archive at its own URL, through the environment's proxy; without one the head of one of the catalog."""
     try:
-        stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
-        kept = next((one for one in stored if one["url"].startswith("https:")), None)
-        named = [archive["url"] for dataset in _ask(address, "/status/catalog")["datasets"] for archive in dataset["archives"]]
-        url = kept["url"] if kept else next(url for url in named if url.startswith("https:"))
+        url, sha256 = _tried_url(address)
     except (httpx.HTTPError, ValueError, LookupError) as error:
         return Finding("download", f"The mirror's list of archives cannot be read: {error}.", "Look at the mirror's log.")
     except StopIteration:
         return Finding("download", "The mirror knows no archive that could be tried.", "Fetch one: dataset-mirror fetch URL")
-    return _whole(url, kept["sha256"], hint) if kept else _head(url, hint)
+    return _whole(url, sha256, hint) if sha256 else _head(url, hint)
+
+
+def _tried_url(address: str) -> tuple[str, str | None]:
+    """The smallest stored archive and its digest, else one of the catalog. StopIteration if there is none."""
+    stored = _ask(address, f"/status/archives?sort=size&limit={_SMALLEST}")["archives"]
+    kept = next((one for one in stored if one["url"].startswith("https:")), None)
+    if kept:
+        return kept["url"], kept["sha256"]
+    named = [archive["url"] for dataset in _ask(address, "/status/catalog")["datasets"] for archive in dataset["archives"]]
+    return next(url for url in named if url.startswith("https:")), None
 
 
 def _ask(address: str, path: str) -> Any:

@@ -5,7 +5,7 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 
 from dataset_mirror.cli import live
-from dataset_mirror.cli.doctor.client import check_client
+from dataset_mirror.cli.doctor.client import check_client, kinds_of
 from dataset_mirror.cli.doctor.rebuild import rebuild_index
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
@@ -57,7 +57,8 @@ def command(configuration: Configuration, client: bool, mirror: str | None, new_
     if new_ca:
         _renew(configuration, yes=yes)
     elif client:
-        _tell(check_client(mirror_address(configuration, mirror), os.environ), as_json=as_json)
+        address = mirror_address(configuration, mirror)
+        _tell(check_client(address, os.environ), as_json=as_json, before_end=lambda: _show_kinds(address))
     else:
         _tell(check_server(configuration), as_json=as_json)
 
@@ -144,12 +145,21 @@ def _renew(configuration: Configuration, *, yes: bool) -> None:
     ca = CertificateAuthority(folder, lambda: configuration.origins)
     ca.renew_key()
     url = live.found(configuration.settings)
-    pem = authority_of(url) if url else ca.pem  # a server that runs may have other origins, and issues it for these
+    pem = authority_of(url).pem if url else ca.pem  # a server that runs may have other origins, and issues it for these
     click.echo(f"The new certificate authority has SHA-256 {certificates.fingerprint(certificates.of_pem(pem))}")
     click.echo("Evaluate /setup.sh again in every client's shell; until then TLS by way of this mirror fails there.")
 
 
-def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
+def _show_kinds(address: str) -> None:
+    """A table of the kinds of clients that are installed."""
+    for kind in kinds_of(address, os.environ):
+        if kind.state != "not installed":
+            click.echo(f"       {kind.name:24}  {kind.state}")
+            if kind.hint:
+                click.echo(f"{'':33}→ {kind.hint}")
+
+
+def _tell(findings: Iterable[Finding], *, as_json: bool, before_end: Callable[[], None] = lambda: None) -> None:
     """Prints each as it comes; ends the command with 0 if all are good, else with 1."""
     told = []
     for finding in findings:
@@ -162,5 +172,6 @@ def _tell(findings: Iterable[Finding], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"good": not wrong, "findings": [{**asdict(one), "good": one.is_good} for one in told]}, indent=2))
     else:
+        before_end()
         click.echo(f"{wrong} of {len(told)} checks failed." if wrong else f"All {len(told)} checks passed.")
     sys.exit(1 if wrong else 0)

@@ -79,10 +79,11 @@ if [ -n "$dataset_mirror_place" ]; then
     )
     case "${https_proxy:-${HTTPS_PROXY:-}}" in
         ('' | << address >>) ;;
+        (<< marked[0] >>*<< marked[1] >>) ;;
         (*) printf '%s\n' << replaced >> >&2 ;;
     esac
 <% for name in proxies %>
-    export << name >>=<< address >>
+    export << name >>=<< proxy >>
 <% endfor %>
 <% for name in except_ %>
     export << name >>="$dataset_mirror_except"
