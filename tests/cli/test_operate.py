@@ -306,6 +306,7 @@ def test_who_reaches_it(tmp_path: Path) -> None:
             said += process.stdout.readline()
         process.terminate()
         said += process.stdout.read()  # not communicate: it does not know what was read ahead
+        process.stdout.close()
         process.wait(PATIENCE)
         assert ("only this machine can reach it" in said) == only_here
 
