@@ -29,7 +29,7 @@ _LOADED = (
     *("anyio._backends._asyncio", "pydantic.v1", "rich.progress", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
 )
 """What a mirror has loaded soon after its start; what is missing here is loaded by each."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that must happen is said not to have happened."""
 _LENGTH = struct.Struct("!I")
 

@@ -38,6 +38,7 @@ def wanted(mirror: Mirror) -> list[str]:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.timed
 def test_no_network(offline: Mirror, tmp_path: Path, library: str) -> None:
     """A client whose tunnel an offline mirror refuses takes the host for unreachable at once, not its proxy for broken."""
     began = time.monotonic()

@@ -336,6 +336,7 @@ def test_what_is_left() -> None:
     assert total.size == 15_000
 
 
+@pytest.mark.timed
 def test_a_long_list_is_summed_quickly() -> None:
     """Ten thousand archives that are there are told of in a moment."""
     total = Total(10_000, {f"//a/{number}": 10 for number in range(10_000)})
