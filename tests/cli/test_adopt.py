@@ -159,7 +159,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     done = adopt(data, some)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[:-1]] == ["adopted", "skipped", "skipped", "skipped", "present"]
-    assert f"skipped  {some}/outside: it is a link that leads outside, to {tmp_path}/secret." in done.stdout
+    assert f"skipped  {some}/outside: it is a link to a path outside, {tmp_path}/secret." in done.stdout
 
 
 def test_named_and_not_taken(tmp_path: Path) -> None:
