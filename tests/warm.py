@@ -96,8 +96,16 @@ class Process:
 
 def run(*arguments: object, env: Mapping[str, str], cwd: Path | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
     """A command until it ends by itself, which must be within `PATIENCE`; `typed` is its standard input."""
-    with TemporaryFile("w+") as keyboard, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        keyboard.write(typed)
+    done = run_with_bytes(*arguments, env=env, cwd=cwd, content=typed.encode())
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def run_with_bytes(
+    *arguments: object, env: Mapping[str, str], cwd: Path | None = None, content: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """The same for a command that reads `content`, or writes what is no text."""
+    with TemporaryFile() as keyboard, TemporaryFile() as out, TemporaryFile() as err:
+        keyboard.write(content)
         keyboard.seek(0)
         process = Process([*map(str, arguments)], (keyboard.fileno(), out.fileno(), err.fileno()), env, cwd)
         try:
