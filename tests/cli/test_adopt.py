@@ -85,7 +85,7 @@ def test_a_keras_home(tmp_path: Path) -> None:
     done = adopt(data, keras)
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["present", "unknown", "believed", "unknown", "2"]
-    assert done.stderr.startswith("Believed: no digest is known")
+    assert done.stderr.startswith("Taken on trust: no known digest")
     assert index(data) == {BOSTON_URL: "catalog", f"{URL}/sets/unproven.gz": "adopted"}
 
 
