@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
@@ -46,6 +47,8 @@ from dataset_mirror.store.usage import Usage
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+_AHEAD = 4
+"""Archives that a command has under way, for each fill that may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,17 +366,20 @@ class Mirror:
     async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, anew: bool = False) -> AsyncIterator[Progress]:
         """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once.
 
-        `anew`: what is there is fetched once more.
+        `anew`: what is there is fetched once more. Only so many are under way at once as keep the fills busy.
         """
-        waiting = {}
-        for archive in archives:
-            with because("ahead"):
-                started = await self._started(archive, anew=anew)
-            if isinstance(started, Fill):
-                waiting[archive] = started
-            else:
-                yield started
-        while waiting:
+        coming, waiting = iter(archives), dict[ArchiveId, Fill]()
+        while True:
+            some = list(islice(coming, max(0, _AHEAD * self.settings.max_fills - len(waiting))))
+            if not some and not waiting:
+                return
+            for archive in some:
+                with because("ahead"):
+                    started = await self._started(archive, anew=anew)
+                if isinstance(started, Fill):
+                    waiting[archive] = started
+                else:
+                    yield started
             for archive, fill in list(waiting.items()):
                 progress = _progress(fill)
                 if progress.over:

@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -57,6 +57,19 @@ class Pattern:
         """A regular expression for whole paths; its groups are the names behind `prefix`."""
         *before, last = self.segments
         return "".join(_middle(segment, prefix) for segment in before) + _last(last, prefix)
+
+    def beginning(self, known: Mapping[str, str]) -> str:
+        """What all paths begin with that it matches with these values of its names."""
+        found = ""
+        for segment in self.segments:
+            name = _NAME.fullmatch(segment)
+            if name and name[1] in known:
+                found += f"/{known[name[1]]}"
+            elif name or "*" in segment:
+                return f"{found}/{'' if name else segment.partition('*')[0]}"
+            else:
+                found += f"/{segment}"
+        return found
 
     def may_match(self, listed: str) -> bool:
         """Whether any path that an entry of `paths` allows (ending in `/`: a prefix) could match."""

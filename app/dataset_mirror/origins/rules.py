@@ -209,6 +209,13 @@ class Rules:
         whole = "|".join(f"(?P<r{number}>{pattern.regex(f'r{number}_')})" for number, (_, pattern) in enumerate(self._known))
         self._matcher = re.compile(whole) if whole else None
 
+    def beginnings(self, scope: str) -> list[str]:
+        """What the paths begin with that belong to a scope; none of these begins with another."""
+        found = {
+            pattern.beginning(known) for rule, pattern in self._known if rule.store and (known := _values(rule.scope, scope)) is not None
+        }
+        return sorted(one for one in found if not any(one != other and one.startswith(other) for other in found))
+
     def of(self, path: str) -> Matched | None:
         """The first rule that matches the normalised path."""
         found = self._matcher.fullmatch(path) if self._matcher else None
@@ -217,6 +224,16 @@ class Rules:
         prefix = f"{found.lastgroup}_"
         names = {name.removeprefix(prefix): value for name, value in found.groupdict().items() if name.startswith(prefix)}
         return Matched(*self._known[int(found.lastgroup[1:])], names)
+
+
+def _values(template: str | None, scope: str) -> dict[str, str] | None:
+    """The values of a template's names with which it is this scope; None if it can never be."""
+    if template is None:
+        return None
+    parts = _PLACEHOLDER.split(template)
+    regex = "".join(f"(?P<{part}>.+)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    found = re.fullmatch(regex, scope)
+    return found.groupdict() if found else None
 
 
 def united(first: Iterable[Rule], then: Iterable[Rule]) -> tuple[Rule, ...]:

@@ -41,6 +41,7 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.status.upkeep import clients_of, log_of
 from dataset_mirror.status.views import collected
+from dataset_mirror.upkeep import snapshots
 from dataset_mirror.upkeep.pinned import pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
@@ -60,8 +61,8 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     @router.post("/fetch", responses=_lines_of(FetchProgress))
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
-        archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
-        return StreamingResponse(_fetch_lines(mirror.fetch(archives)), media_type=LINES)
+        archives, repositories = snapshots.meant(mirror.origins, wanted.archives)
+        return StreamingResponse(_fetch_lines(snapshots.fetch(mirror, archives, repositories)), media_type=LINES)
 
     @router.post("/want")
     async def want(wanted: WantRequest, request: Request) -> WantAnswer:

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any
 
-from dataset_mirror.airgap.preflight.presence import presence
+from dataset_mirror.airgap.preflight.presence import presences
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
@@ -263,12 +263,12 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
 
 
 async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
-    """What of these URLs is there, each a point read."""
-    found = await mirror.store.in_worker(lambda: [presence(mirror.store, mirror.origins, url) for url in urls])
+    """What of these URLs, and of these whole repositories, is there; each archive is a point read."""
+    found = await mirror.store.in_worker(lambda: [one for url in urls for one in presences(mirror.store, mirror.origins, url)])
     under_way = {fill.job.archive for fill in mirror.flights}
     archives = []
     for one in found:
-        arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
+        arriving = bool(under_way) and "://" in one.url and one.listed and not one.present and parse_url(one.url) in under_way
         archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
     return Checked(archives=archives, offline=mirror.settings.offline)
 
