@@ -25,7 +25,7 @@ from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
-from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
@@ -41,6 +41,7 @@ from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import Listings
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 
@@ -95,6 +96,7 @@ class Mirror:
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
+        self._listings = Listings(store)
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -181,7 +183,7 @@ class Mirror:
         if self.settings.offline:
             if by_readers:
                 return replace(what, is_for_readers=True)
-            raise self.flights.knowledge.absence(what, however_old=True) or refused_offline(what, origin)
+            raise self._known_absence(what) or refused_offline(what, origin)
         try:
             return await self.gates.admitted(what, authorization, origin)
         except OriginUnreachable:
@@ -301,14 +303,23 @@ class Mirror:
 
     def _offline(self, what: Asked) -> MirrorError:
         url = self.origins.of(what.archive).url_of(what.archive)
-        return self.flights.knowledge.absence(what, however_old=True) or Offline(
+        return self._known_absence(what) or Offline(
             f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
         )
+
+    def _known_absence(self, what: Asked) -> MirrorError | None:
+        """The refusal of the origin when nobody can be asked: the last one, or that which its own list of files means."""
+        if (known := self.flights.knowledge.absence(what, however_old=True)) is not None:
+            return known
+        found = self.origins.file_meant(what.archive)
+        if found is None or (absent := found[0].names.absent) is None or not self._listings.lacks(*found):
+            return None
+        return refusal(404, self.origins.of(what.archive).url_of(what.archive), [(name.lower(), value) for name, value in absent.items()])
 
     async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
         """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
         archive = what.archive
-        if is_miss(error) and (refused := self.flights.knowledge.absence(what, however_old=True)):
+        if is_miss(error) and (refused := self._known_absence(what)):
             return refused
         listed = is_miss(error) and await self.misses.note(archive, asked_by)
         if isinstance(error, Offline | OriginUnreachable):

@@ -14,8 +14,9 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -98,6 +99,8 @@ class Names(BaseModel):
     file: Annotated[str, _template("scope", "commit", "path")]
     also: tuple[Annotated[str, _template("scope", "commit")], ...] = ()
     """What clients ask for besides, once for each commit."""
+    absent: Mapping[str, str] | None = None
+    """Fields of the 404 for a file that the stored listing of its commit does not name, when its origin cannot be asked."""
     folders: Annotated[str, _template("scope", "commit", "folder")] | None = None
     """What clients ask for besides, once for each folder."""
 
@@ -118,6 +121,19 @@ class Names(BaseModel):
     def means(self, scope: str) -> bool:
         """Whether a scope has the shape of these names."""
         return any(_fits(shape.partition(":")[2], scope) for shape in self.name)
+
+    def path_in(self, path: str) -> tuple[str, str, str] | None:
+        """Scope, commit and path in the repository of a file's path at its origin; None if it is that of no file."""
+        found = self._files.fullmatch(path)
+        if found is None or not self.means(found["scope"]):
+            return None
+        return found["scope"], found["commit"], unquote(found["path"])
+
+    @cached_property
+    def _files(self) -> re.Pattern[str]:
+        kinds = {"scope": "(?P<scope>.+?)", "commit": "(?P<commit>[0-9a-f]{40})", "path": "(?P<path>.+)"}
+        parts = _PLACEHOLDER.split(self.file)
+        return re.compile("".join(kinds[part] if number % 2 else re.escape(part) for number, part in enumerate(parts)))
 
     def samples(self) -> Iterator[str]:
         """Paths as they are asked for, for checks: of a revision, a listing and a file."""

@@ -169,6 +169,13 @@ class Origins:
         """The repository that `hf:org/name@revision` names; None for any other word. UsageError if it can name none."""
         return repository(word, self._names)
 
+    def file_meant(self, archive: ArchiveId) -> tuple[Repository, str] | None:
+        """The repository at a commit in which the archive is a file, and its path there; None if it is none."""
+        for table in self._names_of.get(archive.authority, ()):
+            if not archive.query and (found := table.path_in(archive.path)) is not None:
+                return Repository(table, found[0], found[1]), found[2]
+        return None
+
     def hosts_of(self, prefix: str) -> list[str]:
         """The authorities of the origins whose repositories have names that begin so."""
         return list(dict.fromkeys(table.authority for table in self._names if table.prefix == prefix))

@@ -12,7 +12,7 @@ from dataset_mirror.origins.table import closest
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.wording import duration
 from dataset_mirror.store.record import DigestSource, Record
-from dataset_mirror.upkeep.repositories import Snapshot, snapshot_of
+from dataset_mirror.store.repositories import Snapshot, snapshot_of
 
 
 def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:

@@ -12,8 +12,8 @@ from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.pins import Pin
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
-from dataset_mirror.upkeep.repositories import snapshot_of
 
 
 @dataclass(frozen=True, slots=True)

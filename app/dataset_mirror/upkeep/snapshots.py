@@ -9,7 +9,7 @@ from dataset_mirror.origins.names import Entry, Repository
 from dataset_mirror.origins.rules import COMMIT
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import Record
-from dataset_mirror.upkeep.repositories import Snapshot, read_page, snapshot
+from dataset_mirror.store.repositories import Snapshot, read_page, snapshot
 
 _MOST_PAGES = 10_000
 _PRIVATE = (401, 403)
@@ -112,7 +112,8 @@ def _told(repository: Repository, error: MirrorError) -> MirrorError:
             error.detail = f"{repository}: {error.detail}"
         return error
     said = error.headers.get("x-error-message") or str(error.facts.get("origin_said", "")).strip()
-    detail = f"{repository}: {repository.names.origin} answers {error.status}{f' ({said[:300]})' if said else ''}."
+    words = f": {said[:300]}".rstrip(".") if said else ""
+    detail = f"{repository.names.origin} answers {error.status} for {repository}{words}."
     if error.status in _PRIVATE:
         hint = (
             "If the name is right, it is not for everybody: clients with a token get it through the mirror; for the mirror itself "

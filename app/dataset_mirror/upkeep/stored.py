@@ -12,8 +12,8 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.repositories import stored_of
 from dataset_mirror.store.store import Store
-from dataset_mirror.upkeep.repositories import stored_of
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror

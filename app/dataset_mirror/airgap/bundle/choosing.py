@@ -11,8 +11,8 @@ from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
-from dataset_mirror.upkeep.repositories import snapshot_of
 from dataset_mirror.upkeep.stored import select_stored
 
 _DIGEST = re.compile(r"([0-9a-fA-F]{64})(?:\s.*)?")

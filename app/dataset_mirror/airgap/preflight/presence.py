@@ -9,9 +9,9 @@ from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import VOUCHED
+from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
-from dataset_mirror.upkeep.repositories import snapshot_of
 
 
 @dataclass(frozen=True, slots=True)

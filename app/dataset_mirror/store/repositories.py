@@ -1,6 +1,7 @@
 """Whole repositories of hubs, by name: what is stored of one, and what a revision of it has by the listing that is stored."""
 
 import os
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import urljoin
@@ -15,6 +16,8 @@ from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+
+_REMEMBERED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,27 @@ def snapshot_of(store: Store, repository: Repository) -> Snapshot | None:
             return None
         entries += found
     return snapshot(repository, commit, pages, entries)
+
+
+class Listings:
+    """Which files commits have, by the listings that are stored; the last few are remembered."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: OrderedDict[str, frozenset[str]] = OrderedDict()
+
+    def lacks(self, repository: Repository, path: str) -> bool:
+        """Whether the stored listing of a commit, which is whole and for everybody, does not name the file. Reads it once."""
+        paths = self._known.get(str(repository))
+        if paths is None:
+            first = self._store.find(repository.listing(repository.commit or ""))
+            whole = snapshot_of(self._store, repository) if first and not first.private and not first.restricted else None
+            if whole is None:
+                return False
+            paths = self._known[str(repository)] = frozenset(archive.path for archive, _ in whole.files)
+            while len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+        return repository.file(repository.commit or "", path).path not in paths
 
 
 def read_page(store: Store, repository: Repository, record: Record) -> tuple[list[Entry], ArchiveId | None]:
