@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -34,7 +34,7 @@ from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
@@ -48,6 +48,8 @@ from dataset_mirror.store.usage import Usage
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+_REMEMBERED = 10_000
+"""URLs with secrets whose secrets are known in memory."""
 _AHEAD = 4
 """Archives that a command has under way, for each fill that may run at once."""
 
@@ -97,6 +99,7 @@ class Mirror:
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
         self._listings = Listings(store)
+        self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -154,8 +157,28 @@ class Mirror:
     # One archive
 
     def asked(self, archive: ArchiveId) -> Asked:
-        """What a URL means by the rules of its origin. NotAllowed if none lists it."""
-        return asked(self.origins.of(archive), archive)
+        """What a URL means by the rules of its origin, secrets in it as they were last asked with. NotAllowed if none lists it."""
+        origin = self.origins.of(archive)
+        if not archive.can_be_asked_for:
+            entry = self.origins.expected(archive)
+            given = self._given.get(archive) or (entry.archive.given if entry else None)
+            archive = replace(archive, given=given)
+        return asked(origin, archive)
+
+    def remember_urls(self, names: Iterable[str]) -> None:
+        """The same of URLs that people name; other names have no secrets."""
+        for name in names:
+            if "://" in name and "?" in name:
+                with suppress(MirrorError):
+                    self.remember(self.asked(parse_url(name)))
+
+    def remember(self, what: Asked) -> None:
+        """Keeps in memory, and for a while, with which secrets a URL was asked for: its origin can be asked again later."""
+        if (given := what.target.given) is not None:
+            self._given[what.archive] = given
+            self._given.move_to_end(what.archive)
+            while len(self._given) > _REMEMBERED:
+                self._given.popitem(last=False)
 
     async def located(self, what: Asked, authorization: str | None = None) -> Asked:
         """What a request means now: a name is its commit, and what is not for everybody is asked for with the client's credentials.
@@ -225,9 +248,9 @@ class Mirror:
         record = self.store.find(archive)
         return self.opened(record) if record else None
 
-    def freshness(self, record: Record) -> Freshness:
-        """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
-        self._check(record)
+    def freshness(self, record: Record, what: Asked | None = None) -> Freshness:
+        """How fresh a stored archive is; if it is stale, its origin is asked in the background, as `what` asks for it."""
+        self._check(record, what if what and what.target.given is not None else None)
         return self._freshness(record)
 
     def _freshness(self, record: Record) -> Freshness:
@@ -237,6 +260,8 @@ class Mirror:
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
         if self.settings.offline or not self._freshness(record).is_stale:
+            return None
+        if what is None and not record.archive.can_be_asked_for and not (what := self.asked(record.archive)).target.can_be_asked_for:
             return None
         with because("check"):
             return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
@@ -298,6 +323,11 @@ class Mirror:
         origin = self.origins.of(what.archive)
         if self.settings.offline:
             raise self._offline(what)
+        if not what.target.can_be_asked_for:
+            raise UsageError(
+                f"The URL of {origin.url_of(what.archive)} has a secret, which is not kept: its origin cannot be asked.",
+                "Ask for it by its whole URL.",
+            )
         restricted = gate_of(what) if what.question.authorization else None
         return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
 

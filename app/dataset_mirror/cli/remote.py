@@ -141,7 +141,7 @@ class Remote:
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
-        for some in _batches([*(f"https://{archive}" for archive in archives), *repositories]):
+        for some in _batches([*(f"https://{archive.authority}{archive.target}{archive.mark}" for archive in archives), *repositories]):
             for known in lines(self._client, "/api/fetch", {"archives": some}):
                 over = known["state"] in ("present", "fetched", "failed")
                 yield Step(known["url"], known["state"], known["received"], known.get("total"), error_of(known), over)

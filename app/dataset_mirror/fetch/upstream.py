@@ -182,7 +182,7 @@ class Upstream:
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
-        return [base + archive.target for base in self._in_order(origin.url_of(archive))]
+        return [base + archive.shown for base in self._in_order(origin.url_of(archive))]
 
     def bases(self, origin: Origin) -> list[str]:
         """The base URLs that are asked for an origin's archives, in order."""

@@ -61,14 +61,15 @@ def asked(origin: Origin, target: ArchiveId, accept: str = "", body: bytes | Non
     """What a request for `target` asks for. `accept` is the client's own field; `body` what it sends, None for GET."""
     matched, variant = origin.rule(target.path), target.variant
     if matched is None:
-        return Asked(target, replace(target, variant=""), _of(variant))
+        return Asked(replace(target, given=None), replace(target, variant=""), _of(variant))
     if matched.rule.pages and not variant:
         variant = f"accept={quote(_normal(accept), safe='*,;=')}"
     question = _of(variant)
     if body is not None:
         variant = f"post={hashlib.sha256(body).hexdigest()}"
         question = replace(question, body=body, content_type=content_type)
-    identity = replace(target, query=identifying(target.query, matched.rule.query), variant=variant)
+    named = identifying(target.asked_with, matched.rule.query)
+    identity = replace(ArchiveId.of(target.authority, target.path, named, variant, again=target.given is not None), given=None)
     return Asked(identity, replace(target, variant=""), question, matched)
 
 

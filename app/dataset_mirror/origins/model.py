@@ -179,6 +179,11 @@ class CatalogEntry(BaseModel):
         return parse_url(self.url)
 
     @property
+    def shown(self) -> str:
+        """Its URL without secrets."""
+        return f"{self.url.partition('://')[0]}://{self.archive}" if "?" in self.url else self.url
+
+    @property
     def has_digest(self) -> bool:
         return bool(self.sha256 or self.md5)
 

@@ -191,7 +191,7 @@ def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     if normalise_path(path) != target.path:
         path = b"/" + path[1:].partition(b"/")[2]
     if normalise_path(path) != target.path:  # a whole URL stands in place of the path
-        scope = {**scope, "query_string": target.query.encode()}
+        scope = {**scope, "query_string": target.asked_with.encode()}
         path = target.path.encode()
     fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]
     return {**scope, "raw_path": path, "headers": fields}
@@ -273,6 +273,7 @@ class _Answer:
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
         self._what, archive = what, what.archive
+        self._mirror.remember(what)
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
         self._admit(archive, private=what.is_for_readers)
@@ -282,7 +283,7 @@ class _Answer:
         if isinstance(found, Hit):
             self._outcome = "hit"
             self._mirror.usage.note(archive)
-            return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
+            return await self._whole(found, "hit", *self._mirror.freshness(found.record, what).as_parameter())
         self._outcome = "miss"
         self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
@@ -298,7 +299,7 @@ class _Answer:
         if hit:
             hit.file.close()
             self._admit(archive, private=hit.record.private)
-            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record, asked_for).as_parameter())
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)

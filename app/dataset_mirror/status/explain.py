@@ -31,7 +31,7 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     except MirrorError as error:
         return Explanation(url=url, outcome="refusal", why=[error.detail], hint=error.hint, status=error.status, at=[], asked=[])
     known = origin.url_of(archive)
-    at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive, own) else [])]
+    at = [f"/{archive}", *([archive.shown] if _has_bare_form(mirror, archive, own) else [])]
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
     if record := mirror.store.find(archive):
         return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)

@@ -13,6 +13,7 @@ from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.status.health import health_of
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -132,7 +133,13 @@ def _fill(fill: Fill) -> FillStatus:
 
 def _failures(mirror: Mirror) -> list[FailureStatus]:
     return [
-        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, hint=failure.error.hint)
+        FailureStatus(
+            at=failure.at,
+            url=failure.url,
+            status=failure.error.status,
+            detail=without_secrets(failure.error.detail),
+            hint=without_secrets(failure.error.hint),
+        )
         for failure in reversed(mirror.flights.failures)
     ]
 
@@ -140,7 +147,11 @@ def _failures(mirror: Mirror) -> list[FailureStatus]:
 def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
     return [
         UpstreamStatus(
-            place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
+            place=place,
+            failures=health.failures,
+            resting=health.resting,
+            last_error=health.last_error and without_secrets(health.last_error),
+            failed_at=health.failed_at,
         )
         for place, health in mirror.upstream.health.by_place.items()
     ]
@@ -251,7 +262,7 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
         line = stored.listed(entry.archive)
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
-        archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))
+        archives.append(DatasetArchive(url=entry.shown, state=line.state if line else absent, size=size))
     states = {archive.state for archive in archives}
     return DatasetStatus(
         name=name,

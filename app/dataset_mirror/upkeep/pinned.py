@@ -27,8 +27,8 @@ class Meant:
 
 
 def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
-    """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. Blocks."""
-    names = list(names)
+    """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. No secret is kept. Blocks."""
+    names = [Meaning(name).shown for name in names]
     for name in names:
         check(origins, name)
     return store.pin(names)
@@ -36,7 +36,7 @@ def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
 
 def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
     """Takes pins away; returns them. UsageError if a name is none. Blocks."""
-    names = list(names)
+    names = [Meaning(name).shown for name in names]
     known = [one.name for one in store.pins]
     for name in names:
         if not Meaning(name).names_in(known):

@@ -86,7 +86,7 @@ def names_of(origins: Origins) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in origins.catalog:
         if entry.name:
-            found.setdefault(entry.name, []).append(entry.url)
+            found.setdefault(entry.name, []).append(entry.shown)
     return found
 
 
