@@ -219,14 +219,29 @@ class Mirror:
 
         What is stale is asked for first where its rule says so, and is served as it is only if its origin fails.
         """
-        hit = self.hit(what.archive)
+        hit = self.hit(what.archive) or self._by_digest(what)
         if hit is None:
             return self._fill(what)
         return await self._asked_first(hit, what) if what.asks_first else hit
 
+    def _by_digest(self, what: Asked) -> Hit | None:
+        """An object of Git LFS, wherever its bytes came from: those that are for everybody, or all if its origin let this client in."""
+        if what.question.lfs is None:
+            return None
+        is_let_in = what.question.authorization is not None or what.is_for_readers
+        found = self.store.index.users_of(what.question.lfs.oid)
+        return next((hit for one in found if not one.private and (is_let_in or not one.restricted) and (hit := self.opened(one))), None)
+
+    def has_object(self, what: Asked) -> bool:
+        """Whether the bytes of an object of Git LFS are here, for whoever asks."""
+        if (hit := self.hit(what.archive) or self._by_digest(what)) is None:
+            return False
+        hit.file.close()
+        return not hit.record.private and (not hit.record.restricted or what.question.authorization is not None or what.is_for_readers)
+
     async def fresh(self, what: Asked) -> Hit | None:
         """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
-        found = await self.find(what) if (hit := self.hit(what.archive)) else None
+        found = await self.find(what) if (hit := self.hit(what.archive) or self._by_digest(what)) else None
         if hit:
             hit.file.close()
         return found if isinstance(found, Hit) else None
@@ -377,7 +392,7 @@ class Mirror:
         source = OriginSource.of(self.upstream, self.origins.of(what.archive), what)
         if (known := self.flights.knowledge.absence(what)) is not None:
             raise known
-        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None:
+        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None or what.question.lfs:
             return await self._fill(what).opened()
         try:
             reply = await source.ask(method="HEAD")
