@@ -20,6 +20,7 @@ from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
 
@@ -88,7 +89,9 @@ class Flights:
 
     def _facts(self) -> list[Failed]:
         known = self.failures
-        return [Failed(one.at, one.url, one.error.status, one.error.detail, one.error.hint) for one in known]
+        return [
+            Failed(one.at, one.url, one.error.status, without_secrets(one.error.detail), without_secrets(one.error.hint)) for one in known
+        ]
 
     async def flush(self) -> None:
         """Writes down what failed, if that has changed: it is known after a restart, too."""

@@ -10,6 +10,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.rules import Rule
 from dataset_mirror.rules.digests import Claim, hexadecimal, in_name
 from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.record import Record
 
 
@@ -69,11 +70,15 @@ class Job:
         return in_name(self.archive.path) if self.rule and self.rule.digest == "sha256-prefix-in-name" else ()
 
     def fields_of(self, reply: Reply) -> Fields:
-        """What of an answer is kept with the archive: of the names that the rule lists what the origin itself said first."""
+        """What of an answer is kept with the archive: of the names that the rule lists what the origin itself said first.
+
+        No link that has a secret: it is for one client.
+        """
         listed = self.redirect_fields
         told = tuple(field for field in kept(reply.hop, listed) if field[0] in listed)
         names = {name for name, _ in told}
-        return tuple(field for field in kept(reply.fields, listed) if field[0] not in names) + told
+        found = tuple(field for field in kept(reply.fields, listed) if field[0] not in names) + told
+        return tuple((name, value) for name, value in found if name != "link" or without_secrets(value) == value)
 
     def promised(self, reply: Reply) -> "Job":
         """The same with what the answer says of the bytes in the fields that the rule names; the catalog knows better."""

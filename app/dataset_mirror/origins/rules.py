@@ -11,6 +11,8 @@ from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
+BATCH = "batch"
+"""The last segment of the paths of Git LFS' batch API."""
 REF, COMMIT = "ref", "commit"
 """The name in a match whose place a commit takes, and that of the commit."""
 
@@ -106,6 +108,8 @@ class Rule(BaseModel):
     """What of the query is identity: all ("keep"), nothing ("ignore"), all but signatures, or the fields of these names."""
     post: bool = False
     """Whether a POST only asks: its answer is kept under the URL and the digest of what was sent."""
+    lfs: bool = False
+    """Whether it is Git LFS' batch API, at paths that end in `/batch`: its objects are at `/{sha256}` beside it, kept by digest."""
     scope: str | None = None
     """What belongs together, with names of the match in it: refs and permissions hold for all of it."""
     ref: Annotated[Ref | None, BeforeValidator(_ref)] = None
@@ -131,6 +135,8 @@ class Rule(BaseModel):
             raise ValueError("a rule with `gated` has a `scope`: for what a permission holds")
         if self.is_immutable and self.when_stale == "ask":
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
+        if self.lfs and (wrong := [match for match in self.match if not match.endswith((f"/{BATCH}", "/{sha256}"))]):
+            raise ValueError(f"a rule with `lfs` is for paths that end in /{BATCH} and in /{{sha256}}, not for {wrong[0]}")
         if not self.store and (kept := _KEEPING & self.model_fields_set):
             raise ValueError(f"with store = false nothing is kept: leave out {', '.join(sorted(kept))}")
         return self
@@ -151,7 +157,7 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages"])
+_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages", "lfs"])
 """What says how something is kept."""
 
 
@@ -181,9 +187,19 @@ class Matched:
 
     def digest_in(self, path: str) -> str | None:
         """The SHA-256 that the path has as a segment, in lower case, if the rule says that it is the bytes' own."""
-        if self.rule.digest != "sha256-in-path":
+        if self.rule.digest != "sha256-in-path" and not self.rule.lfs:
             return None
         return next((segment.lower() for segment in path.split("/") if _SHA256.fullmatch(segment)), None)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the path is that of Git LFS' batch API, by which objects are asked for."""
+        return self.rule.lfs and self.pattern.text.endswith(f"/{BATCH}")
+
+    @property
+    def is_object(self) -> bool:
+        """Whether the path is that of an object of Git LFS."""
+        return self.rule.lfs and not self.is_batch
 
     def tells_digest(self, path: str) -> bool:
         """Whether the path has the digest of the bytes, or its beginning, as the rule says."""
@@ -209,6 +225,13 @@ class Rules:
         whole = "|".join(f"(?P<r{number}>{pattern.regex(f'r{number}_')})" for number, (_, pattern) in enumerate(self._known))
         self._matcher = re.compile(whole) if whole else None
 
+    def beginnings(self, scope: str) -> list[str]:
+        """What the paths begin with that belong to a scope; none of these begins with another."""
+        found = {
+            pattern.beginning(known) for rule, pattern in self._known if rule.store and (known := _values(rule.scope, scope)) is not None
+        }
+        return sorted(one for one in found if not any(one != other and one.startswith(other) for other in found))
+
     def of(self, path: str) -> Matched | None:
         """The first rule that matches the normalised path."""
         found = self._matcher.fullmatch(path) if self._matcher else None
@@ -217,6 +240,16 @@ class Rules:
         prefix = f"{found.lastgroup}_"
         names = {name.removeprefix(prefix): value for name, value in found.groupdict().items() if name.startswith(prefix)}
         return Matched(*self._known[int(found.lastgroup[1:])], names)
+
+
+def _values(template: str | None, scope: str) -> dict[str, str] | None:
+    """The values of a template's names with which it is this scope; None if it can never be."""
+    if template is None:
+        return None
+    parts = _PLACEHOLDER.split(template)
+    regex = "".join(f"(?P<{part}>.+)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    found = re.fullmatch(regex, scope)
+    return found.groupdict() if found else None
 
 
 def united(first: Iterable[Rule], then: Iterable[Rule]) -> tuple[Rule, ...]:

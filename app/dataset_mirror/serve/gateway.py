@@ -21,14 +21,16 @@ from dataset_mirror.errors import (
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
-from dataset_mirror.origins.asked import Asked, asked
+from dataset_mirror.origins.asked import Asked, Question, asked
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
+from dataset_mirror.rules import lfs
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.batch import Batch
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
@@ -73,6 +75,8 @@ class Gateway:
                 return await self._pages(scope, receive, send)
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
+            if self._is_batch(request, target):
+                return await self._batch(scope, request, target, receive, answer, place)
             what = await self._asked(request, target, receive)
             try:
                 await answer.answer(what)
@@ -120,6 +124,24 @@ class Gateway:
         body = await _question(receive) if request.method == "POST" else None
         return asked(self._mirror.origins.of(target), target, accept, body, kind)
 
+    def _is_batch(self, request: Request, target: ArchiveId) -> bool:
+        matched = self._mirror.origins.of(target).rule(target.path)
+        return matched is not None and matched.is_batch and request.method == "POST"
+
+    async def _batch(
+        self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: "_Answer", place: Place | None
+    ) -> None:
+        """Git LFS asks where objects are: here. What is no question of that kind is passed on."""
+        body = await _question(receive)
+        wanted, origin = lfs.asked_for(body), self._mirror.origins.of(target)
+        if wanted is None:
+            again = _again(Asked(target, target, Question(body=body)), receive)
+            return await self._relay(origin, request, _as_at_origin(scope, target), again, answer.pass_back)
+        check_may_read(request, origin, self._mirror.settings)
+        where = place or (lambda url: url)
+        found = await Batch(self._mirror, origin, target, request.fields.get("authorization"), where).answer(wanted)
+        await answer.json(found, lfs.MEDIA_TYPE)
+
     def _check_loop(self, request: Request) -> None:
         if self._mirror.upstream.via in request.fields.get("via", ""):
             raise Loop("This request comes from this very mirror.", "An upstream leads back here: check `upstreams`.")
@@ -154,6 +176,8 @@ def _methods(origin: Origin, path: str) -> tuple[str, ...]:
     matched = origin.rule(path)
     if matched is not None and not matched.rule.store:
         return ()
+    if matched is not None and matched.is_batch:
+        return ("POST",)
     return ("GET", "HEAD", "POST") if matched is not None and matched.rule.post else ("GET", "HEAD")
 
 
@@ -191,7 +215,7 @@ def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     if normalise_path(path) != target.path:
         path = b"/" + path[1:].partition(b"/")[2]
     if normalise_path(path) != target.path:  # a whole URL stands in place of the path
-        scope = {**scope, "query_string": target.query.encode()}
+        scope = {**scope, "query_string": target.asked_with.encode()}
         path = target.path.encode()
     fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]
     return {**scope, "raw_path": path, "headers": fields}
@@ -238,6 +262,13 @@ class _Answer:
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 
+    async def json(self, body: bytes, media_type: str) -> None:
+        """An answer of the mirror's own, for this client only."""
+        self._outcome = "hit"
+        fields = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+        await self._start(200, fields)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
     async def unlisted(self, error: MirrorError) -> None:
         """An offline mirror's wanted list has what no origin lists here, too."""
         url = error.facts.get("archive") if isinstance(error, NotAllowed) else None
@@ -273,6 +304,7 @@ class _Answer:
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
         self._what, archive = what, what.archive
+        self._mirror.remember(what)
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
         self._admit(archive, private=what.is_for_readers)
@@ -282,7 +314,8 @@ class _Answer:
         if isinstance(found, Hit):
             self._outcome = "hit"
             self._mirror.usage.note(archive)
-            return await self._whole(found, "hit", *self._mirror.freshness(found.record).as_parameter())
+            self._rewritten |= found.record.archive != archive
+            return await self._whole(found, "hit", *self._mirror.freshness(found.record, what).as_parameter())
         self._outcome = "miss"
         self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
@@ -298,7 +331,7 @@ class _Answer:
         if hit:
             hit.file.close()
             self._admit(archive, private=hit.record.private)
-            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record, asked_for).as_parameter())
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)

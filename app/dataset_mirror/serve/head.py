@@ -22,6 +22,7 @@ from dataset_mirror.rules.fields import (
     repr_digest,
     without_content,
 )
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.serve.error_page import POLICY, error_page, prefers_page
 from dataset_mirror.store.record import Record
@@ -110,10 +111,12 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
 
 
 def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes]:
-    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one."""
+    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one. No secrets."""
     if prefers_page(accept):
         return _answer(
-            error, error_page(error), [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]]
+            error,
+            without_secrets(error_page(error).decode()).encode(),
+            [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]],
         )
     document = {
         "type": f"urn:dataset-mirror:{error.problem}" if ":" not in error.problem else error.problem,
@@ -123,8 +126,17 @@ def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes
         **({"hint": error.hint} if error.hint else {}),
         **error.facts,
     }
-    body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
+    body = json.dumps(_blanked(document), indent=2, ensure_ascii=False, default=str).encode() + b"\n"
     return _answer(error, body, [("content-type", "application/problem+json")])
+
+
+def _blanked(value: object) -> object:
+    """The same without secrets in any of its texts."""
+    if isinstance(value, dict):
+        return {key: _blanked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked(inner) for inner in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _answer(error: MirrorError, body: bytes, of_kind: list[tuple[str, str]]) -> tuple[int, RawFields, bytes]:

@@ -29,7 +29,7 @@ def place_of(request: Request, mirror: Mirror, scheme: str) -> Place | None:
             mirror.origins.of(archive)
         except MirrorError:
             return None
-        return f"{base}/{archive}"
+        return f"{base}/{archive.authority}{archive.target}"
 
     return place
 
