@@ -1,5 +1,7 @@
 """Digests of bytes as they pass, in pieces of any size."""
 
+import itertools
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +24,6 @@ def test_checksums_are_those_of_the_catalogue(cuts: list[int]) -> None:
     digesting = Digesting(CHECKSUMS)
     assert all(set(digesting.digests.known[name]) == {"0"} for name in CHECKSUMS)
     places = [0, *sorted(cuts), len(CHECK)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         digesting.update(memoryview(CHECK)[start:end])
     assert {name: digesting.digests.known[name] for name in CHECKSUMS} == CHECKSUMS
