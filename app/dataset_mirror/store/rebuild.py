@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table, bindparam, case, create_engine, delete, func, insert, literal, select
+from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
@@ -36,6 +37,9 @@ _SIDES = ("", "-wal", "-shm")
 
 _Bytes = tuple[str, str]
 """An archive's key and the digest of one of its versions."""
+_FACTS = [column for column in versions.c if column.name != "id"]
+_ADD = str(insert(versions).compile(dialect=dialect(paramstyle="named"), column_keys=[column.name for column in _FACTS]))
+"""As the driver takes it: to prepare a million rows takes SQLAlchemy as long as SQLite to insert them."""
 _VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("bytes"))
 
 Report = Callable[[int, int], None]
@@ -93,11 +97,12 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
             connection.exec_driver_sql(f"PRAGMA {pragma}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
+        kept = _Kept(Blobs(folder.blobs))
         with _indexed_at_the_end(connection, versions):
-            done, explained = _replay(connection, folder.journal, found, report)
-            _explain_the_rest(connection, folder, explained, found)
+            done = _replay(connection, folder.journal, kept, found, report)
+            _explain_the_rest(connection, folder, kept, found)
+            _drop_lost(connection, kept, found)
         connection.execute(insert(counters).values(name=_DONE, value=done))
-        _drop_lost(connection, Blobs(folder.blobs), found)
         with _indexed_at_the_end(connection, archives):
             _settle(connection)
         found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
@@ -107,19 +112,25 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
     return found
 
 
-def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> tuple[int, set[int]]:
-    """Every publication and removal, in the order in which they happened.
+class _Kept:
+    """The blobs as they are found at once, rather than one by one for a million lines."""
 
-    Returns how many bytes of the journal that were, and the hashes of all digests that its lines name.
-    """
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self.sizes = dict(blobs)
+        self.unexplained = set(self.sizes)
+        """Digests that no line has named so far."""
+
+
+def _replay(connection: Connection, journal: Path, kept: _Kept, found: Rebuilt, report: Report) -> int:
+    """Every publication and removal, in the order in which they happened. Returns how many bytes of the journal that were."""
     total, done, batch = journal.stat().st_size, 0, _Batch(connection)
-    explained: set[int] = set()
     for size, entry in _entries(journal):
         done += size
         found.lines += 1
         if isinstance(entry, Record):
             batch.add(entry)
-            explained.add(hash(entry.sha256))
+            kept.unexplained.discard(entry.sha256)
         elif isinstance(entry, Removal):
             batch.write()
             _forget(connection, entry)
@@ -132,18 +143,17 @@ def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Repor
             report(done, total)
     batch.write()
     report(total, total)
-    return done, explained
+    return done
 
 
-def _explain_the_rest(connection: Connection, folder: DataFolder, explained: set[int], found: Rebuilt) -> None:
+def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, found: Rebuilt) -> None:
     """Blobs that no line names are those of a line that was lost: `tree/` may tell what they are. It never shows private archives."""
-    blobs = Blobs(folder.blobs)
-    rest = {sha256 for sha256, _ in blobs if hash(sha256) not in explained}
+    rest = kept.unexplained
     if not rest:
         return
     for archive, sha256 in Tree(folder.tree):
-        if sha256 in rest and _sha256_of(blobs.path(sha256)) == sha256:
-            found.recovered.append(_recovered(archive, sha256, blobs))
+        if sha256 in rest and _sha256_of(kept.blobs.path(sha256)) == sha256:
+            found.recovered.append(_recovered(archive, sha256, kept.blobs))
     if found.recovered:
         connection.execute(insert(versions), [values_of(record) for record in found.recovered])
     found.unexplained = sorted(rest - {record.sha256 for record in found.recovered})
@@ -213,7 +223,7 @@ class _Batch:
 
     def write(self) -> None:
         if self._new:
-            self._connection.execute(insert(versions), [values_of(record) for record in self._new.values()])
+            self._connection.exec_driver_sql(_ADD, [values_of(record) for record in self._new.values()])
             self._new.clear()
         for record in self._again.values():
             put = upsert(versions).values(**values_of(record))
@@ -228,25 +238,23 @@ def _forget(connection: Connection, removal: Removal) -> None:
     connection.execute(delete(versions).where(which))
 
 
-def _drop_lost(connection: Connection, blobs: Blobs, found: Rebuilt) -> None:
+def _drop_lost(connection: Connection, kept: _Kept, found: Rebuilt) -> None:
     """Versions whose blob is not there, or has another size: whether its bytes are right is for `verify` to say."""
-    known = connection.execute(select(versions.c.sha256, versions.c.size).distinct()).yield_per(_BATCH)
-    for sha256, size in [(sha256, size) for sha256, size in known if blobs.size(sha256) != size or not blobs.has(sha256)]:
-        which = (versions.c.sha256 == sha256) & (versions.c.size == size)
-        for row in connection.execute(select(versions.c.key, versions.c.scheme).where(which)).all():
-            found.lost.append(f"{row.scheme}://{archive_of(row.key)} ({sha256[:8]})")
-        connection.execute(delete(versions).where(which))
+    every = connection.execute(select(versions.c.id, versions.c.key, versions.c.scheme, versions.c.sha256, versions.c.size))
+    lost = [row for row in every.yield_per(_BATCH) if kept.sizes.get(row.sha256) != row.size]
+    found.lost += [f"{row.scheme}://{archive_of(row.key)} ({row.sha256[:8]})" for row in lost]
+    if lost:
+        connection.execute(delete(versions).where(versions.c.id == bindparam("which")), [{"which": row.id} for row in lost])
 
 
 def _settle(connection: Connection) -> None:
     """What is current, and the totals, follow from the versions, as in `Writing.publish`."""
-    facts = [column for column in versions.c if column.name != "id"]
     by_archive = func.row_number().over(partition_by=versions.c.key, order_by=(versions.c.fetched.desc(), versions.c.sha256))
     number = func.count().over(partition_by=versions.c.key)
-    ranked = select(*facts, by_archive.label("place"), number.label("number")).subquery()
+    ranked = select(*_FACTS, by_archive.label("place"), number.label("number")).subquery()
     known = ranked.c
     row = {
-        **{column.name: known[column.name] for column in facts},
+        **{column.name: known[column.name] for column in _FACTS},
         "origin": func.substr(known.key, 1, func.instr(known.key, "/") - 1),
         "hits": literal(0),
         "used": known.fetched,

@@ -19,6 +19,7 @@ _END_OF_TIME = 253402300800.0
 DigestSource = Literal["catalog", "origin", "url", "computed", "disputed", "adopted"]
 """Who vouches for the digest: the catalog, the origin in a field of its answer, or the archive's own URL; else nobody: it was
 computed from what the origin sent, there although the URL has another one (`disputed`), or from a file that somebody brought."""
+_SOURCES = frozenset(get_args(DigestSource))
 VOUCHED = frozenset[DigestSource](["catalog", "origin", "url"])
 
 
@@ -113,7 +114,7 @@ class Record:
             and all(type(moment) in (int, float) and 0 <= moment <= _END_OF_TIME for moment in (self.fetched, self.checked))
             and all(type(text) is str for text in texts)
             and all(text is None or type(text) is str for text in maybe)
-            and self.source in get_args(DigestSource)
+            and self.source in _SOURCES
             and type(self.validators.date_is_strong) is type(self.private) is bool
         ):
             raise ValueError("not a line of the journal: a value cannot be")
