@@ -30,7 +30,7 @@ class Backoff:
         self.failures += 1
         if self.failures >= self._attempts or time.monotonic() - self._began > self._seconds:
             return None
-        own = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
+        own: float = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
         return max(own, asked or 0.0)
 
 

@@ -12,8 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Algorithm = Literal["sha512", "sha384", "sha256", "sha1", "md5", "crc64nvme", "crc64xz", "crc32c", "crc32"]
-_BYTES: dict[Algorithm, int] = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20, "md5": 16} | dict.fromkeys(("crc32c", "crc32"), 4)
-_BYTES |= dict.fromkeys(("crc64nvme", "crc64xz"), 8)
+_BYTES: dict[Algorithm, int] = {
+    "sha512": 64,
+    "sha384": 48,
+    "sha256": 32,
+    "sha1": 20,
+    "md5": 16,
+    "crc64nvme": 8,
+    "crc64xz": 8,
+    "crc32c": 4,
+    "crc32": 4,
+}
 CHECKSUMS = frozenset[Algorithm](["crc64nvme", "crc64xz", "crc32c", "crc32"])
 """What tells damaged bytes from whole ones, but no bytes from others that were made for it."""
 

@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
+from pydantic_core import from_json  # twice as fast as the standard library: a journal may have a million lines
+
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.conditions import NO_VALIDATORS, Validators
@@ -81,7 +83,7 @@ class Record:
     def from_line(cls, line: str) -> Self:
         """The record of a line; ValueError if it is not one, or if a value cannot be: lines of bundles are nobody's word."""
         try:
-            known: dict[str, Any] = json.loads(line)
+            known: dict[str, Any] = from_json(line)
             found = cls(
                 archive=parse_url(known["url"]),
                 scheme=known["url"].partition(":")[0],
