@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from dataset_mirror.rules import environment as names
+from dataset_mirror.settings import load
+from dataset_mirror.upkeep.checkup import check_folder
 from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
@@ -105,7 +107,7 @@ WIDE = {"": 0o755, "blobs": 0o777, "blobs/sha256": 0o770, "archives.ndjson": 0o6
 
 def test_permissions_that_are_too_wide(kept: Path) -> None:
     """Whatever in the data folder is open to others, or to its group for writing, is found, with a command that mends it."""
-    configuration = Configuration.read(None, {"data": kept})
+    configuration = load(None, {"data": kept})
     for name, mode in WIDE.items():
         (kept / name).chmod(mode)
         (found,) = (one for one in check_folder(configuration) if not one.is_good)
