@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dataset_mirror.store import locks
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock, server_of
 from dataset_mirror.store.index import Writing
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
 from dataset_mirror.store.store import Store
@@ -302,6 +304,7 @@ def test_a_folder_without_locks(tmp_path: Path, caplog: pytest.LogCaptureFixture
     held.announce("http://127.0.0.1:1")
     put(store, b"a", A)
     assert server_of(DataFolder(tmp_path)) == "http://127.0.0.1:1"
+    os.utime(tmp_path / "serve.lock.held", (0, 0))  # the clock was set since
     with pytest.raises(Exception, match=f"in use by process {os.getpid()} at"):
         FillLock(tmp_path / "serve.lock")
     assert sum("has no locks" in line.message for line in caplog.records) == 1
@@ -353,3 +356,25 @@ def test_a_clock_that_went_back(store: Store) -> None:
     found = store.find(B)
     assert found is not None
     assert found.sha256 == record(b"now").sha256
+
+
+def test_what_was_said_while_a_clock_was_ahead(store: Store) -> None:
+    """It gives way to what an origin says now, also in a rebuild; what a bundle says from before does not."""
+
+    def said(commit: str, checked: float) -> Fact:
+        return Fact("ref", "h.example.org/o/r@main", "h.example.org/o/r", checked, commit)
+
+    now = time.time()
+    store.know(said("a", now + 1e6))
+    store.know(said("b", now))
+    store.know(said("c", now - 1e6))
+    known = store.index.known("ref", "h.example.org/o/r@main")
+    assert known is not None
+    assert known.commit == "b"
+    assert (known.age(now), said("a", now + 1e6).age(now)) == (0, float("inf"))
+    store.close()
+    store.folder.index.unlink()
+    rebuild(Settings(data=store.folder.root))
+    again = Store(store.folder.root)
+    assert again.index.known("ref", "h.example.org/o/r@main") == known
+    again.close()

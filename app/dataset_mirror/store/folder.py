@@ -14,7 +14,7 @@ from sqlalchemy import URL
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store import durable
-from dataset_mirror.store.locks import NoLocks, lock, started
+from dataset_mirror.store.locks import NoLocks, lock, started, ticks
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,7 @@ class FillLock:
             return
         with contextlib.suppress(OSError):
             os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
+            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url, "began": _ticks(os.getpid())}).encode(), 0)
 
     def release(self) -> None:
         if self._fd < 0:
@@ -227,8 +227,17 @@ def _is_alive(named: Path, descriptor: int) -> bool:
         return False
     if "pid" not in holder:
         return time.time() - at < _ATTEMPTS * _PAUSE
+    if "began" in holder:  # without it a clock that is set meanwhile would make another process of it
+        return holder["began"] == str(_ticks(int(holder["pid"])))
     began = started(int(holder["pid"]))
     return began is not None and began <= at + 1
+
+
+def _ticks(process: int) -> int | None:
+    try:
+        return ticks(process)
+    except OSError:
+        return None
 
 
 def server_of(folder: DataFolder) -> str | None:

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
 from typing import Any
@@ -21,6 +22,7 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.fields import Fields
 from dataset_mirror.store import damaged, failures, knowledge, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
@@ -435,13 +437,19 @@ def values_of(record: Record) -> dict[str, Any]:
         "etag": record.validators.etag,
         "last_modified": record.validators.last_modified,
         "date_is_strong": int(record.validators.date_is_strong),
-        "fields": json.dumps(record.fields),
+        "fields": _written(record.fields),
         "source": record.source,
         "fetched": record.fetched,
         "checked": record.checked,
         "private": int(record.private),
         "restricted": record.restricted,
     }
+
+
+@lru_cache(1024)
+def _written(fields: Fields) -> str:
+    """Most archives of an origin have the same."""
+    return json.dumps(fields)
 
 
 def record_of(row: RowMapping) -> Record:

@@ -306,10 +306,14 @@ class Store:
         return record
 
     def know(self, fact: Fact) -> None:
-        """Keeps what an origin said, in the journal too if it is news. Blocks."""
+        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks."""
+        now = time.time()
         with self._changing(fact.about) as writing:
             before = knowledge.find(writing.connection, fact.kind, fact.about)
-            if knowledge.put(writing.connection, fact) and not fact.says_the_same_as(before):
+            if before and before.age(now) < fact.age(now):
+                return
+            knowledge.put(writing.connection, fact)
+            if not fact.says_the_same_as(before):
                 self._note(fact, writing)
 
     def unknow(self, kind: Kind, about: str) -> None:
