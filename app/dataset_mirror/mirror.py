@@ -340,7 +340,7 @@ class Mirror:
         except Broken:
             return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
-            if reply.status == 200:
+            if reply.status == 200 and not (what.question.confirm and reply.is_page):
                 if reply.length == 0 and what.matched:
                     self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply

@@ -157,7 +157,8 @@ class Fill:
 
     async def _check_for_keeping(self, reply: Reply) -> None:
         """NotForKeeping for what its origin decides about, and gives to one client only."""
-        if self.job.rule is not None and self.job.rule.gated and is_for_one_client(reply):
+        rule = self.job.rule
+        if rule is not None and rule.gated and not rule.shared and is_for_one_client(reply):
             await reply.close()
             raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
 

@@ -75,6 +75,8 @@ class Gateway:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
             what = await self._asked(request, target, receive)
             try:
+                if not what.is_kept:
+                    raise NotForKeeping(f"{what.archive.authority} is asked for what no rule of it is for.")
                 await answer.answer(what)
             except NotForKeeping:
                 origin = self._mirror.origins.of(target)
@@ -316,9 +318,13 @@ class _Answer:
         return Representation.of_record(record, self._mirror.passing(record.archive))
 
     async def _headers_of(self, what: Representation, *status: str) -> None:
-        """Range means nothing for HEAD (RFC 9110 14.2)."""
-        conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what.without_content(), select(conditions, what.validators, what.size), *status)
+        await self._empty(what.without_content(), select(self._conditions, what.validators, what.size), *status)
+
+    @property
+    def _conditions(self) -> dict[str, str]:
+        """The request's fields; Range means something for GET only (RFC 9110 14.2)."""
+        fields = self.request.fields
+        return fields if self.request.method == "GET" else {name: value for name, value in fields.items() if name != "range"}
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._begin(what, selection, *status)
@@ -329,7 +335,7 @@ class _Answer:
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
             what = self._of(hit.record)
-            selection = select(self.request.fields, what.validators, what.size)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
             if self._may_be_kept(hit.record):
@@ -372,7 +378,7 @@ class _Answer:
                 return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
-            selection = select(self.request.fields, what.validators, what.size)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
             # A part without a known digest leaves as it comes: it is what the origin itself would have sent.
@@ -391,6 +397,8 @@ class _Answer:
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
         fields = leading_back(fields, self._place)
+        if self.request.method == "POST":  # who goes on by GET would ask for something else
+            fields = [(name, b"none" if name == b"accept-ranges" else value) for name, value in fields]
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
