@@ -25,6 +25,7 @@ from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offli
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
@@ -88,7 +89,8 @@ class Mirror:
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
+        promises = Promises(configuration, self.upstream, store)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, promises, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
@@ -253,6 +255,12 @@ class Mirror:
         origin = self.origins.get(archive.authority)
         matched = origin.rule(archive.path) if origin else None
         return matched.rule.redirect_fields if matched else ()
+
+    def linked(self, archive: ArchiveId) -> tuple[str, ...]:
+        """The hosts whose URLs in its content lead to the mirror, for clients that asked by its own address."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.links_to if matched else ()
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""

@@ -7,7 +7,7 @@ from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.rules.content import contradiction, is_genuinely_empty
+from dataset_mirror.rules.content import contradiction, is_genuinely_empty, wrong_magic
 
 
 def check_head(job: Job, reply: Reply) -> None:
@@ -28,7 +28,9 @@ def check_beginning(job: Job, edition: Edition, beginning: bytes) -> None:
     if not beginning:
         announced = edition.length == 0  # of a body without a length nobody said that it is empty
         return _check_empty(job, content_type, has_validator=announced and _has_validator(edition.validators))
-    if (why := contradiction(_name(job, edition), content_type, beginning)) is not None:
+    name = _name(job, edition)
+    why = wrong_magic(name, beginning) if job.rule and job.rule.pages else contradiction(name, content_type, beginning)
+    if why is not None:
         raise NotAnArchive(f"{job.url} cannot be what it is called: {why}.", f"Look at it with curl. {_override(job, edition.length)}")
 
 

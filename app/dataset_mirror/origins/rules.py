@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.durations import Seconds
+from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
@@ -106,6 +107,10 @@ class Rule(BaseModel):
     """Whether anything is kept; else each request is passed on, with the client's own fields."""
     digest: Literal["sha256-in-path", "sha256-prefix-in-name"] | None = None
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
+    index: str | None = None
+    """The page of a package index that has the digests of the files, with `{project}` for the name of the project that a file is of."""
+    links_to: tuple[Annotated[str, AfterValidator(normalise_authority)], ...] = ()
+    """Hosts whose URLs in the content lead to the mirror, for clients that asked by its own address; others get it as it is."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
     claims: Claims = Claims()
@@ -151,6 +156,8 @@ class Rule(BaseModel):
             raise ValueError("a rule with `gated` has a `scope`: for what a permission holds")
         if self.is_immutable and self.when_stale == "ask":
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
+        if self.index is not None and (not self.index.startswith("https://") or "{project}" not in self.index):
+            raise ValueError('`index` is a URL with {project} in it, such as "https://pypi.org/simple/{project}/"')
         if self.confirm and self.pages:
             raise ValueError("with `confirm` a page is never the content: leave out `pages`")
         if not self.store and (kept := _KEEPING & self.model_fields_set):
@@ -173,7 +180,7 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages", "confirm", "shared"])
+_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages", "confirm", "shared", "index", "links_to"])
 """What says how something is kept."""
 
 

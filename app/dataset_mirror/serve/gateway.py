@@ -32,7 +32,7 @@ from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGon
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
-from dataset_mirror.serve.places import leading_back, place_of, redirecting_back
+from dataset_mirror.serve.places import LONGEST_PAGE, leading_back, links_led_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
@@ -298,9 +298,10 @@ class _Answer:
         archive = asked_for.archive
         hit = await self._mirror.fresh(asked_for)
         if hit:
-            hit.file.close()
-            self._admit(archive, private=hit.record.private)
-            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+            with hit.file as file:
+                self._admit(archive, private=hit.record.private)
+                shown, _ = await self._led_back(self._of(hit.record), file, archive)
+            return await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record).as_parameter())
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)
@@ -334,14 +335,25 @@ class _Answer:
         """From a finished blob."""
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
-            what = self._of(hit.record)
+            what, content = await self._led_back(self._of(hit.record), file, hit.record.archive)
             selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
+            if content is not None:
+                await self._begin(what, selection, *status)
+                return await self._send({"type": "http.response.body", "body": content[selection.start : selection.end]})
             if self._may_be_kept(hit.record):
                 self._keep(self.request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
+
+    async def _led_back(self, what: Representation, file: BinaryIO, archive: ArchiveId) -> tuple[Representation, bytes | None]:
+        """What a client of the mirror's own address gets where the content has links to other hosts: these lead to the mirror."""
+        hosts = self._mirror.linked(archive)
+        if not hosts or self._place is None or (what.size or 0) > LONGEST_PAGE:
+            return what, None
+        content = await asyncio.to_thread(links_led_back, file.read, hosts, self._place)
+        return what.of_content(content), content
 
     def _may_be_kept(self, record: Record) -> bool:
         """Whether the like of this request may be answered from memory: whoever asks, and with whatever fields."""
@@ -371,6 +383,8 @@ class _Answer:
 
     async def _follow(self, fill: Fill) -> None:
         status = ("fwd=miss", "collapsed" if fill.readers > 1 else "stored")
+        if self._place is not None and self._mirror.linked(fill.job.archive):
+            await fill.ended()  # the links in it lead elsewhere for this client: it needs the whole
         while True:
             edition = await fill.opened()
             if isinstance(edition, Record):
