@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -34,6 +35,19 @@ def found(content: bytes, kind: str = "application/octet-stream", **fields: str)
     """A file as most servers send it; fields' names are written with `_` in place of hyphens."""
     named = {name.replace("_", "-"): value for name, value in fields.items()}
     return Said(200, {"Content-Type": kind, "Accept-Ranges": "bytes", **named}, content, whole=True)
+
+
+def static(files: Mapping[str, bytes], kind: str = "application/octet-stream") -> Answer:
+    """A host that has these files, by path, with tags of their MD5."""
+
+    def answer(asked: Asked) -> Said:
+        content = files.get(asked.raw_path)
+        if content is None:
+            return missing(asked)
+        tag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+        return found(content, kind, ETag=tag, Last_Modified="Mon, 01 Jan 2024 00:00:00 GMT")
+
+    return answer
 
 
 def missing(_: Asked) -> Said:
