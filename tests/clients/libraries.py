@@ -69,9 +69,9 @@ CONDA = {
     "/conda-forge/noarch/repodata.json": json.dumps({"packages": {}, "packages.conda": {"tiny-1-0.conda": {"sha256": _sha256(HUB)}}}).encode(),
     "/conda-forge/noarch/tiny-1-0.conda": HUB,
 }
-MNIST, TFDS, DATA = "/mnist/train-labels-idx1-ubyte.gz", "/ml/machine-learning-databases/00222/bank.zip", "/sets/data.bin"
+MNIST, TFDS, DATA = "/mnist/train-labels-idx1-ubyte.gz", "/static/public/53/iris.zip", "/sets/data.bin"
 LABELS = gzip.compress(_content("labels", 300), mtime=0)
-BANK = zipped({"bank.csv": _content("bank")})
+IRIS = zipped({"iris.data": _content("iris")})
 HOST = "data.example.org"
 ARCHIVES = [
     {"url": f"https://raw.githubusercontent.com{path}", "sha256": _sha256(content)}
@@ -81,7 +81,7 @@ ARCHIVES += [
     {"url": f"https://gitlab.com{EAGLE}", "sha256": _sha256(PNG)},
     {"url": f"https://github.com{GLOVE}glove-twitter-25.gz", "sha256": _sha256(GLOVE_GZ)},
     {"url": f"https://ossci-datasets.s3.amazonaws.com{MNIST}", "sha256": _sha256(LABELS)},
-    {"url": f"https://archive.ics.uci.edu{TFDS}", "sha256": _sha256(BANK), "size": len(BANK)},
+    {"url": f"https://archive.ics.uci.edu{TFDS}", "sha256": _sha256(IRIS), "size": len(IRIS)},
 ]
 """What a mirror is told of files that a preset knows by other bytes."""
 
@@ -111,7 +111,7 @@ def sites() -> dict[str, Answer]:
         **index.sites,
         "download.pytorch.org": static({WEIGHTS_NAME: WEIGHTS}),
         "ossci-datasets.s3.amazonaws.com": static({MNIST: LABELS}),
-        "archive.ics.uci.edu": static({TFDS: BANK}),
+        "archive.ics.uci.edu": static({TFDS: IRIS}),
         "gitlab.com": static({EAGLE: PNG}),
         "conda.anaconda.org": static(CONDA, "application/json"),
         HOST: static({DATA: _content("data")}),
@@ -208,7 +208,7 @@ with session.get(url, stream=True) as answer:
     assert answer.status_code == 200, answer.status_code
     body = b"".join(answer.iter_content(chunk_size=1024 * 1024))
 return digest(body)""",
-        _sha256(BANK),
+        _sha256(IRIS),
         f"{CALLS} (its downloader)",
         needs=("requests",),
         not_by_url="its URLs are fixed in each data set's code",
@@ -230,7 +230,7 @@ return digest(str(_fetch_remote(known, tempfile.mkdtemp(), n_retries=0)))""",
 import warnings
 from sklearn.datasets import fetch_openml
 warnings.simplefilter("ignore")
-tiny = fetch_openml("tiny", version=1, as_frame=False, parser="liac-arff", data_home=tempfile.mkdtemp(), n_retries=0)
+tiny = fetch_openml("tiny", version=1, as_frame=False, parser="liac-arff", data_home=tempfile.mkdtemp(), n_retries=1, delay=0.01)
 return [tiny.data.ravel().tolist(), tiny.target.tolist()]""",
         [[1.0, 2.0, 3.0], ["x", "y", "x"]],
         f"{OWN}: `fetch_openml`",

@@ -62,9 +62,10 @@ def openml() -> dict[str, Answer]:
     return {OPENML: answer}
 
 
+_USUAL = {"is_ignore": "false", "is_row_identifier": "false", "number_of_missing_values": "0"}
 _FEATURES = [
-    {"index": "0", "name": "a", "data_type": "numeric", "is_target": "false", "is_ignore": "false", "is_row_identifier": "false"},
-    {"index": "1", "name": "class", "data_type": "nominal", "is_target": "true", "is_ignore": "false", "is_row_identifier": "false"},
+    {"index": "0", "name": "a", "data_type": "numeric", "is_target": "false", **_USUAL},
+    {"index": "1", "name": "class", "data_type": "nominal", "is_target": "true", "nominal_value": ["x", "y"], **_USUAL},
 ]
 
 
