@@ -23,16 +23,22 @@ SCRIPTS = {
     "a loop over URLs": (f"import requests\nfor u in ['{URL}']:\n  requests.get(u)", CANNOT),
     "a loop over loaders": ("import keras\nfor d in (keras.datasets.mnist, keras.datasets.imdb):\n  d.load_data()", CANNOT),
     "argparse": (
-        "import argparse, tensorflow_datasets as t\np = argparse.ArgumentParser()\np.add_argument('--n', default='mnist')\nt.load(p.parse_args().n)",
+        "import argparse, keras\np = argparse.ArgumentParser()\np.add_argument('--n')\ngetattr(keras.datasets, p.parse_args().n)",
         CANNOT,
     ),
     "an import that may fail": (
         "try:\n  import keras\nexcept ImportError:\n  import tensorflow.keras as keras\nkeras.datasets.imdb.load_data()",
         "keras/imdb",
     ),
-    "one of two imports": ("if x:\n  from torchvision.datasets import MNIST as D\nelse:\n  from mine import D\nD('.', download=True)", "torch/mnist"),
+    "one of two imports": (
+        "if x:\n  from torchvision.datasets import MNIST as D\nelse:\n  from mine import D\nD('.', download=True)",
+        "torch/mnist",
+    ),
     "an attribute of a class": (f"import requests\nclass C:\n  url = '{URL}'\n  def go(self):\n    requests.get(self.url)", CANNOT),
-    "a module in an attribute": ("import keras\nclass C:\n  def __init__(self):\n    self.k = keras\n  def go(self):\n    self.k.datasets.mnist.load_data()", CANNOT),
+    "a module in an attribute": (
+        "import keras\nclass C:\n  def __init__(self):\n    self.k = keras\n  def go(self):\n    self.k.datasets.mnist.load_data()",
+        CANNOT,
+    ),
     "an f-string of constants": (f"import requests\nBASE = '{BASE}'\nrequests.get(f'{{BASE}}/x.zip')", URL),
     "an f-string": (f"import requests\nrequests.get(f'{BASE}/{{name}}.zip')", CANNOT),
     "a join": (f"import requests\nfrom urllib.parse import urljoin\nrequests.get(urljoin('{BASE}', 'x.zip'))", CANNOT),
@@ -46,7 +52,10 @@ SCRIPTS = {
     "a pipe into a shell": (f"import os\nos.system('curl -L {URL} | sh')", CANNOT),
     "a session": ("import requests\ns = requests.Session()\ns.get(address)", CANNOT),
     "a session, with": (f"import requests\nwith requests.Session() as s:\n  s.get('{URL}')", URL),
-    "a session in an attribute": ("import requests\nclass C:\n  def __init__(self):\n    self.s = requests.Session()\n  def go(self, a):\n    self.s.get(a)", CANNOT),
+    "a session in an attribute": (
+        "import requests\nclass C:\n  def __init__(self):\n    self.s = requests.Session()\n  def go(self, a):\n    self.s.get(a)",
+        CANNOT,
+    ),
     "a session, asynchronous": ("import aiohttp\nasync def go(a):\n  async with aiohttp.ClientSession() as s:\n    await s.get(a)", CANNOT),
     "httpx": ("import httpx\nc = httpx.Client()\nc.get(address)", CANNOT),
     "urllib3": ("import urllib3\nurllib3.PoolManager().request('GET', address)", CANNOT),
@@ -66,7 +75,10 @@ SCRIPTS = {
     "another file's code": ("import runpy\nrunpy.run_path('other.py')", CANNOT),
     "git": ("import git\ngit.Repo.clone_from('https://github.com/a/b', 'b')", CANNOT),
     "an artifact": ("import wandb\nwandb.init().use_artifact('x').download()", CANNOT),
-    "weights of an enumeration": ("from torchvision.models import *\nresnet18(weights=ResNet18_Weights.DEFAULT)", "https://download.pytorch.org/models/resnet18-f37072fd.pth"),
+    "weights of an enumeration": (
+        "from torchvision.models import *\nresnet18(weights=ResNet18_Weights.DEFAULT)",
+        "https://download.pytorch.org/models/resnet18-f37072fd.pth",
+    ),
     "weights by name": ("import torchvision\ntorchvision.models.get_model('resnet50', weights='DEFAULT')", CANNOT),
 }
 

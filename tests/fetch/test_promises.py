@@ -44,7 +44,7 @@ def path_of(index: Index, name: str, ending: str = "") -> str:
 
 @pytest.mark.parametrize("accept", [HTML, JSON])
 def test_links_of_the_index(accept: str, mirror: Mirror, index: Index) -> None:
-    """In a page that was asked for by the mirror's address the links to files lead to the mirror, with their digests; it is a page of its own."""
+    """In a page that was asked for by the mirror's address links to files lead to the mirror; tag, length and digest are its own."""
     for _ in range(2):
         answer = mirror.get(f"/{INDEX}/simple/tiny/", fields={"Accept": accept})
         assert answer.status == 200

@@ -33,7 +33,9 @@ class GitHub:
         if path in self.assets:
             query = f"sp=r&sv=2018-11-09&sr=b&se=2030-01-01&rsct=application%2Foctet-stream&sig={secrets.token_hex(16)}"
             number = hashlib.md5(path.encode(), usedforsecurity=False).hexdigest()
-            return Said(302, {"Location": f"https://{ASSETS}/github-production-release-asset/{number}?{query}", "Cache-Control": "no-cache"})
+            return Said(
+                302, {"Location": f"https://{ASSETS}/github-production-release-asset/{number}?{query}", "Cache-Control": "no-cache"}
+            )
         owner, name, kind, ref = [*path[1:].split("/", 3), "", "", "", ""][:4]
         if kind == "zipball" and f"/{owner}/{name}/{ref}" in self.archives:
             return Said(302, {"Location": f"https://{CODE}/{owner}/{name}/legacy.zip/{ref}", "Cache-Control": "max-age=0, private"})
@@ -45,7 +47,10 @@ class GitHub:
         content = self.archives.get(f"/{owner}/{name}/{ref}")
         if content is None:
             return missing(asked)
-        fields = {"Content_Disposition": f"attachment; filename={owner}-{name}-{ref}.zip", "ETag": f'W/"{hashlib.sha256(content).hexdigest()}"'}
+        fields = {
+            "Content_Disposition": f"attachment; filename={owner}-{name}-{ref}.zip",
+            "ETag": f'W/"{hashlib.sha256(content).hexdigest()}"',
+        }
         return found(content, "application/zip", **fields)
 
     def asset(self, asked: Asked) -> Said:

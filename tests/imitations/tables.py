@@ -55,7 +55,7 @@ def openml() -> dict[str, Answer]:
         }
         if path in known:
             return _json(known[path], asked)
-        if path == "/data/v1/download/70":
+        if path.startswith("/data/v1/download/70"):
             return found(ARFF, "text/plain; charset=utf-8", Content_Disposition='attachment; filename="tiny.arff"', ETag='"70"')
         return missing(asked)
 
@@ -72,7 +72,17 @@ _FEATURES = [
 def _description() -> dict[str, object]:
     md5 = hashlib.md5(ARFF, usedforsecurity=False).hexdigest()
     url = f"https://{OPENML}/data/v1/download/70/tiny.arff"
-    return {"id": "7", "name": "tiny", "version": "1", "format": "ARFF", "file_id": "70", "url": url, "md5_checksum": md5, "status": "active"}
+    return {
+        "id": "7",
+        "name": "tiny",
+        "version": "1",
+        "format": "ARFF",
+        "file_id": "70",
+        "url": url,
+        "md5_checksum": md5,
+        "description": "Tiny.",
+        "status": "active",
+    }
 
 
 def _json(said: object, asked: Asked) -> Said:

@@ -44,7 +44,9 @@ def check_signed_in(location: str, confirm: Confirm, url: str) -> None:
     """OriginSaysNo if a redirect leads to where people sign in."""
     host = urlsplit(location).hostname
     if host in confirm.sign_in:
-        raise OriginSaysNo(403, f"The origin answers for {url} by {host}: it wants a sign-in.", "Share the file with everybody who has the link.")
+        raise OriginSaysNo(
+            403, f"The origin answers for {url} by {host}: it wants a sign-in.", "Share the file with everybody who has the link."
+        )
 
 
 class _Page(HTMLParser):

@@ -180,7 +180,23 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages", "confirm", "shared", "index", "links_to"])
+_KEEPING = frozenset(
+    [
+        "freshness",
+        "when_stale",
+        "digest",
+        "redirect_fields",
+        "claims",
+        "post",
+        "ref",
+        "query",
+        "pages",
+        "confirm",
+        "shared",
+        "index",
+        "links_to",
+    ]
+)
 """What says how something is kept."""
 
 

@@ -85,11 +85,7 @@ class Bindings:
             case ast.Assign(targets, value):
                 for target in targets:
                     self._assign(target, value, seen.in_class)
-            case (
-                ast.AnnAssign(target, _, ast.expr() as value)
-                | ast.NamedExpr(target, value)
-                | ast.withitem(value, ast.expr() as target)
-            ):
+            case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value) | ast.withitem(value, ast.expr() as target):
                 self._assign(target, value, seen.in_class)
             case ast.Name(name, ast.Store()) if id(seen.node) not in self._named:
                 self._bind(name, None)

@@ -32,9 +32,9 @@ def started(paths: Sequence[str], last: str, call: ast.Call, bindings: Bindings)
     elif isinstance(call.func, ast.Name) and not bindings.is_bound(last) and last in (*_RUNNING, "__import__"):
         if not call.args or not isinstance(bindings.constant(call.args[0]), str) or last in _RUNNING:
             yield Unclear(f"{last}, which runs code that is not here")
-    elif any(path in _FILES for path in paths):
-        yield Unclear(f"{paths[0]}, which runs code that is not here")
-    elif any(path in _MODULES for path in paths) and not (call.args and isinstance(bindings.constant(call.args[0]), str)):
+    elif any(path in _FILES for path in paths) or (
+        any(path in _MODULES for path in paths) and not (call.args and isinstance(bindings.constant(call.args[0]), str))
+    ):
         yield Unclear(f"{paths[0]}, which runs code that is not here")
 
 

@@ -11,7 +11,9 @@ from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject
 
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
 _REMOTE = re.compile(r"(?:https?|ftp|s3|gs|gcs|az|abfs|hf|hdfs|kaggle|doi):/?/?", re.IGNORECASE)
-_OTHER = re.compile(r"(?:ftps?|s3[an]?|gs|gcs|azure|az|abfss?|adl|hf|hub|hdfs|webhdfs|kaggle|oci|r2|sftp|scp|rsync)://[^\s{}%]", re.IGNORECASE)
+_OTHER = re.compile(
+    r"(?:ftps?|s3[an]?|gs|gcs|azure|az|abfss?|adl|hf|hub|hdfs|webhdfs|kaggle|oci|r2|sftp|scp|rsync)://[^\s{}%]", re.IGNORECASE
+)
 """What is fetched, and not by HTTP."""
 _PLACEHOLDER = re.compile(r"[{}]|%(?:[sdr]|\()")
 _LIKE_FETCHING = re.compile(
