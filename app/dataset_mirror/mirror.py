@@ -26,6 +26,7 @@ from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offli
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
@@ -94,7 +95,8 @@ class Mirror:
         """Answers under way, by the digest of the blob that they send."""
         self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
+        promises = Promises(configuration, self.upstream, store)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, promises, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store)
@@ -299,6 +301,12 @@ class Mirror:
         matched = origin.rule(archive.path) if origin else None
         return matched.rule.redirect_fields if matched else ()
 
+    def linked(self, archive: ArchiveId) -> tuple[str, ...]:
+        """The hosts whose URLs in its content lead to the mirror, for clients that asked by its own address."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.links_to if matched else ()
+
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
         origin = self.origins.get(record.archive.authority)
@@ -399,7 +407,7 @@ class Mirror:
         except Broken:
             return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
-            if reply.status == 200:
+            if reply.status == 200 and not (what.question.confirm and reply.is_page):
                 if reply.length == 0 and what.matched:
                     self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply

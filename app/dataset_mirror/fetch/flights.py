@@ -14,6 +14,7 @@ from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.scopes import Knowledge
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
@@ -50,10 +51,18 @@ class Flights:
     """The fills under way."""
 
     def __init__(
-        self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int, slow: Callable[[], float]
+        self,
+        store: Store,
+        upstream: Upstream,
+        eviction: Eviction,
+        traffic: Traffic,
+        promises: Promises,
+        most: int,
+        slow: Callable[[], float],
     ) -> None:
         """At most `most` fills run at once, and beside them those that bring less than `slow()` bytes per second."""
         self._store, self._upstream, self._eviction, self._traffic = store, upstream, eviction, traffic
+        self._promises = promises
         self.knowledge = Knowledge(store)
         self._limits = Limits(most, slow)
         self._digesting = ThreadPoolExecutor(most, "digest")
@@ -85,7 +94,7 @@ class Flights:
     def _new(self, job: Job) -> Fill:
         source = OriginSource.of(self._upstream, job.origin, job.asked)
         intake = Intake(job, self._store, self._eviction, self._traffic)
-        return Fill(job, source, intake, self._store, self._limits, self._digesting)
+        return Fill(job, source, intake, self._store, self._limits, self._digesting, self._promises)
 
     def _facts(self) -> list[Failed]:
         known = self.failures
