@@ -1,4 +1,4 @@
-"""Small archives from memory: the same bytes as by the other way, and never old ones."""
+"""Answers that need no app: the same bytes as by the other way, whatever is asked, and never old ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror
 
-DATA = body(50_000, 7)
-PATH = "/sets/small.bin"
+DATA, LARGE = body(50_000, 7), body(3_000_000, 8)
+PATH, LARGE_PATH = "/sets/small.bin", "/sets/large.bin"
+DATE = "Wed, 01 May 2024 10:00:00 GMT"
 GATEWAY = "Expect: nothing-special\r\n"
 """A field with which a request is never answered from memory, and that changes nothing else."""
 
@@ -61,52 +62,81 @@ def counted(mirror: Mirror) -> int:
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
-    """A mirror whose small archive was asked for."""
-    shared_origin.add(PATH, DATA, etag='"x"', headers={"Last-Modified": "Wed, 01 May 2024 10:00:00 GMT", "X-Note": "kept"})
+    """A mirror whose archives, a small one and one that is too large for memory, were asked for."""
     mirror = start_shared_mirror()
-    for _ in range(2):
-        assert mirror.archive(PATH).body == DATA
+    for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
+        shared_origin.add(path, data, etag='"x"', headers={"Last-Modified": DATE, "X-Goog-Hash": "kept"})
+        shared_origin.add(f"{path}?v=1", data, etag='"x"')
+        for _ in range(2):
+            assert mirror.archive(path).body == data
     return mirror
 
 
-REQUESTS = [
-    {},
-    {"target": PATH},
+RANGES = (
+    *("bytes=0-9", "bytes=-7", "bytes=-0", "bytes=99-", "bytes=9999999-", "bytes=5-4", "bytes=0-9999999", "bytes=-9999999", "bytes=0-"),
+    *("bytes=1-2,4-5", "bytes=0 - 9", "bytes= 0-9", "BYTES=0-9", "bytes=", "bytes=-", "bytes=x-9", "bytes=0-9 ", "items=0-9", ""),
+    *(f"bytes=0-{'9' * 60}", f"bytes={'0' * 70}1-2"),
+)
+CONDITIONS = (
+    *('If-None-Match: "x"', 'If-None-Match: "y"', 'If-None-Match: "y", W/"x"', "If-None-Match: *", "If-None-Match: x"),
+    *('If-Match: "x"', 'If-Match: "y"', "If-Match: *", f"If-Modified-Since: {DATE}", "If-Modified-Since: Tue, 30 Apr 2024 10:00:00 GMT"),
+    *(f"If-Unmodified-Since: {DATE}", "If-Unmodified-Since: Tue, 30 Apr 2024 10:00:00 GMT", "If-Modified-Since: soon"),
+    *('If-None-Match: "a"\r\nIf-None-Match: "x"', 'If-Match: "x"\r\nIf-None-Match: "x"'),
+)
+PARTS = (
+    *('If-Range: "x"', 'If-Range: "y"', 'If-Range: W/"x"', f"If-Range: {DATE}", 'If-None-Match: "x"', 'If-Match: "y"', "Range: bytes=1-2"),
+    *("range: bytes=5-6", "RANGE: bytes=5-6", "X-Other: a\r\nAccept: */*"),
+)
+FIELDS = (
+    "",
+    *(f"Range: {value}\r\n" for value in RANGES),
+    *(f"{condition}\r\n" for condition in CONDITIONS),
+    *(f"Range: bytes=0-9\r\n{part}\r\n" for part in PARTS),
+    *(f"{part}\r\nRange: bytes=0-9\r\nAccept: a/b\r\n" for part in PARTS),
+    *("range: bytes=2-3\r\n", "Range:bytes=2-3\r\n", "Range:  bytes=2-3\r\n", "Range: bytes=2-3\t\r\n", "RaNGE: bytes=2-3\r\n"),
+    "User-Agent: x\r\nAccept: */*\r\nConnection: keep-alive\r\n",
+    "X-Forwarded-For: 10.0.0.1\r\nAuthorization: Bearer x\r\nCookie: a=b\r\n",
+    "X-Request-Id: abc\r\n",
+)
+TARGETS: list[dict[str, str]] = [
     {"target": PATH, "host": HOST},
     {"target": PATH, "host": HOST.upper()},
+    {"target": PATH},
+    {"target": LARGE_PATH, "host": HOST},
     {"target": f"/{HOST}/%73ets/small.bin"},
     {"target": f"/{HOST}{PATH}?v=1"},
     {"target": f"http://{HOST}{PATH}"},
-    {"fields": "User-Agent: x\r\nAccept: */*\r\nConnection: keep-alive\r\n"},
-    {"fields": "Range: bytes=0-9\r\n"},
-    {"fields": "Range: bytes=-7\r\n"},
-    {"fields": "Range: bytes=99999-\r\n"},
-    {"fields": 'If-None-Match: "x"\r\n'},
-    {"fields": 'If-None-Match: "y"\r\n'},
-    {"fields": 'If-Match: "y"\r\n'},
-    {"fields": "If-Modified-Since: Wed, 01 May 2024 10:00:00 GMT\r\n"},
-    {"fields": 'Range: bytes=0-9\r\nIf-Range: "x"\r\n'},
-    {"fields": "X-Forwarded-For: 10.0.0.1\r\nAuthorization: Bearer x\r\nCookie: a=b\r\n"},
-    {"method": "HEAD"},
     {"method": "POST", "fields": "Content-Length: 0\r\n"},
     {"target": f"/{HOST}/sets/none.bin"},
     {"target": "/healthz"},
 ]
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=str)
-def test_both_ways_answer_alike(shared: Mirror, shared_origin: Origin, request_: dict[str, str]) -> None:
-    """Head and body are the same byte for byte, whether the protocol or the gateway answers, over and over."""
-    shared_origin.add(f"{PATH}?v=1", DATA, etag='"x"')
+@pytest.mark.parametrize("path", [PATH, LARGE_PATH], ids=["small", "large"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_both_ways_select_alike(shared: Mirror, path: str, method: str) -> None:
+    """Whatever conditions and ranges, head and body are the same byte for byte, whether or not the gateway answers, over and over."""
+    for fields in FIELDS:
+        check_alike(shared, {"target": f"/{HOST}{path}", "method": method, "fields": fields})
+
+
+@pytest.mark.parametrize("request_", TARGETS, ids=str)
+def test_both_ways_answer_alike(shared: Mirror, request_: dict[str, str]) -> None:
+    """The same for other forms of a target, other targets and methods."""
+    check_alike(shared, request_)
+
+
+def check_alike(mirror: Mirror, request_: dict[str, str]) -> None:
+    """Asks for it one after the other in both ways."""
     other = request_ | {"fields": request_.get("fields", "") + GATEWAY}
-    with Client(shared) as client:
+    with Client(mirror) as client:
         for _ in range(3):
             client.ask(**request_)
         for _ in range(5):
             answers = [client.ask(**asked) for asked in (other, request_, other)]
             if answers[0][0] == answers[2][0]:  # else a second has passed in between, and tells in Age and Date
                 break
-    assert answers[1] == answers[0]
+    assert answers[1] == answers[0], request_
 
 
 def test_a_hit_from_memory_is_counted(shared: Mirror) -> None:

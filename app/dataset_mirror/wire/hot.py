@@ -28,6 +28,7 @@ from dataset_mirror.wire.tally import Tally
 LARGEST = 256 * 1024
 """Bytes of a blob that is small, and kept in memory."""
 _MOST_HEADS = 4096
+_ALONE = 32
 
 Answer = bytes | FromFile
 
@@ -44,6 +45,8 @@ class Hot:
         self._size = 0
         self._seen: int | None = None
         """The index' data version, as of this turn of the loop."""
+        self._sharing = self._alone = 0
+        """Requests that shared it, and how many more ask for it themselves, since lately none would have shared it."""
 
     def keep(self, request: Request, record: Record, file: BinaryIO) -> None:
         """Remembers what a request was answered with, if the like may be answered without asking anybody."""
@@ -94,7 +97,8 @@ class Hot:
         request = Request.of(
             {"method": head.method, "headers": head.fields, "path": path, "raw_path": path.encode(), "query_string": query.encode()}
         )
-        return Known((asked.target, asked.host), entry, asked.is_head, asked.conditions, request, shown)
+        archive = without_secrets(str(entry.record.archive))
+        return Known((asked.target, asked.host), entry, asked.is_head, asked.conditions, request, shown, archive)
 
     def _answer(self, known: Known, wanted: str | None, client: Client) -> Answer | None:
         entry = known.entry
@@ -105,7 +109,7 @@ class Hot:
         conditions = known.conditions if wanted is None or known.is_head else {**known.conditions, "range": wanted}
         selection = select(conditions, entry.validators, record.size) if conditions else entry.whole
         moment = entry.moment
-        if moment is None or moment.own_fields is not client.own_fields:
+        if moment is None or not moment.holds(time.time(), client.own_fields):
             moment = entry.moment = Moment(self._mirror, record, client.own_fields)
         if selection is entry.whole and entry.body is not None and not known.is_head:
             self._tally.repeated(known, client.peer)
@@ -159,14 +163,25 @@ class Hot:
         return True
 
     def _version(self) -> int:
-        """Asked for once in each turn of the loop: what is answered in this turn had been sent before it began."""
-        if self._seen is None:
-            self._seen = self._mirror.store.index.data_version()
+        """Asked for once in each turn of the loop: what is answered in this turn had been sent before it began.
+
+        To hear of the next turn costs more than to ask, if the turn has one request only.
+        """
+        self._sharing += 1
+        if self._seen is not None:
+            return self._seen
+        version = self._mirror.store.index.data_version()
+        if self._alone:
+            self._alone -= 1
+        else:
+            self._seen, self._sharing = version, 1
             asyncio.get_running_loop().call_soon(self._forget_version)
-        return self._seen
+        return version
 
     def _forget_version(self) -> None:
         self._seen = None
+        if self._sharing == 1:
+            self._alone = _ALONE
 
     def _drop(self, key: Key) -> None:
         entry = self._entries.pop(key, None)

@@ -51,3 +51,5 @@ class Known:
     """Of any client."""
     shown: str
     """The target as the log has it."""
+    archive: str
+    """The archive, likewise."""

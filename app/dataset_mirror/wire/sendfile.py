@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
-TURN = 4 * STEP
+TURN = 16 * STEP
 """Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
 _LEAST = 64 * 1024
 AHEAD = 8 * STEP

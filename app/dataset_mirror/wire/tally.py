@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.wire.known import Known
 
@@ -45,7 +44,7 @@ class Tally:
             target=known.shown,
             status=status,
             outcome="head" if known.is_head else "hit",
-            archive=without_secrets(str(known.entry.record.archive)),
+            archive=known.archive,
             size=size,
             first_byte=round(first, 6),
             seconds=round(seconds, 6),
