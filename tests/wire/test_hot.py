@@ -148,6 +148,41 @@ def test_a_hit_from_memory_is_counted(shared: Mirror) -> None:
     assert counted(shared) == before + 10
 
 
+def noted(mirror: Mirror) -> tuple[list[tuple[object, ...]], tuple[object, ...], tuple[object, ...]]:
+    """What the log has of archives, what clients were sent, and what was counted."""
+    log = [
+        tuple(line[name] for name in ("client", "method", "target", "archive", "status", "outcome", "size", "why", "complete"))
+        for line in json.loads(mirror.get("/api/log?limit=1000", fields=mirror.key).body)
+        if line["archive"]
+    ]
+    (client,) = json.loads(mirror.get("/api/clients", fields=mirror.key).body)
+    metrics = mirror.get("/metrics").body.decode()
+    counted = [line for line in metrics.splitlines() if line.startswith(("dataset_mirror_requests_total", "dataset_mirror_sent_bytes"))]
+    return log, tuple(client[name] for name in ("address", "requests", "hits", "misses", "size")), tuple(sorted(counted))
+
+
+def test_both_ways_are_noted_alike(origin: Origin, start_mirror: StartMirror) -> None:
+    """Log, clients and metrics are the same, whether or not the gateway answered; but whole small archives are in no log."""
+    seen = []
+    for fields in ("", GATEWAY):
+        mirror = start_mirror()
+        for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
+            origin.add(path, data, etag='"x"')
+            assert mirror.archive(path).body == data
+            with Client(mirror) as client:
+                for asked in ("Range: bytes=5-9\r\n", 'If-None-Match: "x"\r\n', "Range: bytes=9999999-\r\n"):
+                    for _ in range(3):
+                        client.ask(f"/{HOST}{path}", fields=asked + fields)
+                for _ in range(3):
+                    client.ask(f"/{HOST}{path}", method="HEAD", fields=fields)
+                    client.ask(f"/{HOST}{path}", fields=fields)
+        log, *others = noted(mirror)
+        whole = ("GET", f"/{HOST}{PATH}", f"{HOST}{PATH}", 200, "hit")
+        seen.append(([line for line in log if line[1:6] != whole], *others))
+    assert seen[0] == seen[1]
+    assert len(seen[0][0]) == 2 + 2 * 9 + 2 * 3 + 3
+
+
 def test_pipelined_requests_are_answered_in_order(shared: Mirror) -> None:
     """Whatever of them is answered from memory."""
     with Client(shared) as client:
@@ -167,22 +202,37 @@ def test_pipelined_requests_are_answered_in_order(shared: Mirror) -> None:
     assert bodies[4] == DATA
 
 
-def warm(origin: Origin, mirror: Mirror, **how: Any) -> Client:
-    origin.add(PATH, DATA, **how)
+SIZES = pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
+
+
+def warm(origin: Origin, mirror: Mirror, data: bytes = DATA, **how: Any) -> Client:
+    origin.add(PATH, data, **how)
     client = Client(mirror)
     for _ in range(3):
-        assert client.ask()[1] == DATA
+        assert client.ask()[1] == data
+        assert client.ask(fields="Range: bytes=5-9\r\n")[1] == data[5:10]
     return client
 
 
-def test_what_is_removed_is_never_answered(origin: Origin, mirror: Mirror) -> None:
-    """After rm the very next request is a miss."""
-    with warm(origin, mirror) as client:
-        origin.change(PATH, body=DATA[::-1], etag='"2"')
+@SIZES
+def test_what_is_removed_is_never_answered(origin: Origin, mirror: Mirror, data: bytes) -> None:
+    """After rm the very next request is a miss, of a range too."""
+    with warm(origin, mirror, data) as client:
+        origin.change(PATH, body=data[::-1], etag='"2"')
         assert mirror.api("rm", archives=[URL + PATH]).status == 200
+        head, content = client.ask(fields="Range: bytes=0-99\r\n")
+        assert client.ask()[1] == data[::-1]
+    assert b"fwd=miss" in head
+    assert content == data[::-1][:100]
+
+
+def test_a_blob_that_has_gone_is_fetched_again(origin: Origin, mirror: Mirror) -> None:
+    """A large archive whose file somebody removed is a miss, as if nobody had asked for it before."""
+    with warm(origin, mirror, LARGE) as client:
+        mirror.blobs[0].unlink()
         head, content = client.ask()
     assert b"fwd=miss" in head
-    assert content == DATA[::-1]
+    assert content == LARGE
 
 
 def test_what_another_process_removes_is_never_answered(origin: Origin, mirror: Mirror) -> None:
@@ -199,16 +249,17 @@ def test_what_another_process_removes_is_never_answered(origin: Origin, mirror: 
         assert b"404" in client.ask()[0].splitlines()[0]
 
 
-def test_what_changed_is_answered_anew(origin: Origin, start_mirror: StartMirror) -> None:
+@SIZES
+def test_what_changed_is_answered_anew(origin: Origin, start_mirror: StartMirror, data: bytes) -> None:
     """New bytes of the origin replace the old ones in memory, with their tag; stale ones are checked from there, too."""
     mirror = start_mirror(origins=[{"url": URL, "paths": ["/sets/"], "freshness": "0s"}])
-    with warm(origin, mirror, etag='"1"') as client:
-        origin.change(PATH, body=DATA[::-1], etag='"2"')
+    with warm(origin, mirror, data, etag='"1"') as client:
+        origin.change(PATH, body=data[::-1], etag='"2"')
         end = time.monotonic() + PATIENCE
-        while (answer := client.ask())[1] == DATA:
+        while (answer := client.ask())[1] == data:
             assert time.monotonic() < end
     assert b'etag: "2"' in answer[0]
-    assert answer[1] == DATA[::-1]
+    assert answer[1] == data[::-1]
 
 
 def test_what_was_damaged_is_not_kept_in_memory(origin: Origin, mirror: Mirror) -> None:
@@ -224,19 +275,31 @@ def test_what_was_damaged_is_not_kept_in_memory(origin: Origin, mirror: Mirror) 
         assert client.ask()[1] == DATA
 
 
-def test_a_short_blob_is_never_kept_in_memory(origin: Origin, mirror: Mirror) -> None:
+@SIZES
+def test_a_short_blob_is_never_kept_in_memory(origin: Origin, mirror: Mirror, data: bytes) -> None:
     """If the blob has become shorter, every answer breaks off; none fills its length with what comes next."""
     mirror.may_log_traceback = True
-    origin.add(PATH, DATA)
+    origin.add(PATH, data)
     mirror.archive(PATH)
     (blob,) = mirror.blobs
-    blob.write_bytes(DATA[:-100])
+    blob.write_bytes(data[:-100])
     for _ in range(3):
         with Client(mirror) as client, pytest.raises((ConnectionResetError, AssertionError)):
-            assert len(client.ask()[1]) == len(DATA)
+            assert len(client.ask()[1]) == len(data)
 
 
-def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror) -> None:
+def test_a_large_blob_that_becomes_short(origin: Origin, mirror: Mirror) -> None:
+    """The same after it was answered whole, over and over; what of it is there is still sent."""
+    with warm(origin, mirror, LARGE) as client:
+        mirror.blobs[0].write_bytes(LARGE[:-100])
+        assert client.ask(fields="Range: bytes=0-99\r\n")[1] == LARGE[:100]
+        with pytest.raises((ConnectionResetError, AssertionError)):
+            assert len(client.ask()[1]) == len(LARGE)
+    assert "An answer failed: the file ends 100 bytes too early." in mirror.log
+
+
+@SIZES
+def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror, data: bytes) -> None:
     """An archive that the configuration does not list any more is refused at once."""
     mirror = start_mirror(origins=[])
     block = f'[[origins]]\nurl = "{URL}"\npaths = ["/sets/"]\n'
@@ -244,7 +307,7 @@ def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror) -> None
     del mirror._settings["origins"]
     (mirror.data / "mirror.toml").write_text(block)
     mirror.start()
-    with warm(origin, mirror) as client:
+    with warm(origin, mirror, data) as client:
         (mirror.data / "mirror.toml").write_text(block + 'readers = ["10.0.0.0/8"]\n')
         assert mirror.api("reload").status == 200
         assert b"403" in client.ask()[0].splitlines()[0]
