@@ -105,13 +105,11 @@ class PartOfFile:
             return self._read_in()
         try:
             sent = self._push(wanted)
+            if self._offset < self._end:
+                return self._wait(for_room=sent < wanted)
         except OSError as error:
             return self._end_with(error)
-        if self._offset == self._end:
-            return self._end_with(None)
-        if self._duplicate < 0:
-            self._wait(for_room=sent < wanted)
-        return None
+        return self._end_with(None)
 
     def _push(self, wanted: int) -> int:
         """Sends what the kernel takes at once, at most so much."""
@@ -135,6 +133,8 @@ class PartOfFile:
     def _wait(self, *, for_room: bool) -> None:
         """For the next turn, or until the kernel takes more: from then on each turn in which it does is one."""
         loop = asyncio.get_running_loop()
+        if self._duplicate >= 0:
+            return
         if for_room:
             self._duplicate = os.dup(self._connection.fileno())
             loop.add_writer(self._duplicate, self._go)
