@@ -38,7 +38,7 @@ class Line(asyncio.Protocol):
         # byte was handed over" can be known.
         transport.set_write_buffer_limits(high=0)
         self.socket: Any = transport.get_extra_info("socket")
-        tune(self.socket)
+        tune(self.socket, takes_files=transport.get_extra_info("sslcontext") is None)
 
     @property
     def is_answering(self) -> bool:
