@@ -17,7 +17,8 @@ from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
 TURN = 16 * STEP
 """Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
-_LEAST = 64 * 1024
+MOST, _LEAST = 4 * STEP, 64 * 1024
+"""Of that a client gets at most so much, and at least."""
 AHEAD = 8 * STEP
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
@@ -98,7 +99,7 @@ class PartOfFile:
             return None
         if self._offset == self._end:
             return self._end_with(None)
-        wanted = min(STEP, self._end - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
+        wanted = min(MOST, self._end - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
         if self._read > self._offset:
             wanted = min(wanted, self._read - self._offset)
         elif not self._is_in_memory(self._offset + wanted):
