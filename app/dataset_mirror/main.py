@@ -16,7 +16,7 @@ from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
-from dataset_mirror.serve.observed import observed, seen
+from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
@@ -70,7 +70,7 @@ def assemble(mirror: Mirror, port: int) -> Parts:
     hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
     gateway = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd, seen(mirror)), doors)
+    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd), doors)
 
 
 def __getattr__(name: str) -> App:

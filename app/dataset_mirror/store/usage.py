@@ -17,6 +17,7 @@ class Counted(Protocol):
     fetched: int
 
 
+_NONE = (0, 0.0)
 _TOTALS = ("hits", "misses", "served", "fetched")
 
 
@@ -31,7 +32,7 @@ class Usage:
 
     def note(self, archive: ArchiveId) -> None:
         """Somebody asked for the archive, and gets it."""
-        self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+        self._hits[archive] = (self._hits.get(archive, _NONE)[0] + 1, time.time())
 
     @property
     def pending(self) -> dict[str, int]:
