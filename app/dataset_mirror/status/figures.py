@@ -80,7 +80,7 @@ class UsageStatus(BaseModel):
     """What takes the room."""
 
     by: By
-    rows: list[UsageRow] = Field(description="the largest first; by age the latest first; at most 1000")
+    rows: list[UsageRow] = Field(description="the largest first; by age the latest first")
     archives: int = Field(description="archives that are kept", examples=[12])
     size: Bytes = Field(description="bytes of all blobs, older versions included", examples=[198000000])
     old_versions: Held = Field(description="bytes that archives had before; `gc` removes them")
