@@ -31,7 +31,7 @@ def actions(router: APIRouter, mirror: Mirror) -> None:
         urls = which.archives or [failure.url for failure in mirror.flights.failures]
         return await retried(mirror, dict.fromkeys(parse_url(url) for url in urls))
 
-    @router.post("/unblock", responses={404: {}})
+    @router.post("/unblock")
     async def unblock(which: Unblocking) -> Done:
         """Asks an upstream again at once that is on hold after failures."""
         return await unblocked(mirror, which.origin)
