@@ -96,7 +96,8 @@ def test_add(origin: Origin, start_mirror: StartMirror) -> None:
         assert mirror.get("/more.example.org/more/a.bin").status == 200
         assert done(mirror.api("add", url="https://more.example.org/more/a.bin"))["names"] == []
         assert logged(mirror, "allowed") == [("https://more.example.org/more/", "operator")]
-        assert mirror.api("add", url="nonsense").problem["status"] == 400
+        for wrong in ("nonsense", "https://other.example.org/", "https://other.example.org"):
+            assert mirror.api("add", url=wrong).problem["status"] == 400
     finally:
         mirror.close()
 

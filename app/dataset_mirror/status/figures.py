@@ -176,6 +176,6 @@ class Unblocking(BaseModel):
 class Adding(BaseModel):
     """A URL to allow, as `dataset-mirror add` does it."""
 
-    url: str = Field(min_length=1, max_length=8192, examples=["https://data.example.org/sets/a.zip"])
+    url: str = Field(pattern="^https?://", max_length=8192, examples=["https://data.example.org/sets/a.zip"])
     exact: bool = Field(False, description="allow only this path, not its whole folder")
     redirects: bool = Field(False, description="allow the hosts that it redirects to as well")
