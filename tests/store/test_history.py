@@ -12,6 +12,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store import history
 from dataset_mirror.store.history import DAY, HOUR, KEPT, MINUTE, MOST_NAMES, NAMES, OTHERS, Counts, Of
 from dataset_mirror.store.index import Index
+from dataset_mirror.store.schema import history as table
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 from tests.store import archive
@@ -42,7 +43,7 @@ def over(index: Index, of: Of, name: str, step: int, since: float = 0) -> dict[i
 
 
 def number(index: Index) -> int:
-    return int(index.look(lambda connection: connection.execute(select(func.count()).select_from(history.history)).scalar_one()))
+    return int(index.look(lambda connection: connection.execute(select(func.count()).select_from(table)).scalar_one()))
 
 
 def test_each_batch_is_in_its_minute_hour_and_day(index: Index) -> None:
@@ -93,8 +94,8 @@ def test_sums_since(index: Index) -> None:
     for days in (0, 10, 100, 400):
         add(index, NOW - days * DAY, {("dataset", "keras/mnist"): Counts(hits=1)})
     tidied(index, NOW)
-    for days, hits in ((0.01, 1), (11, 2), (101, 3), (1000, 4)):
-        found = index.look(lambda connection, days=days: history.by_name(connection, "dataset", NOW - days * DAY, NOW))  # type: ignore[misc]
+    for ago, hits in ((0.01, 1), (11.0, 2), (101.0, 3), (1000.0, 4)):
+        found = index.look(lambda connection, ago=ago: history.by_name(connection, "dataset", NOW - ago * DAY, NOW))  # type: ignore[misc]
         assert found["keras/mnist"].hits == hits
 
 

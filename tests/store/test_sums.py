@@ -36,8 +36,8 @@ def added_up(index: Index) -> dict[str, Held]:
     for line in index.every(Query()):
         found.setdefault(line.record.archive.authority, Held()).archives += 1
         for version in index.versions(line.record.archive):
-            key = (str(version.archive), version.size)
-            owners[version.sha256] = min(owners.get(version.sha256, key), key)
+            mine = (str(version.archive), version.size)
+            owners[version.sha256] = min(owners.get(version.sha256, mine), mine)
     for key, size in owners.values():
         found.setdefault(key.partition("/")[0], Held()).size += size
     return found
