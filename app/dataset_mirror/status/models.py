@@ -125,13 +125,20 @@ class KeepStatus(BaseModel):
     rate_limit: int | None = Field(None, description="bytes per second that its downloads may take together", examples=[20000000])
 
 
-class ClientStatus(BaseModel):
-    """What one address asked for since the start."""
+CLIENT = (
+    "an address, to those who may change the mirror; else its network (/24, or /48 of IPv6); `anonymous` if anonymise_clients says so; "
+    "empty if it is not known"
+)
 
-    address: str = Field(description="an IP address; empty if it is not known", examples=["192.0.2.7"])
+
+class ClientStatus(BaseModel):
+    """What one client, or one network of clients, asked for since the start."""
+
+    address: str = Field(description=CLIENT, examples=["192.0.2.7"])
     requests: int = Field(examples=[120])
     hits: int = Field(examples=[118])
     misses: int = Field(examples=[2])
+    failures: int = Field(0, description="requests that were answered with an error", examples=[0])
     size: Bytes = Field(description="bytes that it was sent")
     last: Time
 
@@ -302,6 +309,9 @@ class Explanation(BaseModel):
         description="paths at this mirror that lead to it", examples=[["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]]
     )
     asked: list[str] = Field(description="URLs that are asked for it, in order", examples=[[_CIFAR10]])
+    last_error: FailureStatus | None = Field(
+        None, description="why it could not be fetched the last time; null if it could, or nobody knows"
+    )
 
 
 class CheckedArchive(BaseModel):
@@ -398,6 +408,9 @@ class Removal(BaseModel):
 
     removed: list[RemovedArchive]
     freed: Bytes
+    said: str = Field(
+        "", description="what was done, in a sentence", examples=["Removed data.example.org/sets/a.zip; 170 MB are free now."]
+    )
 
 
 class CollectRequest(BaseModel):
@@ -419,6 +432,7 @@ class Collection(BaseModel):
     garbage: list[GarbageItem]
     freed: Bytes = Field(description="bytes that are free now; 0 in a dry run")
     missing: Bytes = Field(description="bytes that are still over max_size or min_free")
+    said: str = Field("", description="what was done, in a sentence", examples=["Removed 2 things, 170 MB are free now."])
 
 
 class ProblemFacts(BaseModel):
@@ -462,3 +476,5 @@ class Pinned(BaseModel):
     """Names whose pins were made, or taken away."""
 
     names: list[str]
+    size: Bytes = Field(0, description="bytes of what they mean, as far as it is there")
+    said: str = Field("", description="what was done, in a sentence", examples=["Pinned keras/*: 12 of 12 archives are there, 200 MB."])

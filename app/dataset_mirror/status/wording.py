@@ -4,7 +4,7 @@ import json
 import shlex
 from datetime import UTC, datetime
 
-__all__ = ["ago", "clock", "count", "duration", "file_name", "host", "iso", "literal", "path_here", "shell", "shown", "size"]
+__all__ = ["ago", "clock", "count", "duration", "file_name", "host", "iso", "literal", "path_here", "plain", "shell", "shown", "size"]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -23,6 +23,11 @@ def count(number: int, noun: str = "") -> str:
     """A number with thousands separated; with its noun, in the plural unless it is one."""
     plural = "" if number == 1 else "s"
     return f"{number:,}\N{NO-BREAK SPACE}{noun}{plural}" if noun else f"{number:,}"
+
+
+def plain(text: str) -> str:
+    """A text for terminals and programs: its blanks are ordinary ones."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def duration(seconds: float) -> str:
