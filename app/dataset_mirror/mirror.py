@@ -141,6 +141,7 @@ class Mirror:
             try:
                 await self.usage.flush()
                 await self.flights.flush()
+                self.store.renew_lock()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
                 log.debug("The counts of hits cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again

@@ -77,6 +77,11 @@ class Store:
         self.leftovers.find(clean=repair and writable)
         return self._lock
 
+    def renew_lock(self) -> None:
+        """Says again who has the lock, if a full disk had no room for it."""
+        if self._lock:
+            self._lock.renew()
+
     @property
     def why_read_only(self) -> str | None:
         """Why nothing new is kept, if that is so: the disk of data folder or index is full or read-only."""
