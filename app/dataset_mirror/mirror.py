@@ -157,6 +157,7 @@ class Mirror:
                 await self.usage.flush()
                 await self.flights.flush()
                 await self.store.write_changes()
+                self.store.renew_lock()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
                 log.debug("Hit counts cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again

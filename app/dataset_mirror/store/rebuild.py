@@ -1,5 +1,6 @@
 """The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,8 @@ from dataset_mirror.store.tree import Tree
 _BATCH = 10_000
 (_DONE,) = MARKS
 _STEP = 1024 * 1024
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 256 * 1024
+"""Beyond it the keys of a large index would be read and written again and again."""
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
@@ -92,7 +94,7 @@ def _made(fresh: Path, folder: DataFolder, report: Report, old: Path) -> Rebuilt
     found = Rebuilt()
     engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", f"threads={os.cpu_count()}"):
             connection.exec_driver_sql(f"PRAGMA {pragma}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
