@@ -20,7 +20,8 @@ from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.error_page import prefers_page
 from dataset_mirror.serve.head import problem
-from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
+from dataset_mirror.status import assets, docs, keras_home, setup, trust
+from dataset_mirror.status import pages as site
 from dataset_mirror.status.api import api
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
@@ -40,7 +41,7 @@ from dataset_mirror.status.models import (
     WantedArchivePage,
 )
 from dataset_mirror.status.openapi import describe
-from dataset_mirror.status.own import own_paths
+from dataset_mirror.status.own import ALWAYS, own_paths
 from dataset_mirror.status.system import SystemFailures
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
@@ -68,7 +69,10 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
     for router in _routers(mirror, ca, key):
         app.include_router(router)
         own += router.routes
-    app.state.own = own_paths(own)
+    yielding = site.yielding(mirror)
+    app.include_router(yielding)
+    app.include_router(yielding, prefix=ALWAYS)
+    app.state.own = own_paths(own, yielding.routes)
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
     app.add_middleware(SystemFailures)
@@ -79,7 +83,7 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
 
 def _routers(mirror: Mirror, ca: CertificateAuthority, key: str) -> list[APIRouter]:
     return [
-        *(front.router(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
+        *(site.front(mirror), site.acting(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
         *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror)),
         *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
     ]

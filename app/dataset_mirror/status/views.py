@@ -64,7 +64,7 @@ async def status_of(mirror: Mirror) -> Status:
         wanted=number_wanted,
         store=_store(mirror, troubles),
         fills=fills_of(mirror),
-        failures=_failures(mirror),
+        failures=failures_of(mirror),
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
         **upkeep,
@@ -124,13 +124,15 @@ def _fill(fill: Fill) -> FillStatus:
         rate=rate,
         eta=left / rate if left is not None and rate > 0 else None,
         readers=fill.readers,
+        connections=fill.connections,
         began=fill.began,
         waiting=not fill.running,
         slow=fill.slow,
     )
 
 
-def _failures(mirror: Mirror) -> list[FailureStatus]:
+def failures_of(mirror: Mirror) -> list[FailureStatus]:
+    """The latest downloads that failed, the latest first."""
     return [
         FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, hint=failure.error.hint)
         for failure in reversed(mirror.flights.failures)
@@ -218,14 +220,14 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
     )
 
 
-async def catalog_of(mirror: Mirror) -> Catalog:
-    """Per named dataset what of it is there."""
-    names = sorted(mirror.origins.names)
+async def catalog_of(mirror: Mirror, names: Sequence[str] | None = None) -> Catalog:
+    """Per named dataset what of it is there; of all by name, or of these."""
+    named = sorted(mirror.origins.names) if names is None else names
 
     def look() -> Catalog:
         damaged = {one.archive for one in mirror.store.index.damaged()}
         stored = _Stored(mirror.store.index)
-        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in names])
+        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in named])
 
     return await mirror.store.in_worker(look)
 
@@ -246,9 +248,10 @@ class _Stored:
 
 
 def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[ArchiveId]) -> DatasetStatus:
-    archives = []
+    archives, used = [], []
     for entry in mirror.origins.named(name):
         line = stored.listed(entry.archive)
+        used += [line.used] if line else []
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))
@@ -258,6 +261,7 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
         complete=not states & {"missing", "fetching", "damaged"},
         verified=states == {"verified"},
         size=sum(archive.size or 0 for archive in archives),
+        used=max(used, default=None),
         archives=archives,
     )
 
