@@ -70,9 +70,10 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
         app.include_router(router)
         own += router.routes
     yielding = site.yielding(mirror)
-    app.include_router(yielding)
-    app.include_router(yielding, prefix=ALWAYS)
-    app.state.own = own_paths(own, yielding.routes)
+    for router in yielding:
+        app.include_router(router)
+        app.include_router(router, prefix=ALWAYS)
+    app.state.own = own_paths(own, [route for router in yielding for route in router.routes])
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
     app.add_middleware(SystemFailures)

@@ -13,12 +13,9 @@ def front(mirror: Mirror) -> APIRouter:
     return overview.router(mirror)
 
 
-def yielding(mirror: Mirror) -> APIRouter:
+def yielding(mirror: Mirror) -> list[APIRouter]:
     """The pages whose paths are left to an origin that has them."""
-    routes = APIRouter(include_in_schema=False)
-    for router in (datasets.router, archives.router, activity.router, origins.router, wanted.router, guide.router):
-        routes.include_router(router(mirror))
-    return routes
+    return [router(mirror) for router in (datasets.router, archives.router, activity.router, origins.router, wanted.router, guide.router)]
 
 
 def acting(mirror: Mirror) -> APIRouter:
