@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from dataset_mirror.airgap.blocks import allow
 from dataset_mirror.airgap.proposals import Proposal
-from dataset_mirror.cli.blocks import allow
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human

@@ -54,12 +54,14 @@ class Local:
     def explain(self, url: str) -> Explanation:
         from dataset_mirror.doors.ca import CertificateAuthority
         from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.events import Events
         from dataset_mirror.status.explain import explain
         from dataset_mirror.status.routes import pages
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
+            ca = CertificateAuthority(store.folder, lambda: self._configuration.origins)
+            app = pages(mirror, ca, key="", events=Events(mirror))
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:

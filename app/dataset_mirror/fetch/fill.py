@@ -53,6 +53,8 @@ class Fill:
         self._source, self._intake, self._store, self._limits, self._digesting = source, intake, store, limits, digesting
         self._transfer: Transfer | None = None
         self._place: Place | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._cancelled: MirrorError | None = None
 
     # What others see
 
@@ -134,10 +136,17 @@ class Fill:
         while not self.over:
             await self.grown()
 
+    def cancel(self, error: MirrorError) -> None:
+        """Ends it, if it has not ended: its readers get this error."""
+        if self._task and not self.over:
+            self._cancelled = error
+            self._task.cancel()
+
     # The story
 
     async def run(self) -> None:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
+        self._task = asyncio.current_task()
         try:
             async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
@@ -146,7 +155,8 @@ class Fill:
         except MirrorError as error:
             self._intake.error = error
         except asyncio.CancelledError:
-            self._intake.error = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            stopped = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            self._intake.error = self._cancelled or stopped
         except OSError as error:
             self._intake.error = self._disk_error(error)
         except Exception as error:  # a bug must not leave its readers waiting for ever

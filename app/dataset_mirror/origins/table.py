@@ -135,6 +135,10 @@ class Origins:
         entry = self.expected(archive)
         return entry.name if entry else ""
 
+    def dataset_of(self, archive: ArchiveId) -> str:
+        """The dataset that it belongs to, for sums: its name in the catalog, else one for all of its host that have none."""
+        return self.name_of(archive) or f"(no name) {archive.authority}"
+
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
         patterns = [(origin, pattern) for origin in self for rule in origin.rules for pattern in rule.patterns]

@@ -304,6 +304,9 @@ class Explanation(BaseModel):
         description="paths at this mirror that lead to it", examples=[["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]]
     )
     asked: list[str] = Field(description="URLs that are asked for it, in order", examples=[[_CIFAR10]])
+    last_error: FailureStatus | None = Field(
+        None, description="why it could not be fetched the last time; null if it could, or nobody knows"
+    )
 
 
 class CheckedArchive(BaseModel):
@@ -400,6 +403,9 @@ class Removal(BaseModel):
 
     removed: list[RemovedArchive]
     freed: Bytes
+    said: str = Field(
+        "", description="what was done, in a sentence", examples=["Removed data.example.org/sets/a.zip; 170 MB are free now."]
+    )
 
 
 class CollectRequest(BaseModel):
@@ -421,6 +427,7 @@ class Collection(BaseModel):
     garbage: list[GarbageItem]
     freed: Bytes = Field(description="bytes that are free now; 0 in a dry run")
     missing: Bytes = Field(description="bytes that are still over max_size or min_free")
+    said: str = Field("", description="what was done, in a sentence", examples=["Removed 2 things, 170 MB are free now."])
 
 
 class ProblemFacts(BaseModel):
@@ -464,3 +471,5 @@ class Pinned(BaseModel):
     """Names whose pins were made, or taken away."""
 
     names: list[str]
+    size: Bytes = Field(0, description="bytes of what they mean, as far as it is there")
+    said: str = Field("", description="what was done, in a sentence", examples=["Pinned keras/*: 12 of 12 archives are there, 200 MB."])

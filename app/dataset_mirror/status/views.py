@@ -11,6 +11,7 @@ from dataset_mirror.airgap.preflight.presence import presence
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.status.health import health_of
@@ -36,6 +37,7 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
+from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
@@ -131,12 +133,14 @@ def _fill(fill: Fill) -> FillStatus:
     )
 
 
-def failures_of(mirror: Mirror) -> list[FailureStatus]:
-    """The latest downloads that failed, the latest first."""
-    return [
-        FailureStatus(at=failure.at, url=failure.url, status=failure.error.status, detail=failure.error.detail, hint=failure.error.hint)
-        for failure in reversed(mirror.flights.failures)
-    ]
+def failures_of(mirror: Mirror, since: float = 0.0) -> list[FailureStatus]:
+    """The latest downloads that failed since then, the latest first."""
+    return [failure_of(failure) for failure in reversed(mirror.flights.failures) if failure.at >= since]
+
+
+def failure_of(failure: Failure) -> FailureStatus:
+    error = failure.error
+    return FailureStatus(at=failure.at, url=failure.url, status=error.status, detail=error.detail, hint=error.hint)
 
 
 def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
@@ -282,4 +286,5 @@ async def collected(mirror: Mirror, *, dry_run: bool, last_copies: bool) -> Coll
     garbage = await find_garbage(mirror, last_copies=last_copies)
     freed = 0 if dry_run else await collect(mirror, garbage)
     items = [GarbageItem(kind=one.kind, what=one.what, size=one.size) for one in garbage]
-    return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0))
+    said = f"{count(len(items), 'thing')} could go." if dry_run else f"Removed {count(len(items), 'thing')}, {size(freed)} are free now."
+    return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0), said=plain(said))

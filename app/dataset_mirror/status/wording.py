@@ -5,7 +5,7 @@ import shlex
 from datetime import UTC, datetime
 
 __all__ = [
-    *("ago", "brief", "clock", "count", "day", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent"),
+    *("ago", "brief", "clock", "count", "day", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
     *("shell", "shown", "size", "utc"),
 ]
 
@@ -26,6 +26,11 @@ def count(number: int, noun: str = "") -> str:
     """A number with thousands separated; with its noun, in the plural unless it is one."""
     plural = "" if number == 1 else "s"
     return f"{number:,}\N{NO-BREAK SPACE}{noun}{plural}" if noun else f"{number:,}"
+
+
+def plain(text: str) -> str:
+    """A text for terminals and programs: its blanks are ordinary ones."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def duration(seconds: float) -> str:

@@ -7,12 +7,12 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -31,9 +31,11 @@ from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, st
 from dataset_mirror.store.migrations import from_1, from_4
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.sums import By, Held, sums
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
@@ -249,6 +251,15 @@ class Index:
         with self._engine.connect() as connection:
             return knowledge.every(connection, scopes)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Reads other tables of the index: `work` gets a connection."""
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def sums(self, by: By, dataset_of: Callable[[ArchiveId], str]) -> dict[str, Held]:
+        """What is kept, added up by name."""
+        return self.look(lambda connection: sums(connection, by, dataset_of))
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -418,7 +429,7 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         from_1(connection)
     if 1 <= version <= 4:
         from_4(connection)
-    # From version 2 to 3 a table was added, two from 3 to 4, and three from 4 to 5; those come by themselves.
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, two from 5 to 6) come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

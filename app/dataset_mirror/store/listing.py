@@ -17,6 +17,7 @@ bytes are kept, too; `damaged`: its bytes were found to be, and have not come ag
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"
+_ESCAPED = {ord(character): f"\\{character}" for character in "%_\\"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,10 @@ class Query:
     limit: int = 100
     after: str | None = None
     """The cursor that the page before gave."""
+    search: str = ""
+    """A part of HOST/PATH, whatever its case."""
+    used_before: float | None = None
+    """Only what was not used since (seconds since the epoch)."""
 
     def __post_init__(self) -> None:
         if self.prefix and self.order != "name":
@@ -66,11 +71,20 @@ def statement(query: Query) -> Select[Any]:
         found = found.where(archives.c.state == query.state)
     if query.prefix:
         found = found.where(archives.c.key >= query.prefix, archives.c.key < query.prefix + _END_OF_PREFIX)
+    if query.search:
+        found = found.where(archives.c.key.like(_pattern(query.search), escape="\\"))
+    if query.used_before is not None:
+        found = found.where(archives.c.used < query.used_before)
     if query.after is not None:
         place = tuple_(*order)
         at = tuple_(*place_of(query.after, len(order)))
         found = found.where(place < at if query.descending else place > at)
     return found
+
+
+def _pattern(text: str) -> str:
+    """LIKE's pattern for what contains a text."""
+    return f"%{text.translate(_ESCAPED)}%"
 
 
 def page_of(query: Query, rows: list[tuple[int, Listed]]) -> Page:

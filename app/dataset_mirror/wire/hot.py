@@ -85,9 +85,7 @@ class Hot:
         if entry.made is not own_fields:
             entry.answer, entry.made = self._head(entry.record, own_fields) + entry.body, own_fields
         archive = entry.record.archive
-        self._mirror.traffic.answered(archive.authority, "hit")
-        self._mirror.traffic.send(archive.authority, len(entry.body))
-        self._mirror.usage.note(archive)
+        self._mirror.traffic.send_from_memory(archive, len(entry.body))
         return entry.answer
 
     def _entry(self, url: bytes, fields: list[tuple[bytes, bytes]]) -> _Entry | None:

@@ -46,10 +46,15 @@ class PartOfFile:
 
     def __init__(self, connection: Descriptor, file: Descriptor, offset: int, end: int) -> None:
         self._connection, self._file, self._offset, self._end = connection, file.fileno(), offset, end
-        self._in_memory = offset
+        self._begin = self._in_memory = offset
         """How far the file is known to be in memory."""
         self._waiting: asyncio.Future[None] | None = None
         self._lost = False
+
+    @property
+    def sent(self) -> int:
+        """Bytes of it that the kernel has."""
+        return self._offset - self._begin
 
     async def send(self) -> None:
         """Returns when the kernel has all of it. ClientGone if the client left, OSError if the file is shorter."""

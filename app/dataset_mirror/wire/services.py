@@ -36,3 +36,5 @@ class Services:
     crowd: Crowd = field(default_factory=Crowd)
     seen: Callable[[str, int], None] | None = None
     """Told of each answer from memory: the client's address, and the bytes."""
+    stopping: Callable[[], None] | None = None
+    """Told that the mirror is being stopped: what would never end by itself is to end."""

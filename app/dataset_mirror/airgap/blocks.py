@@ -1,4 +1,4 @@
-"""Blocks of origins in mirror.toml: written by commands, with everything else in the file left as it is."""
+"""Blocks of origins in mirror.toml: written for commands and the API, with everything else in the file left as it is."""
 
 import stat
 from pathlib import Path
