@@ -26,7 +26,7 @@ def _environment() -> Environment:
     return environment
 
 
-def page(template: str, policy: str, fields: Mapping[str, str], *, status: int = 200, **values: object) -> HTMLResponse:
+def page(template: str, policy: str, fields: Mapping[str, str], *, code: int = 200, **values: object) -> HTMLResponse:
     """A template as an answer, with its Content-Security-Policy and these header fields."""
     safe = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(_environment().get_template(template).render(values), status, headers={**safe, **fields})
+    return HTMLResponse(_environment().get_template(template).render(values), code, headers={**safe, **fields})

@@ -82,7 +82,7 @@ def router(mirror: Mirror) -> APIRouter:
             mirror,
             request,
             "act.html",
-            status=told.status if told else refused.status if refused else 200,
+            code=told.status if told else refused.status if refused else 200,
             what=what,
             name=name,
             action=action,

@@ -98,7 +98,7 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
         mirror,
         request,
         "archive.html",
-        status=404 if stored is None and explained.outcome == "refusal" and explained.status == 404 else 200,
+        code=404 if stored is None and explained.outcome == "refusal" and explained.status == 404 else 200,
         url=explained.url,
         name=named,
         explained=explained,

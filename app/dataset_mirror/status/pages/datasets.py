@@ -79,7 +79,7 @@ def router(mirror: Mirror) -> APIRouter:
             "dataset.html",
             dataset=found,
             entries={entry.url: entry for entry in entries},
-            code=calls(name, entries),
+            loading=calls(name, entries),
             setup=setup_line(address_of(mirror, request)),
             pins=[pin for pin in pins if _means(mirror, pin.name, name)],
             late=Late(mirror).of(entry.url for entry in entries),

@@ -10,6 +10,8 @@ WIDTH = 1000
 """Units of the whole bar."""
 _LARGEST = 7
 """Datasets that have a colour of their own; the others share one."""
+_UNNAMED = "(no name) "
+"""Before the host of archives that are in no dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ def _pieces(store: StoreStatus, usage: UsageStatus | None, whole: int) -> Iterat
     rows = [row for row in usage.rows if row.size] if usage else []
     named = sum(row.size for row in rows[:_LARGEST])
     for number, row in enumerate(rows[:_LARGEST], 1):
-        yield f"set{number}", row.name, row.size, "" if row.name.startswith("(") else row.name
+        unnamed = row.name.startswith(_UNNAMED)
+        yield f"set{number}", row.name.removeprefix(_UNNAMED) if unnamed else row.name, row.size, "" if unnamed else row.name
     aside = usage.old_versions.size if usage else 0
     yield "rest", "Other archives", max(0, store.blob_bytes - named - aside), ""
     yield "old", "Older versions", min(aside, store.blob_bytes), ""

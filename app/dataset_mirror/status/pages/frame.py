@@ -34,7 +34,7 @@ Refresh = Annotated[int | None, Query(ge=0, le=3600, description="seconds after 
 
 
 async def answer(
-    mirror: Mirror, request: Request, template: str, *, status: int = 200, health: HealthStatus | None = None, **values: object
+    mirror: Mirror, request: Request, template: str, *, code: int = 200, health: HealthStatus | None = None, **values: object
 ) -> HTMLResponse:
     """A page; never kept by caches, since it names the address that it was asked at."""
     known = health or await health_of(mirror)
@@ -42,7 +42,7 @@ async def answer(
         template,
         PAGE_POLICY,
         {"Cache-Control": "no-store", "Vary": "Host"},
-        status=status,
+        code=code,
         address=address_of(mirror, request),
         now=time.time(),
         health=known,

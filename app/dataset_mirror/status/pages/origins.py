@@ -36,11 +36,12 @@ class Upstream:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One origin: `rate` in bytes per second, `fills` under way."""
+    """One origin: `fills` under way, their `connections` now, and their `rate` in bytes per second."""
 
     origin: Origin
     upstreams: Sequence[Upstream]
     fills: int
+    connections: int
     rate: float
     kept: UsageRow | None
 
@@ -84,7 +85,9 @@ def _line(mirror: Mirror, origin: Origin, kept: UsageRow | None) -> Line:
     known = mirror.upstream.health.by_place
     places = list(dict.fromkeys(_place(base) for base in mirror.upstream.bases(origin)))
     fills = [fill for fill in mirror.flights if fill.job.archive.authority == origin.authority]
-    return Line(origin, [Upstream(place, known.get(place)) for place in places], len(fills), sum(fill.pace.rate() for fill in fills), kept)
+    upstreams = [Upstream(place, known.get(place)) for place in places]
+    connections, rate = sum(fill.connections for fill in fills), sum(fill.pace.rate() for fill in fills)
+    return Line(origin, upstreams, len(fills), connections, rate, kept)
 
 
 def _place(base: str) -> str:
