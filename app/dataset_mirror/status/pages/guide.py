@@ -17,6 +17,14 @@ from dataset_mirror.status.pages.frame import address_of, answer
 EXAMPLE_ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|mirror|MIRROR|mirror\.lab):8080")
 """How the README writes the address of a mirror."""
 PROGRAM = ".venv/bin/dataset-mirror"
+_DRESSED = {
+    "<table>": '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>',
+    "</table>": "</table></div>",
+    "<pre>": '<div class="command"><pre tabindex="0">',
+    "</pre>": '</pre><button type="button" class="copy" hidden>Copy</button></div>',
+    "<th>": '<th scope="col">',
+}
+"""Tables scroll inside their box, and commands can be copied, as on all pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,10 @@ def rendered(address: str) -> tuple[Markup, list[Heading]]:
     for token in tokens:
         for inner in token.children or ():
             _without_elsewhere(inner)
-    return Markup(parser.renderer.render(tokens, parser.options, {})), headings  # noqa: S704 -- markdown-it escapes, and HTML is off
+    text = parser.renderer.render(tokens, parser.options, {})
+    for plain, dressed in _DRESSED.items():
+        text = text.replace(plain, dressed)
+    return Markup(text), headings  # markdown-it has escaped it, and HTML is off
 
 
 @cache
