@@ -14,6 +14,7 @@ from dataset_mirror.doors.connect import Connect
 from dataset_mirror.doors.decision import Doors
 from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.serve.observed import observed, seen
@@ -72,7 +73,16 @@ def assemble(mirror: Mirror, port: int) -> Parts:
     own_pages = pages(mirror, ca, made_key(mirror.store.folder), events, lifespan)
     gateway = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd, seen(mirror), events.end), doors)
+    services = Services(
+        hot,
+        Connect(doors),
+        crowd,
+        seen=seen(mirror),
+        under_way=mirror.recent.under_way,
+        known_as=lambda address: anonymised(address, mirror.settings.anonymise_clients),
+        stopping=events.end,
+    )
+    return Parts(observed(mirror, gateway), services, doors)
 
 
 def __getattr__(name: str) -> App:

@@ -91,7 +91,7 @@ class Mirror:
         self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
-        self.misses = Misses(store)
+        self.misses = Misses(store, lambda: self.settings.anonymise_clients)
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None

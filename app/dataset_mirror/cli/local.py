@@ -13,9 +13,11 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.figures import ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
+from dataset_mirror.store.sums import By as Kept
 
 T = TypeVar("T")
 
@@ -89,6 +91,20 @@ class Local:
 
     def log(self, since: float, limit: int) -> list[LogLine]:
         raise self._nobody()
+
+    def usage(self, by: Kept) -> UsageStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.usage import usage
+
+        with store_of(self._configuration) as store:
+            return usage(Mirror(self._configuration, store), by)
+
+    def report(self, since: float) -> ReportStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.report import report
+
+        with store_of(self._configuration) as store:
+            return report(Mirror(self._configuration, store), since)
 
     def _nobody(self) -> DataFolderError:
         root = self._configuration.settings.data.absolute()

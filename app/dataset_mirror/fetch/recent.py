@@ -39,10 +39,7 @@ class Asked:
 
 
 class UnderWay(Protocol):
-    """An answer with an archive's bytes that is under way."""
-
-    counted: int
-    """Bytes of it that were told of."""
+    """An answer with an archive's bytes that is under way. Times in seconds since the epoch, rates in bytes per second."""
 
     @property
     def id(self) -> str: ...
@@ -68,6 +65,9 @@ class UnderWay(Protocol):
 
     @property
     def since(self) -> float: ...
+
+    def news(self) -> int:
+        """Bytes that are not counted yet, and are from now on."""
 
 
 @dataclass(slots=True)
@@ -127,14 +127,7 @@ class Recent:
 
     def count(self, address: str, outcome: str, size: int, at: float) -> None:
         """A client was answered, so many bytes; of small archives in memory nothing but this is noted."""
-        client = self.clients.get(address)
-        if client is None:
-            client = self.clients[address] = Client(address)
-            if len(self.clients) > MOST_CLIENTS:
-                longest_silent, lost = self.clients.popitem(last=False)
-                self._gone.setdefault(longest_silent, Counts()).add(lost.news())
-        else:
-            self.clients.move_to_end(address)
+        client = self._client(address)
         client.requests += 1
         if outcome == "hit":
             client.hits += 1
@@ -148,7 +141,7 @@ class Recent:
     def news(self, how: Anonymising) -> dict[str, Counts]:
         """What each network of clients asked for since this was called last, answers under way included."""
         for answer in self.under_way:
-            self._sent(answer)
+            self._client(answer.client).size += answer.news()
         found: dict[str, Counts] = {}
         gone, self._gone = self._gone, {}
         for address, counts in (*gone.items(), *((one.address, one.news()) for one in self.clients.values())):
@@ -156,11 +149,13 @@ class Recent:
                 found.setdefault(anonymised(address, "all" if how == "all" else "network"), Counts()).add(counts)
         return found
 
-    def _sent(self, answer: UnderWay) -> None:
-        """Counts the bytes of an answer that left so far."""
-        sent = answer.sent
-        client = self.clients.get(answer.client)
+    def _client(self, address: str) -> Client:
+        client = self.clients.get(address)
         if client is None:
-            client = self.clients[answer.client] = Client(answer.client)
-        client.size += sent - answer.counted
-        answer.counted = sent
+            client = self.clients[address] = Client(address)
+            if len(self.clients) > MOST_CLIENTS:
+                longest_silent, lost = self.clients.popitem(last=False)
+                self._gone.setdefault(longest_silent, Counts()).add(lost.news())
+        else:
+            self.clients.move_to_end(address)
+        return client

@@ -137,7 +137,7 @@ class Origins:
 
     def dataset_of(self, archive: ArchiveId) -> str:
         """The dataset that it belongs to, for sums: its name in the catalog, else one for all of its host that have none."""
-        return self.name_of(archive) or f"(no name) {archive.authority}"
+        return dataset_name(self.name_of(archive), archive.authority)
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
@@ -157,6 +157,11 @@ class Origins:
 def _path_and_folders(path: str) -> list[str]:
     """The path, and the folders that it is in, but for the root."""
     return [path, *(path[: at + 1] for at, character in enumerate(path) if character == "/" and 0 < at < len(path) - 1)]
+
+
+def dataset_name(name: str, host: str) -> str:
+    """A dataset for sums: its name in the catalog, else one for all of the host that have none."""
+    return name or f"(no name) {host}"
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:

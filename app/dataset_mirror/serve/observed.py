@@ -12,7 +12,7 @@ from urllib.parse import quote
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.rules.anonymous import Anonymising, anonymised
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import LOGGED, NOTE, PART, RELAYED, ZERO_COPY, App, Message, Receive, Request, Scope, Send
 from dataset_mirror.serve.client import client_address
@@ -59,8 +59,8 @@ class Watch:
         self._tells_id = given is not None or access.isEnabledFor(logging.INFO)
         """Where nobody logs requests, an id that was made here would say nothing."""
         self._status = self._size = 0
-        self.counted = 0
-        """Bytes of the answer that were told of while it was under way."""
+        self._counted = 0
+        """Bytes of the answer that were counted while it was under way."""
         self.total: int | None = None
         """Bytes of the answer's body, if its head says so."""
         self._pace: Pace | None = None
@@ -117,7 +117,7 @@ class Watch:
             self._mirror.recent.note(asked)
         if access.isEnabledFor(logging.INFO):
             client = self._scope.get("client")
-            where = _place(client, self._mirror.settings.anonymise_clients) if client else ""
+            where = place(client, anonymised(client[0], self._mirror.settings.anonymise_clients)) if client else ""
             access.info(LINE, where, asked.method, asked.target, self._scope["http_version"], asked.status, extra={"facts": asdict(asked)})
 
     def _asked(self) -> Asked:
@@ -137,7 +137,7 @@ class Watch:
             seconds=round(seconds, 6),
             why=without_secrets(self._note.get("why", "")),
             is_whole=self._is_whole,
-            counted=self.counted,
+            counted=self._counted,
         )
 
     # Of an answer under way
@@ -172,6 +172,11 @@ class Watch:
         part = self._scope.get(PART)
         return self._size + (part() if part else 0)
 
+    def news(self) -> int:
+        more = self.sent - self._counted
+        self._counted += more
+        return more
+
     @property
     def since(self) -> float:
         """When it was asked for, in seconds since the epoch."""
@@ -183,9 +188,9 @@ class Watch:
         return self._pace.rate(self.sent - self._size) if self._pace else 0.0
 
 
-def _place(client: tuple[str, int], how: Anonymising) -> str:
-    """Where a request came from, as the access log has it."""
-    return f"{client[0]}:{client[1]}" if how == "off" else anonymised(client[0], how)
+def place(client: tuple[str, int], known_as: str) -> str:
+    """Where a request came from, as the access log has it: address and port, or what is to be known of the address."""
+    return f"{client[0]}:{client[1]}" if known_as == client[0] else known_as
 
 
 def seen(mirror: Mirror) -> Callable[[str, int], None]:

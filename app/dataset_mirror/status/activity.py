@@ -12,8 +12,9 @@ from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.status.changes import changes_of
 from dataset_mirror.status.events import Events
-from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, ClientUse, ReportStatus, Span, TrafficStatus, UsageStatus
+from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, ReportStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.live import answers_of, clients_of
+from dataset_mirror.status.models import ClientStatus
 from dataset_mirror.status.report import report_of
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.usage import usage_of
@@ -54,7 +55,7 @@ def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
         return answers_of(mirror, whole=may_change(request))
 
     @router.get("/status/clients")
-    async def clients(request: Request) -> list[ClientUse]:
+    async def clients(request: Request) -> list[ClientStatus]:
         """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
         return clients_of(mirror, whole=may_change(request))
 

@@ -13,11 +13,13 @@ from dataset_mirror.errors import MirrorError, NoSuchPage
 from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror, Progress
 from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.status.actions import actions, named
 from dataset_mirror.status.guard import guarded
+from dataset_mirror.status.live import clients_of
 from dataset_mirror.status.models import (
     ClientStatus,
     Collection,
@@ -40,7 +42,7 @@ from dataset_mirror.status.models import (
     WantAnswer,
     WantRequest,
 )
-from dataset_mirror.status.upkeep import clients_of, log_of
+from dataset_mirror.status.upkeep import log_of
 from dataset_mirror.status.views import collected
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep.pinned import meant, pin, unpin
@@ -69,7 +71,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def want(wanted: WantRequest, request: Request) -> WantAnswer:
         """Puts archives on the wanted list, which is carried out of an air gap. What is there, or no origin lists, is left out."""
         address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
-        asked_by = str(address) if address else None
+        asked_by = anonymised(str(address), mirror.settings.anonymise_clients) if address else None
         listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))
         return WantAnswer(wanted=listed)
 
@@ -132,7 +134,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     @router.get("/clients")
     async def clients() -> list[ClientStatus]:
         """Who asked for archives since the start, the one that was sent most first; the last thousand addresses."""
-        return clients_of(mirror)
+        return clients_of(mirror, whole=True)
 
     @router.get("/log")
     async def latest(

@@ -4,12 +4,11 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from dataset_mirror.status.models import ArchiveSummary, Bytes, FailureStatus, Time
+from dataset_mirror.status.models import CLIENT, ArchiveSummary, Bytes, FailureStatus, Time
 from dataset_mirror.store.changes import Kind
 
 Span = Literal["hour", "day", "month", "year"]
 By = Literal["origin", "dataset", "age", "client"]
-_NETWORK = "a network (/24, or /48 of IPv6); to those who may change the mirror, the address; or `anonymous` (anonymise_clients)"
 
 
 class Counts(BaseModel):
@@ -47,24 +46,12 @@ class AnswerStatus(BaseModel):
 
     id: str = Field(description="its X-Request-ID, given or made; empty of one from memory", examples=["5f3a0c8e9b1d2a47"])
     url: str = Field(description="the archive", examples=["https://data.example.org/sets/a.zip"])
-    client: str = Field(description=_NETWORK, examples=["192.0.2.0/24"])
+    client: str = Field(description=CLIENT, examples=["192.0.2.0/24"])
     outcome: str = Field(description="hit: from the store; miss: as it is being fetched; memory: from memory", examples=["hit"])
     sent: Bytes = Field(description="bytes that the client's connection took", examples=[58720256])
     total: Bytes | None = Field(description="bytes of the whole answer; null while nobody knows", examples=[170498071])
     rate: float = Field(description="bytes per second, of the last seconds", examples=[11800000.0])
     since: Time
-
-
-class ClientUse(BaseModel):
-    """What one client, or one network of clients, asked for since the start."""
-
-    client: str = Field(description=_NETWORK, examples=["192.0.2.0/24"])
-    requests: int = Field(examples=[120])
-    hits: int = Field(examples=[118])
-    misses: int = Field(examples=[2])
-    failures: int = Field(examples=[0])
-    served: Bytes = Field(description="bytes that it was sent")
-    last: Time
 
 
 class Held(BaseModel):

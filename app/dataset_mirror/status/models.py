@@ -126,13 +126,20 @@ class KeepStatus(BaseModel):
     rate_limit: int | None = Field(None, description="bytes per second that its downloads may take together", examples=[20000000])
 
 
-class ClientStatus(BaseModel):
-    """What one address asked for since the start."""
+CLIENT = (
+    "an address, to those who may change the mirror; else its network (/24, or /48 of IPv6); `anonymous` if anonymise_clients says so; "
+    "empty if it is not known"
+)
 
-    address: str = Field(description="an IP address; empty if it is not known", examples=["192.0.2.7"])
+
+class ClientStatus(BaseModel):
+    """What one client, or one network of clients, asked for since the start."""
+
+    address: str = Field(description=CLIENT, examples=["192.0.2.7"])
     requests: int = Field(examples=[120])
     hits: int = Field(examples=[118])
     misses: int = Field(examples=[2])
+    failures: int = Field(0, description="requests that were answered with an error", examples=[0])
     size: Bytes = Field(description="bytes that it was sent")
     last: Time
 

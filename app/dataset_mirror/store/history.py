@@ -4,7 +4,7 @@ It is written in batches, and every batch is added to the minute, the hour and t
 later. Of what has many names (datasets, networks of clients) each step keeps those of which most was served; the others are one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -135,10 +135,3 @@ def by_name(connection: Connection, of: Of, since: float, now: float) -> dict[st
         select(history.c.name, *_SUMS).where(history.c.step == step, history.c.of == of, history.c.at >= first).group_by(history.c.name)
     )
     return {row["name"]: _counts(row) for row in rows.mappings()}
-
-
-def copied(rows: Iterable[Mapping[str, Any]], connection: Connection) -> None:
-    """Puts rows of another index' history into this one, which has none."""
-    found = [dict(row) for row in rows]
-    if found:
-        connection.execute(insert(history).on_conflict_do_nothing(), found)

@@ -1,7 +1,7 @@
 """What is kept, added up: by origin, by dataset, and by when it was last used."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -36,15 +36,18 @@ def sums(connection: Connection, by: By, dataset_of: Callable[[ArchiveId], str])
         held.archives += 1
         held.size += 0 if sha256 in seen else size
         seen.add(sha256)
-    if by == "age":
-        return {name: found[name] for name in (*(name for _, name in AGES), EARLIER) if name in found}
-    return found
+    return {name: found[name] for name in in_order(found)} if by == "age" else found
 
 
 def _rows(connection: Connection) -> Iterator[tuple[str, str, int, float]]:
     query = select(archives.c.key, archives.c.sha256, archives.c.size, archives.c.used).order_by(archives.c.key)
     for row in connection.execute(query):
         yield row.key, row.sha256, row.size, row.used
+
+
+def in_order(names: Container[str]) -> list[str]:
+    """Those ages that are among the names, the latest first."""
+    return [name for name in (*(name for _, name in AGES), EARLIER) if name in names]
 
 
 def age_of(used: float) -> str:

@@ -88,6 +88,12 @@ class Hot:
         self._mirror.traffic.send_from_memory(archive, len(entry.body))
         return entry.answer
 
+    def named(self, url: bytes, fields: RawFields) -> str:
+        """Host and path of the archive that was answered just now; empty if it is not here any more."""
+        host = next((value.strip() for name, value in fields if name == b"host"), b"")
+        entry = self._entries.get((url, host))
+        return str(entry.record.archive) if entry else ""
+
     def _entry(self, url: bytes, fields: list[tuple[bytes, bytes]]) -> _Entry | None:
         host = b""
         for name, value in fields:

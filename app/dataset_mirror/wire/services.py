@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from dataset_mirror.fetch.recent import UnderWay
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.wire.crowd import Crowd
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 class HotAnswers(Protocol):
     """Answers from memory."""
+
+    def named(self, url: bytes, fields: RawFields) -> str:
+        """Host and path of the archive that was answered just now; empty if nobody knows."""
 
     def answer(self, url: bytes, fields: RawFields, own_fields: RawFields) -> bytes | None:
         """Head and body for a plain GET, or None."""
@@ -36,5 +40,9 @@ class Services:
     crowd: Crowd = field(default_factory=Crowd)
     seen: Callable[[str, int], None] | None = None
     """Told of each answer from memory: the client's address, and the bytes."""
+    under_way: set[UnderWay] = field(default_factory=set)
+    """Answers from memory that their clients have not taken yet are put here."""
+    known_as: Callable[[str], str] = str
+    """What is told of a client's address."""
     stopping: Callable[[], None] | None = None
     """Told that the mirror is being stopped: what would never end by itself is to end."""
