@@ -85,8 +85,11 @@ def check_accessible(page: Element) -> None:
     assert all(below - above <= 1 for above, below in itertools.pairwise(headings))
     ids = [element.attributes["id"] for element in page.all() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
-    for landmark in ("header", "main", "footer", "nav"):
+    for landmark in ("header", "main", "footer"):
         page.one(landmark)
+    navigations = [element.attributes.get("aria-label") for element in page.all("nav")]
+    assert all(navigations)
+    assert len(navigations) == len(set(navigations))
     for element in page.all():
         for reference in ("aria-labelledby", "aria-describedby"):
             assert element.attributes.get(reference, ids[0]) in ids

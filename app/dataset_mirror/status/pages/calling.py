@@ -11,6 +11,7 @@ from fastapi import Request
 
 from dataset_mirror.serve.access import GUARD_FIELD
 from dataset_mirror.serve.asgi import Message, Scope
+from dataset_mirror.status.api import LINES
 from dataset_mirror.status.wording import count
 
 PATIENCE = 2.0
@@ -71,7 +72,7 @@ class _Answer:
         self.asked = asked
         self.status = 0
         self.is_left = False
-        self._rest = b""
+        self._rest, self._is_stream = b"", False
         self.lines: dict[str, dict[str, Any]] = {}
         self._sent = False
 
@@ -84,10 +85,15 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-        else:
-            *whole, self._rest = (self._rest + message.get("body", b"")).split(b"\n")
-            for line in whole if message.get("more_body") else [*whole, self._rest]:
+            self._is_stream = any(name.lower() == b"content-type" and value.startswith(LINES.encode()) for name, value in message["headers"])
+            return
+        self._rest += message.get("body", b"")
+        if self._is_stream:
+            *whole, self._rest = self._rest.split(b"\n")
+            for line in whole:
                 self._take(line)
+        if not message.get("more_body"):
+            self._take(self._rest)
 
     def _take(self, line: bytes) -> None:
         if line.strip():

@@ -18,10 +18,15 @@ def calls(name: str, entries: Iterable[CatalogEntry]) -> str:
         return _keras(short)
     known = [one for key in (name, *(entry.url for entry in entries)) for one in _by_archive().get(key, ())]
     if known:
-        nearest = min(known, key=lambda one: (one[0].rpartition(".")[2].lower() != short.lower(), len(one[1].archives), len(one[1].when)))
+        nearest = min(known, key=lambda one: _distance(*one, short.lower()))
         return _written(*nearest, {})
     by_name = _by_archive().get(f"{library}/", ())
     return "".join(_written(function, line, {line.parameters[0][0]: short}) for function, line in by_name[:1])
+
+
+def _distance(function: str, line: Line, short: str) -> tuple[bool, int, int, int]:
+    """How far a function is from being the one that is called like the dataset, and loads it alone."""
+    return function.rpartition(".")[2].lower() != short, len(line.archives), function.count("."), len(line.when)
 
 
 def _keras(name: str) -> str:

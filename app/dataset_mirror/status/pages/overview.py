@@ -55,7 +55,7 @@ def router(mirror: Mirror) -> APIRouter:
             spans=SPANS,
             archives=known.archives,
             wanted=known.wanted,
-            ways=ways(mirror, address_of(mirror, request)),
+            ways=ways(mirror.origins, address_of(mirror, request)),
         )
 
     @routes.head("/", include_in_schema=False)

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dataset_mirror.errors import BadRequest
-from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.environment import proxy_address
@@ -32,11 +31,11 @@ class Way:
     steps: tuple[Step, ...]
 
 
-def ways(mirror: Mirror, address: str) -> list[Way]:
+def ways(origins: Origins, address: str) -> list[Way]:
     """What clients of each kind have to do."""
     proxy = _proxy(address)
-    example = example_of(mirror.origins)
-    found = [*_by_proxy(address, proxy), *_by_url(address, example), *_of_hosts(mirror.origins, address, proxy)]
+    example = example_of(origins)
+    found = [*_by_proxy(address, proxy), *_by_url(address, example), *_of_hosts(origins, address, proxy)]
     order = ("shell", "python", "hub", "pytorch", "keras", "curl", "docker", "slurm", "ci")
     return sorted(found, key=lambda way: order.index(way.key))
 
