@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import click
 
@@ -11,12 +11,11 @@ from dataset_mirror.cli.columns import table
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.table import dataset_name
+from dataset_mirror.status.figures import By
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
-from dataset_mirror.store.sums import By as Kept
 from dataset_mirror.store.sums import age_of, in_order
 
-By = Literal["origin", "dataset", "age", "client"]
 _HEADINGS = {"origin": "origin", "dataset": "dataset", "age": "last used", "client": "client"}
 
 
@@ -54,7 +53,7 @@ def _rows(port: Port, wanted: Sequence[str], by: By) -> list[tuple[str, int, int
     return [(row.name, row.archives, row.size) for row in port.usage(by).rows]
 
 
-def _sums(archives: Iterable[ArchiveSummary], by: Kept) -> list[tuple[str, int, int]]:
+def _sums(archives: Iterable[ArchiveSummary], by: By) -> list[tuple[str, int, int]]:
     numbers, sizes, seen = Counter[str](), Counter[str](), set[str]()
     for one in archives:
         name = age_of(one.used) if by == "age" else dataset_name(one.name, one.origin) if by == "dataset" else one.origin

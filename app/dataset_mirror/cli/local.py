@@ -13,11 +13,10 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
-from dataset_mirror.status.figures import ReportStatus, UsageStatus
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
-from dataset_mirror.store.sums import By as Kept
 
 T = TypeVar("T")
 
@@ -92,12 +91,12 @@ class Local:
     def log(self, since: float, limit: int) -> list[LogLine]:
         raise self._nobody()
 
-    def usage(self, by: Kept) -> UsageStatus:
+    def usage(self, by: By) -> UsageStatus:
         from dataset_mirror.mirror import Mirror
-        from dataset_mirror.status.usage import usage
+        from dataset_mirror.status.usage import MOST, usage
 
         with store_of(self._configuration) as store:
-            return usage(Mirror(self._configuration, store), by)
+            return usage(Mirror(self._configuration, store), by, MOST)
 
     def report(self, since: float) -> ReportStatus:
         from dataset_mirror.mirror import Mirror

@@ -19,7 +19,7 @@ from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
-from dataset_mirror.status.figures import ReportStatus, UsageStatus
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import (
     ArchivePage,
     ArchiveSummary,
@@ -41,7 +41,6 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.store.history import DAY
 from dataset_mirror.store.listing import Query
-from dataset_mirror.store.sums import By as Kept
 from dataset_mirror.store.wanted import Wanted
 from dataset_mirror.upkeep.verify import OVER
 
@@ -142,8 +141,8 @@ class Remote:
     def log(self, since: float, limit: int) -> list[LogLine]:
         return self._list(LogLine, f"/api/log?since={since}&limit={limit}")
 
-    def usage(self, by: Kept) -> UsageStatus:
-        return self._get(UsageStatus, f"/status/usage?by={by}")
+    def usage(self, by: By) -> UsageStatus:
+        return self._get(UsageStatus, f"/status/usage?by={by}&limit=100000")
 
     def report(self, since: float) -> ReportStatus:
         return self._get(ReportStatus, f"/status/report?days={(time.time() - since) / DAY}")

@@ -96,6 +96,11 @@ class Origins:
         return dict.fromkeys([*(name for name in self._by_name if name), *(name for file in self._files for name in file.names)])
 
     @cached_property
+    def catalog_names(self) -> dict[str, str]:
+        """The name of each archive of the catalog that has one, by HOST/PATH. Reads the files of large presets as a whole, once."""
+        return {str(entry.archive): entry.name for entry in self.catalog if entry.name}
+
+    @cached_property
     def _by_name(self) -> dict[str, list[CatalogEntry]]:
         found: dict[str, list[CatalogEntry]] = {}
         for entry in self._catalog.values():

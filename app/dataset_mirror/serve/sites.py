@@ -64,7 +64,7 @@ def check_own_page(request: Request, settings: Settings) -> None:
     """Forbidden if a page of another site sent the request: whoever's browser has the token, no other page is to use it."""
     named = request.target.authority or ",".join(request.target.hosts)
     public = urlsplit(settings.public_url or "").netloc
-    if is_cross_site(request, named) and is_cross_site(request, public):
+    if is_cross_site(request, named) and not (public and not is_cross_site(request, public)):
         raise Forbidden("A page of another site sent this request.", "Do it from the mirror's own pages, or with a program.")
 
 

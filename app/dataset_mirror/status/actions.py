@@ -31,7 +31,7 @@ def actions(router: APIRouter, mirror: Mirror) -> None:
         urls = which.archives or [failure.url for failure in mirror.flights.failures]
         return await retried(mirror, dict.fromkeys(parse_url(url) for url in urls))
 
-    @router.post("/unblock", responses={404: {}})
+    @router.post("/unblock")
     async def unblock(which: Unblocking) -> Done:
         """Asks an upstream again at once that is on hold after failures."""
         return await unblocked(mirror, which.origin)
@@ -98,6 +98,8 @@ async def added(mirror: Mirror, what: Adding) -> Done:
     from dataset_mirror.airgap.proposals import Proposal
 
     archive, scheme = parse_url(what.url), "http" if what.url.startswith("http://") else "https"
+    if archive.path == "/":
+        raise UsageError(f"{what.url} names a whole host.", "Give the URL of an archive, or of its folder.")
     known = mirror.origins.get(archive.authority)
     origin = origin_for(mirror.origins, archive, scheme)
     found = await trace(mirror.upstream, origin, archive)

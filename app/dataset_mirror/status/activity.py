@@ -17,7 +17,7 @@ from dataset_mirror.status.live import answers_of, clients_of
 from dataset_mirror.status.models import ClientStatus
 from dataset_mirror.status.report import report_of
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.usage import usage_of
+from dataset_mirror.status.usage import MOST, MOST_ROWS, usage_of
 from dataset_mirror.store.changes import Kind
 
 DAY = 86_400
@@ -45,9 +45,12 @@ def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
         return await traffic_of(mirror, span, origin=origin, dataset=dataset, client=client)
 
     @router.get("/status/usage")
-    async def usage(by: Annotated[By, Query(description="what to add up by")] = "origin") -> UsageStatus:
+    async def usage(
+        by: Annotated[By, Query(description="what to add up by")] = "origin",
+        limit: Annotated[int, Query(ge=1, le=MOST, description="most rows")] = MOST_ROWS,
+    ) -> UsageStatus:
         """What takes the room, and what was asked for of it in the last 30 days."""
-        return await usage_of(mirror, by)
+        return await usage_of(mirror, by, limit)
 
     @router.get("/status/answers")
     async def answers(request: Request) -> list[AnswerStatus]:

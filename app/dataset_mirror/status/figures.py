@@ -80,7 +80,7 @@ class UsageStatus(BaseModel):
     """What takes the room."""
 
     by: By
-    rows: list[UsageRow] = Field(description="the largest first; by age the latest first; at most 1000")
+    rows: list[UsageRow] = Field(description="the largest first; by age the latest first")
     archives: int = Field(description="archives that are kept", examples=[12])
     size: Bytes = Field(description="bytes of all blobs, older versions included", examples=[198000000])
     old_versions: Held = Field(description="bytes that archives had before; `gc` removes them")
@@ -176,6 +176,6 @@ class Unblocking(BaseModel):
 class Adding(BaseModel):
     """A URL to allow, as `dataset-mirror add` does it."""
 
-    url: str = Field(min_length=1, max_length=8192, examples=["https://data.example.org/sets/a.zip"])
+    url: str = Field(pattern="^https?://", max_length=8192, examples=["https://data.example.org/sets/a.zip"])
     exact: bool = Field(False, description="allow only this path, not its whole folder")
     redirects: bool = Field(False, description="allow the hosts that it redirects to as well")

@@ -8,7 +8,7 @@ import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import pairwise
 from threading import Lock
@@ -21,17 +21,16 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.store import damaged, failures, knowledge, wanted
+from dataset_mirror.store import damaged, failures, knowledge, sums, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
-from dataset_mirror.store.migrations import from_1, from_4
+from dataset_mirror.store.migrations import from_1, from_4, from_5
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
-from dataset_mirror.store.sums import By, Held, sums
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
 log = logging.getLogger(__name__)
@@ -256,10 +255,6 @@ class Index:
         with self._engine.connect() as connection:
             return work(connection)
 
-    def sums(self, by: By, dataset_of: Callable[[ArchiveId], str]) -> dict[str, Held]:
-        """What is kept, added up by name."""
-        return self.look(lambda connection: sums(connection, by, dataset_of))
-
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -317,7 +312,8 @@ class Writing:
         known = self.version(record.archive, record.sha256)
         if known is None and not self.needs(record.sha256):
             self.count("blob_bytes", record.size)
-        self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
+        with sums.owned(self._connection, record.sha256, record.size):
+            self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
         self.unwant([record.archive])
         knowledge.forget(self._connection, "refusal", str(record.archive))
         damaged.heal(self._connection, record.archive)
@@ -337,7 +333,10 @@ class Writing:
         if sha256 is not None:
             which &= versions.c.sha256 == sha256
         gone = self._connection.execute(select(versions.c.sha256, versions.c.size).where(which)).all()
-        self._connection.execute(delete(versions).where(which))
+        with ExitStack() as counting:
+            for row in gone:
+                counting.enter_context(sums.owned(self._connection, row.sha256, row.size))
+            self._connection.execute(delete(versions).where(which))
         unneeded = [row for row in gone if not self.needs(row.sha256)]
         self.count("blob_bytes", -sum(row.size for row in unneeded))
         self._settle(archive, used=0.0)
@@ -362,6 +361,7 @@ class Writing:
         kept = [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
         known = self._connection.execute(_SIZE, {"at": str(archive)}).first()
         self.count("archives", bool(kept) - bool(known))
+        sums.count(self._connection, str(archive), archives=bool(kept) - bool(known))
         self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
         if not kept:
             self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
@@ -429,7 +429,9 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         from_1(connection)
     if 1 <= version <= 4:
         from_4(connection)
-    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, two from 5 to 6) come by themselves.
+    if 1 <= version <= 5:
+        from_5(connection)
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6) come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

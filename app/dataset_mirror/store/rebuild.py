@@ -26,6 +26,7 @@ from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
@@ -267,6 +268,7 @@ def _settle(connection: Connection) -> None:
         ("blob_bytes", select(func.coalesce(func.sum(blobs.c.size), 0))),
     ):
         connection.execute(insert(counters).values(name=name, value=value.scalar_subquery()))
+    recount(connection)
 
 
 @contextmanager

@@ -46,6 +46,7 @@ archives = Table(
     Column("used", Float, nullable=False),
     Column("state", String(8), nullable=False, server_default="computed"),
     Index("archives_by_blob", "sha256"),
+    Index("archives_by_age", "used", "size"),
     *_orders(),
 )
 """The current bytes of each archive. `key` is authority + path + query; `used` the time of the last request; `state` is
@@ -59,7 +60,7 @@ versions = Table(
     Column("key", Text, nullable=False),
     *_facts(),
     UniqueConstraint("key", "sha256"),
-    Index("versions_by_blob", "sha256"),
+    Index("versions_by_blob", "sha256", "key"),
 )
 """All bytes that are kept for an archive, the current ones too."""
 
@@ -115,6 +116,16 @@ knowledge = Table(
     Index("knowledge_by_scope", "scope"),
 )
 """What origins said that is no bytes: see `knowledge.py`."""
+
+kept = Table(
+    "kept",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("archives", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What is kept of each origin: archives, and bytes of blobs, each counted for one origin."""
 
 history = Table(
     "history",
