@@ -18,11 +18,11 @@ class Element:
     children: list[Element | str] = field(default_factory=list)
 
     def all(self, tag: str = "") -> list[Element]:
-        """Every element below this one, in order; of one tag if it is given."""
+        """Every element below this one, in order; of one tag if it is given. What is in a template is not in the page."""
         found = []
         for child in self.children:
             if isinstance(child, Element):
-                found += [child] * (tag in ("", child.tag)) + child.all(tag)
+                found += [child] * (tag in ("", child.tag)) + ([] if child.tag == "template" else child.all(tag))
         return found
 
     def one(self, tag: str) -> Element:

@@ -5,7 +5,7 @@ import shlex
 from datetime import UTC, datetime
 
 __all__ = [
-    *("ago", "brief", "clock", "count", "day", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
+    *("ago", "brief", "clock", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
     *("shell", "shown", "size", "utc"),
 ]
 
@@ -62,11 +62,6 @@ def utc(seconds: float) -> str:
 def minute(seconds: float) -> str:
     """Seconds since the epoch as a date and hours and minutes, in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
-
-
-def day(seconds: float) -> str:
-    """Seconds since the epoch as a date, in UTC."""
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d}"
 
 
 def brief(seconds: float) -> str:

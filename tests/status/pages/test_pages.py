@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
 from urllib.parse import urlencode
 
 import pytest
@@ -43,7 +42,7 @@ PAGES = (
 
 
 @pytest.fixture(scope="module")
-def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Iterator[Mirror]:
+def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     """A mirror that has some archives, odd names among them, and refused one."""
     mirror = start_shared_mirror(token=TOKEN)
     for path in ("/sets/first.bin", ODD):
@@ -52,7 +51,7 @@ def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Iterator[
     shared_origin.add("/sets/no.bin", DATA, status=403, status_body=EVIL)
     assert mirror.archive("/sets/no.bin").status == 403
     assert mirror.get("/unlisted.example.org/sets/%3Cscript%3E.zip").status == 403
-    yield mirror
+    return mirror
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +114,7 @@ def test_every_page(shared: Mirror, path: str) -> None:
 
 def test_links(shared: Mirror) -> None:
     """Every link of the overview leads somewhere in this mirror."""
-    links = {(link.attributes["href"] or "").partition("#")[0] for link in page(shared, "/").all("a")} - {""}
+    links = {(link.attributes["href"] or "").partition("#")[0] for link in page(shared, "/?refresh=0").all("a")} - {"", "?refresh=30"}
     assert {"/datasets", "/archives", "/activity", "/origins", "/wanted", "/guide", "/docs", "/status", "/metrics"} <= links
     for link in links:
         assert shared.get(link).status == 200, link
@@ -172,7 +171,6 @@ def test_problems_are_told(shared: Mirror) -> None:
     text = page(shared, "/").one("main").text
     assert "The origin answers 403" in text
     assert "What to do:" in text
-    assert "<script>" in page(shared, "/wanted").one("main").text
 
 
 def test_actions_need_the_token(shared: Mirror) -> None:
@@ -188,9 +186,10 @@ def test_actions_need_the_token(shared: Mirror) -> None:
 def test_actions_say_what_they_did(shared: Mirror, shared_origin: Origin) -> None:
     """Fetching, pinning, verifying, unpinning and removing by form: each says what it did, and it is so."""
     name = f"{URL}/sets/second.bin"
-    shared_origin.add("/sets/second.bin", DATA)
+    content = body(100_000, 4)
+    shared_origin.add("/sets/second.bin", content)
     assert "1 fetched" in do(shared, "fetch", name, TOKEN)
-    assert shared.archive("/sets/second.bin").body == DATA
+    assert shared.archive("/sets/second.bin").body == content
     do(shared, "pin", name, TOKEN)
     assert [pin["name"] for pin in shared.status["pins"]] == [name]
     assert "is pinned" in do(shared, "rm", name, TOKEN, 400)
@@ -217,8 +216,8 @@ def test_empty_and_offline(empty: Mirror) -> None:
     overview = page(empty, "/")
     assert "Nothing kept yet" in overview.text
     assert "offline" in overview.one("header").text
-    for path, words in (("/archives", "Nothing is kept yet"), ("/activity", "No request fits"), ("/wanted", "Before a run")):
-        assert words in page(empty, path).one("main").text.replace("…", "")
+    for path, words in (("/archives", "Nothing is kept yet"), ("/activity?q=nowhere", "No request fits"), ("/wanted", "Before a run")):
+        assert words in page(empty, path).one("main").text
     assert "Set one in mirror.toml" in page(empty, "/status/act?what=pin&name=keras/mnist").one("main").text
 
 

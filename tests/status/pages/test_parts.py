@@ -111,7 +111,7 @@ def test_below_a_path_is_no_proxy() -> None:
     [
         ("keras", "keras/mnist", "keras.datasets.mnist.load_data()"),
         ("tfds", "tfds/mnist", 'tensorflow_datasets.load("mnist")'),
-        ("torch", "torch/resnet50", 'torchvision.models.resnet50(weights="DEFAULT")'),
+        ("torch", "torch/resnet50", 'torchvision.models.resnet50(weights="IMAGENET1K_V1")'),
         ("torch", "torch/mnist", 'torchvision.datasets.MNIST(root="data", download=True)'),
         ("scikit-learn", "scikit-learn/california_housing", "sklearn.datasets.fetch_california_housing()"),
         ("keras", "keras/applications/resnet50", ""),

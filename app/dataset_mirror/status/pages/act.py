@@ -44,7 +44,7 @@ ACTIONS: Mapping[str, Action] = {
     "verify": Action("Verify", "Read again and compared with its digest; what is damaged is set aside and fetched again.", _archives),
     "pin": Action("Pin", "What it means is never evicted, and is fetched if it is missing or damaged.", _names),
     "unpin": Action("Unpin", "What it means stays, but may be evicted when room is needed.", _names),
-    "cancel": Action("Cancel", "The download ends, and its clients get an error. The next request starts it again.", _archives, is_loss=True),
+    "cancel": Action("Cancel", "The download ends; its clients get an error. The next request starts it again.", _archives, is_loss=True),
     "retry": Action("Retry", "Its origin is asked again now.", _archives),
     "unblock": Action("Ask again", "It is no longer on hold: the next download asks it again.", lambda name: {"origin": name}),
     "add": Action("Allow", "Its folder may be mirrored from now on: a block is added to mirror.toml.", lambda name: {"url": name}),

@@ -11,9 +11,8 @@ from fastapi.responses import HTMLResponse
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.changes import changes_of
-from dataset_mirror.status.live import answers_of, clients_of
+from dataset_mirror.status.live import answers_of, clients_of, told
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
-from dataset_mirror.status.pages.late import shown_client
 from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.views import failures_of, fills_of
 
@@ -55,7 +54,7 @@ def router(mirror: Mirror) -> APIRouter:
             answers=answers[:SHOWN],
             more_answers=max(0, len(answers) - SHOWN),
             problems=grouped(failures_of(mirror)),
-            requests=[(one, shown_client(one.client)) for one in requests[:SHOWN]],
+            requests=[(one, told(mirror, one.client, whole=False)) for one in requests[:SHOWN]],
             found=len(requests),
             archives=_by_archive(requests)[:TOP],
             clients=clients_of(mirror)[:TOP],
@@ -72,7 +71,7 @@ def _requests(mirror: Mirror, q: str, outcome: str, minutes: int) -> list[Asked]
     since, words = time.time() - 60 * minutes, q.lower().split()
     found = []
     for one in reversed(list(mirror.recent.requests)):
-        text = f"{one.target} {shown_client(one.client)} {one.why} {one.status}".lower() if words else ""
+        text = f"{one.target} {told(mirror, one.client, whole=False)} {one.why} {one.status}".lower() if words else ""
         if one.at >= since and _has(one, outcome) and all(word in text for word in words):
             found.append(one)
     return found

@@ -11,7 +11,7 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.status.explain import explain
-from dataset_mirror.status.models import ArchiveDetail, State
+from dataset_mirror.status.models import ArchiveDetail
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.paths import raw_below
@@ -59,7 +59,7 @@ def router(mirror: Mirror) -> APIRouter:
     ) -> HTMLResponse:
         sort, ascending = ("name", True) if prefix else (sort, ascending)  # an index finds a beginning in the order of names only
         query = listing.Query(
-            sort, not ascending, origin or None, _state(state), prefix.partition("://")[2] or prefix, SHOWN, after or None, search=q.strip()
+            sort, not ascending, origin or None, state or None, prefix.partition("://")[2] or prefix, SHOWN, after or None, search=q.strip()
         )
         found = await archives_of(mirror, query)
         asked = {"q": q, "origin": origin, "state": state, "prefix": prefix, "sort": sort, "ascending": "true" if ascending else ""}
@@ -92,7 +92,9 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
     explained = explain(mirror, url, request.app.state.own)
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
-    traffic = await traffic_of(mirror, "month", dataset=named) if named else await traffic_of(mirror, "month", origin=parse_url(url).authority)
+    traffic = (
+        await traffic_of(mirror, "month", dataset=named) if named else await traffic_of(mirror, "month", origin=parse_url(url).authority)
+    )
     pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
@@ -112,7 +114,7 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
         late=Late(mirror).of([url]),
         traffic=traffic,
         plot=Plot.of(traffic),
-        of=named or parse_url(url).authority,
+        of=traffic.of,
     )
 
 
@@ -121,10 +123,6 @@ async def _stored(mirror: Mirror, url: str) -> ArchiveDetail | None:
         return await archive_of(mirror, parse_url(url))
     except NoSuchPage:
         return None
-
-
-def _state(given: str) -> State | None:
-    return next((state for state in STATES if state == given), None)  # type: ignore[return-value]
 
 
 def _sorting(asked: dict[str, str], key: Order | None) -> str | None:

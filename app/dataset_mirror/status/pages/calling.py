@@ -85,7 +85,9 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self._is_stream = any(name.lower() == b"content-type" and value.startswith(LINES.encode()) for name, value in message["headers"])
+            self._is_stream = any(
+                name.lower() == b"content-type" and value.startswith(LINES.encode()) for name, value in message["headers"]
+            )
             return
         self._rest += message.get("body", b"")
         if self._is_stream:
@@ -121,7 +123,7 @@ def _told(answer: _Answer) -> Told:
         return Told(status, str(last.get("detail", "It failed.")), str(last.get("hint", "")))
     if "said" in last or "" in answer.lines:
         return Told(status, str(last.get("said") or _summed(last)))
-    failed = next((line["error"] for line in answer.lines.values() if line.get("error")), {})
+    failed: dict[str, str] = next((line["error"] for line in answer.lines.values() if line.get("error")), {})
     states = Counter(_WORDS.get(line["state"], line["state"]) for line in answer.lines.values())
     said = ", ".join(f"{count(number)} {word}" for word, number in states.items()) or "Begun"
     more = " It goes on by itself." if answer.is_left else ""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.status.wording import count
 from dataset_mirror.upkeep.pinned import meant
 from dataset_mirror.upkeep.stored import select_known
 
@@ -66,8 +67,9 @@ def _meant(mirror: Mirror, name: str) -> list[Item]:
 
 
 def _under_way(mirror: Mirror, name: str) -> list[Item]:
-    fill = mirror.flights.get(parse_url(name))
-    return [Item(name, fill.received, f"received, {fill.readers} clients follow it") if fill else Item(name, None, "not under way any more")]
+    if (fill := mirror.flights.get(parse_url(name))) is None:
+        return [Item(name, None, "not under way any more")]
+    return [Item(name, fill.received, f"received, {count(fill.readers, 'client')} following")]
 
 
 def _allowed(mirror: Mirror, name: str) -> list[Item]:

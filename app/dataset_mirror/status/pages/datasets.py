@@ -16,9 +16,9 @@ from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.loading import calls
 from dataset_mirror.status.pages.paths import raw_below
+from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.snippets import setup_line
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.upkeep import pins_of
 from dataset_mirror.status.views import catalog_of
 

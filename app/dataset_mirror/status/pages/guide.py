@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import metadata
+from itertools import pairwise
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
@@ -18,7 +19,7 @@ EXAMPLE_ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|mirror|MIRROR|mirror\.lab)
 """How the README writes the address of a mirror."""
 PROGRAM = ".venv/bin/dataset-mirror"
 _DRESSED = {
-    "<table>": '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table>',
+    "<table>": '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table><caption class="unseen">Table</caption>',
     "</table>": "</table></div>",
     "<pre>": '<div class="command"><pre tabindex="0">',
     "</pre>": '</pre><button type="button" class="copy" hidden>Copy</button></div>',
@@ -65,14 +66,14 @@ def rendered(address: str) -> tuple[Markup, list[Heading]]:
 @cache
 def _readme() -> str:
     """The long description of what is installed, without its title."""
-    text = str(metadata("dataset-mirror").get_payload())
+    text = str(metadata("dataset-mirror").json["description"])
     return text.partition("\n")[2] if text.startswith("# ") else text
 
 
 def _headings(tokens: list[Token]) -> list[Heading]:
     """The sections, each with a place to be linked to; they stand below the page's own title."""
     found = []
-    for opening, inline in zip(tokens, tokens[1:], strict=False):
+    for opening, inline in pairwise(tokens):
         if opening.type == "heading_open" and opening.tag == "h2":
             key = re.sub(r"[^a-z0-9]+", "-", inline.content.lower()).strip("-")
             opening.attrSet("id", key)

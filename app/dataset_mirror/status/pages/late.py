@@ -5,12 +5,7 @@ from dataclasses import dataclass
 
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.rules.anonymous import anonymised
-
-
-def shown_client(address: str) -> str:
-    """A client's address as everybody may see it: its network."""
-    return anonymised(address, "network")
+from dataset_mirror.status.live import told
 
 
 @dataclass(slots=True)
@@ -27,6 +22,7 @@ class Late:
     """The latest requests by archive; made once for a page."""
 
     def __init__(self, mirror: Mirror) -> None:
+        self._mirror = mirror
         self._by_archive: dict[str, list[Asked]] = {}
         for asked in list(mirror.recent.requests):
             if asked.archive:
@@ -37,7 +33,7 @@ class Late:
         found: dict[str, Visitor] = {}
         for url in urls:
             for asked in self._by_archive.get(url.partition("://")[2], ()):
-                name = shown_client(asked.client)
+                name = told(self._mirror, asked.client, whole=False)
                 visitor = found.setdefault(name, Visitor(name))
                 visitor.requests += 1
                 visitor.size += asked.size

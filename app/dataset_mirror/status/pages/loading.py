@@ -18,7 +18,7 @@ def calls(name: str, entries: Iterable[CatalogEntry]) -> str:
         return _keras(short)
     known = [one for key in (name, *(entry.url for entry in entries)) for one in _by_archive().get(key, ())]
     if known:
-        nearest = min(known, key=lambda one: _distance(*one, short.lower()))
+        nearest = min(known, key=lambda one: _distance(one[0], one[1], short.lower()))
         return _written(*nearest, {})
     by_name = _by_archive().get(f"{library}/", ())
     return "".join(_written(function, line, {line.parameters[0][0]: short}) for function, line in by_name[:1])

@@ -78,7 +78,7 @@ def _by_proxy(address: str, proxy: str) -> Iterator[Way]:
             Step("In a container that runs.", f"docker run --rm --network host IMAGE sh -c {inside}"),
         ),
     )
-    yield Way("slurm", "Slurm", (Step("In a batch script, before the first command.", f"#SBATCH --job-name=train\n{line}\npython train.py"),))
+    yield Way("slurm", "Slurm", (Step("In a batch script, before the first command.", f"{line}\npython train.py"),))
     yield Way("ci", "CI", (Step("In each job, before the step that downloads (here as GitLab writes it).", f"before_script:\n  - {line}"),))
 
 
@@ -98,7 +98,10 @@ def _by_url(address: str, example: CatalogEntry | None) -> Iterator[Way]:
         "keras",
         "Keras",
         (
-            Step("By URL; keras.datasets as they are need the line under “Shell”.", f"keras.utils.get_file(\n    origin={literal(at)},{digest}\n)"),
+            Step(
+                "By URL; keras.datasets as they are need the line under “Shell”.",
+                f"keras.utils.get_file(\n    origin={literal(at)},{digest}\n)",
+            ),
             Step("Without any network later: fill its folder now.", f"mkdir -p ~/.keras && curl -fsS {home} | tar -x -C ~/.keras"),
         ),
     )

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.live import told
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.pages.late import shown_client
 from dataset_mirror.status.views import wanted_of
 
 SHOWN = 100
@@ -32,7 +32,7 @@ def router(mirror: Mirror) -> APIRouter:
             mirror,
             request,
             "wanted.html",
-            wanted=[(one, shown_client(one.asked_by or "")) for one in found.wanted],
+            wanted=[(one, told(mirror, one.asked_by or "", whole=False)) for one in found.wanted],
             number=number,
             kinds=KINDS,
             before="from=start" if after else "",
