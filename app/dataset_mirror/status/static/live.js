@@ -124,7 +124,7 @@
   // What no event tells in full is loaded again, seldom, and not while somebody reads or writes in it.
   const PARTS = ["problems-part", "wanted-part", "traffic-part", "disk-part", "kept-part", "health-part", "results", "figures", "activity-part"];
   let waiting;
-  let last = Date.now();
+  let last = 0;
 
   function later(after = 15_000) {
     if (!document.body.hasAttribute("data-live") || waiting) return;
