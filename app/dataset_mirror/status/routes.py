@@ -27,7 +27,6 @@ from dataset_mirror.status.api import api
 from dataset_mirror.status.events import Events
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
-from dataset_mirror.status.html import PAGE_POLICY, page
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -44,6 +43,7 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import ALWAYS, own_paths
+from dataset_mirror.status.pages.frame import answer
 from dataset_mirror.status.system import SystemFailures
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
@@ -147,7 +147,7 @@ def _archives(mirror: Mirror) -> APIRouter:
         if not prefers_page(request.headers.get("accept", "")):
             return found
         more = f"/status/folder?{urlencode({'prefix': prefix, 'after': found.next})}" if found.next else ""
-        return page("folder.html", PAGE_POLICY, {"Cache-Control": "no-store"}, prefix=prefix, archives=found.archives, more=more)
+        return await answer(mirror, request, "folder.html", prefix=prefix, archives=found.archives, more=more)
 
     @router.get("/status/digests", response_class=PlainTextResponse)
     async def digests() -> StreamingResponse:
