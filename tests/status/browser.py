@@ -1,10 +1,12 @@
-"""A real browser without a window: the system's Chromium, driven by Playwright. It can reach no other host."""
+"""A real browser without a window: the system's Chromium, driven by Playwright or run once. It can reach no other host."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -33,6 +35,12 @@ def started() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
         yield browser
         browser.close()
+
+
+def rendered(url: str, profile: Path, *options: str) -> str:
+    """The page's document once its scripts have run."""
+    once = ("--headless", f"--user-data-dir={profile}", "--virtual-time-budget=20000", *options, "--dump-dom", url)
+    return subprocess.run([str(CHROMIUM), *_QUIET, *once], capture_output=True, text=True, check=True, timeout=6 * PATIENCE).stdout
 
 
 class Watched:
