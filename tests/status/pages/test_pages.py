@@ -216,7 +216,7 @@ def test_empty_and_offline(empty: Mirror) -> None:
     overview = page(empty, "/")
     assert "Nothing kept yet" in overview.text
     assert "offline" in overview.one("header").text
-    for path, words in (("/archives", "Nothing is kept yet"), ("/activity?q=nowhere", "No request fits"), ("/wanted", "Before a run")):
+    for path, words in (("/archives", "Nothing is kept yet"), ("/activity?q=nowhere", "No request fits")):
         assert words in page(empty, path).one("main").text
     assert "Set one in mirror.toml" in page(empty, "/status/act?what=pin&name=keras/mnist").one("main").text
 
