@@ -125,13 +125,13 @@ def _archives(mirror: Mirror) -> APIRouter:
         prefix: Annotated[str, Query(description="only where HOST/PATH begins like this; sorted by name", max_length=8192)] = "",
         limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
-        q: Annotated[str, Query(description="only where HOST/PATH has this in it, whatever its case", max_length=200)] = "",
+        q: Annotated[str, Query(description="a part of HOST/PATH or of the catalog's name, whatever its case", max_length=200)] = "",
         last_used_before: Annotated[datetime | None, Query(description="only what nobody asked for since then (ISO 8601)")] = None,
         only: Annotated[
             list[str], Query(description="only these: catalog names, URLs, or globs of either; all in one page", max_length=1000)
         ] = [],  # noqa: B006
     ) -> ArchivePage:
-        """What is stored, page by page."""
+        """What is stored, page by page. A page that is searched or filtered by use may be short, and yet have a `next`."""
         before = last_used_before.timestamp() if last_used_before else None
         query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after, q, before)
         return await archives_of(mirror, query, only)

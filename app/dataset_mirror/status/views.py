@@ -1,9 +1,11 @@
 """What the mirror knows, as models."""
 
+import asyncio
 import time
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -155,13 +157,16 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
     """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
     index, origins = mirror.store.index, mirror.origins
+    if query.search:  # reads many rows: whoever waits for the store's worker does not wait for that
+        query = replace(query, named=await asyncio.to_thread(origins.known_as, query.search))
     if names:
         found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
         return ArchivePage(archives=found, next=None)
     damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
     if query.after == _DAMAGED or query.state == "damaged":
         return ArchivePage(archives=damaged, next=None)
-    page = await mirror.store.in_worker(lambda: index.page(query))
+    read = partial(index.page, query)
+    page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
     return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (_DAMAGED if damaged else None))
 
 
