@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 from urllib.parse import urlencode
 
 import pytest
@@ -219,6 +220,24 @@ def test_empty_and_offline(empty: Mirror) -> None:
     for path, words in (("/archives", "Nothing is kept yet"), ("/activity?q=nowhere", "No request fits")):
         assert words in page(empty, path).one("main").text
     assert "Set one in mirror.toml" in page(empty, "/status/act?what=pin&name=keras/mnist").one("main").text
+
+
+def test_a_broken_index(start_mirror: StartMirror) -> None:
+    """With an index that cannot be read the overview says so, and what to do; pages that need it are errors with the same hint."""
+    mirror = start_mirror()
+    index = mirror.data / "index.db"
+    with index.open("r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(index.stat().st_size - 4096))
+    index.with_name("index.db-wal").write_bytes(b"")
+    mirror.get("/archives")
+    found = page(mirror, "/")
+    assert found.one("title").text.startswith("Broken: Overview")
+    assert "What to do:" in found.one("main").text
+    assert "doctor --rebuild" in found.one("main").text
+    assert "Nothing kept yet" not in found.text
+    assert page(mirror, "/activity").one("title").text.startswith("Broken")
+    assert "doctor --rebuild" in mirror.get("/archives").problem["hint"]
 
 
 def test_refresh_without_scripts(shared: Mirror) -> None:

@@ -8,9 +8,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
+from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.changes import changes_of
+from dataset_mirror.status.figures import ChangeStatus
 from dataset_mirror.status.live import answers_of, clients_of, told
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
 from dataset_mirror.status.pages.problems import grouped
@@ -58,12 +60,20 @@ def router(mirror: Mirror) -> APIRouter:
             found=len(requests),
             archives=_by_archive(requests)[:TOP],
             clients=clients_of(mirror)[:TOP],
-            changes=(await changes_of(mirror, TOP)).changes,
+            changes=await _changes(mirror),
             choices=MINUTES,
             asked={"q": q, "outcome": outcome, "minutes": minutes},
         )
 
     return routes
+
+
+async def _changes(mirror: Mirror) -> Sequence[ChangeStatus]:
+    """The latest; nothing, if the index cannot be read: the head of the page says so."""
+    try:
+        return (await changes_of(mirror, TOP)).changes
+    except IndexDamaged:
+        return ()
 
 
 def _requests(mirror: Mirror, q: str, outcome: str, minutes: int) -> list[Asked]:
