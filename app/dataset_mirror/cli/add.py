@@ -44,6 +44,8 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool) -> N
         click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
         if hosts:
             click.echo(f"It may redirect to {', '.join(hosts)}.")
+        port.reload()
+        _check(port, url)
         _tell(port, archive.authority, scheme, is_new=origin is None)
 
 
@@ -82,9 +84,18 @@ def _agreed(found: Trace, url: str, *, yes: bool) -> tuple[str, ...]:
     return ()
 
 
+def _check(port: Port, url: str) -> None:
+    """UsageError if a running server refuses it all the same."""
+    found = port.explain(url) if port.url else None
+    if found and found.outcome == "refusal":
+        raise UsageError(
+            f"The mirror at {port.url} has reloaded mirror.toml, and still refuses it: {' '.join(found.why)}",
+            "If it runs with DATASET_MIRROR_ORIGINS in its environment, that counts instead of the file's origins: add it there.",
+        )
+
+
 def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:
     """Who has to do what now."""
-    port.reload()
     if port.url:
         click.echo(f"The mirror at {port.url} has reloaded it.")
     mirror = unmarked(port.url)[0] if port.url else "http://MIRROR:8080"
