@@ -87,7 +87,7 @@ def _hits(ours: Mirror, other: Mirror, rounds: Sequence[Sequence[str]]) -> list[
         took: list[list[float]] = [[], []]
         for start in range(0, len(paths), TURN):
             for running, times in zip((ours, other), took, strict=True):
-                times += times(running, paths[start : start + TURN], SMALL)
+                times += latencies(running, paths[start : start + TURN], SMALL)
         for kept, times in zip(medians, took, strict=True):
             kept.append(median(times))
     ratios = Line(OURS, [full / empty for full, empty in zip(*medians, strict=True)], "×", "hit latency", "to an empty one")
@@ -101,10 +101,10 @@ def _asked_for(count: int, seed: int) -> list[str]:
 
 def _asked(running: Mirror, page: str, rounds: int) -> Sequence[float]:
     """Median milliseconds of a page in each round."""
-    return [median(times(running, [page] * ASKED)) for _ in range(rounds)]
+    return [median(latencies(running, [page] * ASKED)) for _ in range(rounds)]
 
 
-def times(running: Mirror, paths: Sequence[str], wanted: bytes | None = None) -> list[float]:
+def latencies(running: Mirror, paths: Sequence[str], wanted: bytes | None = None) -> list[float]:
     """Milliseconds of each, on one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     took = []

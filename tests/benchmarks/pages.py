@@ -10,7 +10,7 @@ from statistics import median
 from time import sleep
 
 from tests.benchmarks.measure import OURS, Bench, Figures, Line
-from tests.benchmarks.million import MILLION, kept, started, times
+from tests.benchmarks.million import MILLION, kept, latencies, started
 from tests.origin import Origin, body
 from tests.serving import HOST, Mirror, mirroring
 
@@ -47,7 +47,7 @@ def _pages(bench: Bench) -> Figures:
 
 
 def _asked(running: Mirror, path: str, rounds: int) -> list[float]:
-    return [median(times(running, [path] * ASKED)) for _ in range(rounds)]
+    return [median(latencies(running, [path] * ASKED)) for _ in range(rounds)]
 
 
 @contextmanager

@@ -14,10 +14,12 @@ from dataset_mirror.fetch.health import Health
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.presets import read_preset
+from dataset_mirror.origins.rules import Rule
 from dataset_mirror.status.figures import UsageRow
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
 from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.status.usage import usage_of
+from dataset_mirror.status.wording import duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,20 @@ class Line:
     connections: int
     rate: float
     kept: UsageRow | None
+
+
+def rule_words(rule: Rule) -> str:
+    """What a rule says besides what it matches, as mirror.toml has it."""
+    return ", ".join(f"{name} = {_value(rule, name)}" for name in sorted(rule.model_fields_set - {"match"}))
+
+
+def _value(rule: Rule, name: str) -> str:
+    value = getattr(rule, name)
+    if name == "freshness":
+        return "never" if rule.is_immutable else duration(value)
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value) if isinstance(value, str | int) else "{ … }"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,7 @@ def router(mirror: Mirror) -> APIRouter:
             upkeep=await mirror.store.in_worker(lambda: upkeep_of(mirror)),
             rates=settings.rate_limit if isinstance(settings.rate_limit, dict) else {},
             settings=settings,
+            rule_words=rule_words,
         )
 
     return routes
