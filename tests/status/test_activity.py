@@ -7,15 +7,21 @@ import http.client
 import io
 import json
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store import history
+from dataset_mirror.store.history import Counts
+from dataset_mirror.store.store import Store
 from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
+from tests.store import archive, record
 
 GOOGLE = "storage.googleapis.com"
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
@@ -155,6 +161,25 @@ def test_report_of_what_nobody_used(used: Mirror) -> None:
     asked = environment(used.data.parent, {})
     done = warm.run("report", "--csv", "--mirror", used.url, env=asked)
     assert f"{URL}/sets/none.bin" in done.stdout
+
+
+def test_report_without_a_server(tmp_path: Path) -> None:
+    """Of a folder that no server runs on it is the same; what is pinned could not go."""
+    store = Store(tmp_path)
+    with store.index.transaction() as writing:
+        for number in range(4):
+            writing.publish(record(b"x" * (number + 1), archive(f"/{number}.bin")), used=1.0 if number else time.time())
+        writing.publish(record(b"x", ArchiveId(GOOGLE, BOSTON)), used=1.0)
+        history.add(writing.connection, {("all", ""): Counts(served=8, fetched=2, hits=3), ("dataset", "d"): Counts(served=8)}, time.time())
+    store.pin([f"https://{archive('/3.bin')}", "keras/boston_housing"])
+    store.close()
+    done = warm.run("report", "--json", "--data", tmp_path, env=environment(tmp_path, {}))
+    assert done.returncode == 0, done.stderr
+    known = json.loads(done.stdout)
+    assert (known["total"]["saved"], known["total"]["hits"], known["stored"]["number"]) == (6, 3, 5)
+    assert [row["name"] for row in known["datasets"]] == ["d"]
+    assert (known["unused"]["number"], known["unused"]["size"]) == (2, 5)
+    assert [one["url"] for one in known["unused"]["archives"]] == [f"https://{archive(f'/{number}.bin')}" for number in (2, 1)]
 
 
 @pytest.mark.parametrize(("how", "seen"), [("network", "127.0.0.0/24"), ("all", "anonymous")])

@@ -44,6 +44,7 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
         if is_added:
             allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
             port.reload()
+            _check(port, url)
         if as_json:
             known = {"url": f"{scheme}://{archive}", "added": is_added, "path": path if is_added else None, "redirects_to": hosts}
             click.echo(json.dumps(known | {"file": str(configuration.file), "reloaded": port.url if is_added else None} | _facts(found)))
@@ -95,6 +96,16 @@ def _agreed(found: Trace, url: str, *, yes: bool, asks: bool) -> tuple[str, ...]
         return found.hosts
     click.echo(f"Redirects to {named} are not allowed: it cannot be fetched. To allow them: dataset-mirror add '{url}' --yes", err=True)
     return ()
+
+
+def _check(port: Port, url: str) -> None:
+    """UsageError if a running server refuses it all the same."""
+    found = port.explain(url) if port.url else None
+    if found and found.outcome == "refusal":
+        raise UsageError(
+            f"The mirror at {port.url} has reloaded mirror.toml, and still refuses it: {' '.join(found.why)}",
+            "If it runs with DATASET_MIRROR_ORIGINS in its environment, that counts instead of the file's origins: add it there.",
+        )
 
 
 def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:

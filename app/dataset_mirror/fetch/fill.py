@@ -91,6 +91,11 @@ class Fill:
         return self._place is not None and self._place.is_beside
 
     @property
+    def connections(self) -> int:
+        """How many connections bring its bytes now."""
+        return self._transfer.connections if self._transfer else 0
+
+    @property
     def received(self) -> int:
         """Bytes that are there."""
         edition = self._intake.edition

@@ -105,6 +105,11 @@ class Origins:
         """The name of each archive of the catalog that has one, by HOST/PATH. Reads the files of large presets as a whole, once."""
         return {str(entry.archive): entry.name for entry in self.catalog if entry.name}
 
+    def known_as(self, text: str) -> tuple[str, ...]:
+        """HOST/PATH of the archives with a text in their name, whatever its case."""
+        part = text.casefold()
+        return tuple(key for key, name in self.catalog_names.items() if part in name.casefold())
+
     @cached_property
     def _by_name(self) -> dict[str, list[CatalogEntry]]:
         found: dict[str, list[CatalogEntry]] = {}

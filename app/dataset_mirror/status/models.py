@@ -35,6 +35,7 @@ class FillStatus(BaseModel):
     rate: float = Field(description="bytes per second, of the last seconds", examples=[11800000.0])
     eta: float | None = Field(description="seconds until it is whole at this rate; null if nobody can tell", examples=[9.5])
     readers: int = Field(description="clients that follow it", examples=[3])
+    connections: int = Field(0, description="connections that bring its bytes now", examples=[4])
     began: Time
     waiting: bool = Field(description="whether it waits for a free place", examples=[False])
     slow: bool = Field(
@@ -288,6 +289,7 @@ class DatasetStatus(BaseModel):
     complete: bool = Field(description="whether all of its archives are there")
     verified: bool = Field(description="whether they are, and all have the catalog's digests")
     size: Bytes = Field(description="bytes of its archives, as far as they are known", examples=[170498071])
+    used: Time | None = Field(None, description="the last request for what is there of it; null if nothing is")
     archives: list[DatasetArchive]
 
 

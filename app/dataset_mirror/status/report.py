@@ -1,6 +1,7 @@
 """What the mirror did in some time, for people who did not look."""
 
 import time
+from collections.abc import Iterator
 from functools import partial
 
 from dataset_mirror.mirror import Mirror
@@ -10,7 +11,8 @@ from dataset_mirror.status.traffic import counts_of, hit_ratio, told
 from dataset_mirror.status.views import failures_of
 from dataset_mirror.store import history
 from dataset_mirror.store.history import Counts, Of
-from dataset_mirror.store.listing import Query
+from dataset_mirror.store.listing import Listed
+from dataset_mirror.upkeep.pinned import meant
 
 MOST_UNUSED = 100
 _MOST_ROWS = 100
@@ -58,11 +60,16 @@ def _rows(mirror: Mirror, of: Of, since: float, now: float) -> list[ReportRow]:
 
 
 def _unused(mirror: Mirror, since: float) -> Unused:
-    pins = mirror.store.pins
-    lines = [
-        line
-        for line in mirror.store.index.every(Query("size", descending=True, limit=1000, used_before=since))
-        if not pins.has(line.record.archive, mirror.origins.name_of(line.record.archive))
-    ]
-    shown = [summary_of(mirror.origins, line) for line in lines[:MOST_UNUSED]]
-    return Unused(number=len(lines), size=sum(line.record.size for line in lines), archives=shown)
+    """Without what is pinned: that stays, whoever uses it."""
+    if mirror.store.pins.is_damaged:
+        return Unused(number=0, size=0, archives=[])
+    pinned = {line.record.archive: line.record.size for line in _pinned(mirror) if line.used < since}
+    held, lines = mirror.store.index.unused(since, MOST_UNUSED + len(pinned))
+    shown = [summary_of(mirror.origins, line) for line in lines if line.record.archive not in pinned]
+    return Unused(number=held.archives - len(pinned), size=held.size - sum(pinned.values()), archives=shown[:MOST_UNUSED])
+
+
+def _pinned(mirror: Mirror) -> Iterator[Listed]:
+    store = mirror.store
+    for pin in store.pins:
+        yield from (line for one in meant(store, mirror.origins, pin.name).there if (line := store.index.listed(one.archive)))

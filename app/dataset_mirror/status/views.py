@@ -1,9 +1,11 @@
 """What the mirror knows, as models."""
 
+import asyncio
 import time
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -127,6 +129,7 @@ def _fill(fill: Fill) -> FillStatus:
         rate=rate,
         eta=left / rate if left is not None and rate > 0 else None,
         readers=fill.readers,
+        connections=fill.connections,
         began=fill.began,
         waiting=not fill.running,
         slow=fill.slow,
@@ -161,13 +164,16 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
     """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
     index, origins = mirror.store.index, mirror.origins
+    if query.search:  # reads many rows: whoever waits for the store's worker does not wait for that
+        query = replace(query, named=await asyncio.to_thread(origins.known_as, query.search))
     if names:
         found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
         return ArchivePage(archives=found, next=None)
     damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
     if query.after == _DAMAGED or query.state == "damaged":
         return ArchivePage(archives=damaged, next=None)
-    page = await mirror.store.in_worker(lambda: index.page(query))
+    read = partial(index.page, query)
+    page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
     return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (_DAMAGED if damaged else None))
 
 
@@ -230,14 +236,14 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
     )
 
 
-async def catalog_of(mirror: Mirror) -> Catalog:
-    """Per named dataset what of it is there."""
-    names = sorted(mirror.origins.names)
+async def catalog_of(mirror: Mirror, names: Sequence[str] | None = None) -> Catalog:
+    """Per named dataset what of it is there; of all by name, or of these."""
+    named = sorted(mirror.origins.names) if names is None else names
 
     def look() -> Catalog:
         damaged = {one.archive for one in mirror.store.index.damaged()}
         stored = _Stored(mirror.store.index)
-        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in names])
+        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in named])
 
     return await mirror.store.in_worker(look)
 
@@ -258,9 +264,10 @@ class _Stored:
 
 
 def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[ArchiveId]) -> DatasetStatus:
-    archives = []
+    archives, used = [], []
     for entry in mirror.origins.named(name):
         line = stored.listed(entry.archive)
+        used += [line.used] if line else []
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.shown, state=line.state if line else absent, size=size))
@@ -270,6 +277,7 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
         complete=not states & {"missing", "fetching", "damaged"},
         verified=states == {"verified"},
         size=sum(archive.size or 0 for archive in archives),
+        used=max(used, default=None),
         archives=archives,
     )
 

@@ -23,13 +23,13 @@ from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, St
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
-from dataset_mirror.store import damaged, failures, knowledge, sums, wanted
+from dataset_mirror.store import damaged, failures, knowledge, paging, sums, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
-from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
+from dataset_mirror.store.listing import Listed, Page, Query, State, page_of
 from dataset_mirror.store.migrations import from_1, from_4, from_5
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
@@ -176,10 +176,10 @@ class Index:
             return _listed(row) if row else None
 
     def page(self, query: Query) -> Page:
-        """One page of a list; BadRequest if its cursor is not one."""
+        """One page of a list; BadRequest if its cursor is not one. A page may have less than its limit, and yet a next one."""
         with self._engine.connect() as connection:
-            rows = connection.execute(statement(query)).mappings().all()
-        return page_of(query, [(row["id"], _listed(row)) for row in rows])
+            rows, reached = paging.rows_of(connection, query)
+        return page_of(query, [(row["id"], _listed(row)) for row in rows], reached)
 
     def every(self, query: Query) -> Iterator[Listed]:
         """All pages of a list, one after the other; what is changed meanwhile may be missed or told twice."""
@@ -189,6 +189,12 @@ class Index:
             if page.next is None:
                 return
             query = replace(query, after=page.next)
+
+    def unused(self, since: float, most: int) -> tuple[sums.Held, list[Listed]]:
+        """What was not used since then (seconds since the epoch): number and bytes, equal ones for each archive, and the largest."""
+        with self._engine.connect() as connection:
+            rows = paging.largest_unused(connection, since, most)
+            return sums.unused(connection, since), [_listed(row) for row in rows]
 
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""

@@ -37,6 +37,8 @@ class Query:
     """A part of HOST/PATH, whatever its case."""
     used_before: float | None = None
     """Only what was not used since (seconds since the epoch)."""
+    named: tuple[str, ...] = ()
+    """Archives (HOST/PATH) that fit the search, too, since they have such a name in the catalog."""
 
     def __post_init__(self) -> None:
         if self.prefix and self.order != "name":
@@ -61,10 +63,10 @@ class Page:
     next: str | None
 
 
-def statement(query: Query) -> Select[Any]:
-    """One row more than the page has tells whether another page follows."""
-    order = _order(query)
-    found = select(archives).order_by(*(column.desc() if query.descending else column for column in order)).limit(query.limit + 1)
+def statement(query: Query, *, most: int | None = None) -> Select[Any]:
+    """All that fits, in order, from the cursor on; one row more than the page has (or `most`) tells whether another page follows."""
+    order = order_of(query)
+    found = select(archives).order_by(*(column.desc() if query.descending else column for column in order))
     if query.origin is not None:
         found = found.where(archives.c.origin == query.origin)
     if query.state is not None:
@@ -72,28 +74,31 @@ def statement(query: Query) -> Select[Any]:
     if query.prefix:
         found = found.where(archives.c.key >= query.prefix, archives.c.key < query.prefix + _END_OF_PREFIX)
     if query.search:
-        found = found.where(archives.c.key.like(_pattern(query.search), escape="\\"))
+        found = found.where(has(query.search))
     if query.used_before is not None:
         found = found.where(archives.c.used < query.used_before)
     if query.after is not None:
         place = tuple_(*order)
         at = tuple_(*place_of(query.after, len(order)))
         found = found.where(place < at if query.descending else place > at)
-    return found
+    return found.limit(most or query.limit + 1)
 
 
-def _pattern(text: str) -> str:
-    """LIKE's pattern for what contains a text."""
-    return f"%{text.translate(_ESCAPED)}%"
+def has(text: str) -> ColumnElement[bool]:
+    """Whether HOST/PATH contains a text."""
+    return archives.c.key.like(f"%{text.translate(_ESCAPED)}%", escape="\\")
 
 
-def page_of(query: Query, rows: list[tuple[int, Listed]]) -> Page:
-    """The page that these rows (id, line) of `statement` make."""
+def page_of(query: Query, rows: list[tuple[int, Listed]], reached: list[Any] | None = None) -> Page:
+    """The page that these rows (id, line) make; `reached`: the place where looking for more ended, if it did."""
     shown = rows[: query.limit]
-    return Page(tuple(line for _, line in shown), _cursor(query, *shown[-1]) if len(rows) > query.limit else None)
+    if len(rows) > query.limit:
+        return Page(tuple(line for _, line in shown), _cursor(query, *shown[-1]))
+    return Page(tuple(line for _, line in shown), cursor_of(reached) if reached else None)
 
 
-def _order(query: Query) -> list[ColumnElement[Any]]:
+def order_of(query: Query) -> list[ColumnElement[Any]]:
+    """The columns that a list is sorted by; together they are a place in it."""
     return [archives.c.key] if query.order == "name" else [archives.c[query.order], archives.c.id]
 
 

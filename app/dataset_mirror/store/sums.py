@@ -122,6 +122,12 @@ def by_age(connection: Connection, now: float) -> dict[str, Held]:
     return found
 
 
+def unused(connection: Connection, since: float) -> Held:
+    """What was not used since then (seconds since the epoch), as `by_age` counts it."""
+    query = select(func.count(), func.coalesce(func.sum(archives.c.size), 0)).where(archives.c.used < since)
+    return Held(*connection.execute(query).one())
+
+
 def _batches(keys: Iterable[str]) -> Iterator[list[str]]:
     left = iter(keys)
     while some := list(islice(left, _AT_ONCE)):
