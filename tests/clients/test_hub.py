@@ -81,7 +81,7 @@ def in_all_phases(hub: Hub, mirror: Mirror, way: str, place: Path, run: Callable
             mirror.restart("--offline")
 
 
-@each((HUB, "setup.sh"), (HUB_0_23, "url"))
+@each((HUB, "setup.sh"))
 def test_snapshots(kit: Kit, way: str, hub: Hub, mirror: Mirror, tmp_path: Path) -> None:
     """A snapshot has every byte in all phases."""
 
