@@ -206,6 +206,7 @@ def test_four_ranks(kit: Kit, way: str, hub: Hub, mirror: Mirror, tmp_path: Path
 
 
 @LONG
+@pytest.mark.timed
 def test_a_bundle_inside(hub: Hub, mirror: Mirror, tmp_path: Path) -> None:
     """With an imported bundle an offline mirror lets a tokenizer load within 2 s of the time that it takes without a mirror."""
     ran(TRANSFORMERS, AUTO, tmp_path / "outside", variables=by_url(mirror, tmp_path))
