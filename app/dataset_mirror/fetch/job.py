@@ -23,8 +23,8 @@ class Job:
     expected: CatalogEntry | None
     known: Record | None = None
     """What is there already, if this only checks whether the origin still has the same."""
-    is_promised: bool = False
-    """Whether what is expected is what the origin said before it led elsewhere; else it is the catalog's."""
+    promised_by: str = ""
+    """Who said what is expected, for people, if it is not the catalog: the origin before it led elsewhere, or an index."""
     restricted: str | None = None
     """The scope whose readers alone may have it: it is fetched with the credentials of one of them."""
 
@@ -62,7 +62,7 @@ class Job:
     @property
     def expected_by(self) -> str:
         """Who expects what is expected, for people."""
-        return "its origin promises" if self.is_promised else "the catalog expects"
+        return self.promised_by or "the catalog expects"
 
     @property
     def in_its_name(self) -> tuple[Claim, ...]:
@@ -91,7 +91,7 @@ class Job:
         if not (sha256 or md5 or size.isdecimal()):
             return self
         expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=int(size) if size.isdecimal() else None)
-        return replace(self, expected=expected, is_promised=True)
+        return replace(self, expected=expected, promised_by="its origin promises")
 
 
 def is_for_one_client(reply: Reply) -> bool:

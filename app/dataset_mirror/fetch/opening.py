@@ -82,7 +82,7 @@ async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
         raise Loop(f"The upstream of {url} reports a request loop.", "An upstream leads back here: check `upstreams`.")
     if status == 202:
         return _Again(NotAnArchive(f"The origin keeps answering 202 (not ready yet) for {url}.", "Ask again in a few minutes."))
-    asked = retry_after(reply.field("retry-after"))
+    asked = retry_after(reply.field("retry-after"), reply.field("date"))
     if asked is not None and asked > LONGEST_WAIT:
         raise OriginBusy(
             f"The origin answers {status} for {url} and asks to wait {asked:.0f} s.",

@@ -64,7 +64,7 @@ class Knowledge:
         fact = self.of("refusal", str(what.archive))
         if fact is None or (fact.restricted and what.question.authorization is None and not however_old):
             return None
-        if not however_old and (fact.status not in ABSENT or fact.checked + _lifetime(what) < time.time()):
+        if not however_old and (fact.status not in ABSENT or fact.age(time.time()) > _lifetime(what)):
             return None
         said = {"origin_said": fact.body} if fact.body else {}
         return refusal(fact.status, f"https://{what.archive}", fact.fields, **said)

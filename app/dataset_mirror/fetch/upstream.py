@@ -6,12 +6,13 @@ import secrets
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from ipaddress import ip_address
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import httpcore
 import httpx
@@ -19,6 +20,7 @@ import truststore
 
 from dataset_mirror.errors import FillFailed, NotAllowed, Offline, OriginSaysNo
 from dataset_mirror.fetch.addresses import check_global
+from dataset_mirror.fetch.asking_back import LONGEST_PAGE, check_signed_in, is_page, way_on
 from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.fetch.network.body import Tail, tail_of
 from dataset_mirror.fetch.network.heads import awaiting_head
@@ -27,6 +29,7 @@ from dataset_mirror.fetch.network.ways import WayOut, is_proxied
 from dataset_mirror.fetch.redirects import Cookies, Hop, allowing, place_of, redirected
 from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.origins.asked import PLAIN, Lfs, Question
+from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
@@ -43,6 +46,7 @@ log = logging.getLogger(__name__)
 MAX_HOPS = 5
 _LONGEST_BATCH = 16 * 1024 * 1024
 """Bytes of a batch API's answer that are read."""
+_REDIRECTS = (301, 302, 303, 307, 308)
 CONNECT_TIMEOUT = 5.0
 """Seconds; three tries before the first byte then stay within 15."""
 
@@ -127,6 +131,21 @@ class Reply:
     def validators(self) -> Validators:
         modified = self.field("last-modified")
         return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page to be shown, rather than a file to be saved."""
+        return is_page(self.status, self.field("content-type"), self.field("content-disposition"))
+
+    async def text(self, most: int) -> str:
+        """The body as text, up to so many bytes of it. Broken if it stops before its end."""
+        body = b""
+        async with aclosing(self.bytes()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= most:
+                    break
+        return body[:most].decode("utf-8", "replace")
 
     async def bytes(self) -> AsyncGenerator[bytes, None]:
         """The body as it is on the wire. Broken if it stops before its end."""
@@ -341,12 +360,16 @@ class Upstream:
     ) -> Reply:
         """`once` are fields for the first hop only."""
         url, cookies, told, body = hop.url, Cookies(), list[tuple[str, str]](), question.body
+        has_asked_back = False
         for _ in range(MAX_HOPS + 1):
             named = {**_credentials(origin, hop.url, question), **once, **fields}
             once = {}
             reply = await self._send(method, hop.really, cookies.of(hop, named), patience, body)
-            location = reply.field("location")
-            if reply.status not in (301, 302, 303, 307, 308) or location is None:
+            location = reply.field("location") if reply.status in _REDIRECTS else None
+            if location is None and method == "GET" and question.confirm and reply.is_page:
+                location = await self._way_on(hop, reply, question.confirm, url, again=has_asked_back)
+                has_asked_back = True
+            if location is None:
                 return replace(reply, hop=tuple(told))
             if _is_own(origin, hop.url):
                 told += [field for field in reply.fields if field[0] not in {name for name, _ in told}]
@@ -354,11 +377,20 @@ class Upstream:
                 method, body = "GET", None  # RFC 9110 15.4.2 to 15.4.4
             await reply.close()
             cookies.take(hop, reply.response)
+            if question.confirm:
+                check_signed_in(location, question.confirm, url)
             try:
                 hop = redirected(origin, hop, location, self._in_order)
             except NotAllowed as error:
                 raise allowing(error, url) from None
         raise FillFailed(f"{url} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
+
+    async def _way_on(self, hop: Hop, reply: Reply, confirm: Confirm, url: str, *, again: bool) -> str:
+        """Where a page goes on that came in the place of a file; its error if it does not."""
+        try:
+            return urljoin(hop.url, way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again))
+        finally:
+            await reply.close()
 
     async def _send(
         self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS, body: bytes | None = None

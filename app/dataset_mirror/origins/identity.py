@@ -74,8 +74,20 @@ class ArchiveId:
         return f"#{self.variant}" if self.variant else ""
 
 
+_ORDINARY_URL = re.compile(r"https?://([a-z0-9]+(?:[.-][a-z0-9]+)*)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)", re.ASCII)
+"""URLs that are in their normal form as they are: a rebuild and an import read a great many."""
+_LONGEST_HOST = 253
+
+
 def parse_url(url: str) -> ArchiveId:
     """The archive that `url` names (scheme optional); BadRequest if it names none."""
+    if (plain := _ORDINARY_URL.fullmatch(url)) and len(plain[1]) <= _LONGEST_HOST and len(plain[2]) <= MAX_TARGET:
+        return ArchiveId(plain[1], plain[2])
+    return _parsed(url)
+
+
+def _parsed(url: str) -> ArchiveId:
+    """The same, for URLs of any form."""
     if not url.isprintable() and any(
         ord(character) < 0x20 for character in url
     ):  # urlsplit would drop them, and another archive would be meant

@@ -7,7 +7,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.durations import Seconds
+from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
@@ -38,6 +40,15 @@ def _field_name(name: str) -> str:
 
 def _lifetime(value: object) -> object:
     return float("inf") if value == "never" else value
+
+
+def _post(value: object) -> object:
+    """Checked here as a whole: the errors of a union say nothing to a person."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError('it is true, or a list of the fields of JSON that are all of a question, such as ["owner", "name"]')
+    return tuple(value)
 
 
 def _ref(value: object) -> object:
@@ -98,6 +109,10 @@ class Rule(BaseModel):
     """Whether anything is kept; else each request is passed on, with the client's own fields."""
     digest: Literal["sha256-in-path", "sha256-prefix-in-name"] | None = None
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
+    index: str | None = None
+    """The page of a package index that has the digests of the files, with `{project}` for the name of the project that a file is of."""
+    links_to: tuple[Annotated[str, AfterValidator(normalise_authority)], ...] = ()
+    """Hosts whose URLs in the content lead to the mirror, for clients that asked by its own address; others get it as it is."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
     claims: Claims = Claims()
@@ -106,22 +121,32 @@ class Rule(BaseModel):
     """Whether HTML is the content; the client's Accept is then part of the identity."""
     query: Query = "keep"
     """What of the query is identity: all ("keep"), nothing ("ignore"), all but signatures, or the fields of these names."""
-    post: bool = False
-    """Whether a POST only asks: its answer is kept under the URL and the digest of what was sent."""
+    post: Annotated[bool | tuple[str, ...], BeforeValidator(_post)] = False
+    """Whether a POST only asks: its answer is kept under the URL and the digest of what was sent. Or the fields of the JSON object
+    that it may send, which a scope may name; one with others is passed on."""
     lfs: bool = False
     """Whether it is Git LFS' batch API, at paths that end in `/batch`: its objects are at `/{sha256}` beside it, kept by digest."""
+    confirm: Confirm | None = None
+    """What pages mean that come in the place of a file: where the origin asks back, that is followed, and never kept."""
     scope: str | None = None
     """What belongs together, with names of the match in it: refs and permissions hold for all of it."""
     ref: Annotated[Ref | None, BeforeValidator(_ref)] = None
     """`{ref}` in the match is resolved to a commit once for the whole scope."""
     gated: bool = False
     """Whether the origin decides, by the client's own Authorization, who of a scope's readers may have it."""
+    shared: bool = False
+    """Whether all who may have it get the same, although the origin says that its answers are for one client (`private`, a cookie)."""
     offline_status: int = Field(default=504, ge=400, le=599)
     """With what an offline mirror refuses what it does not have: some clients look into their own cache only after a 4xx."""
 
     @property
     def patterns(self) -> list[Pattern]:
         return [Pattern(text) for text in self.match]
+
+    @property
+    def scope_names(self) -> list[str]:
+        """The names in its scope."""
+        return _PLACEHOLDER.findall(self.scope or "")
 
     @property
     def is_immutable(self) -> bool:
@@ -137,12 +162,16 @@ class Rule(BaseModel):
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
         if self.lfs and (wrong := [match for match in self.match if not match.endswith((f"/{BATCH}", "/{sha256}"))]):
             raise ValueError(f"a rule with `lfs` is for paths that end in /{BATCH} and in /{{sha256}}, not for {wrong[0]}")
+        if self.index is not None and (not self.index.startswith("https://") or "{project}" not in self.index):
+            raise ValueError('`index` is a URL with {project} in it, such as "https://pypi.org/simple/{project}/"')
+        if self.confirm and self.pages:
+            raise ValueError("with `confirm` a page is never the content: leave out `pages`")
         if not self.store and (kept := _KEEPING & self.model_fields_set):
             raise ValueError(f"with store = false nothing is kept: leave out {', '.join(sorted(kept))}")
         return self
 
     def _check_names_of(self, names: list[str]) -> None:
-        _check_names(self.scope, names)
+        _check_names(self.scope, [*names, *(self.post if isinstance(self.post, tuple) else ())])
         if self.ref is None:
             return
         if REF not in names and self.ref.name is None:
@@ -157,7 +186,24 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages", "lfs"])
+_KEEPING = frozenset(
+    [
+        "freshness",
+        "when_stale",
+        "digest",
+        "redirect_fields",
+        "claims",
+        "post",
+        "ref",
+        "query",
+        "pages",
+        "lfs",
+        "confirm",
+        "shared",
+        "index",
+        "links_to",
+    ]
+)
 """What says how something is kept."""
 
 

@@ -34,7 +34,7 @@ from dataset_mirror.serve.batch import Batch
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
-from dataset_mirror.serve.places import leading_back, place_of, redirecting_back
+from dataset_mirror.serve.places import LONGEST_PAGE, leading_back, links_led_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
@@ -79,6 +79,8 @@ class Gateway:
                 return await self._batch(scope, request, target, receive, answer, place)
             what = await self._asked(request, target, receive)
             try:
+                if not what.is_kept:
+                    raise NotForKeeping(f"{what.archive.authority} is asked for what no rule of it is for.")
                 await answer.answer(what)
             except NotForKeeping:
                 origin = self._mirror.origins.of(target)
@@ -232,14 +234,16 @@ class _Answer:
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
         self._restricted = self._rewritten = False
-        self._origin, self._outcome = "", "head"
+        self._archive: ArchiveId | None = None
+        self._outcome = "head"
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
         self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
-        self._mirror.traffic.send(self._origin, count)
+        assert self._archive is not None
+        self._mirror.traffic.send(self._archive, count)
 
     async def send(self, message: Message) -> None:
         """What another one answers."""
@@ -289,7 +293,7 @@ class _Answer:
         return str(address) if address else None
 
     async def archive(self, what: Asked) -> None:
-        self._origin = what.archive.authority
+        self._archive = what.archive
         self._admit(what.archive)
         authorization = self.request.fields.get("authorization")
         located = await self._mirror.located(what, authorization)
@@ -303,7 +307,8 @@ class _Answer:
 
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
-        self._what, archive = what, what.archive
+        self._what = what
+        self._archive = archive = what.archive
         self._mirror.remember(what)
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
@@ -329,9 +334,10 @@ class _Answer:
         archive = asked_for.archive
         hit = await self._mirror.fresh(asked_for)
         if hit:
-            hit.file.close()
-            self._admit(archive, private=hit.record.private)
-            return await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record, asked_for).as_parameter())
+            with hit.file as file:
+                self._admit(archive, private=hit.record.private)
+                shown, _ = await self._led_back(self._of(hit.record), file, archive)
+            return await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, asked_for).as_parameter())
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)
@@ -349,9 +355,13 @@ class _Answer:
         return Representation.of_record(record, self._mirror.passing(record.archive))
 
     async def _headers_of(self, what: Representation, *status: str) -> None:
-        """Range means nothing for HEAD (RFC 9110 14.2)."""
-        conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what.without_content(), select(conditions, what.validators, what.size), *status)
+        await self._empty(what.without_content(), select(self._conditions, what.validators, what.size), *status)
+
+    @property
+    def _conditions(self) -> dict[str, str]:
+        """The request's fields; Range means something for GET only (RFC 9110 14.2)."""
+        fields = self.request.fields
+        return fields if self.request.method == "GET" else {name: value for name, value in fields.items() if name != "range"}
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._begin(what, selection, *status)
@@ -361,14 +371,25 @@ class _Answer:
         """From a finished blob."""
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
-            what = self._of(hit.record)
-            selection = select(self.request.fields, what.validators, what.size)
+            what, content = await self._led_back(self._of(hit.record), file, hit.record.archive)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
+            if content is not None:
+                await self._begin(what, selection, *status)
+                return await self._send({"type": "http.response.body", "body": content[selection.start : selection.end]})
             if self._may_be_kept(hit.record):
                 self._keep(self.request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
+
+    async def _led_back(self, what: Representation, file: BinaryIO, archive: ArchiveId) -> tuple[Representation, bytes | None]:
+        """What a client of the mirror's own address gets where the content has links to other hosts: these lead to the mirror."""
+        hosts = self._mirror.linked(archive)
+        if not hosts or self._place is None or (what.size or 0) > LONGEST_PAGE:
+            return what, None
+        content = await asyncio.to_thread(links_led_back, file.read, hosts, self._place)
+        return what.of_content(content), content
 
     def _may_be_kept(self, record: Record) -> bool:
         """Whether the like of this request may be answered from memory: whoever asks, and with whatever fields."""
@@ -398,6 +419,8 @@ class _Answer:
 
     async def _follow(self, fill: Fill) -> None:
         status = ("fwd=miss", "collapsed" if fill.readers > 1 else "stored")
+        if self._place is not None and self._mirror.linked(fill.job.archive):
+            await fill.ended()  # the links in it lead elsewhere for this client: it needs the whole
         while True:
             edition = await fill.opened()
             if isinstance(edition, Record):
@@ -405,7 +428,7 @@ class _Answer:
                 return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
-            selection = select(self.request.fields, what.validators, what.size)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
             # A part without a known digest leaves as it comes: it is what the origin itself would have sent.
@@ -424,10 +447,12 @@ class _Answer:
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
         fields = leading_back(fields, self._place)
+        if self.request.method == "POST":  # who goes on by GET would ask for something else
+            fields = [(name, b"none" if name == b"accept-ranges" else value) for name, value in fields]
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
-        self._mirror.traffic.answered(self._origin, self._outcome)
+        self._mirror.traffic.answered(self._archive, self._outcome)
         note = self._note | {"outcome": self._outcome}
         await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})

@@ -1,5 +1,6 @@
 """The head of an answer: status and fields for an archive, a fill under way, or a problem."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from dataset_mirror.rules.fields import (
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.serve.error_page import POLICY, error_page, prefers_page
-from dataset_mirror.store.record import Record
+from dataset_mirror.store.record import Record, digest_etag
 
 # An origin's HTML would otherwise run with the rights of the mirror's own pages.
 _SAFE = (("x-content-type-options", "nosniff"), ("content-security-policy", "sandbox"))
@@ -71,6 +72,11 @@ class Representation:
         shown = given.served_as(given.strong_etag)
         age = int(reply.age)
         return cls(shown, of_decoded(fields), None, age) if reply.encoding else cls(shown, fields, reply.length, age)
+
+    def of_content(self, content: bytes) -> "Representation":
+        """What can be said of other bytes, which were made of these."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        return replace(self, validators=Validators(digest_etag(sha256)), fields=of_decoded(self.fields), size=len(content), sha256=sha256)
 
     def without_content(self) -> "Representation":
         """What an answer to HEAD says of it."""

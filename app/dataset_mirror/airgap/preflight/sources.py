@@ -7,7 +7,7 @@ from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
-from dataset_mirror.airgap.preflight.shell import commands
+from dataset_mirror.airgap.preflight.shell import commands, runs
 from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear, Whole
 from dataset_mirror.airgap.preflight.urls import urls_in
 from dataset_mirror.errors import BadRequest, UsageError
@@ -59,6 +59,7 @@ def _of_notebook(name: str) -> list[Ask]:
 def _of_command(line: str) -> Iterator[Subject]:
     """What a line for the shell, or for another interpreter, asks for."""
     certain: list[str] = []
+    yield from (Unclear(f"{program}, which runs code that is not here, or installs some") for program in runs(line))
     for program, found in commands(line):
         certain += found
         yield from (Address(url, certain=True) for url in found)
