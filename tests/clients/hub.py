@@ -7,9 +7,11 @@ import json
 FILES = """
 import hashlib, json, pathlib, sys
 import huggingface_hub as hub
+def digest(file):
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 def digests(folder):
     files = sorted(file for file in pathlib.Path(folder).rglob("*") if file.is_file())
-    return {str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {str(file.relative_to(folder)): digest(file) for file in files}
 def attempt(action, *given, **named):
     try:
         return action(*given, **named)
@@ -17,6 +19,15 @@ def attempt(action, *given, **named):
         return type(error).__name__
 """
 SNAPSHOT = f"{FILES}\nprint(json.dumps(digests(hub.snapshot_download(sys.argv[1], repo_type=sys.argv[2]))))"
+TAKEN = f"""{FILES}
+print(json.dumps([hub.hf_hub_download("org/model", file) for file in sys.argv[1:]]))
+"""
+CACHED = f"""{FILES}
+found = [attempt(hub.hf_hub_download, "org/model", file) for file in ("config.json", "tokenizer.json", "none.json")]
+found = [digest(pathlib.Path(each)) if "/" in each else each for each in found]
+whole = attempt(hub.snapshot_download, "org/model")
+print(json.dumps([*found, digests(whole) if "/" in whole else whole]))
+"""
 REFUSALS = f"""{FILES}
 asked = [("org/model", "none.json", "main"), ("org/model", "config.json", "v9"), ("org/none", "x", "main"), ("org/gated", "x.bin", "main")]
 print(json.dumps([attempt(hub.hf_hub_download, repository, file, revision=revision) for repository, file, revision in asked]))
@@ -37,10 +48,15 @@ from transformers import AutoConfig, AutoTokenizer
 words = AutoTokenizer.from_pretrained("org/model")("hello world")["input_ids"]
 print(json.dumps([words, AutoConfig.from_pretrained("org/model").hidden_size]))
 """
+TABLE = """
+import json, sys, pyarrow, pyarrow.parquet
+pyarrow.parquet.write_table(pyarrow.Table.from_pylist(json.load(open("rows.json"))), sys.argv[1], row_group_size=1)
+print(json.dumps(sys.argv[1]))
+"""
 DATA = """
 import json, sys
 from datasets import load_dataset
-rows = load_dataset("org/set", streaming=sys.argv[1] == "streaming")["train"]
+rows = load_dataset(sys.argv[1], streaming=sys.argv[2] == "streaming")["train"]
 print(json.dumps(list(rows)))
 """
 
@@ -66,3 +82,5 @@ MODEL = {
 """A model that a tokenizer and a configuration can be loaded from; weights are no real ones."""
 DATA_SET = {"README.md": b"# A set\n", "data/train.csv": b"a,b\n1,2\n3,4\n"}
 ROWS = [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+WIDE_ROWS = [{"a": number, "text": f"{number:09}" * 20_000} for number in range(4)]
+"""Of a table in Parquet: each row group is larger than what a client reads to look at the end of the file."""

@@ -42,6 +42,7 @@ def test_no_secret_stays(text: str) -> None:
         "Fetched https://data.example.org/a.zip: 1,000 bytes in 0.1 s (1.0 MB/s).",
         'For example: token = "…" in mirror.toml, or Basic authentication.',
         "mail@example.org has 12 archives",
+        "Authorization: Bearer TOKEN (commands send DATASET_MIRROR_TOKEN).",
     ],
 )
 def test_plain_words_stay(text: str) -> None:

@@ -5,12 +5,15 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from dataset_mirror.cli.total import Total
 from dataset_mirror.errors import MirrorError
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,8 @@ class Step:
 
 _SUM_SECONDS = 0.1
 """Between two sums of all archives, of which there may be thousands."""
+_SMALL = 1 << 20
+"""Bytes below which an archive has no bar of its own: a repository may have thousands of them."""
 PASSED_OVER = ("unknown", "skipped")
 """States of what is no archive: said with the reason, which is its error, and not counted."""
 
@@ -153,7 +158,7 @@ class _Bars(_Lines):
         self._bars = Progress(*columns, console=Console(stderr=True))
         self._sum = total_size
         self._all = self._bars.add_task("total", total=total_size.size, left="")
-        self._tasks: dict[str, object] = {}
+        self._tasks: dict[str, TaskID] = {}
         self._summed = 0.0
 
     def __enter__(self) -> None:
@@ -171,17 +176,25 @@ class _Bars(_Lines):
     def show(self, step: Step) -> None:
         if step.state == "waiting":  # it is announced: only the sum knows it
             return self._sum.expect(step.url, step.total)
-        name = step.url.rsplit("/", 1)[-1]
-        task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total, left="")
-        self._tasks[step.url] = task
-        self._bars.update(task, completed=step.done, total=step.total)  # type: ignore[arg-type]
         self._sum.take(step.url, step.done, step.total, over=step.over, failed=step.error is not None, there=step.state == "present")
         if step.over:
-            self._bars.remove_task(task)  # type: ignore[arg-type]
-            del self._tasks[step.url]
+            if (task := self._tasks.pop(step.url, None)) is not None:
+                self._bars.remove_task(task)
             super().show(step)
+        else:
+            self._show_one(step)
         if time.monotonic() - self._summed >= _SUM_SECONDS:
             self._show_sum()
+
+    def _show_one(self, step: Step) -> None:
+        """A bar of its own, unless it is so small that it would only flicker."""
+        size = step.total if step.total is not None else self._sum.size_of(step.url)
+        if size is not None and size < _SMALL:
+            return
+        if step.url not in self._tasks:
+            name = step.url.partition("?")[0] if "://" in step.url else step.url
+            self._tasks[step.url] = self._bars.add_task(name.rpartition("/")[2], total=size, left="")
+        self._bars.update(self._tasks[step.url], completed=step.done, total=size)
 
     def _show_sum(self) -> None:
         self._summed = time.monotonic()

@@ -25,6 +25,7 @@ class Total:
 
     def __init__(self, number: int | None, sizes: Mapping[str, int | None], size: int | None = None) -> None:
         """`number` archives are to come; `sizes` by URL without its scheme; `size` of all together, if it is known."""
+        self._is_open = number is None
         self._all = max(number or 0, len(sizes))
         self._size = size
         self._archives = {url: _One(size=known) for url, known in sizes.items()}
@@ -33,6 +34,11 @@ class Total:
     def expect(self, url: str, size: int | None) -> None:
         """One more is to come."""
         self._archives.setdefault(_key(url), _One(size=size))
+
+    def size_of(self, url: str) -> int | None:
+        """Bytes of one of them, if they are known."""
+        one = self._archives.get(_key(url))
+        return one.size if one else None
 
     def take(self, url: str, done: int, size: int | None, *, over: bool, failed: bool, there: bool, now: float | None = None) -> None:
         """So far is one of them: `done` of `size` bytes."""
@@ -69,7 +75,7 @@ class Total:
         known = [one.size for one in open_ones if one.size is not None]
         unknown = len(open_ones) - len(known) + max(0, self._all - len(self._archives))
         if not known:
-            return 0 if not unknown else None
+            return None if unknown or (self._is_open and not self._archives) else 0
         sized = [one.size for one in self._archives.values() if one.size] or [0]
         return sum(known) + unknown * (sum(sized) // len(sized))
 

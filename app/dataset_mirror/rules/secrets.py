@@ -16,6 +16,7 @@ BLANK = "…"
 _USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*(?::|%3A)(?://|%2F%2F))[^\s/@\"'<>]+?(@|%40)")
 _FIELD = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-(?:api-key|auth-token|amz-security-token))\b"
+    r"(?!: bearer TOKEN\b)"  # which sentences of ours have: it is what to send
     r"(?P<between>['\"]?\s*[:=,]\s*b?)(?:'[^']*'|\"[^\"]*\"|[^\r\n,;)\]}]+)"
 )
 _COOKIE = re.compile(r"(?i)\b((?:set-)?cookie['\"]?\s*[:=,]\s*)[^\r\n}\])]+")

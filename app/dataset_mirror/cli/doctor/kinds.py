@@ -30,12 +30,19 @@ import huggingface_hub.utils as hub
 answer = hub.get_session().head({url!r})
 answer.raise_for_status()
 print(answer.headers)""",
+    "pip": """
+import os, runpy, sys
+os.environ.update(PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+sys.argv[1:] = "index versions -vv --disable-pip-version-check --retries 0 --timeout 10 dataset-mirror --index-url".split() + [{host!r}]
+runpy.run_module("pip", run_name="__main__")""",
 }
 _NODE = """
 if (Number(process.versions.node.split('.')[0]) < 24) { console.error('knows no proxy before version 24'); process.exit(1) }
 fetch(URL_, {method: 'HEAD'}).then(r => { console.log([...r.headers].join('\\n')); process.exit(r.ok ? 0 : 1) },
     e => { console.error(String(e.cause || e)); process.exit(1) })"""
 _OURS = "dataset-mirror"
+_UNREACHED = ("proxy", "resolve", "resolution", "connection error", "t connect to", "timed out", "unreachable")
+_ASK_OF_HOST = ("git", "python pip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +64,18 @@ def try_all(url: str, known: Mapping[str, str], again: str) -> list[Kind]:
 def _commands(url: str, known: Mapping[str, str]) -> dict[str, list[str]]:
     """What to run for each; a Python package only where it is installed for the `python3` that is found first."""
     python = shutil.which("python3", path=known.get("PATH")) or sys.executable
+    host = url.rpartition(urlsplit(url).path)[0] + "/"  # git and pip find neither a repository nor an index there, and say so
     conf = Path(known.get("SSL_CERT_FILE", "/")).with_name(ARIA2)
     found = {
         "curl": ["curl", "-sSfI", url],
         "wget": ["wget", "-S", "--spider", "-T", "10", "-t", "1", url],
-        "git": ["git", "ls-remote", url.rpartition(urlsplit(url).path)[0] + "/"],  # no repository, and seldom a path of an archive
-        "aria2": ["aria2c", "--dry-run", "--allow-overwrite", f"--conf-path={conf}", url],
+        "git": ["git", "ls-remote", host],
+        "aria2": ["aria2c", "--dry-run", "--allow-overwrite", *([f"--conf-path={conf}"] if conf.exists() else []), url],
         "node": ["node", "-e", f"const URL_ = {url!r};{_NODE}"],
         "conda": ["conda", "--version"],
     }
     installed = {name: command for name, command in found.items() if shutil.which(command[0], path=known.get("PATH"))}
-    return installed | {f"python {name}": [python, "-c", _guarded(name, text.format(url=url))] for name, text in _PYTHON.items()}
+    return installed | {f"python {name}": [python, "-c", _guarded(name, text.format(url=url, host=host))] for name, text in _PYTHON.items()}
 
 
 def _guarded(name: str, text: str) -> str:
@@ -91,19 +99,24 @@ def _judged(name: str, done: "subprocess.CompletedProcess[str]", again: str) -> 
         return Kind(name, "not installed")
     if name == "conda":
         return Kind(name, "installed; it takes HTTPS_PROXY and CONDA_SSL_VERIFY")
-    if name == "git" and not _is_of_tls(said) and "proxy" not in said.lower():
-        return Kind(name, "gets through")  # that there is no repository is right
+    if name in _ASK_OF_HOST and not _is_of_tls(said) and not _is_of_network(said):
+        return Kind(name, "gets through")  # that it finds nothing there is right
     if done.returncode == 0:
-        if name in ("git", "aria2"):
+        if name in (*_ASK_OF_HOST, "aria2"):
             return Kind(name, "gets through")
         through = _OURS in said.lower()
         return Kind(name, "gets it from the mirror") if through else Kind(name, "goes past the mirror", _of_proxy(name, again))
-    last = next((line.strip() for line in reversed(said.splitlines()) if line.strip()), f"exit status {done.returncode}")
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or [f"exit status {done.returncode}"]
+    last = next((line for line in lines if _is_of_tls(line) or _is_of_network(line)), lines[-1])
     return Kind(name, f"fails: {last[:160]}", _of_proxy(name, again) if not _is_of_tls(said) else f"It does not trust the mirror. {again}")
 
 
 def _is_of_tls(said: str) -> bool:
     return any(word in said.lower() for word in ("certificate", "ssl", "self-signed", "self signed"))
+
+
+def _is_of_network(said: str) -> bool:
+    return any(word in said.lower() for word in _UNREACHED)
 
 
 def _of_proxy(name: str, again: str) -> str:
