@@ -15,7 +15,7 @@ from tests.benchmarks import servers, upstreams
 from tests.benchmarks.clients import download
 from tests.benchmarks.hits import MNIST
 from tests.benchmarks.load import gigabytes
-from tests.benchmarks.measure import OURS, Bench, Figures, Line
+from tests.benchmarks.measure import NOTHING, OURS, Bench, Figures, Line
 from tests.benchmarks.others import beside
 from tests.benchmarks.processes import Server
 from tests.serving import PATIENCE
@@ -67,7 +67,7 @@ def _costs(bench: Bench, contenders: dict[str, Server], turn: Turn, at_most: flo
         for name, server in contenders.items():
             before = server.cpu_seconds
             served = turn(server)
-            spent[name].append((server.cpu_seconds - before) / served)
+            spent[name].append((server.cpu_seconds - before) / (served or NOTHING))
     lines = {name: Line(name, values, "s/GB", "CPU") for name, values in spent.items()}
     nginx = lines.pop("nginx")
     return Figures(bench.row, [nginx, *(line.times(nginx, at_most=at_most if name == OURS else None) for name, line in lines.items())])

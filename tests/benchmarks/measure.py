@@ -14,6 +14,8 @@ from rich.table import Table
 from tests.origin import MIB
 
 OURS = "mirror"
+NOTHING = 1e-9
+"""In place of 0, where something is divided by what a very short turn gave."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,13 @@ class Line:
 
     def times(self, other: Line, *, at_most: float | None = None) -> Line:
         """This figure as a multiple of the other, which may not be more than so much."""
-        ratio = self.median / (other.median or 1e-9)
+        ratio = self.median / (other.median or NOTHING)
         line = replace(self, compared=f"{ratio:.2f} ×")
         return replace(line, target=f"≤ {at_most} × {other.who}", reached=ratio <= at_most) if at_most else line
 
     def faster_than(self, other: Line, *, at_least: float | None = None) -> Line:
         """This figure, a time, as a multiple of the other's speed, which may have to be at least so much."""
-        ratio = other.median / self.median
+        ratio = other.median / (self.median or NOTHING)
         line = replace(self, compared=f"{ratio:.2f} × as fast")
         return replace(line, target=f"≥ {at_least} × {other.who}", reached=ratio >= at_least) if at_least else line
 
@@ -111,7 +113,7 @@ class Result:
 
     def ratio(self, name: str) -> float:
         """A contender's median, as a multiple of the baseline's."""
-        return median(self.values[name]) / median(self.values[self.baseline])
+        return median(self.values[name]) / (median(self.values[self.baseline]) or NOTHING)
 
     @property
     def reached(self) -> bool:

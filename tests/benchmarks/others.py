@@ -68,7 +68,7 @@ def varnish(origin: Origin, folder: Path) -> Iterator[Server]:
     file = made / "default.vcl"
     file.write_text(VARNISH.replace("HOST", upstream.hostname or "").replace("PORT", str(upstream.port)))
     command = ["varnishd", "-F", "-j", "none", "-T", "none", "-a", f"127.0.0.1:{port}", "-f", str(file), "-n", str(made / "work")]
-    with running([*command, "-s", "malloc,8G"], port) as server:
+    with running([*command, "-s", "malloc,8G"], port, log=made / "log") as server:
         yield server
 
 

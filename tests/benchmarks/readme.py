@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tests.benchmarks.measure import OURS, Figures, Line, Result, short
+from tests.benchmarks.measure import NOTHING, OURS, Figures, Line, Result, short
 
 README = Path(__file__).parents[2] / "README.md"
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
@@ -84,6 +84,6 @@ def _figure(line: Line | None) -> str:
 def _beside(result: Result | Figures, ours: Line | None, others: Sequence[Line]) -> str:
     """How many times each of the others ours is, or what they had; and what ours is compared with."""
     if isinstance(result, Result):
-        return ", ".join(f"{result.ratio(OURS) / result.ratio(line.who):.2f} × {line.who}" for line in others)
+        return ", ".join(f"{result.ratio(OURS) / (result.ratio(line.who) or NOTHING):.2f} × {line.who}" for line in others)
     said = [f"{line.who} {_figure(line)}" for line in others]
     return ", ".join([*([ours.compared] if ours and ours.compared else []), *said])

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -137,9 +137,10 @@ def file_response(root: Path) -> Iterator[Server]:
 
 
 @contextmanager
-def running(command: list[str], port: int, **environment: str) -> Iterator[Server]:
-    """A server that the command starts at this port."""
-    with subprocess.Popen(command, env=os.environ | environment) as process:
+def running(command: list[str], port: int, *, log: Path | None = None, **environment: str) -> Iterator[Server]:
+    """A server that the command starts at this port; `log` gets what it says, if nobody needs to read that."""
+    said = log.open("wb") if log else None
+    with said or nullcontext(), subprocess.Popen(command, env=os.environ | environment, stderr=said) as process:
         try:
             _wait_for(port, process)
             yield Server(f"http://127.0.0.1:{port}", process.pid)
