@@ -26,6 +26,8 @@ def _hits(bench: Bench, size: int, target: float, *, threads: int = 1, connectio
             "nginx": ends.enter_context(servers.nginx(root, bench.folder)).url + path,
             "FileResponse": ends.enter_context(servers.file_response(root)).url + path,
         }
+        if size == MNIST:
+            urls["nginx, aio threads"] = ends.enter_context(servers.nginx(root, bench.folder, threads=True)).url + path
         if bench.against:
             origin = ends.enter_context(upstreams.origin(root, bench.folder))
             urls |= {name: server.url + path for name, server in beside(bench, origin, ends).items()}
