@@ -22,7 +22,7 @@ from tests.origin import MIB, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 
 NGINX = """
-daemon off; {processes}; pid {folder}/nginx.pid; error_log stderr error;
+daemon off; {processes}; pid {folder}/nginx-{port}.pid; error_log stderr error;
 events {{ worker_connections 8192; }}
 http {{
   access_log off; {threads} sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_timeout 1h; keepalive_requests 100000000;
