@@ -39,6 +39,7 @@ TITLES = {
     "crowd-1gb": "500 clients at once on 1 GB",
     "lag": "loop lag, 64 readers of a fill",
     "million": "1,000,000 archives",
+    "pages": "pages of 1,000,000 archives",
     "bundles": "2 GB in 200 archives",
 }
 """What each row is called there."""
