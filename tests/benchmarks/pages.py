@@ -35,7 +35,7 @@ BUSY = ("/", "/activity", "/origins", "/archives")
 
 def _pages(bench: Bench) -> Figures:
     """Milliseconds of each page."""
-    count = MILLION // 10 if bench.quick else MILLION
+    count = MILLION // bench.shrink
     _, ours = started(kept(count))
     try:
         lines = [Line(OURS, _asked(ours, path, bench.rounds), "ms", what).at_most(MOST) for what, path in LISTS.items()]
