@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -34,14 +34,18 @@ from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
-from dataset_mirror.settings import Configuration, Settings
-from dataset_mirror.store.record import Record
+from dataset_mirror.settings import Configuration, Settings, sharing
+from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
+
+if TYPE_CHECKING:
+    from dataset_mirror.store.shared.store import SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +98,11 @@ class Mirror:
         self.misses = Misses(store)
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
+        self.port: int | None = None
+        """Where it listens, if it does."""
+        self.shared = self._opened()
+        """What it shares with other mirrors, if it does."""
+        self.flights.shared = self.shared
         self._flushing: asyncio.Task[None] | None = None
 
     @property
@@ -120,7 +129,45 @@ class Mirror:
         self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
+    def _opened(self) -> "SharedStore | None":
+        """UsageError if what is set for it cannot be."""
+        places = sharing(self.settings)
+        if places is None:
+            return None
+        try:
+            from dataset_mirror.store.shared.store import SharedStore  # its libraries are for those alone who use it
+        except ImportError as error:
+            raise UsageError(f"`shared` needs {error.name}, which is not installed.", "Run: pip install 'dataset-mirror[shared]'") from None
+        return SharedStore(
+            self.store, places, required=self.settings.require_shared, url=self._own_url, state=self._said_to_others, told=self._told
+        )
+
+    def _own_url(self, address: str) -> str:
+        """At which other mirrors reach this one, by the address of this machine that they can reach; empty if at none."""
+        if self.settings.advertise_url or self.port is None:
+            return self.settings.advertise_url or ""
+        host = address if self.settings.host in ("0.0.0.0", "::") else self.settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def _said_to_others(self) -> dict[str, object]:
+        fills = list(self.flights)
+        return {"fills": len(fills), "following": [[fill.job.url, fill.upstream] for fill in fills[:100]]}
+
+    def _told(self, key: str) -> None:
+        """Another mirror has published what is not here; from any thread."""
+        archive = archive_of(key)
+        name = self.origins.name_of(archive)
+        if any(meaning.names(name) or meaning.fits_url(f"https://{archive}") for meaning in map(Meaning, self.settings.prefetch)):
+            asyncio.run_coroutine_threadsafe(self._prefetched(archive), self._loop)
+
+    async def _prefetched(self, archive: ArchiveId) -> None:
+        with suppress(MirrorError), because("ahead"):
+            self._fill(self.asked(archive))
+
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self.shared:
+            await self.shared.start()
         await checkpoint()  # what httpx runs on loads its parts at the first use: that is not to cost the first client
         self._flushing = asyncio.create_task(self._flush_for_ever())
 
@@ -128,6 +175,8 @@ class Mirror:
         """Ends fills, and writes down what was counted."""
         await self.flights.stop()
         await self.misses.stop()
+        if self.shared:
+            await self.shared.stop()
         if self._flushing:
             self._flushing.cancel()
         await self.upstream.close()
@@ -287,11 +336,13 @@ class Mirror:
 
     def _busy(self, record: Record) -> bool:
         pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        if self.store.shares and self.store.index.is_in_outbox(record.archive):
+            return True
         return pinned or self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
 
     def _fill(self, what: Asked) -> Fill:
         origin = self.origins.of(what.archive)
-        if self.settings.offline:
+        if self.settings.offline and not self.shared:
             raise self._offline(what)
         restricted = gate_of(what) if what.question.authorization else None
         return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))

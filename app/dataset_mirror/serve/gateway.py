@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import BinaryIO
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from dataset_mirror.errors import (
     TooLarge,
 )
 from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.following import FOLLOW, KNOWN, of_edition, of_record
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
 from dataset_mirror.origins.asked import Asked, asked
@@ -31,6 +33,7 @@ from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
+from dataset_mirror.serve.followed import check_may_follow, not_held
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
 from dataset_mirror.serve.places import leading_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
@@ -74,6 +77,8 @@ class Gateway:
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
             what = await self._asked(request, target, receive)
+            if self._mirror.shared and FOLLOW in request.fields:
+                return await answer.followed(what)
             try:
                 await answer.answer(what)
             except NotForKeeping:
@@ -212,6 +217,10 @@ class _Answer:
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
         self._note: dict[str, str] = {}
+        self._follows: Fill | None = None
+        """The fill that another mirror follows."""
+        self._tells: str | None = None
+        """What another mirror is told of the bytes."""
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -252,6 +261,19 @@ class _Answer:
             raise
         except MirrorError as error:
             raise await self._mirror.missed(self._what or what, error, self._address()) from None
+
+    async def followed(self, what: Asked) -> None:
+        """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
+        self._origin, self._outcome, self._restricted = what.archive.authority, "followed", True
+        check_may_follow(self._mirror, what.archive, self.request.fields[FOLLOW])
+        if fill := self._mirror.flights.get(what.archive):
+            self._follows = fill
+            return await self._while_connected(fill)
+        hit = self._mirror.hit(what.archive)
+        if hit is None:
+            raise not_held(what.archive)
+        self._tells = of_record(hit.record)
+        await self._whole(hit, "hit")
 
     def _address(self) -> str | None:
         address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
@@ -329,6 +351,8 @@ class _Answer:
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
             what = self._of(hit.record)
+            if self._tells:
+                what = replace(what, validators=hit.record.validators)
             selection = select(self.request.fields, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
@@ -369,9 +393,12 @@ class _Answer:
             edition = await fill.opened()
             if isinstance(edition, Record):
                 hit = self._mirror.opened(edition)
+                self._tells = of_record(edition) if self._follows else None
                 return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
+            if self._follows:
+                what, self._tells = replace(what, validators=edition.validators), of_edition(edition, fill.began, private=fill.job.private)
             selection = select(self.request.fields, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
@@ -391,6 +418,8 @@ class _Answer:
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
         fields = leading_back(fields, self._place)
+        if self._tells:
+            fields.append((KNOWN.encode(), self._tells.encode("ascii")))
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
