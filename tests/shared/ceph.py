@@ -72,6 +72,14 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         self._prepare()
         self._start("ceph-mon", "-i", "a")
         self._run("ceph", "--connect-timeout", "20", "osd", "new", f"{_CLUSTER[:-1]}2", "0")
@@ -80,7 +88,6 @@ class Gateway:
         user = ["--uid=mirror", "--display-name=mirror", f"--access-key={ACCESS}", f"--secret={SECRET}"]
         self._run("radosgw-admin", "-n", "client.rgw", "user", "create", *user)
         self._start("radosgw", "-n", "client.rgw", "--rgw-frontends", f"beast endpoint=127.0.0.1:{self.port}")
-        return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._running):
@@ -106,7 +113,7 @@ class Gateway:
 
     def _run(self, program: str, *arguments: str) -> None:
         known = [] if program in ("ceph-authtool", "monmaptool") else self._configuration
-        done = subprocess.run([program, *known, *arguments], capture_output=True, text=True, cwd=self.folder, check=False)
+        done = subprocess.run([program, *known, *arguments], capture_output=True, text=True, cwd=self.folder, check=False, timeout=PATIENCE)
         assert done.returncode == 0, f"{program}: {done.stderr}"
 
     def _start(self, program: str, *arguments: str) -> None:

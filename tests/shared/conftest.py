@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
@@ -16,6 +17,7 @@ from tests.serving import Mirror, mirroring
 from tests.shared.bucket import REGION, make_bucket
 from tests.shared.ceph import ACCESS, SECRET
 from tests.shared.services import MISSING, service
+from tests.warm import PATIENCE
 
 _NUMBERS = count()
 
@@ -47,6 +49,19 @@ class Cluster:
         with psycopg.connect(self.database, autocommit=True) as connection:
             cursor = connection.execute(query.encode())
             return cursor.fetchall() if cursor.description else []
+
+
+def wait_for(fact: Callable[[], object], what: str) -> None:
+    """Until it is so."""
+    until = time.monotonic() + PATIENCE
+    while not fact():
+        assert time.monotonic() < until, what
+        time.sleep(0.05)
+
+
+def kept(cluster: Cluster, number: int = 1) -> Callable[[], bool]:
+    """Whether so many blobs are in the bucket, and known to all."""
+    return lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(number,)]
 
 
 def _need(name: str) -> None:

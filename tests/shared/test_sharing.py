@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.origin import body
-from tests.shared.conftest import Cluster
-from tests.warm import PATIENCE
-
-
-def wait_for(fact: Callable[[], object], what: str) -> None:
-    """Until it is so."""
-    until = time.monotonic() + PATIENCE
-    while not fact():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
-
-
-def kept(cluster: Cluster, number: int = 1) -> Callable[[], bool]:
-    return lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(number,)]
+from tests.shared.conftest import Cluster, kept, wait_for
 
 
 def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
