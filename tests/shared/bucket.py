@@ -16,10 +16,11 @@ from tests.warm import PATIENCE
 REGION = "us-east-1"
 
 
-def bucket_store(endpoint: str, name: str) -> S3Store:
+def bucket_store(endpoint: str, name: str, prefix: str = "") -> S3Store:
     """A client of ours for one bucket."""
     return S3Store(
         name,
+        prefix=prefix or None,
         endpoint=endpoint,
         region=REGION,
         access_key_id=ACCESS,

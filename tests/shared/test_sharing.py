@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
+
+import pytest
 
 from tests.origin import body
-from tests.shared.conftest import Cluster, kept, wait_for
+from tests.serving import URL
+from tests.shared.cluster import Cluster, kept, wait_for
 
 
 def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
@@ -36,3 +40,44 @@ def test_a_mirror_emptied(cluster: Cluster) -> None:
     after = mirror.archive("/sets/a.bin")
     assert after.body == content
     assert (after.fields["etag"], after.fields["last-modified"]) == (before.fields["etag"], before.fields["last-modified"])
+
+
+def test_removed_anywhere(cluster: Cluster) -> None:
+    """What is removed from one mirror is removed from all, and is fetched from its origin when it is asked for again."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    first, second = cluster.start(), cluster.start()
+    first.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    assert first.api("rm", archives=["https://data.example.org/sets/a.bin"]).status == 200
+    wait_for(lambda: not second.blobs, "the other has removed it")
+    assert cluster.rows("SELECT count(*) FROM versions") == [(0,)]
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    assert len(cluster.origin.gets("/sets/a.bin")) == 2
+
+
+def test_a_damaged_object(cluster: Cluster) -> None:
+    """An object whose bytes were changed in the bucket reaches nobody: the origin is asked, and the bucket gets it anew."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    first, second = cluster.start(), cluster.start()
+    first.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    ((name,),) = cluster.rows("SELECT object FROM objects")
+    cluster.store.put(str(name), bytes(100_000))
+    with pytest.raises((ConnectionResetError, IncompleteRead)):
+        second.archive("/sets/a.bin")
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "anew")
+
+
+def test_changed_at_its_origin(cluster: Cluster) -> None:
+    """One mirror notices the change; the others have it from the bucket, and serve no mixture."""
+    cluster.origin.add("/sets/a.bin", body(100_000), etag='"old"')
+    known = {"origins": [{"url": URL, "paths": ["/sets/"], "freshness": 1}]}
+    first, second = cluster.start(**known), cluster.start()
+    for mirror in (first, second):
+        assert mirror.archive("/sets/a.bin").body == body(100_000)
+    wait_for(kept(cluster), "the bucket has it")
+    cluster.origin.add("/sets/a.bin", body(100_000, 1), etag='"new"')
+    wait_for(lambda: first.archive("/sets/a.bin").body == body(100_000, 1), "one notices it")
+    wait_for(lambda: second.archive("/sets/a.bin").body == body(100_000, 1), "the other one has it, too")
