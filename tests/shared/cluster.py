@@ -38,7 +38,7 @@ class Cluster:
 
     def start(self, **settings: object) -> Mirror:
         """One more mirror."""
-        return self._ends.enter_context(self.mirror(**settings))
+        return self._ends.enter_context(self.mirror(None, **settings))
 
     def mirror(self, data: Path | None = None, **settings: object) -> Mirror:
         """One more, not yet started."""

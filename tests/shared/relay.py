@@ -96,7 +96,7 @@ class Relay:
     async def _copy(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await reader.read(65536):
-                while self.mode == "silent":
+                while self.mode == "silent":  # noqa: ASYNC110
                     await asyncio.sleep(0.05)
                 if self.mode == "slow":
                     await asyncio.sleep(len(data) / SLOW)

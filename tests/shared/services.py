@@ -66,8 +66,10 @@ def _runs(pid: int) -> bool:
 
 def _begun(name: str, ends: ExitStack) -> Postgres | Gateway:
     """Now and then Ceph's store ends in its first second, and all others wait for it in vain."""
+    if name == "postgres":
+        return ends.enter_context(Postgres())
     try:
-        return ends.enter_context(Postgres() if name == "postgres" else Gateway())
+        return ends.enter_context(Gateway())
     except subprocess.TimeoutExpired:
         return ends.enter_context(Gateway())
 

@@ -50,6 +50,5 @@ class Peer:
     is_alive: bool
     fills: int
     outbox: int
-    alone: float | None
     following: tuple[tuple[str, str], ...]
     """URLs of archives and of the mirrors that they are taken from."""

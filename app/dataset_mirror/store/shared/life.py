@@ -148,7 +148,6 @@ async def peers(session: Session) -> list[Peer]:
             row["alive"],
             row["state"].get("fills", 0),
             row["state"].get("outbox", 0),
-            row["state"].get("alone"),
             tuple((str(url), str(place)) for url, place in row["state"].get("following", [])),
         )
         for row in rows
