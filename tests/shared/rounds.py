@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import random
+import shutil
 import signal
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from tests.shared.relay import Relay
 from tests.warm import PATIENCE
 
 MIRRORS, CLIENTS = 3, 6
+CUT_OFF = ("restart the database", "silence the database", "cut the mirrors")
 ON_HOLDER = ("kill the holder", "stop the holder")
 FAULTS = (
     *("nothing", "kill the holder", "kill the holder", "stop the holder", "kill a follower", "kill any", "kill all"),
@@ -49,15 +51,19 @@ class Tally:
     lost: int = 0
     never: int = 0
     """Clients that never got it."""
-    ratios: dict[bool, list[float]] = field(default_factory=lambda: {False: [], True: []})
-    """Bytes that the origin sent, by its size; by whether a holder was hit."""
+    ratios: dict[str, list[float]] = field(default_factory=lambda: {"undisturbed": [], "holder hit": [], "cut off": []})
+    """Bytes that the origin sent, by the archive's size; by what was hit. Who is cut off from the others fetches for itself."""
+
+    def mean(self, hit: str) -> float:
+        """The ratio on average."""
+        return sum(self.ratios[hit]) / len(self.ratios[hit]) if self.ratios[hit] else 0.0
 
     def __str__(self) -> str:
-        means = [sum(ratios) / len(ratios) if ratios else 0.0 for ratios in self.ratios.values()]
+        means = ", ".join(f"{self.mean(hit):.2f} x {hit} ({len(self.ratios[hit])})" for hit in self.ratios)
         return (
             f"{self.rounds} rounds, {self.kills} kills, {self.stops} stops: {self.right} right answers, {self.broken} broken;"
             f" wrong {self.wrong}, short {self.short}, lost {self.lost}, never {self.never};"
-            f" origin bytes {means[0]:.2f} x, {means[1]:.2f} x where a holder was hit; {dict(self.faults)}"
+            f" origin bytes {means}; {dict(self.faults)}"
         )
 
     @property
@@ -113,9 +119,10 @@ class Rounds:
                 client.result()
         for number in range(MIRRORS):
             self._start(number)
+            wait_for(lambda number=number: self.mirrors[number].status["shared"]["joined"], "it has joined")  # type: ignore[misc]
         self.tally.rounds += 1
         self.tally.faults[fault] += 1
-        hit = fault in ON_HOLDER or fault.startswith("kill a")
+        hit = "holder hit" if fault in ON_HOLDER or fault.startswith("kill a") else "cut off" if fault in CUT_OFF else "undisturbed"
         self.tally.ratios[hit].append(self.origin.bytes_sent_for(name) / len(content))
 
     def _client(self, name: str, number: int, wait: float) -> None:
@@ -200,6 +207,9 @@ class Rounds:
         for mirror in self.mirrors:
             wait_for(lambda mirror=mirror: not mirror.status["shared"]["outbox"], "all is told")  # type: ignore[misc]
         self.origin.stop()
+        self.mirrors[0].kill()
+        shutil.rmtree(self.mirrors[0].data)
+        self._start(0)
         for name, content in self._bodies.items():
             for mirror in self.mirrors:
                 if self._asked(mirror, name) != content:
