@@ -55,11 +55,11 @@ class SharedStore:
         self._required, self._url, self._store = required, url, store
         self.tokens: dict[str, int] = {}
         """The leases of what this mirror fetches, or has fetched and not told of yet, by archive."""
-        self._own = OwnThread("shared")
+        self._own: OwnThread | None = None
+        """From `start` on."""
         try:
             self.bucket = Bucket(known)
         except BucketFails as error:
-            self._own.close()
             raise UsageError(f"The bucket {known.url} cannot be used: {error}.", "Check `bucket`.") from None
         self.life = Life(self._database(database_url), f"dataset-mirror/{version('dataset-mirror')}", url, self._with_outbox(state))
         self._catalogue = Catalogue(self.life.id)
@@ -81,9 +81,12 @@ class SharedStore:
 
     async def start(self) -> None:
         """Joins the others. If database or bucket are away that is said, and it goes on alone; UsageError if both are required."""
+        self._own = OwnThread("shared")
+        self._own.start()
         troubles = await self._own.call(self._started())
         for trouble in troubles:
             if self._required:
+                await self.stop()
                 raise UsageError(trouble, "Correct it, or take `require_shared` away to go on alone meanwhile.")
             log.warning("%s The mirror goes on alone until it is there.", trouble)
 
@@ -117,8 +120,11 @@ class SharedStore:
 
     async def stop(self) -> None:
         """Tells what is still to be told, as far as that is quick, gives leases back, and leaves."""
-        await self._own.call(self._stopped())
-        await asyncio.to_thread(self._own.close)
+        if self._own is None:
+            return
+        own, self._own = self._own, None
+        await own.call(self._stopped())
+        await asyncio.to_thread(own.close)
 
     async def _stopped(self) -> None:
         if self.life.is_joined and self._running:
@@ -198,10 +204,11 @@ class SharedStore:
 
     def wake(self) -> None:
         """There is something new in the outbox."""
-        self._own.loop.call_soon_threadsafe(self.replicator.wake)
+        if self._own:
+            self._own.loop.call_soon_threadsafe(self.replicator.wake)
 
     async def _ask(self, question: Callable[[Session], Awaitable[T]]) -> T | None:
-        if not self.life.is_joined:
+        if self._own is None or not self.life.is_joined:
             return None
 
         async def asked() -> T | None:

@@ -15,8 +15,11 @@ class OwnThread:
     """Runs coroutines beside the mirror's own loop."""
 
     def __init__(self, name: str) -> None:
+        """Nothing runs before `start`."""
         self.loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
         self._thread.start()
 
     def _run(self) -> None:
