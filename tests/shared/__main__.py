@@ -17,12 +17,15 @@ from tests.shared.postgres import Postgres
 from tests.shared.rounds import Rounds, Tally
 
 
-def run(rounds: int, seed: int, folder: Path, *, loud: bool = False) -> Tally:
+def run(rounds: int, seed: int, folder: Path, *, loud: bool = False, short: bool = False) -> Tally:
     """So many rounds, and what was seen."""
     with Postgres() as postgres, Origin() as origin:
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE mirrors")
-        with Cluster(origin, folder, postgres.url("mirrors"), fresh_bucket()) as cluster, Rounds(cluster, postgres, seed) as running:
+        with (
+            Cluster(origin, folder, postgres.url("mirrors"), fresh_bucket()) as cluster,
+            Rounds(cluster, postgres, seed, short=short) as running,
+        ):
             for _ in range(rounds):
                 running.round()
                 if loud:

@@ -31,6 +31,7 @@ FAULTS = (
     *("nothing", "kill the holder", "kill the holder", "stop the holder", "kill a follower", "kill any", "kill all"),
     *("restart the database", "silence the database", "bucket 503", "bucket slow", "bucket silent", "cut the mirrors"),
 )
+QUICK = tuple(fault for fault in FAULTS if fault not in ("stop the holder", "silence the database"))
 PATIENT = 2 * PATIENCE
 """Seconds within which a client has its bytes, however often it must ask."""
 
@@ -74,7 +75,9 @@ class Tally:
 class Rounds:
     """Three mirrors, and all that is between them."""
 
-    def __init__(self, cluster: Cluster, postgres: Postgres, seed: int) -> None:
+    def __init__(self, cluster: Cluster, postgres: Postgres, seed: int, *, short: bool = False) -> None:
+        """`short`: without the faults that take seconds until they are noticed, and small archives."""
+        self._faults, self._largest = (QUICK, 600_000) if short else (FAULTS, 3_000_000)
         self.cluster, self.postgres, self.random, self.tally = cluster, postgres, random.Random(seed), Tally()
         self.origin: Origin = cluster.origin
         self._ends = ExitStack()
@@ -105,8 +108,8 @@ class Rounds:
 
     def round(self) -> None:
         """One more."""
-        fault, name = self.random.choice(FAULTS), f"/sets/{self.tally.rounds}.bin"
-        content = body(self.random.randrange(200_000, 3_000_000), self.random.randrange(1 << 30))
+        fault, name = self.random.choice(self._faults), f"/sets/{self.tally.rounds}.bin"
+        content = body(self.random.randrange(200_000, self._largest), self.random.randrange(1 << 30))
         self._bodies[name] = content
         self.origin.add(name, content, rate=self.random.choice((800_000, 2_000_000, 8_000_000)), etag=f'"{self.tally.rounds}"')
         waits = [self.random.uniform(0, 0.5) for _ in range(CLIENTS)]

@@ -13,6 +13,7 @@ from dataset_mirror.store.shared.bucket import Bucket, BucketFails
 from dataset_mirror.store.shared.catalogue import Catalogue, Lost
 from dataset_mirror.store.shared.database import Database, Unavailable
 from dataset_mirror.store.shared.life import Life
+from dataset_mirror.store.shared.thread import beside
 from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ class Replicator:
         self._store, self._database, self._bucket, self._catalogue, self._life = store, database, bucket, catalogue, life
         self._tokens = tokens
         self._later: dict[int, float] = {}
-        self._awake = asyncio.Event()
+        self._awake, self._turn = asyncio.Event(), asyncio.Lock()
         self.waiting = 0
         """Letters in the outbox, as of the last look."""
         self.failed = 0
@@ -58,7 +59,11 @@ class Replicator:
                 self._awake.clear()
 
     async def round(self) -> int:
-        """Tells what can be told now; how many letters that were."""
+        """Tells what can be told now; how many letters that were. One round at a time."""
+        async with self._turn:
+            return await self._all_due()
+
+    async def _all_due(self) -> int:
         letters = await self._store.in_worker(lambda: self._store.index.outbox(256))
         self.waiting = len(letters) if len(letters) < 256 else await self._store.in_worker(self._store.index.number_in_outbox)
         now = time.monotonic()
@@ -120,7 +125,7 @@ class Replicator:
         async with self._database.session() as session:
             await self._catalogue.uploading(session, name, record)
         try:
-            await asyncio.to_thread(self._bucket.put, name, self._store.blobs.path(record.sha256))
+            await beside(partial(self._bucket.put, name, self._store.blobs.path(record.sha256)))
         except (BucketFails, OSError):
             with suppress(Unavailable):
                 async with self._database.session() as session:

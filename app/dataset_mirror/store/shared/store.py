@@ -5,10 +5,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
 
-from dataset_mirror.errors import UsageError
+from sqlalchemy.exc import DatabaseError
+
+from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins import sharing
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.secrets import without_secrets
@@ -20,7 +23,7 @@ from dataset_mirror.store.shared.feed import Feed
 from dataset_mirror.store.shared.life import Life, peers
 from dataset_mirror.store.shared.replicator import Replicator
 from dataset_mirror.store.shared.sweeper import Sweeper
-from dataset_mirror.store.shared.thread import OwnThread
+from dataset_mirror.store.shared.thread import OwnThread, beside
 from dataset_mirror.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -99,7 +102,7 @@ class SharedStore:
             why = str(error) or f"it did not answer within {_START_SECONDS:.0f} s"
             self.life.why = why
             troubles.append(f"The shared database cannot be used: {without_secrets(why)}.")
-        checking = asyncio.ensure_future(asyncio.to_thread(self.bucket.check))
+        checking = asyncio.ensure_future(beside(self.bucket.check))
         try:
             await asyncio.wait_for(asyncio.shield(checking), _START_SECONDS)
         except (BucketFails, TimeoutError) as error:
@@ -184,7 +187,12 @@ class SharedStore:
 
     async def over(self, archive: ArchiveId) -> None:
         """A fill is over: what it published is told to all, and until then it is followed here; without that its lease goes back."""
-        if await self._store.in_worker(lambda: self._store.index.is_in_outbox(archive)):
+        try:
+            is_waiting = await self._store.in_worker(lambda: self._store.index.is_in_outbox(archive))
+        except (MirrorError, DatabaseError) as error:  # the store has said it
+            log.debug("It is not known whether %s is to be told of: %s", archive, error)
+            is_waiting = False
+        if is_waiting:
             self.wake()
         else:
             await self.give_back(archive)
@@ -194,7 +202,7 @@ class SharedStore:
         at, url = self._signed.get(name, (0.0, ""))
         if time.monotonic() - at > _SIGNED_SECONDS or not url:
             try:
-                url = await asyncio.to_thread(self.bucket.url_of, name)
+                url = await beside(partial(self.bucket.url_of, name))
             except BucketFails as error:
                 log.warning("The bucket cannot be asked: %s.", error)
                 return None

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 import time
+from functools import partial
 
 from dataset_mirror.store.shared.bucket import Bucket, BucketFails
 from dataset_mirror.store.shared.database import Database, Session, Unavailable
 from dataset_mirror.store.shared.life import Life
+from dataset_mirror.store.shared.thread import beside
 
 log = logging.getLogger(__name__)
 
@@ -65,15 +67,15 @@ class Sweeper:
             {"grace": self.grace, "most": _MOST},
         )
         for row in rows:
-            await asyncio.to_thread(self._bucket.delete, row["object"])
+            await beside(partial(self._bucket.delete, row["object"]))
             await session.run("DELETE FROM objects WHERE object = %(object)s AND state = 'gone'", row)
         return len(rows)
 
     async def _without_row(self, session: Session) -> int:
         """Objects of which the database knows nothing, older than a day."""
         old = time.time() - _DAY
-        names = await asyncio.to_thread(lambda: [name for name, at, _ in self._bucket.names() if at < old])
+        names = await beside(lambda: [name for name, at, _ in self._bucket.names() if at < old])
         known = {row["object"] for row in await session.run("SELECT object FROM objects WHERE object = ANY(%(names)s)", {"names": names})}
         for name in (name for name in names if name not in known):
-            await asyncio.to_thread(self._bucket.delete, name)
+            await beside(partial(self._bucket.delete, name))
         return len(names) - len(known)

@@ -1,13 +1,12 @@
 """A thread with an event loop of its own, so that a database that falls silent holds up nobody else."""
 
 import asyncio
-import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from threading import Thread
 from typing import Any, TypeVar
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -38,5 +37,28 @@ class OwnThread:
         """Ends it, once nothing runs in it any more."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
-        self.loop.run_until_complete(self.loop.shutdown_default_executor())
         self.loop.close()
+
+
+async def beside(work: Callable[[], T]) -> T:
+    """Runs blocking work in a thread that does not keep the process from ending: an upload may take longer than anybody waits."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(how: Callable[[], None]) -> None:
+        if not done.done():
+            how()
+
+    def run() -> None:
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001 - whoever waits gets it
+            failure = error
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, lambda: done.set_exception(failure))
+        else:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(tell, lambda: done.set_result(result))
+
+    Thread(target=run, name="bucket", daemon=True).start()
+    return await done
