@@ -14,7 +14,7 @@ import pytest
 from obstore.store import S3Store
 
 from tests.origin import Origin
-from tests.serving import Mirror, mirroring
+from tests.serving import Mirror, environment, mirroring
 from tests.shared.bucket import REGION, bucket_store, make_bucket
 from tests.shared.ceph import ACCESS, SECRET
 from tests.shared.services import MISSING, service
@@ -43,7 +43,12 @@ class Cluster:
     def mirror(self, data: Path | None = None, **settings: object) -> Mirror:
         """One more, not yet started."""
         data = data or self.folder / f"data-{next(_NUMBERS)}"
-        return mirroring(self.origin, data, **{"shared": self.database, "bucket": self.bucket, **settings})
+        known = {"shared": self.database, "bucket": self.bucket, **settings}
+        return mirroring(self.origin, data, **{name: value for name, value in known.items() if value is not None})
+
+    def environment(self, data: Path) -> dict[str, str]:
+        """That of a command beside one of them."""
+        return environment(data, self.mirror(data)._settings)
 
     @property
     def store(self) -> S3Store:

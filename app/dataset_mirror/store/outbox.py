@@ -6,7 +6,7 @@ Both are written in the transaction of the publication itself: a kill at any mom
 from dataclasses import dataclass
 from typing import Literal
 
-from sqlalchemy import Connection, bindparam, delete, func, select
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 from sqlalchemy.dialects.sqlite import insert
 
 from dataset_mirror.origins.identity import ArchiveId
@@ -33,6 +33,17 @@ def add(connection: Connection, what: What, archive: ArchiveId, sha256: str, at:
         return
     connection.execute(_FORGET_PUT, {"at": str(archive), "digest": sha256})
     connection.execute(insert(outbox).values(what=what, key=str(archive), sha256=sha256, at=at))
+
+
+def add_all(connection: Connection, at: float) -> int:
+    """Everything that is here and is not known to all is to be told; how many versions are new in the outbox."""
+    return connection.execute(_ADD_ALL, {"now": at}).rowcount
+
+
+def clear(connection: Connection) -> None:
+    """Nobody is to be told any more, and nothing is known to others."""
+    connection.execute(delete(outbox))
+    connection.execute(delete(kept))
 
 
 def waiting(connection: Connection, most: int, after: int = 0) -> list[Letter]:
@@ -76,3 +87,8 @@ def forget(connection: Connection, archive: ArchiveId, sha256: str) -> None:
 _OF = select(outbox.c.id).where(outbox.c.key == bindparam("at")).limit(1)
 _KEPT = select(kept.c.key).where(kept.c.key == bindparam("at"), kept.c.sha256 == bindparam("digest"))
 _FORGET_PUT = delete(outbox).where(outbox.c.what == "put", outbox.c.key == bindparam("at"), outbox.c.sha256 == bindparam("digest"))
+_ADD_ALL = text(
+    "INSERT INTO outbox (what, key, sha256, at) SELECT 'put', key, sha256, :now FROM versions AS v"
+    " WHERE NOT EXISTS (SELECT 1 FROM kept WHERE kept.key = v.key AND kept.sha256 = v.sha256)"
+    " AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.what = 'put' AND o.key = v.key AND o.sha256 = v.sha256) ORDER BY v.id"
+)

@@ -373,6 +373,16 @@ class Store:
         with self.transaction("The outbox") as writing:
             outbox.told(writing.connection, letter)
 
+    def tell_all(self) -> int:
+        """The other mirrors are to be told of everything that is here; of how many versions they were not to be before. Blocks."""
+        with self.transaction("The outbox") as writing:
+            return outbox.add_all(writing.connection, time.time())
+
+    def leave_others(self) -> None:
+        """This mirror is alone from now on. Blocks."""
+        with self.transaction("The outbox") as writing:
+            outbox.clear(writing.connection)
+
     def know_kept(self, record: Record) -> None:
         """All mirrors know this version that is here, too. Blocks."""
         with self.transaction("The outbox") as writing:

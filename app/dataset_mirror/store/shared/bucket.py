@@ -70,6 +70,16 @@ class Bucket:
         except _FAILED as error:
             raise BucketFails(_said(error)) from error
 
+    def read(self, name: str) -> Iterator[memoryview]:
+        """The bytes of an object, part by part. BucketFails; FileNotFoundError if there is no such object."""
+        try:
+            for part in obstore.get(self._store, name).stream(min_chunk_size=1024 * 1024):
+                yield memoryview(part)
+        except FileNotFoundError:
+            raise
+        except _FAILED as error:
+            raise BucketFails(_said(error)) from error
+
     def delete(self, name: str) -> None:
         """Removes an object; nothing happens if there is none."""
         try:
