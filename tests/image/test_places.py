@@ -31,6 +31,7 @@ TESTED = {
         "kubernetes/small.yaml",
         "compose.shared.yaml",
         "haproxy.cfg",
+        "README.md",
         "slurm/prolog.sh",
         "slurm/README.md",
         "apptainer/README.md",

@@ -11,8 +11,12 @@ import kubernetes_validate
 import pytest
 from ruamel.yaml import YAML
 
+from dataset_mirror.cli import COMMANDS
+from dataset_mirror.fetch import shared
 from dataset_mirror.settings import Settings, load, sharing
+from dataset_mirror.store.shared import feed, schema, sweeper
 from tests.image.dockerfile import ROOT, stages
+from tests.image.test_observe import SHARED
 
 DOCKER = ROOT / "docker"
 COMPOSE = DOCKER / "compose.shared.yaml"
@@ -110,3 +114,15 @@ def test_the_balancer(tmp_path: Path) -> None:
         pytest.skip("haproxy is not installed")
     done = subprocess.run([program, "-c", "-f", str(DOCKER / "haproxy.cfg")], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_is_said_of_sizes() -> None:
+    """The README of sizes names metrics and commands that there are, and the seconds that the program has."""
+    text = (DOCKER / "README.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`(dataset_mirror_\w+)`", text)) <= set(SHARED)
+    assert set(re.findall(r"`dataset-mirror ([a-z]+)", text)) <= set(COMMANDS)
+    assert f"within {schema.TTL} s" in text
+    assert f"each {feed.EVERY:.0f} s" in text
+    assert f"after {shared.UNREACHABLE:.0f} s" in text
+    assert sweeper.GRACE == 3600
+    assert "for an hour" in text

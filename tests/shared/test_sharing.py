@@ -10,7 +10,7 @@ import pytest
 
 from tests.origin import body
 from tests.serving import URL
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.cluster import Cluster, fresh_database, kept, wait_for
 
 
 def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
@@ -81,3 +81,18 @@ def test_changed_at_its_origin(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(100_000, 1), etag='"new"')
     wait_for(lambda: first.archive("/sets/a.bin").body == body(100_000, 1), "one notices it")
     wait_for(lambda: second.archive("/sets/a.bin").body == body(100_000, 1), "the other one has it, too")
+
+
+def test_the_database_is_lost(cluster: Cluster) -> None:
+    """In an empty database mirrors tell again of what they have, and all have it then."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    mirror = cluster.start()
+    mirror.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    mirror.stop()
+    lost, cluster.database = cluster.database, fresh_database()
+    again = cluster.mirror(mirror.data)
+    with again:
+        wait_for(kept(cluster), "it is told again")
+    assert lost != cluster.database
+    assert "is another one, or an earlier state" in again.log

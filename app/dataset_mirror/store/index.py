@@ -36,7 +36,7 @@ from dataset_mirror.store.wanted import Wanted, WantedPage
 
 log = logging.getLogger(__name__)
 
-MARKS = ("journal_bytes", "shared_seen")
+MARKS = ("journal_bytes", "shared_seen", "shared_database")
 """Numbers that are kept among the totals, but are none."""
 
 _FIND = select(archives).where(archives.c.key == bindparam("key"))

@@ -40,6 +40,12 @@ def add_all(connection: Connection, at: float) -> int:
     return connection.execute(_ADD_ALL, {"now": at}).rowcount
 
 
+def tell_again(connection: Connection, at: float) -> None:
+    """Of what was known to all nobody may know any more."""
+    connection.execute(_KEPT_AGAIN, {"now": at})
+    connection.execute(delete(kept))
+
+
 def clear(connection: Connection) -> None:
     """Nobody is to be told any more, and nothing is known to others."""
     connection.execute(delete(outbox))
@@ -92,3 +98,4 @@ _ADD_ALL = text(
     " WHERE NOT EXISTS (SELECT 1 FROM kept WHERE kept.key = v.key AND kept.sha256 = v.sha256)"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.what = 'put' AND o.key = v.key AND o.sha256 = v.sha256) ORDER BY v.id"
 )
+_KEPT_AGAIN = text("INSERT INTO outbox (what, key, sha256, at) SELECT 'put', key, sha256, :now FROM kept")

@@ -28,7 +28,7 @@ from dataset_mirror.store.schema import VERSION, archives, counters, metadata, v
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
-_DONE, _ = MARKS
+_DONE = MARKS[0]
 _STEP = 1024 * 1024
 _CACHE_KIB = 64 * 1024
 _SIDES = ("", "-wal", "-shm")

@@ -36,7 +36,7 @@ from dataset_mirror.store.wanted import Wanted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_DONE, SEEN = MARKS
+_DONE, _SEEN, _DATABASE = MARKS
 _INCOMING = "in-"
 _MOMENT = 0.001
 """Seconds between two fetchings, if a clock does not tell them apart."""
@@ -394,15 +394,26 @@ class Store:
             outbox.forget(writing.connection, record.archive, record.sha256)
             outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
 
-    def seen(self) -> int | None:
-        """How far the changes of other mirrors are known here; None if they never were."""
-        with self.index.transaction() as writing:
-            return writing.marked(SEEN)
+    def joined(self, database: int, newest: int) -> int:
+        """Begins to follow the changes of a database, of which `newest` is the latest; how far they are known here. Blocks.
+
+        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. Who never
+        followed any needs nothing of before.
+        """
+        with self.transaction("How far changes are known") as writing:
+            seen, known = writing.marked(_SEEN), writing.marked(_DATABASE)
+            if known not in (None, database) or (seen or 0) > newest:
+                log.warning("The shared database is another one, or an earlier state: what is here is told to the other mirrors again.")
+                outbox.tell_again(writing.connection, time.time())
+                seen = None
+            writing.mark(_DATABASE, database)
+            writing.mark(_SEEN, newest if seen is None else seen)
+        return newest if seen is None else seen
 
     def see(self, number: int) -> None:
         """They are known so far. Blocks."""
         with self.transaction("How far changes are known") as writing:
-            writing.mark(SEEN, number)
+            writing.mark(_SEEN, number)
 
     def drop_orphan(self, sha256: str) -> int:
         """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""

@@ -59,15 +59,9 @@ class Feed:
             await session.notified(EVERY)
 
     async def _begin(self, session: Session) -> None:
-        """Who has never read needs nothing of before: it keeps nothing that others told it of."""
-        self.newest = (await session.run("SELECT value FROM version"))[0]["value"]
-        seen = await self._store.in_worker(self._store.seen)
-        if seen is None or seen > self.newest:
-            if seen is not None:
-                log.warning("The shared database is an earlier one: it knows changes up to %s, this mirror up to %s.", self.newest, seen)
-            seen = self.newest
-            await self._store.in_worker(partial(self._store.see, seen))
-        self.seen = seen
+        (known,) = await session.run("SELECT value, database FROM version")
+        self.newest = known["value"]
+        self.seen = await self._store.in_worker(partial(self._store.joined, known["database"], self.newest))
 
     async def _read(self, session: Session) -> bool:
         """Some changes; whether there are more."""

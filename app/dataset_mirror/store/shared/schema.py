@@ -11,8 +11,8 @@ _FACTS = """
     sha256 text NOT NULL, size bigint NOT NULL, fetched double precision NOT NULL, line text NOT NULL
 """
 _FIRST = f"""
-CREATE TABLE version (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), value bigint NOT NULL);
-INSERT INTO version (value) VALUES (0);
+CREATE TABLE version (only_one boolean PRIMARY KEY DEFAULT true CHECK (only_one), value bigint NOT NULL, database bigint NOT NULL);
+INSERT INTO version (value, database) VALUES (0, floor(random() * 9e15)::bigint);
 CREATE SEQUENCE tokens;
 CREATE SEQUENCE lives;
 CREATE TABLE mirrors (
