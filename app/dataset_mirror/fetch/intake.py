@@ -119,7 +119,7 @@ class Intake:
         if self.is_inside:
             self._traffic.receive_inside(size)
         else:
-            self._traffic.receive(self.job.archive.authority, size)
+            self._traffic.receive(self.job.archive, size)
         self.pace.arrived(size)
         self._bell.arrived(edition.partial.have.total)
         self._look(LOOK)

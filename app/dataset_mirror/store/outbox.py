@@ -11,7 +11,8 @@ from sqlalchemy.dialects.sqlite import insert
 
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.record import archive_of
-from dataset_mirror.store.schema import kept, outbox
+from dataset_mirror.store.schema import outbox
+from dataset_mirror.store.schema import told as known
 
 What = Literal["put", "remove"]
 
@@ -43,13 +44,13 @@ def add_all(connection: Connection, at: float) -> int:
 def tell_again(connection: Connection, at: float) -> None:
     """Of what was known to all nobody may know any more."""
     connection.execute(_KEPT_AGAIN, {"now": at})
-    connection.execute(delete(kept))
+    connection.execute(delete(known))
 
 
 def clear(connection: Connection) -> None:
     """Nobody is to be told any more, and nothing is known to others."""
     connection.execute(delete(outbox))
-    connection.execute(delete(kept))
+    connection.execute(delete(known))
 
 
 def waiting(connection: Connection, most: int, after: int = 0) -> list[Letter]:
@@ -77,7 +78,7 @@ def told(connection: Connection, letter: Letter) -> None:
 def keep(connection: Connection, archive: ArchiveId, sha256: str) -> None:
     """All mirrors know this version, and the bucket has its bytes."""
     connection.execute(_FORGET_PUT, {"at": str(archive), "digest": sha256})
-    connection.execute(insert(kept).values(key=str(archive), sha256=sha256).on_conflict_do_nothing())
+    connection.execute(insert(known).values(key=str(archive), sha256=sha256).on_conflict_do_nothing())
 
 
 def is_kept(connection: Connection, archive: ArchiveId, sha256: str) -> bool:
@@ -87,15 +88,15 @@ def is_kept(connection: Connection, archive: ArchiveId, sha256: str) -> bool:
 def forget(connection: Connection, archive: ArchiveId, sha256: str) -> None:
     """This version is not here any more: nothing of it can be told."""
     connection.execute(_FORGET_PUT, {"at": str(archive), "digest": sha256})
-    connection.execute(delete(kept).where(kept.c.key == str(archive), kept.c.sha256 == sha256))
+    connection.execute(delete(known).where(known.c.key == str(archive), known.c.sha256 == sha256))
 
 
 _OF = select(outbox.c.id).where(outbox.c.key == bindparam("at")).limit(1)
-_KEPT = select(kept.c.key).where(kept.c.key == bindparam("at"), kept.c.sha256 == bindparam("digest"))
+_KEPT = select(known.c.key).where(known.c.key == bindparam("at"), known.c.sha256 == bindparam("digest"))
 _FORGET_PUT = delete(outbox).where(outbox.c.what == "put", outbox.c.key == bindparam("at"), outbox.c.sha256 == bindparam("digest"))
 _ADD_ALL = text(
     "INSERT INTO outbox (what, key, sha256, at) SELECT 'put', key, sha256, :now FROM versions AS v"
-    " WHERE NOT EXISTS (SELECT 1 FROM kept WHERE kept.key = v.key AND kept.sha256 = v.sha256)"
+    " WHERE NOT EXISTS (SELECT 1 FROM told WHERE told.key = v.key AND told.sha256 = v.sha256)"
     " AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.what = 'put' AND o.key = v.key AND o.sha256 = v.sha256) ORDER BY v.id"
 )
-_KEPT_AGAIN = text("INSERT INTO outbox (what, key, sha256, at) SELECT 'put', key, sha256, :now FROM kept")
+_KEPT_AGAIN = text("INSERT INTO outbox (what, key, sha256, at) SELECT 'put', key, sha256, :now FROM told")
