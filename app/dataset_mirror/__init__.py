@@ -41,7 +41,7 @@ Where to find:
     what makes room                               `fetch/eviction` for a fill, `upkeep/garbage` for `gc`; `store/space` counts
     who may call /api/, who may have gated data   `serve/access`
     what a bundle may not contain                 in: `airgap/bundle/judging`; out: `cli/export` (no gated archives unless told)
-    where a bucket would be plugged in            to read from: another Source in `fetch`; to keep in: `store/blobs`
+    what several mirrors share                    `store/shared`: the database, the bucket; `fetch/shared`: whom a fill asks
     which hosts are asked, which addresses never  `origins/model`; `fetch/addresses` looks where the connection is made
     when kept bytes are still the origin's        `rules/sameness`
     what a certificate of ours can sign for       `doors/certificates`

@@ -15,6 +15,7 @@ MirrorError
 ├── NotStored           404    the mirror has not all that was asked for, and may not send a part
 ├── OriginSaysNo        4xx    the origin's own 401, 403, 404, 410, 412 or 451, passed on
 ├── MethodNotAllowed    405
+├── NotHeld             409    another mirror follows what this one does not fetch
 ├── TooLarge            413    the body of a request is larger than what is read
 ├── FillFailed          502    the origin answered, but not with a whole and right archive
 │   ├── DigestMismatch         its bytes are not what the catalog expects
@@ -154,6 +155,12 @@ class MethodNotAllowed(MirrorError):
     status = 405
     title = "Method not allowed"
     problem = "method-not-allowed"
+
+
+class NotHeld(MirrorError):
+    status = 409
+    title = "This mirror does not fetch it"
+    problem = "not-held"
 
 
 class TooLarge(MirrorError):

@@ -57,6 +57,7 @@ def create_app(mirror: Mirror, port: int) -> App:
 def assemble(mirror: Mirror, port: int) -> Parts:
     """All parts of a mirror that listens at `port`."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
+    mirror.port = port
 
     ahead, notifier, events = Ahead(mirror), Notifier(mirror), Events(mirror)
 

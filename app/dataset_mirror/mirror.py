@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
@@ -36,15 +36,19 @@ from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
-from dataset_mirror.settings import Configuration, Settings
-from dataset_mirror.store.record import Record
+from dataset_mirror.settings import Configuration, Settings, sharing
+from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.repositories import Listings
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
+
+if TYPE_CHECKING:
+    from dataset_mirror.store.shared.store import SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +108,11 @@ class Mirror:
         self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
+        self.port: int | None = None
+        """Where it listens, if it does."""
+        self.shared = self._opened()
+        """What it shares with other mirrors, if it does."""
+        self.flights.shared = self.shared
         self._flushing: asyncio.Task[None] | None = None
 
     @property
@@ -134,7 +143,45 @@ class Mirror:
         self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
+    def _opened(self) -> "SharedStore | None":
+        """UsageError if what is set for it cannot be."""
+        places = sharing(self.settings)
+        if places is None:
+            return None
+        try:
+            from dataset_mirror.store.shared.store import SharedStore  # its libraries are for those alone who use it
+        except ImportError as error:
+            raise UsageError(f"`shared` needs {error.name}, which is not installed.", "Run: pip install 'dataset-mirror[shared]'") from None
+        return SharedStore(
+            self.store, places, required=self.settings.require_shared, url=self._own_url, state=self._said_to_others, told=self._told
+        )
+
+    def _own_url(self, address: str) -> str:
+        """At which other mirrors reach this one, by the address of this machine that they can reach; empty if at none."""
+        if self.settings.advertise_url or self.port is None:
+            return self.settings.advertise_url or ""
+        host = address if self.settings.host in ("0.0.0.0", "::") else self.settings.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def _said_to_others(self) -> dict[str, object]:
+        fills = list(self.flights)
+        return {"fills": len(fills), "following": [[fill.job.url, fill.upstream] for fill in fills[:100]]}
+
+    def _told(self, key: str) -> None:
+        """Another mirror has published what is not here; from any thread."""
+        archive = archive_of(key)
+        name = self.origins.name_of(archive)
+        if any(meaning.names(name) or meaning.fits_url(f"https://{archive}") for meaning in map(Meaning, self.settings.prefetch)):
+            asyncio.run_coroutine_threadsafe(self._prefetched(archive), self._loop)
+
+    async def _prefetched(self, archive: ArchiveId) -> None:
+        with suppress(MirrorError), because("ahead"):
+            self._fill(self.asked(archive))
+
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self.shared:
+            await self.shared.start()
         await checkpoint()  # what httpx runs on loads its parts at the first use: that is not to cost the first client
         self._flushing = asyncio.create_task(self._flush_for_ever())
 
@@ -142,6 +189,8 @@ class Mirror:
         """Ends fills, and writes down what was counted."""
         await self.flights.stop()
         await self.misses.stop()
+        if self.shared:
+            await self.shared.stop()
         if self._flushing:
             self._flushing.cancel()
         await self.upstream.close()
@@ -347,11 +396,13 @@ class Mirror:
 
     def _busy(self, record: Record) -> bool:
         pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        if self.store.shares and self.store.index.is_in_outbox(record.archive):
+            return True
         return pinned or self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
 
     def _fill(self, what: Asked) -> Fill:
         origin = self.origins.of(what.archive)
-        if self.settings.offline:
+        if self.settings.offline and not self.shared:
             raise self._offline(what)
         if not what.target.can_be_asked_for:
             raise UsageError(

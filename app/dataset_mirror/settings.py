@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.ahead import Keep, Rates
@@ -25,6 +25,7 @@ from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import preset_text, read_preset
+from dataset_mirror.origins.sharing import Bucket, as_bucket, database_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.anonymous import Anonymising
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
@@ -173,6 +174,24 @@ class Settings(BaseSettings):
     database: Annotated[str | None, AfterValidator(lambda url: _at_home(url))] = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
+    shared: Annotated[str | None, AfterValidator(database_url)] = Field(
+        None,
+        repr=False,
+        description="PostgreSQL database that several mirrors know things from together; needs `bucket`",
+        examples=["postgresql://mirror:password@db.lab/mirrors"],
+    )
+    bucket: Annotated[Bucket | None, NoDecode, BeforeValidator(as_bucket)] = Field(
+        None, description="bucket that they keep archives in together; needs `shared`", examples=["s3://mirrors/lab"]
+    )
+    advertise_url: BaseUrl | None = Field(
+        None, description="URL at which the other mirrors reach this one; default: its own address", examples=["http://mirror-1.lab:8080"]
+    )
+    require_shared: bool = Field(
+        False, description="do not start without database and bucket, rather than go on alone until they are back", examples=[True]
+    )
+    prefetch: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
+        (), description="archives to take from the bucket as soon as another mirror has them", examples=[["keras/*"]]
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -222,6 +241,18 @@ class Configuration:
             self.refused = error
             raise
         self.settings, self.origins, self.refused = fresh.settings, fresh.origins, None
+
+
+def sharing(settings: Settings) -> tuple[str, Bucket] | None:
+    """Database and bucket of several mirrors; None for one alone. UsageError if only one of them is given."""
+    if settings.shared is not None and settings.bucket is not None:
+        return settings.shared, settings.bucket
+    if settings.shared is None and settings.bucket is None:
+        return None
+    there, missing = ("shared", "bucket") if settings.shared else ("bucket", "shared")
+    raise UsageError(
+        f"`{there}` is set, but `{missing}` is not: several mirrors need both.", f"For example: {missing} = {_example(missing)}."
+    )
 
 
 def load(config: Path | None = None, flags: Mapping[str, object] | None = None) -> Configuration:
@@ -345,7 +376,7 @@ def _line(place: str, way: tuple[int | str, ...]) -> str:
 
 def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
     """A wrong value in an error; never a secret."""
-    if key in ("token", "notify") or "headers" in way:
+    if key in ("token", "notify", "shared") or "headers" in way or (key == "bucket" and way != ("bucket", "url")):
         return HIDDEN
     shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
     return repr(shown)[:120]

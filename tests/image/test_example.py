@@ -16,7 +16,7 @@ from tests.image.dockerfile import ROOT
 TEXT = (ROOT / "docker" / "mirror.toml").read_text(encoding="utf-8")
 TAKEN = re.sub(r"^#(?! |$)", "", TEXT, flags=re.MULTILINE)
 """The example with every setting taken in: a comment proper has a blank after its #."""
-EXAMPLES = {"data", "forwarded_allow_ips", "presets", "upstreams", "origins", "archives", "min_free", "no_proxy", "keep"}
+EXAMPLES = {"data", "forwarded_allow_ips", "presets", "upstreams", "origins", "archives", "min_free", "no_proxy", "keep", "prefetch"}
 """Settings whose value is an example, or is written otherwise than the default is kept."""
 
 

@@ -20,10 +20,13 @@ from tests.serving import Mirror
 PROMETHEUS = ROOT / "docker" / "prometheus"
 DASHBOARD = ROOT / "docker" / "grafana" / "dataset-mirror.json"
 ROW = re.compile(r"^\| `(\w+)` \| (\w+) \| (.*?) ?\| (.*) \|$", re.MULTILINE)
-TABLE = {
+DOCUMENTED = {
     name: (kind, tuple(re.findall(r"`(\w+)`", labels)), text)
     for name, kind, labels, text in ROW.findall((PROMETHEUS / "README.md").read_text())
 }
+SHARED = {name: row for name, row in DOCUMENTED.items() if name.startswith("dataset_mirror_shared_")}
+"""Those of several mirrors that share a store."""
+TABLE = {name: row for name, row in DOCUMENTED.items() if name not in SHARED}
 NAME = re.compile(r"\bdataset_mirror_\w+")
 
 

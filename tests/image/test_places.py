@@ -25,12 +25,22 @@ KUBERNETES: dict[str, Any] = {
 }
 TESTED = {
     *("dataset-mirror.service", "healthcheck.py", "mirror.toml", "logrotate.conf"),
-    *("kubernetes/mirror.yaml", "slurm/prolog.sh", "slurm/README.md", "apptainer/README.md"),
+    *(
+        "kubernetes/mirror.yaml",
+        "kubernetes/shared.yaml",
+        "kubernetes/small.yaml",
+        "compose.shared.yaml",
+        "haproxy.cfg",
+        "README.md",
+        "slurm/prolog.sh",
+        "slurm/README.md",
+        "apptainer/README.md",
+    ),
     *("prometheus/README.md", "prometheus/prometheus.yml", "prometheus/alerts.yml", "prometheus/alerts.test.yml"),
     *("grafana/dataset-mirror.json", "grafana/provisioning/datasources/prometheus.yaml"),
     "grafana/provisioning/dashboards/dataset-mirror.yaml",
 }
-"""All there is in docker/: each file has a test here, in test_observe, test_unit, test_example or test_command_line."""
+"""All there is in docker/: each file has a test here, in test_shared, test_observe, test_unit, test_example or test_command_line."""
 
 
 def test_every_file_is_tested() -> None:

@@ -124,7 +124,7 @@ class Local:
                 async for one in snapshots.fetch(mirror, archives, meant):
                     yield Step(one.url, one.state, one.received, one.total, one.error, one.over)
 
-        return _stepwise(steps)
+        return stepwise(steps)
 
     def verify(self, names: Sequence[str]) -> Iterator[Step]:
         from dataset_mirror.upkeep.verify import OVER, verify
@@ -134,7 +134,7 @@ class Local:
                 async for one in verify(mirror, names):
                     yield Step(one.url, one.state, one.checked, one.total, one.error, one.state in OVER)
 
-        return _stepwise(steps)
+        return stepwise(steps)
 
     def remove(self, urls: Sequence[str]) -> int:
         from dataset_mirror.upkeep.stored import remove
@@ -190,7 +190,7 @@ class Local:
         """Nothing: whoever opens the folder next reads the configuration."""
 
 
-def _stepwise(steps: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
+def stepwise(steps: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
     """What an asynchronous iterator gives, one after the other; its loop runs while the next one is waited for."""
 
     async def following(items: AsyncGenerator[T]) -> tuple[T, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from logging.handlers import WatchedFileHandler
 from typing import Any
+from urllib.parse import urlsplit
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.rules.secrets import without_secrets
@@ -49,7 +50,9 @@ def secrets_of(configuration: Configuration) -> Collection[str]:
     """What the configuration of the moment has that must not be written down."""
     settings = configuration.settings
     found = {value.get_secret_value() for origin in configuration.origins for value in origin.headers.values()}
-    found |= {settings.token or "", settings.notify or ""}
+    found |= {settings.token or "", settings.notify or "", settings.shared or "", urlsplit(settings.shared or "").password or ""}
+    if settings.bucket and settings.bucket.secret_access_key:
+        found.add(settings.bucket.secret_access_key.get_secret_value())
     parts = {part for value in found for part in value.split()}
     return {secret for secret in found | parts if len(secret) >= _LEAST}
 

@@ -63,6 +63,11 @@ class Fill:
     # What others see
 
     @property
+    def source(self) -> Source:
+        """Where it asks."""
+        return self._source
+
+    @property
     def job(self) -> Job:
         """What it fetches, with what is known of it by now."""
         return self._intake.job
@@ -205,6 +210,8 @@ class Fill:
                 if damaged:
                     raise
                 log.warning("Fetching %s once more: %s", self.job.url, damage.detail)
+                if self.job.shared:
+                    await self._source.distrust()
                 damaged, rest = True, None
                 reply = await first_reply(self._source)
         await reply.close()

@@ -7,6 +7,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError, OriginSaysNo, Stopping
 from dataset_mirror.fetch.cause import cause
@@ -17,7 +18,8 @@ from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.scopes import Knowledge
-from dataset_mirror.fetch.source import OriginSource
+from dataset_mirror.fetch.shared import SharedSource
+from dataset_mirror.fetch.source import OriginSource, Source
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
@@ -26,6 +28,9 @@ from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.changes import CLIENT, Kind
 from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
+
+if TYPE_CHECKING:
+    from dataset_mirror.store.shared.store import SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -71,6 +76,8 @@ class Flights:
         self._fills: dict[ArchiveId, Fill] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._absent: OrderedDict[ArchiveId, tuple[float, MirrorError]] = OrderedDict()
+        self.shared: SharedStore | None = None
+        """Where other mirrors are asked, if there are any."""
         self.failures: deque[Failure] = deque((_failure(known) for known in store.index.failures()), maxlen=MOST)
         """The latest, without those of archives that came after all."""
         self._noted = self._facts()
@@ -94,7 +101,9 @@ class Flights:
         return fill
 
     def _new(self, job: Job) -> Fill:
-        source = OriginSource.of(self._upstream, job.origin, job.asked)
+        source: Source = OriginSource.of(self._upstream, job.origin, job.asked)
+        if self.shared:
+            source = SharedSource(OriginSource.of(self._upstream, job.origin, job.asked), self.shared, job)
         intake = Intake(job, self._store, self._eviction, self._traffic)
         return Fill(job, source, intake, self._store, self._limits, self._digesting, self._promises)
 
@@ -132,6 +141,7 @@ class Flights:
     async def _fly(self, fill: Fill) -> None:
         log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
         await fill.run()
+        await fill.source.ended(fill.record)
         del self._fills[fill.job.archive]
         self._report(fill)
         if isinstance(fill.error, OriginSaysNo):

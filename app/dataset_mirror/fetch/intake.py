@@ -35,6 +35,8 @@ class Intake:
         """Why nothing more will come."""
         self.job = job
         """What is fetched, with what is known of it at the moment."""
+        self.is_inside = False
+        """Whether its bytes come from another mirror or from their bucket at the moment, and no origin sends them."""
         self._store, self._eviction, self._traffic = store, eviction, traffic
         self._bell = Bell()
 
@@ -46,6 +48,7 @@ class Intake:
         NotAnArchive or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
         """
         check_head(self.job, reply)
+        self.is_inside = reply.shared is not None
         room = await self._eviction.reserve(reply.length or ROOM_STEP, self.job.url)
         self._abandon()
         try:
@@ -113,11 +116,15 @@ class Intake:
         return size
 
     async def _arrived(self, edition: Edition, size: int) -> None:
-        self._traffic.receive(self.job.archive, size)
+        if self.is_inside:
+            self._traffic.receive_inside(size)
+        else:
+            self._traffic.receive(self.job.archive, size)
         self.pace.arrived(size)
         self._bell.arrived(edition.partial.have.total)
         self._look(LOOK)
-        await self._traffic.throttle.spent(self.job.archive, size)
+        if not self.is_inside:
+            await self._traffic.throttle.spent(self.job.archive, size)
 
     async def more_room(self, edition: Edition, size: int) -> None:
         """Room for bytes that are made of those of the edition, and are about to be written, too. StoreFull."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.upstream import Reply, Shared
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
@@ -25,6 +25,8 @@ class Job:
     """What is there already, if this only checks whether the origin still has the same."""
     promised_by: str = ""
     """Who said what is expected, for people, if it is not the catalog: the origin before it led elsewhere, or an index."""
+    shared: Shared | None = None
+    """What other mirrors know of it, if it comes from them."""
     restricted: str | None = None
     """The scope whose readers alone may have it: it is fetched with the credentials of one of them."""
 
@@ -74,6 +76,8 @@ class Job:
 
         No link that has a secret: it is for one client.
         """
+        if reply.shared:
+            return reply.shared.fields
         listed = self.redirect_fields
         told = tuple(field for field in kept(reply.hop, listed) if field[0] in listed)
         names = {name for name, _ in told}
@@ -82,6 +86,8 @@ class Job:
 
     def promised(self, reply: Reply) -> "Job":
         """The same with what the answer says of the bytes in the fields that the rule names; the catalog knows better."""
+        if reply.shared:
+            return replace(self, shared=reply.shared)
         if self.rule is None or self.expected is not None:
             return self
         said = dict(reply.fields) | dict(reply.hop)

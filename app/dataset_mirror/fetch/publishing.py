@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 
 from dataset_mirror.fetch.beginning import check_beginning
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.settling import check_transfer, decoded, verdict, vouched_by
+from dataset_mirror.fetch.settling import check_shared, check_transfer, decoded, verdict, vouched_by
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import LOOK
 from dataset_mirror.rules.digests import Algorithm, Claim, named, needed
@@ -32,6 +33,9 @@ async def published(job: Job, store: Store, intake: Intake, digests: Digests, *,
     edition = intake.edition
     assert edition is not None
     partial, fields, claims, names = edition.partial, edition.fields, edition.claims, named(job.archive.path)
+    shared = job.shared
+    if shared and shared.record:
+        check_shared(job.url, shared.record, digests, partial.prefix)
     check_transfer(job.url, job.expected, (*claims, *job.in_its_name), digests)
     if edition.encoding and edition.beginning is Beginning.HIDDEN:
         partial, digests = await _without_encoding(job, store, intake, edition, digests)
@@ -51,13 +55,15 @@ async def published(job: Job, store: Store, intake: Intake, digests: Digests, *,
         validators=_lasting(job, store, digests.sha256) or edition.validators,
         fields=fields,
         source=source,
-        fetched=store.moment_after(job.archive, began),
+        fetched=shared.fetched if shared else store.moment_after(job.archive, began),
         checked=max(1.0, edition.came - edition.age),
         private=job.private,
         restricted=job.restricted,
     )
+    if shared and shared.record:
+        record = replace(shared.record, private=record.private or shared.record.private, md5=shared.record.md5 or digests.md5)
     await asyncio.to_thread(partial.sync)
-    stored = await store.in_worker(lambda: store.publish(partial.path, record))
+    stored = await store.in_worker(lambda: store.publish(partial.path, record, kept=shared is not None and shared.kept))
     if partial is not edition.partial:
         partial.close()
     edition.complete = True

@@ -10,7 +10,7 @@ from dataset_mirror.rules.codings import decoder
 from dataset_mirror.rules.digests import CHECKSUMS, Algorithm, Claim, confirmed, disproved
 from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
-from dataset_mirror.store.record import DigestSource
+from dataset_mirror.store.record import DigestSource, Record
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +29,19 @@ def check_transfer(url: str, expected: CatalogEntry | None, claims: Iterable[Cla
         archive=url,
         expected=[f"{wrong.algorithm} {wrong.value}"],
         got=f"{wrong.algorithm} {got}",
+    )
+
+
+def check_shared(url: str, known: Record, digests: Digests, size: int) -> None:
+    """DamagedTransfer if bytes that other mirrors sent, or their bucket, are not those that they were verified as."""
+    if digests.sha256 == known.sha256 and size == known.size:
+        return
+    raise DamagedTransfer(
+        f"The bytes of {url} that the other mirrors keep have sha256 {digests.sha256} instead of {known.sha256}.",
+        "They are fetched from the origin; run: dataset-mirror verify --bucket",
+        archive=url,
+        expected=[f"sha256 {known.sha256}"],
+        got=f"sha256 {digests.sha256}",
     )
 
 

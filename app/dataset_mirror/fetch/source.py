@@ -1,4 +1,4 @@
-"""Where the bytes of one archive can be asked for: today an origin with its upstreams."""
+"""Where the bytes of one archive can be asked for: an origin with its upstreams; see `shared.py` for another mirror, and the bucket."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
 from dataset_mirror.origins.asked import PLAIN, Asked, Question
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.store.record import Record
 
 
 def no_fields(_: str) -> Mapping[str, str]:
@@ -54,6 +55,14 @@ class Source(Protocol):
 
     def failed(self, place: str, why: str) -> None:
         """The place broke off in the middle of a body."""
+        ...
+
+    async def distrust(self) -> None:
+        """What it sent is not what it should have been."""
+        ...
+
+    async def ended(self, record: Record | None) -> None:
+        """The fill is over: that was published, or nothing."""
         ...
 
 
@@ -102,3 +111,9 @@ class OriginSource:
 
     def failed(self, place: str, why: str) -> None:
         self.upstream.health.failed(place, why)
+
+    async def distrust(self) -> None:
+        """It is asked once more all the same."""
+
+    async def ended(self, record: Record | None) -> None:
+        """Nobody else waits for it."""

@@ -34,6 +34,8 @@ class Traffic:
         self.misses = 0
         self.served = 0
         self.fetched = 0
+        self.inside = 0
+        """Bytes of bodies that came from other mirrors and from their bucket."""
         self.requests: Counter[tuple[str, str]] = Counter()
         """By origin (empty if none was named) and outcome: `hit`, `miss`, or the problem that was answered."""
         self.sent: Counter[str] = Counter()
@@ -85,6 +87,10 @@ class Traffic:
         self.received[archive.authority] += size
         self.fetched += size
         self.usage.of(archive).fetched += size
+
+    def receive_inside(self, size: int) -> None:
+        """So many bytes of bodies came from other mirrors, or from their bucket."""
+        self.inside += size
 
     def change(self, url: str) -> None:
         """An archive has other bytes at its origin now, which are served from now on."""

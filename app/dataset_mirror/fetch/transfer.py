@@ -89,6 +89,7 @@ class Transfer:
                 cause = self._cause or Broken("no connection brought the rest", reached=True)
                 self._source.failed(edition.upstream, str(cause))
                 reply, offset = await resumed(self._source, edition, backoff, cause, known_digest=self._known_digest)
+                self._intake.is_inside = reply.shared is not None
         finally:
             await self._close()
             await reply.close()

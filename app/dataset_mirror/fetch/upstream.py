@@ -3,10 +3,11 @@
 import asyncio
 import logging
 import secrets
+import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
@@ -36,10 +37,12 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules import lfs
 from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
+from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import initial_age
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.rules.lfs import Object
 from dataset_mirror.settings import Configuration, Settings
+from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,8 @@ CONNECT_TIMEOUT = 5.0
 
 
 PROXY_WANTS_CREDENTIALS = 407
+_FRAMING = frozenset(["content-length", "transfer-encoding", "content-range", "accept-ranges"])
+"""What an answer of another mirror, or of the bucket, says of its own message; all else is what they know of the archive."""
 RELAY_SILENCE = 300.0
 """Seconds; what clients ask the real host for may take longer than archives do."""
 
@@ -87,6 +92,8 @@ class Reply:
     """Scheme and authority of the upstream that was asked first; the same, unless it redirected."""
     hop: tuple[tuple[str, str], ...] = ()
     """Fields of the redirects that were the origin's own, before it led elsewhere; of several with one name the first."""
+    shared: "Shared | None" = None
+    """What other mirrors know of the archive, if it comes from one of them or from their bucket."""
 
     @property
     def status(self) -> int:
@@ -99,6 +106,10 @@ class Reply:
     @property
     def fields(self) -> list[tuple[str, str]]:
         """Lower-case names and values; each character of a value is one byte of it, so that it can be sent on as it came."""
+        return [field for field in self._raw if field[0] in _FRAMING] + [*self.shared.fields] if self.shared else self._raw
+
+    @property
+    def _raw(self) -> list[tuple[str, str]]:
         return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers.raw]
 
     @property
@@ -125,10 +136,14 @@ class Reply:
     @property
     def age(self) -> float:
         """Seconds since the origin last confirmed what a cache on the way sends (RFC 9111 4.2.3)."""
+        if self.shared:
+            return max(0.0, time.time() - self.shared.checked)
         return initial_age(self.field("age"))
 
     @property
     def validators(self) -> Validators:
+        if self.shared:
+            return self.shared.validators
         modified = self.field("last-modified")
         return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
 
@@ -168,6 +183,33 @@ class Reply:
     async def close(self) -> None:
         await self.response.aclose()
 
+    def cut(self) -> None:
+        """Breaks the connection beneath: whoever reads the body gets Broken at once."""
+        stream = self.response.extensions.get("network_stream")
+        connection = stream.get_extra_info("socket") if stream is not None else None
+        if connection is not None:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What other mirrors know of the bytes that one of them, or their bucket, sends."""
+
+    validators: Validators
+    """The origin's own."""
+    fields: Fields
+    """As they are kept."""
+    checked: float
+    """When the origin last confirmed them (seconds since the epoch)."""
+    fetched: float
+    record: Record | None = None
+    """All that is known of them, once they are whole and verified somewhere."""
+    kept: bool = False
+    """Whether the bucket has them."""
+    private: bool = False
+    """Whether they come with the operator's credentials."""
+
 
 class Upstream:
     """Asks upstreams for archives. No field of a client ever goes with it."""
@@ -185,11 +227,18 @@ class Upstream:
         self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
         """One for each configuration that was asked with, the present one last."""
         self.health = UpstreamHealth()
+        self._inside: httpx.AsyncClient | None = None
+        """For other mirrors and for their bucket, wherever they are."""
         self._made()
 
     @property
     def _settings(self) -> Settings:
         return self._configuration.settings
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether no origin is asked."""
+        return self._settings.offline
 
     @property
     def _client(self) -> httpx.AsyncClient:
@@ -219,8 +268,17 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for _, client in self._clients:
+        for client in [client for _, client in self._clients] + ([self._inside] if self._inside else []):
             await client.aclose()
+
+    async def inside(self, url: str, fields: Mapping[str, str], patience: Patience) -> Reply:
+        """The answer of another mirror, or of the bucket that they share: it may be at any address. Broken if none came."""
+        if self._inside is None:
+            way = WayOut(_tls(self._settings), lambda _: True, None, ())
+            wait = httpx.Timeout(self._settings.idle_timeout, connect=CONNECT_TIMEOUT, pool=None)
+            self._inside = httpx.AsyncClient(transport=way, timeout=wait, trust_env=False, follow_redirects=False)
+        reply = await self._send("GET", url, fields, patience.with_silence(self._settings.idle_timeout), client=self._inside)
+        return replace(reply, upstream=reply.place)
 
     async def ask(
         self,
@@ -393,11 +451,18 @@ class Upstream:
             await reply.close()
 
     async def _send(
-        self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS, body: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        fields: Mapping[str, str],
+        patience: Patience = ENDLESS,
+        body: bytes | None = None,
+        client: httpx.AsyncClient | None = None,
     ) -> Reply:
+        client = client or self._client
         try:
-            request = self._client.build_request(method, url, headers={**self._fields, **fields}, content=body)
-            response = await self._head_of(request, patience)
+            request = client.build_request(method, url, headers={**self._fields, **fields}, content=body)
+            response = await self._head_of(client, request, patience)
         except httpx.HTTPError as error:
             raise self._broken(error, url) from error
         except httpx.InvalidURL as error:
@@ -407,7 +472,7 @@ class Upstream:
             raise self._proxy_refuses()
         return Reply(response, place_of(url))
 
-    async def _head_of(self, request: httpx.Request, patience: Patience) -> httpx.Response:
+    async def _head_of(self, client: httpx.AsyncClient, request: httpx.Request, patience: Patience) -> httpx.Response:
         """The answer once its head is whole: interim answers and heads that drip may not take longer than silence."""
         loop = asyncio.get_running_loop()
         clock = loop.time() - time.monotonic()
@@ -421,7 +486,7 @@ class Upstream:
 
                 request.extensions["trace"] = connected
                 with awaiting_head():
-                    return await self._client.send(request, stream=True)
+                    return await client.send(request, stream=True)
         except TimeoutError:
             raise httpx.ReadTimeout("it did not answer in time", request=request) from None
 

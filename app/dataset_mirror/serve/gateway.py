@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import BinaryIO
 from urllib.parse import urlencode
 
@@ -19,6 +20,7 @@ from dataset_mirror.errors import (
     TooLarge,
 )
 from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.following import FOLLOW, KNOWN, of_edition, of_record
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
 from dataset_mirror.origins.asked import Asked, Question, asked
@@ -33,6 +35,7 @@ from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGon
 from dataset_mirror.serve.batch import Batch
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
+from dataset_mirror.serve.followed import check_may_follow, not_held
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
 from dataset_mirror.serve.places import LONGEST_PAGE, leading_back, links_led_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
@@ -78,6 +81,8 @@ class Gateway:
             if self._is_batch(request, target):
                 return await self._batch(scope, request, target, receive, answer, place)
             what = await self._asked(request, target, receive)
+            if self._mirror.shared and FOLLOW in request.fields:
+                return await answer.followed(what)
             try:
                 if not what.is_kept:
                     raise NotForKeeping(f"{what.archive.authority} is asked for what no rule of it is for.")
@@ -239,6 +244,10 @@ class _Answer:
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
         self._note: dict[str, str] = {}
+        self._follows: Fill | None = None
+        """The fill that another mirror follows."""
+        self._tells: str | None = None
+        """What another mirror is told of the bytes."""
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
@@ -287,6 +296,19 @@ class _Answer:
             raise
         except MirrorError as error:
             raise await self._mirror.missed(self._what or what, error, self._address()) from None
+
+    async def followed(self, what: Asked) -> None:
+        """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
+        self._origin, self._outcome, self._restricted = what.archive.authority, "followed", True
+        check_may_follow(self._mirror, what.archive, self.request.fields[FOLLOW])
+        if fill := self._mirror.flights.get(what.archive):
+            self._follows = fill
+            return await self._while_connected(fill)
+        hit = self._mirror.hit(what.archive)
+        if hit is None:
+            raise not_held(what.archive)
+        self._tells = of_record(hit.record)
+        await self._whole(hit, "hit")
 
     def _address(self) -> str | None:
         address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
@@ -372,6 +394,8 @@ class _Answer:
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
             what, content = await self._led_back(self._of(hit.record), file, hit.record.archive)
+            if self._tells:
+                what = replace(what, validators=hit.record.validators)
             selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
@@ -425,9 +449,12 @@ class _Answer:
             edition = await fill.opened()
             if isinstance(edition, Record):
                 hit = self._mirror.opened(edition)
+                self._tells = of_record(edition) if self._follows else None
                 return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
+            if self._follows:
+                what, self._tells = replace(what, validators=edition.validators), of_edition(edition, fill.began, private=fill.job.private)
             selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
@@ -447,6 +474,8 @@ class _Answer:
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
         fields = leading_back(fields, self._place)
+        if self._tells:
+            fields.append((KNOWN.encode(), self._tells.encode("ascii")))
         if self.request.method == "POST":  # who goes on by GET would ask for something else
             fields = [(name, b"none" if name == b"accept-ranges" else value) for name, value in fields]
         await self._start(code, for_one_client(fields) if self._restricted else fields)

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from dataset_mirror.status.models import CLIENT, ArchiveSummary, Bytes, FailureStatus, Time
+from dataset_mirror.status.models import CLIENT, ArchiveSummary, Bytes, FailureStatus
+from dataset_mirror.status.times import Time
 from dataset_mirror.store.changes import Kind
 
 Span = Literal["hour", "day", "month", "year"]

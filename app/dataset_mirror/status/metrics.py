@@ -57,7 +57,7 @@ class _Mirror(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _gauge("info", "Version of the running program.", {(version("dataset-mirror"),): 1}, "version")
         yield _gauge("start_time_seconds", "When the mirror started, in seconds since the epoch.", self._mirror.began)
-        for part in (self._requests, self._doors, self._fills, self._places, self._store, self._kept, self._health):
+        for part in (self._requests, self._doors, self._fills, self._places, self._store, self._kept, self._health, self._shared):
             yield from part()
 
     def _requests(self) -> Iterator[Metric]:
@@ -144,6 +144,21 @@ class _Mirror(Collector):
     def _health(self) -> Iterator[Metric]:
         checks = {(check.name,): float(check.ok) for check in (self.health.checks if self.health else ())}
         yield _gauge("check_ok", "Whether a check of the mirror's health is well: 1 or 0.", checks, "check")
+
+    def _shared(self) -> Iterator[Metric]:
+        """Of several mirrors that share a store; nothing for one alone."""
+        shared = self._mirror.shared
+        if shared is None:
+            return
+        told, feed = shared.replicator, shared.feed
+        yield _gauge("shared_joined", "Whether the shared database answers: 1 or 0.", float(shared.life.is_joined))
+        yield _gauge("shared_leases", "Archives that this mirror fetches for all, or has fetched and not told of yet.", len(shared.tokens))
+        yield _gauge("shared_outbox", "Publications and removals that the others are still to be told of.", told.waiting)
+        yield _gauge("shared_behind", "Changes of the others that are still to be read.", max(0, feed.newest - feed.seen))
+        yield _counter("shared_uploaded_bytes", "Bytes of archives that went to the bucket.", told.uploaded)
+        yield _counter("shared_failures", "Attempts to tell the others of something that failed.", told.failed)
+        text = "Bytes of archives that came from other mirrors and from the bucket."
+        yield _counter("shared_received_bytes", text, self._mirror.traffic.inside)
 
 
 def _by_one(values: Mapping[str, float]) -> Labelled:

@@ -1,27 +1,18 @@
 """Models of the API's answers. Sizes are bytes, times are ISO 8601 in UTC."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, PlainSerializer
+from pydantic import BaseModel, Field
 
 from dataset_mirror.airgap.wanted import Kind
+from dataset_mirror.status.shared import SharedStatus
+from dataset_mirror.status.times import Time
 from dataset_mirror.store.listing import Order
 from dataset_mirror.store.record import DigestSource
 
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
 
 
-def _seconds(value: object) -> object:
-    return datetime.fromisoformat(value).timestamp() if isinstance(value, str) else value
-
-
-Time = Annotated[
-    float,
-    BeforeValidator(_seconds),
-    PlainSerializer(lambda seconds: datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds"), str),
-    Field(examples=["2026-05-01T12:00:00+00:00"]),
-]
 _CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 _SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
 
@@ -178,6 +169,7 @@ class Status(BaseModel):
     failures: list[FailureStatus] = Field(description="the latest first")
     upstreams: list[UpstreamStatus] = Field(description="those that were asked since the start")
     doors: DoorsStatus
+    shared: SharedStatus | None = Field(None, description="what several mirrors share; null for a mirror alone")
     pins: list[PinStatus] = []
     keep: list[KeepStatus] = Field([], description="what is fetched ahead, and when")
     rate_limit: int | None = Field(None, description="bytes per second that origins may be read with now", examples=[20000000])

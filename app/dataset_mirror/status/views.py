@@ -38,6 +38,7 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
+from dataset_mirror.status.shared import shared_of
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.status.wording import count, plain, size
@@ -72,6 +73,7 @@ async def status_of(mirror: Mirror) -> Status:
         failures=failures_of(mirror),
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
+        shared=await shared_of(mirror),
         **upkeep,
         hits=totals["hits"],
         misses=totals["misses"],

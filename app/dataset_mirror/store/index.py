@@ -23,7 +23,7 @@ from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, St
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
-from dataset_mirror.store import damaged, failures, knowledge, paging, sums, wanted
+from dataset_mirror.store import damaged, failures, knowledge, outbox, paging, sums, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
@@ -31,6 +31,7 @@ from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
 from dataset_mirror.store.listing import Listed, Page, Query, State, page_of
 from dataset_mirror.store.migrations import from_1, from_4, from_5
+from dataset_mirror.store.outbox import Letter
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
@@ -38,7 +39,7 @@ from dataset_mirror.store.wanted import Wanted, WantedPage
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-MARKS = ("journal_bytes",)
+MARKS = ("journal_bytes", "shared_seen", "shared_database")
 """Numbers that are kept among the totals, but are none."""
 
 _FIND = select(archives).where(archives.c.key == bindparam("key"))
@@ -253,6 +254,25 @@ class Index:
         with self._engine.connect() as connection:
             return failures.every(connection)
 
+    def outbox(self, most: int, after: int = 0) -> list[Letter]:
+        """What other mirrors are still to be told, the oldest first."""
+        with self._engine.connect() as connection:
+            return outbox.waiting(connection, most, after)
+
+    def number_in_outbox(self) -> int:
+        with self._engine.connect() as connection:
+            return outbox.number(connection)
+
+    def is_in_outbox(self, archive: ArchiveId) -> bool:
+        """Whether anything of the archive is still to be told; fast enough for the event loop."""
+        with self._reading:
+            return outbox.has(self._reader, archive)
+
+    def is_kept(self, record: Record) -> bool:
+        """Whether all mirrors know it, and the bucket has its bytes."""
+        with self._engine.connect() as connection:
+            return outbox.is_kept(connection, record.archive, record.sha256)
+
     def known(self, kind: Kind, about: str) -> Fact | None:
         """What an origin said, or None; fast enough for the event loop."""
         with self._reading:
@@ -380,6 +400,10 @@ class Writing:
         row = self._connection.execute(_VERSION, {"at": str(archive), "digest": sha256}).mappings().first()
         return record_of(row) if row else None
 
+    def versions(self, archive: ArchiveId) -> list[Record]:
+        """All bytes of the archive, inside this transaction, the latest fetched first."""
+        return [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
+
     def current(self, archive: ArchiveId) -> Record | None:
         """What is current for the archive, inside this transaction, or None."""
         row = self._connection.execute(_FIND, {"key": str(archive)}).mappings().first()
@@ -462,7 +486,7 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         from_4(connection)
     if 1 <= version <= 5:
         from_5(connection)
-    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6) come by themselves.
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6, two from 6 to 7) come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

@@ -32,7 +32,7 @@ from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
-(_DONE,) = MARKS
+_DONE = MARKS[0]
 _STEP = 1024 * 1024
 _CACHE_KIB = 256 * 1024
 """Beyond it the keys of a large index would be read and written again and again."""

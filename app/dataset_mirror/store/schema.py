@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 6."""
+"""The tables of the index, schema version 7."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 6
+VERSION = 7
 
 metadata = MetaData()
 
@@ -158,6 +158,21 @@ changes = Table(
     sqlite_autoincrement=True,
 )
 """The log of changes, the latest last."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("what", String(6), nullable=False),
+    Column("key", Text, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("at", Float, nullable=False),
+    Index("outbox_by_key", "key"),
+)
+"""What the other mirrors are still to be told; empty for a mirror alone."""
+
+told = Table("told", metadata, Column("key", Text, primary_key=True), Column("sha256", String(64), primary_key=True))
+"""Versions that all mirrors know, and whose bytes the bucket has; empty for a mirror alone."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

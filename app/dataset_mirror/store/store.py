@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
-from dataset_mirror.store import changes, damaged, failures, knowledge
+from dataset_mirror.store import changes, damaged, failures, knowledge, outbox
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.changes import Changes
 from dataset_mirror.store.database import meaning, why_unwritable
@@ -27,6 +27,7 @@ from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, Index, Writing
 from dataset_mirror.store.journal import Entry, Journal, Removal
 from dataset_mirror.store.knowledge import Fact, Kind
+from dataset_mirror.store.outbox import Letter
 from dataset_mirror.store.partial import PartialFile, remove_unheld
 from dataset_mirror.store.pins import Pin, Pins
 from dataset_mirror.store.record import Record
@@ -37,7 +38,7 @@ from dataset_mirror.store.wanted import Wanted
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-(_DONE,) = MARKS
+_DONE, _SEEN, _DATABASE = MARKS
 _INCOMING = "in-"
 _MOMENT = 0.001
 """Seconds between two fetchings, if a clock does not tell them apart."""
@@ -47,6 +48,7 @@ def open_store(configuration: Configuration) -> "Store":
     """The store in the data folder that the settings name, under their limits of the moment; DataFolderError if it cannot be used."""
     store = Store(configuration.settings.data, database=configuration.settings.database)
     store.space.limits = lambda: configuration.settings
+    store.shares = configuration.settings.shared is not None
     return store
 
 
@@ -68,6 +70,8 @@ class Store:
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
         self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
+        self.shares = False
+        """Whether other mirrors are to be told what is published and removed here."""
         self._worker = ThreadPoolExecutor(1, "store")
         self._lock: FillLock | None = None
 
@@ -132,8 +136,10 @@ class Store:
                 return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
         return PartialFile(self.folder.partial / f"{prefix}{os.getpid()}-{secrets.token_hex(8)}")
 
-    def publish(self, partial: Path, record: Record) -> Record:
+    def publish(self, partial: Path, record: Record, *, kept: bool = False) -> Record:
         """Makes the whole, fsynced file `partial` the bytes of `record`'s archive; returns what is current then. Blocks.
+
+        `kept`: all mirrors know it already, and the bucket has it.
 
         The order makes a kill at any moment harmless, and several processes may publish at once (a server, `import`, `adopt`):
         no lock but this transaction is needed. It keeps every other process from unlinking a blob that is about to be needed.
@@ -146,6 +152,7 @@ class Store:
             record = self._note_publication(record, writing)
             self.blobs.put(partial, record.sha256)
             current = writing.publish(record, used=time.time())
+            self._tell(record, writing, kept=kept)
             self._link(current)
         return current
 
@@ -176,6 +183,7 @@ class Store:
                 return None
             record = self._note_publication(record, writing)
             current = writing.publish(record, used=time.time())
+            self._tell(record, writing)
             self._link(current)
         return current
 
@@ -188,7 +196,16 @@ class Store:
             writing.mark(_DONE, self.journal.append(*united))
             for current in writing.publish_all(united, used=time.time()):
                 self._link(current)
+            for record in united:
+                self._tell(record, writing)
         return True
+
+    def _tell(self, record: Record, writing: Writing, *, kept: bool = False) -> None:
+        """Other mirrors are told of a publication."""
+        if self.shares and kept:
+            outbox.keep(writing.connection, record.archive, record.sha256)
+        elif self.shares:
+            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
 
     @contextmanager
     def _changing(self, what: str) -> Iterator[Writing]:
@@ -278,6 +295,7 @@ class Store:
             return
         elif self.blobs.has(entry.sha256):
             writing.publish(entry, used=time.time())
+            self._tell(entry, writing)
         self._show(entry.archive, writing)
         log.info("Completed what was cut off: %s", entry.to_line())
 
@@ -342,17 +360,76 @@ class Store:
         with self.transaction("The wanted list") as writing:
             return writing.unwant(archives)
 
-    def remove(self, archive: ArchiveId, sha256: str | None = None) -> int:
+    def remove(self, archive: ArchiveId, sha256: str | None = None, *, everywhere: bool = False) -> int:
         """Forgets an archive, or one version of it; returns the bytes that this freed. Blocks.
+
+        `everywhere`: the other mirrors are to forget it, too.
 
         First the journal and the index, then the blob, and only if nobody needs it at that moment: after a kill in between
         it is an orphan, which `gc` finds; never is there a row without its blob.
         """
         with self._changing(f"The removal of {archive}") as writing:
             self._note(Removal(archive, time.time(), sha256), writing)
+            self._tell_removal(archive, sha256, writing, everywhere=everywhere)
             unneeded = writing.forget(archive, sha256)
             self._show(archive, writing)
         return sum(self.drop_orphan(digest) for digest in unneeded)
+
+    def _tell_removal(self, archive: ArchiveId, sha256: str | None, writing: Writing, *, everywhere: bool = False) -> None:
+        if not self.shares:
+            return
+        for record in writing.versions(archive):
+            if sha256 in (None, record.sha256):
+                outbox.forget(writing.connection, archive, record.sha256)
+                if everywhere:
+                    outbox.add(writing.connection, "remove", archive, record.sha256, time.time())
+
+    def told(self, letter: Letter) -> None:
+        """The other mirrors were told. Blocks."""
+        with self.transaction("The outbox") as writing:
+            outbox.told(writing.connection, letter)
+
+    def tell_all(self) -> int:
+        """The other mirrors are to be told of everything that is here; of how many versions they were not to be before. Blocks."""
+        with self.transaction("The outbox") as writing:
+            return outbox.add_all(writing.connection, time.time())
+
+    def leave_others(self) -> None:
+        """This mirror is alone from now on. Blocks."""
+        with self.transaction("The outbox") as writing:
+            outbox.clear(writing.connection)
+
+    def know_kept(self, record: Record) -> None:
+        """All mirrors know this version that is here, too. Blocks."""
+        with self.transaction("The outbox") as writing:
+            outbox.keep(writing.connection, record.archive, record.sha256)
+
+    def tell_again(self, record: Record) -> None:
+        """The bucket has lost this version, which is here. Blocks."""
+        with self.transaction("The outbox") as writing:
+            outbox.forget(writing.connection, record.archive, record.sha256)
+            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
+
+    def joined(self, database: int, newest: int) -> int:
+        """Begins to follow the changes of a database, of which `newest` is the latest; how far they are known here. Blocks.
+
+        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. Who never
+        followed any needs nothing of before.
+        """
+        with self.transaction("How far changes are known") as writing:
+            seen, known = writing.marked(_SEEN), writing.marked(_DATABASE)
+            if known not in (None, database) or (seen or 0) > newest:
+                log.warning("The shared database is another one, or an earlier state: what is here is told to the other mirrors again.")
+                outbox.tell_again(writing.connection, time.time())
+                seen = None
+            writing.mark(_DATABASE, database)
+            writing.mark(_SEEN, newest if seen is None else seen)
+        return newest if seen is None else seen
+
+    def see(self, number: int) -> None:
+        """They are known so far. Blocks."""
+        with self.transaction("How far changes are known") as writing:
+            writing.mark(_SEEN, number)
 
     def drop_orphan(self, sha256: str) -> int:
         """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
@@ -379,6 +456,7 @@ class Store:
             had = self.index.users_of(sha256)
             for record in had:
                 self._note(Removal(record.archive, time.time(), sha256), writing)
+                self._tell_removal(record.archive, sha256, writing)
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)

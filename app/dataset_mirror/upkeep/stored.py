@@ -99,7 +99,7 @@ async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     await store.in_worker(lambda: store.give_up(one.archive for one in damaged))
     removed = [Removed(one.url, 0) for one in damaged]
     for line in lines:
-        freed = await store.in_worker(partial(store.remove, line.record.archive))
+        freed = await store.in_worker(partial(store.remove, line.record.archive, everywhere=True))
         removed.append(Removed(line.record.url, freed))
     for one in removed:
         store.changes.note("removed", one.url, one.freed)

@@ -23,7 +23,8 @@ from dataset_mirror.cli.run import authority_of, mirror_address
 from dataset_mirror.doors import certificates
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, MirrorError
-from dataset_mirror.settings import Configuration
+from dataset_mirror.origins.sharing import Bucket
+from dataset_mirror.settings import Configuration, sharing
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.upkeep.checkup import Finding, check_folder, check_store, check_upstreams, not_there
 from dataset_mirror.wire.server import listen
@@ -73,6 +74,14 @@ def check_server(configuration: Configuration) -> Iterator[Finding]:
         yield from check_authority(configuration)
     yield _port(configuration)
     yield from asyncio.run(_upstreams(configuration))
+    if places := sharing(configuration.settings):
+        yield from asyncio.run(_shared(places))
+
+
+async def _shared(places: tuple[str, Bucket]) -> list[Finding]:
+    from dataset_mirror.upkeep.shared import check_shared
+
+    return [finding async for finding in check_shared(places)]
 
 
 def _store(configuration: Configuration) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""What several mirrors share: PostgreSQL for what all know, a bucket for what all keep. Loaded only where it is configured."""

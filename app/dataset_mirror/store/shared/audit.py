@@ -1,0 +1,120 @@
+"""Looking at the shared store as a whole: what all know, whether the bucket has it, and whether its bytes are right."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from dataset_mirror.origins import sharing
+from dataset_mirror.store.record import archive_of
+from dataset_mirror.store.shared.answers import Peer
+from dataset_mirror.store.shared.bucket import Bucket, BucketFails
+from dataset_mirror.store.shared.catalogue import Catalogue
+from dataset_mirror.store.shared.database import Database
+from dataset_mirror.store.shared.life import peers
+from dataset_mirror.store.shared.thread import beside
+
+_STEP = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """An object that was read to its end."""
+
+    name: str
+    url: str
+    """An archive whose bytes it has."""
+    size: int
+    state: Literal["good", "damaged", "lost", "failed"]
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Numbers of the shared store; `clock` is how many seconds ahead of this machine's the database's clock is."""
+
+    archives: int
+    kept: int
+    kept_bytes: int
+    passing: int
+    """Objects that are being uploaded, or wait to be removed."""
+    clock: float
+    mirrors: list[Peer]
+
+
+async def every_url(places: tuple[str, sharing.Bucket]) -> AsyncIterator[str]:
+    """The URL of each archive that all know and the bucket has, by name. Unavailable."""
+    database, last = Database(places[0], "dataset-mirror"), ""
+    while True:
+        async with database.session() as session:
+            rows = await session.run(
+                "SELECT DISTINCT key FROM versions JOIN objects USING (sha256) WHERE state = 'kept' AND key > %(last)s"
+                " ORDER BY key LIMIT %(most)s",
+                {"last": last, "most": _STEP},
+            )
+        for row in rows:
+            yield f"https://{archive_of(row['key'])}"
+        if len(rows) < _STEP:
+            await database.forget()
+            return
+        last = rows[-1]["key"]
+
+
+async def overview(places: tuple[str, sharing.Bucket], now: float) -> Overview:
+    """What there is. Unavailable."""
+    database = Database(places[0], "dataset-mirror")
+    async with database.session() as session:
+        (known,) = await session.run(
+            "SELECT count(DISTINCT key) AS archives, extract(epoch FROM clock_timestamp())::float8 AS at FROM versions"
+        )
+        (objects,) = await session.run(
+            "SELECT count(*) FILTER (WHERE state = 'kept') AS kept, count(*) FILTER (WHERE state <> 'kept') AS passing,"
+            " coalesce(sum(size) FILTER (WHERE state = 'kept'), 0)::bigint AS bytes FROM objects"
+        )
+        found = await peers(session)
+    await database.forget()
+    return Overview(known["archives"], objects["kept"], objects["bytes"], objects["passing"], known["at"] - now, found)
+
+
+async def read_bucket(places: tuple[str, sharing.Bucket]) -> AsyncIterator[Read]:
+    """Reads every object that is kept; one that is not what it should be is not used any more, and who has the bytes uploads them anew.
+
+    Unavailable or BucketFails if there is nothing to be asked.
+    """
+    database, bucket, catalogue, last = Database(places[0], "dataset-mirror"), Bucket(places[1]), Catalogue("verify"), ""
+    while True:
+        async with database.session() as session:
+            rows = await session.run(
+                "SELECT object, sha256, size, (SELECT key FROM versions WHERE versions.sha256 = objects.sha256 LIMIT 1) AS key FROM objects"
+                " WHERE state = 'kept' AND object > %(last)s ORDER BY object LIMIT 100",
+                {"last": last},
+            )
+        for row in rows:
+            read = await _read(bucket, row["object"], row["sha256"], row["size"], row["key"] or row["object"])
+            if read.state in ("damaged", "lost"):
+                async with database.session() as session:
+                    await catalogue.spoil(session, row["object"])
+            yield read
+        if not rows:
+            await database.forget()
+            return
+        last = rows[-1]["object"]
+
+
+async def _read(bucket: Bucket, name: str, sha256: str, size: int, key: str) -> Read:
+    url = f"https://{key}"
+    try:
+        found = await beside(partial(_digest, bucket, name))
+    except FileNotFoundError:
+        return Read(name, url, size, "lost")
+    except BucketFails as error:
+        return Read(name, url, size, "failed", str(error))
+    return Read(name, url, size, "good" if found == sha256 else "damaged")
+
+
+def _digest(bucket: Bucket, name: str) -> str:
+    hashing = hashlib.sha256()
+    for part in bucket.read(name):
+        hashing.update(part)
+    return hashing.hexdigest()

@@ -1,0 +1,106 @@
+"""Learning what the others published and removed: at once by notification, and every few seconds in any case."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from dataset_mirror.store.record import Record, archive_of
+from dataset_mirror.store.shared.catalogue import CHANNEL, Catalogue
+from dataset_mirror.store.shared.database import Database, Session, Unavailable
+from dataset_mirror.store.shared.life import Life
+from dataset_mirror.store.store import Store
+
+log = logging.getLogger(__name__)
+
+EVERY = 10.0
+"""Seconds after which changes are read without a notification."""
+_STEP = 1000
+_STALE = 1.0
+"""As if the origin had last confirmed it long ago: it is served, and asked for."""
+
+Told = Callable[[str], None]
+
+
+class Feed:
+    """Reads the changes in their order, and makes the local store follow."""
+
+    def __init__(self, store: Store, database: Database, catalogue: Catalogue, life: Life, me: str, told: Told) -> None:
+        """`told`: is called with each archive that another mirror published and that is not here, in its own thread."""
+        self._store, self._database, self._catalogue, self._life, self._me, self._told = store, database, catalogue, life, me, told
+        self.seen = 0
+        self.newest = 0
+        """The latest change that is known of."""
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            await self._life.joined()
+            try:
+                session = await self._database.connected()
+            except Unavailable:
+                await asyncio.sleep(1)
+                continue
+            try:
+                await self._follow(session)
+            except Unavailable as error:
+                log.debug("The feed broke off: %s.", error)
+                await asyncio.sleep(0.5)
+            finally:
+                await session.close()
+
+    async def _follow(self, session: Session) -> None:
+        await session.run(f"LISTEN {CHANNEL}")
+        await self._begin(session)
+        while True:
+            while await self._read(session):
+                pass
+            await session.notified(EVERY)
+
+    async def _begin(self, session: Session) -> None:
+        (known,) = await session.run("SELECT value, database FROM version")
+        self.newest = known["value"]
+        self.seen = await self._store.in_worker(partial(self._store.joined, known["database"], self.newest))
+
+    async def _read(self, session: Session) -> bool:
+        """Some changes; whether there are more."""
+        rows = await session.run(
+            "SELECT key, seq, by FROM changes WHERE seq > %(seen)s ORDER BY seq LIMIT %(most)s", {"seen": self.seen, "most": _STEP}
+        )
+        if not rows:
+            return False
+        known = await self._catalogue.versions(session, [row["key"] for row in rows])
+        for row in rows:
+            if row["by"] != self._me:
+                await self._store.in_worker(partial(self._take, row["key"], known[row["key"]]))
+        self.seen = rows[-1]["seq"]
+        self.newest = max(self.newest, self.seen)
+        await self._store.in_worker(partial(self._store.see, self.seen))
+        return len(rows) == _STEP
+
+    def _take(self, key: str, shared: list[tuple[Record, bool]]) -> None:
+        """Makes what is here follow what all know of an archive. Blocks."""
+        archive = archive_of(key)
+        here = self._store.index.versions(archive)
+        kept = {record.sha256: in_bucket for record, in_bucket in shared}
+        for record in here:
+            self._compare(record, kept.get(record.sha256))
+        if not here:
+            if any(kept.values()):
+                self._told(key)
+            return
+        latest = shared[0][0] if shared else here[0]
+        if latest.fetched > here[0].fetched and latest.sha256 != here[0].sha256:
+            self._store.refresh(replace(here[0], checked=min(here[0].checked, _STALE)))
+
+    def _compare(self, record: Record, in_bucket: bool | None) -> None:
+        """A version that is here: None if nobody else knows it, else whether the bucket has its bytes."""
+        if in_bucket:
+            self._store.know_kept(record)
+        elif self._store.index.is_kept(record):
+            if in_bucket is None:
+                self._store.remove(record.archive, record.sha256)
+                log.info("Removed %s (%s): another mirror removed it.", record.url, record.sha256[:8])
+            else:
+                self._store.tell_again(record)

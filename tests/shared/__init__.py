@@ -1,0 +1,1 @@
+"""Several mirrors over one PostgreSQL and one bucket, both real."""

@@ -1,0 +1,98 @@
+"""Several mirrors, one store: an archive is fetched once by all, and every one of them has it then."""
+
+from __future__ import annotations
+
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from http.client import IncompleteRead
+
+import pytest
+
+from tests.origin import body
+from tests.serving import URL
+from tests.shared.cluster import Cluster, fresh_database, kept, wait_for
+
+
+def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
+    """24 clients over three mirrors get right bytes, and the origin sends them once; afterwards the bucket has them."""
+    content = body(6_000_000)
+    cluster.origin.add("/sets/a.bin", content, rate=8_000_000)
+    mirrors = [cluster.start() for _ in range(3)]
+    with ThreadPoolExecutor(24) as clients:
+        answers = list(clients.map(lambda number: mirrors[number % 3].archive("/sets/a.bin"), range(24)))
+    assert all(answer.body == content for answer in answers)
+    assert len([request for request in cluster.origin.gets("/sets/a.bin") if request.range is None]) == 1
+    assert cluster.origin.bytes_sent_for("/sets/a.bin") <= 1.02 * len(content)
+    wait_for(kept(cluster), "the bucket has it")
+
+
+def test_a_mirror_emptied(cluster: Cluster) -> None:
+    """A mirror whose folder was deleted serves again without the origin, from the bucket, with the same head."""
+    content = body(3_000_000)
+    cluster.origin.add("/sets/a.bin", content, last_modified="Sat, 01 Jan 2022 00:00:00 GMT")
+    mirror = cluster.start()
+    before = mirror.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    mirror.stop()
+    shutil.rmtree(mirror.data)
+    mirror.start()
+    cluster.origin.add("/sets/a.bin", b"", status=500)
+    after = mirror.archive("/sets/a.bin")
+    assert after.body == content
+    assert (after.fields["etag"], after.fields["last-modified"]) == (before.fields["etag"], before.fields["last-modified"])
+
+
+def test_removed_anywhere(cluster: Cluster) -> None:
+    """What is removed from one mirror is removed from all, and is fetched from its origin when it is asked for again."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    first, second = cluster.start(), cluster.start()
+    first.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    assert first.api("rm", archives=["https://data.example.org/sets/a.bin"]).status == 200
+    wait_for(lambda: not second.blobs, "the other has removed it")
+    assert cluster.rows("SELECT count(*) FROM versions") == [(0,)]
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    assert len(cluster.origin.gets("/sets/a.bin")) == 2
+
+
+def test_a_damaged_object(cluster: Cluster) -> None:
+    """An object whose bytes were changed in the bucket reaches nobody: the origin is asked, and the bucket gets it anew."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    first, second = cluster.start(), cluster.start()
+    first.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    ((name,),) = cluster.rows("SELECT object FROM objects")
+    cluster.store.put(str(name), bytes(100_000))
+    with pytest.raises((ConnectionResetError, IncompleteRead)):
+        second.archive("/sets/a.bin")
+    assert second.archive("/sets/a.bin").body == body(100_000)
+    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "anew")
+
+
+def test_changed_at_its_origin(cluster: Cluster) -> None:
+    """One mirror notices the change; the others have it from the bucket, and serve no mixture."""
+    cluster.origin.add("/sets/a.bin", body(100_000), etag='"old"')
+    known = {"origins": [{"url": URL, "paths": ["/sets/"], "freshness": 1}]}
+    first, second = cluster.start(**known), cluster.start()
+    for mirror in (first, second):
+        assert mirror.archive("/sets/a.bin").body == body(100_000)
+    wait_for(kept(cluster), "the bucket has it")
+    cluster.origin.add("/sets/a.bin", body(100_000, 1), etag='"new"')
+    wait_for(lambda: first.archive("/sets/a.bin").body == body(100_000, 1), "one notices it")
+    wait_for(lambda: second.archive("/sets/a.bin").body == body(100_000, 1), "the other one has it, too")
+
+
+def test_the_database_is_lost(cluster: Cluster) -> None:
+    """In an empty database mirrors tell again of what they have, and all have it then."""
+    cluster.origin.add("/sets/a.bin", body(100_000))
+    mirror = cluster.start()
+    mirror.archive("/sets/a.bin")
+    wait_for(kept(cluster), "the bucket has it")
+    mirror.stop()
+    lost, cluster.database = cluster.database, fresh_database()
+    again = cluster.mirror(mirror.data)
+    with again:
+        wait_for(kept(cluster), "it is told again")
+    assert lost != cluster.database
+    assert "is another one, or an earlier state" in again.log
