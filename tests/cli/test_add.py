@@ -103,5 +103,30 @@ def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_p
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
         file.write_text("max_fills = 'many'")
         os.kill(mirror.pid, signal.SIGHUP)
-        wait_until_logged(mirror, "The configuration stays as it was")
+        wait_until_logged(mirror, "The configuration was not reloaded")
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
+
+
+def test_origins_of_the_environment(tmp_path: Path) -> None:
+    """Where the environment's origins count instead of the file's, nothing is written, and what to add there is said."""
+    hiding = environment(tmp_path, {"origins": [{"url": "https://other.example.org"}]})
+    done = warm.run("add", "--data", tmp_path / "data", URL, env=hiding)
+    assert done.returncode == 2
+    assert "DATASET_MIRROR_ORIGINS" in done.stderr
+    assert "https://more.example.org" in done.stderr
+    assert not (tmp_path / "data" / "mirror.toml").exists()
+
+
+def test_origins_of_the_servers_environment(start_shared_mirror: StartMirror) -> None:
+    """A server whose environment hides the file's origins still refuses the URL: the command says so, and so does the API."""
+    mirror = start_shared_mirror()
+    done = add(mirror.data, URL)
+    assert done.returncode == 2
+    assert "still refuses" in done.stderr
+    assert "DATASET_MIRROR_ORIGINS" in done.stderr
+    before = (mirror.data / "mirror.toml").read_text()
+    answer = mirror.api("add", url="https://again.example.org/sets/b.bin").problem
+    assert answer["status"] == 400
+    assert "DATASET_MIRROR_ORIGINS" in answer["detail"]
+    assert "again.example.org" in answer["hint"]
+    assert (mirror.data / "mirror.toml").read_text() == before

@@ -5,8 +5,8 @@ import sys
 
 import click
 
+from dataset_mirror.airgap.blocks import allow
 from dataset_mirror.airgap.proposals import Proposal
-from dataset_mirror.cli.blocks import allow
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human
@@ -44,6 +44,7 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
         if is_added:
             allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
             port.reload()
+            _check(port, url)
         if as_json:
             known = {"url": f"{scheme}://{archive}", "added": is_added, "path": path if is_added else None, "redirects_to": hosts}
             click.echo(json.dumps(known | {"file": str(configuration.file), "reloaded": port.url if is_added else None} | _facts(found)))
@@ -76,14 +77,14 @@ def _show(url: str, found: Trace) -> None:
     for host in found.hosts:
         click.echo(f"  redirects to {host}")
     if found.trouble:
-        click.echo(f"Looked where it goes, in vain: {found.trouble}", err=True)
+        click.echo(f"Could not look up where it goes: {found.trouble}", err=True)
         return
     size = f", {human(found.size)}" if found.size is not None else ""
     click.echo(f"  answers {found.status}{size}{f', {found.content_type}' if found.content_type else ''}")
     if found.status is not None and found.status >= 400:
-        click.echo(f"That is no archive: check {url}.", err=True)
+        click.echo(f"Not an archive: check {url}.", err=True)
     if url.startswith("http://") and found.place.startswith("http://"):
-        click.echo("Its bytes come over plain http: without a digest in [[archives]] nobody can tell whether they were changed on the way.")
+        click.echo("Its bytes come over plain http: without a digest in [[archives]] changes on the way go unnoticed.")
 
 
 def _agreed(found: Trace, url: str, *, yes: bool, asks: bool) -> tuple[str, ...]:
@@ -97,13 +98,23 @@ def _agreed(found: Trace, url: str, *, yes: bool, asks: bool) -> tuple[str, ...]
     return ()
 
 
+def _check(port: Port, url: str) -> None:
+    """UsageError if a running server refuses it all the same."""
+    found = port.explain(url) if port.url else None
+    if found and found.outcome == "refusal":
+        raise UsageError(
+            f"The mirror at {port.url} has reloaded mirror.toml, and still refuses it: {' '.join(found.why)}",
+            "If it runs with DATASET_MIRROR_ORIGINS in its environment, that counts instead of the file's origins: add it there.",
+        )
+
+
 def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:
     """Who has to do what now."""
     if port.url:
         click.echo(f"The mirror at {port.url} has reloaded it.")
     mirror = unmarked(port.url)[0] if port.url else "http://MIRROR:8080"
     if scheme == "http":
-        click.echo(f"{host} is asked over plain http, where setup.sh leads nobody through the mirror unless it is asked to:")
+        click.echo(f"{host} is asked over plain http, which setup.sh sends through the mirror only if told to:")
         click.echo(f"""  eval "$(curl -fsS '{mirror}/setup.sh?http=1')\"""")
     elif is_new:
         click.echo(f"Shells that were set up before reach {host} through a tunnel, as until now. To get it from the mirror there:")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, named, split
+from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, incomplete, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
 from dataset_mirror.airgap.lists import entries
 from dataset_mirror.airgap.proposals import proposals
@@ -66,6 +66,7 @@ def command(
             found, missing = split(store.index, origins, entries(wanted.read_text(encoding="utf-8")))
             names = tuple(found)
         there = digests(minus) if minus else frozenset()
+        missing += incomplete(store, origins, names)
         if all_of_them:
             records = every(store.index, versions=versions, minus=there)
         else:

@@ -169,6 +169,8 @@ class _Bars(_Lines):
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
+        if step.state == "waiting":  # it is announced: only the sum knows it
+            return self._sum.expect(step.url, step.total)
         name = step.url.rsplit("/", 1)[-1]
         task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total, left="")
         self._tasks[step.url] = task
@@ -183,6 +185,5 @@ class _Bars(_Lines):
 
     def _show_sum(self) -> None:
         self._summed = time.monotonic()
-        of = f" of {self._total}" if self._total is not None else ""
-        description = f"total ({self._sum.number}{of})"
+        description = f"total ({self._sum.number} of {self._sum.expected})"
         self._bars.update(self._all, completed=self._sum.done, total=self._sum.size, description=description, left=self._sum.left())

@@ -38,7 +38,7 @@ def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
             "Reach the host without the mirror as a proxy.",
         )
     if mirror.settings.offline:
-        raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Ask while it is online.")
+        raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Try again when it is online.")
 
 
 def _is_listed(origin: Origin, request: Request) -> bool:
@@ -53,7 +53,7 @@ async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, 
     except Offline:
         path, query = normalise_path(request.target.path), check_query(request.target.query)
         if request.method in ("GET", "HEAD") and not origin.lists(path):
-            await mirror.unlisted.note(ArchiveId(origin.authority, path, query), request.peer or "127.0.0.1")
+            await mirror.unlisted.note(ArchiveId.of(origin.authority, path, query), request.peer or "127.0.0.1")
         raise
     scope[RELAYED] = True
     mirror.traffic.passages.relayed += 1

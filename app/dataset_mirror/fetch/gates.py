@@ -48,7 +48,7 @@ class Gates:
 
     async def mark(self, what: Asked) -> None:
         """The origin refused it to somebody without credentials."""
-        log.info("%s is not for everybody: its origin decides who gets it.", scope_of(what))
+        log.info("%s is gated: its origin decides who gets it.", scope_of(what))
         await self._knowledge.keep(Fact("restricted", gate_of(what), scope_of(what), time.time()))
 
     async def admitted(self, what: Asked, authorization: str | None, origin: Origin) -> Asked:
@@ -80,14 +80,16 @@ class Gates:
         except Broken as error:
             raise OriginUnreachable(f"Whether this client may have {source.url} cannot be asked: {error}.", "Ask again later.") from None
         try:
-            if reply.status < 400:
+            if reply.status < 400 or reply.status == 416:
                 return
             raise (await judge(reply, source.url, quoted=what.question.authorization is None)).error
         finally:
             await reply.close()
 
     async def _answer(self, source: OriginSource, what: Asked) -> Reply:
-        reply = await source.ask(method="HEAD" if what.question.body is None else "GET")
+        if what.question.body is not None:
+            return await source.ask(lambda _: {"range": "bytes=0-0"})  # a POST leads to bytes, of which one is enough
+        reply = await source.ask(method="HEAD")
         if reply.status in _NO_HEAD:
             await reply.close()
             reply = await source.ask()
@@ -102,6 +104,6 @@ def is_refusal(error: MirrorError) -> bool:
 def refused_offline(what: Asked, origin: Origin) -> Offline:
     """Nobody can say who may have it."""
     return Offline(
-        f"The mirror is offline, and {origin.url_of(what.archive)} is only for those whom its origin lets in.",
+        f"The mirror is offline, and {origin.url_of(what.archive)} is only for clients that its origin admits.",
         f'To let this origin\'s `readers` have it, write offline_gated = "readers" into the block of {origin.url} in mirror.toml.',
     )

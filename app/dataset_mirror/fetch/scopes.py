@@ -43,7 +43,7 @@ class Knowledge:
         try:
             await self._store.in_worker(work)
         except (MirrorError, DatabaseError, OSError) as error:
-            log.error("What the origin says of %s cannot be written down: %s.", about, error)
+            log.error("What the origin says of %s could not be recorded: %s.", about, error)
 
     # Refusals
 
@@ -71,5 +71,10 @@ class Knowledge:
 
 
 def _lifetime(what: Asked) -> float:
-    """Seconds for which a refusal holds; without a rule for the path none is believed longer than by those who just heard it."""
+    """Seconds for which a refusal holds; without a rule for the path none is believed longer than by those who just heard it.
+
+    Nor is one of an object of Git LFS, which may be uploaded yet.
+    """
+    if what.matched and what.matched.is_object:
+        return 0.0
     return (what.matched.rule.freshness if what.matched else 0.0) or 0.0

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.models import Check, HealthStatus
-from dataset_mirror.status.wording import count, size
+from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.store import Store
 
 CLOCK_SECONDS = 300.0
@@ -55,17 +55,13 @@ def _of_store(store: Store) -> Iterator[Check]:
 
 def _of_surroundings(mirror: Mirror) -> Iterator[Check]:
     yield _check("upstreams", "No upstream is on hold.", _upstreams(mirror))
-    yield _check("configuration", "The last reload was taken up.", _configuration(mirror))
+    yield _check("configuration", "The last reload succeeded.", _configuration(mirror))
     yield _check("clock", "The clock agrees with the upstreams', as far as they were asked.", _clock(mirror))
 
 
 def _check(name: str, good: str, wrong: Failing) -> Check:
     detail, hint = wrong or (good, "")
-    return Check(name=name, ok=wrong is None, detail=_plain(detail), hint=_plain(hint))
-
-
-def _plain(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    return Check(name=name, ok=wrong is None, detail=plain(detail), hint=plain(hint))
 
 
 def _wrong(probe: Callable[[Store], Failing], store: Store) -> Failing:
@@ -144,7 +140,10 @@ def _configuration(mirror: Mirror) -> Failing:
     refused = mirror.configuration.refused
     if refused is None:
         return None
-    return f"The last reload was refused, and the former configuration stays: {refused.detail}", refused.hint or "Fix it, and reload."
+    return (
+        f"The last reload was refused; the previous configuration stays in force: {refused.detail}",
+        refused.hint or "Fix it, and reload.",
+    )
 
 
 def _clock(mirror: Mirror) -> Failing:

@@ -7,13 +7,13 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import URL, BindParameter, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
@@ -23,19 +23,20 @@ from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, St
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
-from dataset_mirror.store import damaged, failures, knowledge, wanted
+from dataset_mirror.store import damaged, failures, knowledge, paging, sums, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
-from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
-from dataset_mirror.store.migrations import from_1, from_4
+from dataset_mirror.store.listing import Listed, Page, Query, State, page_of
+from dataset_mirror.store.migrations import from_1, from_4, from_5
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
@@ -175,10 +176,10 @@ class Index:
             return _listed(row) if row else None
 
     def page(self, query: Query) -> Page:
-        """One page of a list; BadRequest if its cursor is not one."""
+        """One page of a list; BadRequest if its cursor is not one. A page may have less than its limit, and yet a next one."""
         with self._engine.connect() as connection:
-            rows = connection.execute(statement(query)).mappings().all()
-        return page_of(query, [(row["id"], _listed(row)) for row in rows])
+            rows, reached = paging.rows_of(connection, query)
+        return page_of(query, [(row["id"], _listed(row)) for row in rows], reached)
 
     def every(self, query: Query) -> Iterator[Listed]:
         """All pages of a list, one after the other; what is changed meanwhile may be missed or told twice."""
@@ -188,6 +189,12 @@ class Index:
             if page.next is None:
                 return
             query = replace(query, after=page.next)
+
+    def unused(self, since: float, most: int) -> tuple[sums.Held, list[Listed]]:
+        """What was not used since then (seconds since the epoch): number and bytes, equal ones for each archive, and the largest."""
+        with self._engine.connect() as connection:
+            rows = paging.largest_unused(connection, since, most)
+            return sums.unused(connection, since), [_listed(row) for row in rows]
 
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""
@@ -256,6 +263,11 @@ class Index:
         with self._engine.connect() as connection:
             return knowledge.every(connection, scopes)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Reads other tables of the index: `work` gets a connection."""
+        with self._engine.connect() as connection:
+            return work(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -318,7 +330,10 @@ class Writing:
         united = [_united(record, kept[record.archive]) for record in records]
         new = {one.sha256: one.size for one in united if not _of(one, kept[one.archive])}
         self.count("blob_bytes", sum(size for sha256, size in new.items() if not self.needs(sha256)))
-        self._connection.execute(_PUT_VERSION, [values_of(one) for one in united])
+        with ExitStack() as counting:
+            for sha256, size in new.items():
+                counting.enter_context(sums.owned(self._connection, sha256, size))
+            self._connection.execute(_PUT_VERSION, [values_of(one) for one in united])
         self.unwant(kept)
         knowledge.forget(self._connection, "refusal", *map(str, kept))
         damaged.heal(self._connection, *kept)
@@ -347,7 +362,10 @@ class Writing:
         if sha256 is not None:
             which &= versions.c.sha256 == sha256
         gone = self._connection.execute(select(versions.c.sha256, versions.c.size).where(which)).all()
-        self._connection.execute(delete(versions).where(which))
+        with ExitStack() as counting:
+            for row in gone:
+                counting.enter_context(sums.owned(self._connection, row.sha256, row.size))
+            self._connection.execute(delete(versions).where(which))
         unneeded = [row for row in gone if not self.needs(row.sha256)]
         self.count("blob_bytes", -sum(row.size for row in unneeded))
         self._settle(_versions_of(self._connection, [archive]), used=0.0)
@@ -372,6 +390,8 @@ class Writing:
         known = {row.key: row.size for row in self._connection.execute(_SIZES, {"keys": [str(archive) for archive in kept]})}
         current = {archive: of[0] for archive, of in kept.items() if of}
         self.count("archives", len(current) - len(known))
+        for archive, of in kept.items():
+            sums.count(self._connection, str(archive), archives=bool(of) - (str(archive) in known))
         self.count("archive_bytes", sum(record.size for record in current.values()) - sum(known.values()))
         if gone := [{"at": str(archive)} for archive, of in kept.items() if not of]:
             self._connection.execute(_DROP_ARCHIVE, gone)
@@ -440,7 +460,9 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         from_1(connection)
     if 1 <= version <= 4:
         from_4(connection)
-    # From version 2 to 3 a table was added, two from 3 to 4, and three from 4 to 5; those come by themselves.
+    if 1 <= version <= 5:
+        from_5(connection)
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6) come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")

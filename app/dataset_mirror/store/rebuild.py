@@ -19,6 +19,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, values_of
@@ -27,6 +28,7 @@ from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
@@ -62,7 +64,9 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
-    """Makes the index anew; nothing is changed if that fails. Hits, last uses and the wanted list begin afresh. Blocks.
+    """Makes the index anew; nothing is changed if that fails. Blocks.
+
+    Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 
     DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
     harmless: either the database of before is in its place, or none is, and the next start says what to do.
@@ -75,7 +79,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     fresh = place.with_name(f"{place.name}.new")
     try:
         _remove(fresh)
-        found = _made(fresh, folder, report)
+        found = _made(fresh, folder, report, place)
         found.aside = _set_aside(place)
         durable.put(fresh, place)
         _write_down(found, folder)
@@ -85,7 +89,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
         lock.release()
 
 
-def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
+def _made(fresh: Path, folder: DataFolder, report: Report, old: Path) -> Rebuilt:
     """Nobody knows of the file before it is whole, so that it needs no log, and one fsync at its end."""
     found = Rebuilt()
     engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
@@ -102,6 +106,7 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
         connection.execute(insert(counters).values(name=_DONE, value=done))
         with _indexed_at_the_end(connection, archives):
             _settle(connection)
+        carry(old, connection)
         found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
         connection.exec_driver_sql("COMMIT")
@@ -210,6 +215,7 @@ def _settle(connection: Connection) -> None:
         ("blob_bytes", select(func.coalesce(func.sum(blobs.c.size), 0))),
     ):
         connection.execute(insert(counters).values(name=name, value=value.scalar_subquery()))
+    recount(connection)
 
 
 def _make_current(connection: Connection, chosen: Select[Any]) -> None:

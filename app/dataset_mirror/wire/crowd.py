@@ -79,6 +79,7 @@ class Crowd:
         most = min(self._limits().max_connections or _MOST, descriptors_for_clients())
         if len(self._members) >= most and not self.make_room(1):
             return False
+        self.departures.open()
         self._members.add(member)
         return True
 

@@ -53,7 +53,7 @@ async def _bytes_of(mirror: Mirror, file: KerasFile, pending: bytes) -> AsyncIte
             while left or pending:
                 data = await asyncio.to_thread(_read, blob, min(STEP, left))
                 left -= len(data)
-                mirror.traffic.send(file.archive.authority, len(data))
+                mirror.traffic.send(file.archive, len(data))
                 yield pending + data
                 pending = b""
                 if not data and left:
@@ -69,7 +69,9 @@ def _read(blob: BinaryIO, count: int) -> bytes:
 
 
 def _gone(file: KerasFile) -> MirrorError:
-    return NotStored(f"The blob of {file.url} went while it was being sent.", "Ask again; dataset-mirror verify tells what else is lost.")
+    return NotStored(
+        f"The blob of {file.url} was removed while it was being sent.", "Ask again; dataset-mirror verify tells what else is lost."
+    )
 
 
 def _heads(file: KerasFile) -> tuple[bytes, bytes]:
