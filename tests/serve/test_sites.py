@@ -79,6 +79,42 @@ def test_what_browsers_say(gated: Mirror, fields: dict[str, str], expected: int)
     assert status(gated, fields, f"/{OPEN}/open/a.bin") == 200
 
 
+ASKED: dict[str, tuple[str, dict[str, str], str]] = {
+    "a part": (f"/{HOST}/sets/gated.bin", {"Range": "bytes=100-199"}, "GET"),
+    "the last bytes": (f"/{HOST}/sets/gated.bin", {"Range": "bytes=-1"}, "GET"),
+    "the head": (f"/{HOST}/sets/gated.bin", {}, "HEAD"),
+    "whether it changed": (f"/{HOST}/sets/gated.bin", {"If-None-Match": "*"}, "GET"),
+    "whether it changed since": (f"/{HOST}/sets/gated.bin", {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, "HEAD"),
+    "its digest": (f"/sha256/{HOST}/sets/gated.bin", {}, "GET"),
+    "a script": (f"/{HOST}/sets/gated.bin", {"Service-Worker": "script", "Sec-Fetch-Dest": "serviceworker"}, "GET"),
+    "another way of writing": (f"/https://{HOST.upper()}.:443/sets/%67ated.bin", {}, "GET"),
+    "what nobody has": (f"/{HOST}/sets/none.bin", {}, "GET"),
+}
+
+
+@pytest.mark.parametrize(
+    "foreign", [{"Host": "attacker.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://attacker.example"}]
+)
+@pytest.mark.parametrize("asked", ASKED)
+def test_no_way_to_gated_bytes(gated: Mirror, asked: str, foreign: dict[str, str]) -> None:
+    """Neither bytes, nor their digest, nor whether they are there or changed is told to another site, however it asks."""
+    assert status(gated, {}) == 200
+    path, fields, method = ASKED[asked]
+    answer = gated.get(path, method, fields=fields | foreign)
+    assert answer.status in (307, 308, 400, 403), answer.fields
+    assert not {"etag", "content-range", "last-modified", "repr-digest"} & {name for name, value in answer.fields.items() if value}
+
+
+@pytest.mark.parametrize(
+    "page", ["/keras-home.tar", f"/status/explain?url={URL}/sets/gated.bin", f"/{HOST}/sets/", "/status/archives", "/"]
+)
+def test_pages_have_no_gated_bytes(gated: Mirror, page: str) -> None:
+    """Whatever pages tell of a gated archive to another site, they have none of its bytes."""
+    assert status(gated, {}) == 200
+    for foreign in ({"Host": "attacker.example"}, {"Sec-Fetch-Site": "cross-site"}):
+        assert DATA[:64] not in gated.get(page, fields=foreign).body
+
+
 def test_what_browsers_are_told(gated: Mirror) -> None:
     """A restricted answer is for its own site alone, whatever its origin says."""
     told = gated.archive("/sets/gated.bin").fields

@@ -8,6 +8,7 @@ import socket
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.intercepting import secured, trusting
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, Mirror
 from tests.wire.test_protocol import Wire, raw_request, request
@@ -15,6 +16,7 @@ from tests.wire.test_protocol import Wire, raw_request, request
 SMALL, LARGE = "/sets/small.bin", "/sets/large.bin"
 SMALL_BODY, LARGE_BODY = body(10_000, 1), body(24 * MIB, 2)
 H = b"Host: mirror\r\n"
+POST = b"POST /api/rm HTTP/1.1\r\n" + H
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,29 @@ REFUSALS = {
     "large fields": (b"GET / HTTP/1.1\r\n" + H + b"".join(b"A%d: %b\r\n" % (n, b"x" * 1000) for n in range(70)) + b"\r\n", 431),
     "many fields": (b"GET / HTTP/1.1\r\n" + H + b"A: b\r\n" * 200 + b"\r\n", 431),
     "large trailers": (b"POST /api/rm HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"A: b\r\n" * 210, 431),
+    "chunked twice": (POST + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", 400),
+    "chunked in two fields": (POST + b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    "chunked behind a control byte": (POST + b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n", 400),
+    "identity": (POST + b"Transfer-Encoding: identity\r\n\r\n", 501),
+    "empty coding": (POST + b"Transfer-Encoding:\r\n\r\n", 400),
+    "signed length": (POST + b"Content-Length: +5\r\n\r\nhello", 400),
+    "hexadecimal length": (POST + b"Content-Length: 0x5\r\n\r\nhello", 400),
+    "empty length": (POST + b"Content-Length:\r\n\r\n", 400),
+    "list of lengths": (POST + b"Content-Length: 5, 5\r\n\r\nhello", 400),
+    "length with a space in it": (POST + b"Content-Length: 1 0\r\n\r\nhello", 400),
+    "size of a chunk with a sign": (POST + b"Transfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", 400),
+    "size of a chunk with 0x": (POST + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", 400),
+    "no size of a chunk": (POST + b"Transfer-Encoding: chunked\r\n\r\n\r\nhello\r\n0\r\n\r\n", 400),
+    "chunk longer than its size": (POST + b"Transfer-Encoding: chunked\r\n\r\n3\r\nhello\r\n0\r\n\r\n", 400),
+    "bare LF behind the size of a chunk": (POST + b"Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", 400),
+    "bare CR in an extension": (POST + b"Transfer-Encoding: chunked\r\n\r\n5;a\rb\r\nhello\r\n0\r\n\r\n", 400),
+    "name of a field with a bracket": (b"GET / HTTP/1.1\r\n" + H + b"A(b): c\r\n\r\n", 400),
+    "empty name of a field": (b"GET / HTTP/1.1\r\n" + H + b": c\r\n\r\n", 400),
+    "first field is folded": (b"GET / HTTP/1.1\r\n A: b\r\n" + H + b"\r\n", 400),
+    "field folded by a tab": (b"GET / HTTP/1.1\r\n" + H + b"A: b\r\n\tc\r\n\r\n", 400),
+    "DEL in the target": (b"GET /a\x7f HTTP/1.1\r\n" + H + b"\r\n", 400),
+    "tab between the parts": (b"GET\t/\tHTTP/1.1\r\n" + H + b"\r\n", 400),
+    "large extension of 1 MB": (POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_000_000, 431),
     "large extension": (b"POST /api/rm HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 200_000, 431),
 }
 
@@ -105,6 +130,16 @@ def test_refusals(shared: Mirror, case: str) -> None:
         seen = refused(wire)
     # What needs a token or a body is refused by the app first, if that is quicker; then the connection closes all the same.
     assert seen == status or (b"/api/" in sent and seen == 403)
+
+
+def test_refusals_inside_connect(shared: Mirror) -> None:
+    """Over TLS, in a connection that was opened by CONNECT, the same is refused in the same way."""
+    context = trusting(shared)
+    for case, (sent, status) in REFUSALS.items():
+        with secured(shared, context=context) as wire:
+            wire.send(sent.replace(H, f"Host: {HOST}\r\n".encode()))
+            seen = refused(wire)
+        assert seen == status or (b"/api/" in sent and seen in (403, 404, 405)), case
 
 
 ACCEPTED = {
