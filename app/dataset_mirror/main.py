@@ -17,7 +17,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
-from dataset_mirror.serve.observed import observed, seen
+from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.events import Events
 from dataset_mirror.status.routes import pages
@@ -77,7 +77,6 @@ def assemble(mirror: Mirror, port: int) -> Parts:
         hot,
         Connect(doors),
         crowd,
-        seen=seen(mirror),
         under_way=mirror.recent.under_way,
         known_as=lambda address: anonymised(address, mirror.settings.anonymise_clients),
         stopping=events.end,

@@ -1,5 +1,6 @@
 """`add`, beside a live server and without one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -57,6 +58,17 @@ def test_comments_and_other_blocks_stay(tmp_path: Path) -> None:
     assert "# why" in text
     assert "# few" in text
     assert tomllib.loads(text)["origins"] == [{"url": "https://more.example.org", "paths": ["/other/", "/sets/"]}]
+
+
+def test_as_json(tmp_path: Path) -> None:
+    """--json says in one object what was allowed, or that nothing had to be, and why it could not be looked at."""
+    for is_added in (True, False):
+        done = add(tmp_path, URL, "--json")
+        known = json.loads(done.stdout)
+        assert (done.returncode, known["url"], known["added"]) == (0, URL, is_added)
+        assert (known["path"], known["redirects_to"], known["file"]) == ("/sets/" if is_added else None, [], str(tmp_path / "mirror.toml"))
+        assert known["status"] is None
+        assert "cannot be reached" in known["detail"]
 
 
 def test_what_is_listed_is_not_added_again(tmp_path: Path) -> None:

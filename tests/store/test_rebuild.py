@@ -77,8 +77,10 @@ def happen(store: Store, what: str, of: ArchiveId, data: bytes, facts: dict[str,
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=EVENTS)
-def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, ArchiveId, bytes, dict[str, Any]]]) -> None:
+@given(events=EVENTS, batch=st.integers(1, 9))
+def test_it_is_as_before(
+    tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, ArchiveId, bytes, dict[str, Any]]], batch: int
+) -> None:
     """After any publications, imports and removals in any order, the index that is made anew knows what the one before knew."""
     root = tmp_path_factory.mktemp("data")
     store = Store(root)
@@ -90,7 +92,9 @@ def test_it_is_as_before(tmp_path_factory: pytest.TempPathFactory, events: list[
     lose(root)
     if empty:
         return
-    found = rebuild(Settings(data=root))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dataset_mirror.store.replay.SIZE", batch)
+        found = rebuild(Settings(data=root))
     again = Store(root)
     assert knowledge(again.index) == before
     assert (found.torn, found.lost, found.aside) == (0, [], None)
@@ -125,7 +129,7 @@ def test_lines_of_an_earlier_version(tmp_path_factory: pytest.TempPathFactory, l
     (root / "archives.ndjson").write_text("".join(f"{one.to_line()}\n" for one in known))
     lose(root)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dataset_mirror.store.rebuild._BATCH", batch)
+        patch.setattr("dataset_mirror.store.replay.SIZE", batch)
         rebuild(Settings(data=root))
     again = Store(root)
     assert again.find(archive()) == reduce(Record.united, known)

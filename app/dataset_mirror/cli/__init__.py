@@ -74,9 +74,10 @@ def main(args: list[str] | None = None) -> None:
     if sys.platform == "win32":
         sys.exit("dataset-mirror needs Linux or macOS; on Windows it runs inside WSL or Docker.")
     from dataset_mirror.errors import BadRequest, MirrorError, UsageError
+    from dataset_mirror.rules.secrets import without_secrets
 
     try:
         sys.exit(_group.main(args, prog_name="dataset-mirror", standalone_mode=True))
     except MirrorError as error:
-        click.echo(f"dataset-mirror: {error}", err=True)
+        click.echo(f"dataset-mirror: {without_secrets(str(error))}", err=True)
         sys.exit(2 if isinstance(error, (UsageError, BadRequest)) else 1)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from dataset_mirror.airgap.preflight.presence import Presence, names_of, presence, put_on_list
+from dataset_mirror.airgap.preflight.presence import Presence, names_of, presences, put_on_list
 from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
@@ -43,7 +43,7 @@ class Local:
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         with store_of(self._configuration) as store:
-            return {url: presence(store, self._origins, url) for url in urls}
+            return {one.url: one for url in urls for one in presences(store, self._origins, url)}
 
     def status(self) -> dict[str, Any]:
         from dataset_mirror.mirror import Mirror
@@ -114,10 +114,14 @@ class Local:
 
     # What it does
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        from dataset_mirror.upkeep import snapshots
+
+        _, meant = snapshots.meant(self._origins, repositories)
+
         async def steps() -> AsyncGenerator[Step]:
             async with mirror_of(self._configuration, new=True) as mirror:
-                async for one in mirror.fetch(archives):
+                async for one in snapshots.fetch(mirror, archives, meant):
                     yield Step(one.url, one.state, one.received, one.total, one.error, one.over)
 
         return _stepwise(steps)

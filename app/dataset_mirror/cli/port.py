@@ -25,7 +25,7 @@ R = TypeVar("R")
 
 
 class Port(Known, Protocol):
-    """A mirror. Names are the catalog's, URLs, or globs of either; UsageError for one that means nothing."""
+    """A mirror. Names are the catalog's, those of repositories, URLs, or globs of any; UsageError for one that means nothing."""
 
     @property
     def url(self) -> str | None:
@@ -52,7 +52,8 @@ class Port(Known, Protocol):
     def digests(self) -> Iterator[str]:
         """The SHA-256 of everything stored, sorted."""
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]: ...
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        """Fetches archives, and whole repositories of hubs by name; of these what is to come is told first, as waiting."""
 
     def verify(self, names: Sequence[str]) -> Iterator[Step]: ...
 

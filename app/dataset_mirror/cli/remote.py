@@ -125,7 +125,7 @@ class Remote:
         after: str | None = ""
         while after is not None:
             page = self._get(WantedArchivePage, "/status/wanted?limit=1000" + (f"&after={after}" if after else ""))
-            found += [_wish(one) for one in page.wanted]
+            found += [_wish(one, self._origins) for one in page.wanted]
             after = page.next
         return sorted(found, key=lambda wish: str(wish.asked.archive))
 
@@ -149,8 +149,8 @@ class Remote:
 
     # What it does
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
-        for some in _batches([f"https://{archive}" for archive in archives]):
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        for some in _batches([*(f"https://{archive.authority}{archive.target}{archive.mark}" for archive in archives), *repositories]):
             for known in lines(self._client, "/api/fetch", {"archives": some}):
                 over = known["state"] in ("present", "fetched", "failed")
                 yield Step(known["url"], known["state"], known["received"], known.get("total"), error_of(known), over)
@@ -202,8 +202,10 @@ class Remote:
         return _read(model, self._client.post(path, json=asked))
 
 
-def _wish(one: WantedArchive) -> Wish:
-    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by), one.kind)
+def _wish(one: WantedArchive, origins: Origins | None) -> Wish:
+    archive = parse_url(one.url)
+    whole = origins.whole_of(archive) if origins is not None else ""
+    return Wish(one.url, one.name, Wanted(archive, one.count, one.first, one.last, one.asked_by), one.kind, whole)
 
 
 def _read(model: type[M], response: httpx.Response) -> M:

@@ -158,7 +158,7 @@ class Eviction:
             return False
         try:
             origin = self._configuration.origins.of(record.archive)
-            if record.restricted or record.archive.variant.startswith("post="):
+            if not record.archive.can_be_asked_for or record.restricted or record.archive.variant.startswith("post="):
                 return False  # who asked for it is not here to ask again
             return await confirms(OriginSource.of(self._upstream, origin, asked(origin, record.archive)), record)
         except Unreachable:

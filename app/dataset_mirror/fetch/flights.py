@@ -15,12 +15,14 @@ from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.limits import Limits
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.scopes import Knowledge
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.changes import CLIENT, Kind
 from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
@@ -51,10 +53,18 @@ class Flights:
     """The fills under way."""
 
     def __init__(
-        self, store: Store, upstream: Upstream, eviction: Eviction, traffic: Traffic, most: int, slow: Callable[[], float]
+        self,
+        store: Store,
+        upstream: Upstream,
+        eviction: Eviction,
+        traffic: Traffic,
+        promises: Promises,
+        most: int,
+        slow: Callable[[], float],
     ) -> None:
         """At most `most` fills run at once, and beside them those that bring less than `slow()` bytes per second."""
         self._store, self._upstream, self._eviction, self._traffic = store, upstream, eviction, traffic
+        self._promises = promises
         self.knowledge = Knowledge(store)
         self._limits = Limits(most, slow)
         self._digesting = ThreadPoolExecutor(most, "digest")
@@ -86,11 +96,13 @@ class Flights:
     def _new(self, job: Job) -> Fill:
         source = OriginSource.of(self._upstream, job.origin, job.asked)
         intake = Intake(job, self._store, self._eviction, self._traffic)
-        return Fill(job, source, intake, self._store, self._limits, self._digesting)
+        return Fill(job, source, intake, self._store, self._limits, self._digesting, self._promises)
 
     def _facts(self) -> list[Failed]:
         known = self.failures
-        return [Failed(one.at, one.url, one.error.status, one.error.detail, one.error.hint) for one in known]
+        return [
+            Failed(one.at, one.url, one.error.status, without_secrets(one.error.detail), without_secrets(one.error.hint)) for one in known
+        ]
 
     def cancel(self, archive: ArchiveId, error: MirrorError) -> Fill | None:
         """Ends the fill of an archive, if one is under way: its readers get this error."""

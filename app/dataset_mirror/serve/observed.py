@@ -4,7 +4,6 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import cached_property
 from urllib.parse import quote
@@ -191,12 +190,3 @@ class Watch:
 def place(client: tuple[str, int], known_as: str) -> str:
     """Where a request came from, as the access log has it: address and port, or what is to be known of the address."""
     return f"{client[0]}:{client[1]}" if known_as == client[0] else known_as
-
-
-def seen(mirror: Mirror) -> Callable[[str, int], None]:
-    """Counts what a client was answered from memory."""
-
-    def count(address: str, size: int) -> None:
-        mirror.recent.count(anonymised(address, mirror.settings.anonymise_clients), "hit", size, time.time())
-
-    return count

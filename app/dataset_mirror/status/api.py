@@ -14,6 +14,7 @@ from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror, Progress
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.rules.anonymous import anonymised
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
@@ -45,6 +46,7 @@ from dataset_mirror.status.models import (
 from dataset_mirror.status.upkeep import log_of
 from dataset_mirror.status.views import collected
 from dataset_mirror.status.wording import count, plain, size
+from dataset_mirror.upkeep import snapshots
 from dataset_mirror.upkeep.pinned import meant, pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
@@ -64,8 +66,8 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     @router.post("/fetch", responses=_lines_of(FetchProgress))
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
-        archives = dict.fromkeys(archive for name in wanted.archives for archive in mirror.origins.select(name))
-        return StreamingResponse(_fetch_lines(mirror.fetch(archives)), media_type=LINES)
+        archives, repositories = snapshots.meant(mirror.origins, wanted.archives)
+        return StreamingResponse(_fetch_lines(snapshots.fetch(mirror, archives, repositories)), media_type=LINES)
 
     @router.post("/want")
     async def want(wanted: WantRequest, request: Request) -> WantAnswer:
@@ -113,6 +115,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def pinning(wanted: Pinning) -> Pinned:
         """Pins names: what they mean is never evicted, and is fetched if it is missing or damaged. Tells which are new."""
         new = await mirror.store.in_worker(lambda: pin(mirror.store, mirror.origins, wanted.names))
+        mirror.remember_urls(wanted.names)
         mirror.look_again.set()
         return await _pinned([one.name for one in new], "Pinned", "That is pinned already.")
 
@@ -181,4 +184,4 @@ async def _verify_lines(progress: AsyncIterator[Verified]) -> AsyncIterator[str]
 
 
 def _facts(error: MirrorError | None) -> ProblemFacts | None:
-    return ProblemFacts(status=error.status, detail=error.detail, hint=error.hint) if error else None
+    return ProblemFacts(status=error.status, detail=without_secrets(error.detail), hint=without_secrets(error.hint)) if error else None

@@ -349,9 +349,9 @@ class Readiness(BaseModel):
 
 
 class FetchRequest(BaseModel):
-    """What to fetch: catalog names, globs of them, or URLs."""
+    """What to fetch: catalog names, globs of them, URLs, or whole repositories of hubs."""
 
-    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["keras/mnist", "keras/applications/resnet*"]])
+    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["keras/mnist", "keras/applications/resnet*", "hf:org/name@v1"]])
 
 
 class WantRequest(BaseModel):

@@ -50,10 +50,10 @@ def summary_of(origins: Origins, line: Listed) -> ArchiveSummary:
 
 def facts_of(origins: Origins, line: Listed) -> dict[str, Any]:
     """The fields of a summary."""
-    record, entry = line.record, origins.expected(line.record.archive)
+    record = line.record
     return {
         "url": record.url,
-        "name": entry.name if entry else "",
+        "name": origins.name_of(record.archive),
         "origin": record.archive.authority,
         "size": record.size,
         "sha256": record.sha256,
@@ -66,10 +66,9 @@ def facts_of(origins: Origins, line: Listed) -> dict[str, Any]:
 
 
 def _damaged(origins: Origins, one: Damaged) -> ArchiveSummary:
-    entry = origins.expected(one.archive)
     return ArchiveSummary(
         url=one.url,
-        name=entry.name if entry else "",
+        name=origins.name_of(one.archive),
         origin=one.archive.authority,
         size=one.size,
         sha256=one.sha256,

@@ -9,13 +9,14 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from dataset_mirror.airgap.preflight.presence import presence
+from dataset_mirror.airgap.preflight.presence import presences
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.status.health import health_of
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -143,13 +144,19 @@ def failures_of(mirror: Mirror, since: float = 0.0) -> list[FailureStatus]:
 
 def failure_of(failure: Failure) -> FailureStatus:
     error = failure.error
-    return FailureStatus(at=failure.at, url=failure.url, status=error.status, detail=error.detail, hint=error.hint)
+    return FailureStatus(
+        at=failure.at, url=failure.url, status=error.status, detail=without_secrets(error.detail), hint=without_secrets(error.hint)
+    )
 
 
 def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
     return [
         UpstreamStatus(
-            place=place, failures=health.failures, resting=health.resting, last_error=health.last_error, failed_at=health.failed_at
+            place=place,
+            failures=health.failures,
+            resting=health.resting,
+            last_error=health.last_error and without_secrets(health.last_error),
+            failed_at=health.failed_at,
         )
         for place, health in mirror.upstream.health.by_place.items()
     ]
@@ -264,7 +271,7 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
         used += [line.used] if line else []
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
-        archives.append(DatasetArchive(url=entry.url, state=line.state if line else absent, size=size))
+        archives.append(DatasetArchive(url=entry.shown, state=line.state if line else absent, size=size))
     states = {archive.state for archive in archives}
     return DatasetStatus(
         name=name,
@@ -277,12 +284,12 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
 
 
 async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
-    """What of these URLs is there, each a point read."""
-    found = await mirror.store.in_worker(lambda: [presence(mirror.store, mirror.origins, url) for url in urls])
+    """What of these URLs, and of these whole repositories, is there; each archive is a point read."""
+    found = await mirror.store.in_worker(lambda: [one for url in urls for one in presences(mirror.store, mirror.origins, url)])
     under_way = {fill.job.archive for fill in mirror.flights}
     archives = []
     for one in found:
-        arriving = bool(under_way) and one.listed and not one.present and parse_url(one.url) in under_way
+        arriving = bool(under_way) and "://" in one.url and one.listed and not one.present and parse_url(one.url) in under_way
         archives.append(CheckedArchive(**asdict(replace(one, fetching=arriving))))
     return Checked(archives=archives, offline=mirror.settings.offline)
 

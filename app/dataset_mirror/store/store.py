@@ -80,6 +80,11 @@ class Store:
         self.leftovers.find(clean=repair and writable)
         return self._lock
 
+    def renew_lock(self) -> None:
+        """Says again who has the lock, if a full disk had no room for it."""
+        if self._lock:
+            self._lock.renew()
+
     @property
     def why_read_only(self) -> str | None:
         """Why nothing new is kept, if that is so: the disk of data folder or index is full or read-only."""
@@ -179,10 +184,10 @@ class Store:
         with self._changing(records[0].url if records else "Nothing") as writing:
             if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
                 return False
-            records = [self._united(record, writing) for record in records]
-            writing.mark(_DONE, self.journal.append(*records))
-            for record in records:
-                self._link(writing.publish(record, used=time.time()))
+            united = writing.united(_once(records))
+            writing.mark(_DONE, self.journal.append(*united))
+            for current in writing.publish_all(united, used=time.time()):
+                self._link(current)
         return True
 
     @contextmanager
@@ -282,13 +287,9 @@ class Store:
 
     def _note_publication(self, record: Record, writing: Writing) -> Record:
         """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
-        united = self._united(record, writing)
+        (united,) = writing.united([record])
         self._note(united, writing)
         return united
-
-    def _united(self, record: Record, writing: Writing) -> Record:
-        known = writing.version(record.archive, record.sha256)
-        return known.united(record) if known else record
 
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
@@ -316,10 +317,14 @@ class Store:
         return record
 
     def know(self, fact: Fact) -> None:
-        """Keeps what an origin said, in the journal too if it is news. Blocks."""
+        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks."""
+        now = time.time()
         with self._changing(fact.about) as writing:
             before = knowledge.find(writing.connection, fact.kind, fact.about)
-            if knowledge.put(writing.connection, fact) and not fact.says_the_same_as(before):
+            if before and before.age(now) < fact.age(now):
+                return
+            knowledge.put(writing.connection, fact)
+            if not fact.says_the_same_as(before):
                 self._note(fact, writing)
 
     def unknow(self, kind: Kind, about: str) -> None:
@@ -431,3 +436,11 @@ class Store:
             return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
             log.debug("tree/ cannot hold a name for %s", current.url)
+
+
+def _once(records: Iterable[Record]) -> list[Record]:
+    """Each archive once, with what all records say of its bytes, which are the same."""
+    found: dict[ArchiveId, Record] = {}
+    for record in records:
+        found[record.archive] = found[record.archive].united(record) if record.archive in found else record
+    return list(found.values())
