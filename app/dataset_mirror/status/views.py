@@ -64,7 +64,7 @@ async def status_of(mirror: Mirror) -> Status:
         uptime=max(0.0, time.time() - mirror.began),
         offline=mirror.settings.offline,
         health=health,
-        damaged=await mirror.store.in_worker(mirror.store.index.number_damaged),
+        damaged=totals.pop("damaged", 0),
         archives=totals.get("archives", 0),
         archive_bytes=totals.get("archive_bytes", 0),
         wanted=number_wanted,
@@ -89,6 +89,7 @@ def _known(store: Store) -> tuple[dict[str, int], int, list[str]]:
     with suppress(IndexDamaged):
         totals = store.index.counters()
         number = store.index.number_wanted()
+        totals["damaged"] = store.index.number_damaged()
     return totals, number, store.troubles
 
 
