@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.doors.connect import Connect
 from dataset_mirror.doors.decision import Doors
+from dataset_mirror.doors.handing import Handing
 from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.serve.asgi import App
+from dataset_mirror.origins.routing import OwnPaths
+from dataset_mirror.serve.asgi import App, Receive, Scope, Send
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.serve.observed import observed, seen
 from dataset_mirror.settings import Configuration, load
@@ -26,6 +28,10 @@ from dataset_mirror.upkeep.notify import Notifier
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
 from dataset_mirror.wire.services import Services
+from dataset_mirror.wire.workers.hits import HitsOnly, answering
+from dataset_mirror.wire.workers.remote import Far
+from dataset_mirror.wire.workers.worker import Parts as WorkerParts
+from dataset_mirror.wire.workers.worker import Worker
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -45,6 +51,7 @@ class Parts:
     app: App
     services: Services
     doors: Doors
+    own: OwnPaths
 
 
 def create_app(mirror: Mirror, port: int) -> App:
@@ -52,8 +59,8 @@ def create_app(mirror: Mirror, port: int) -> App:
     return assemble(mirror, port).app
 
 
-def assemble(mirror: Mirror, port: int) -> Parts:
-    """All parts of a mirror that listens at `port`."""
+def assemble(mirror: Mirror, port: int, processes: int = 1) -> Parts:
+    """All parts of a mirror that listens at `port`, with so many processes in all."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
     ahead, notifier = Ahead(mirror), Notifier(mirror)
@@ -67,10 +74,37 @@ def assemble(mirror: Mirror, port: int) -> Parts:
         finally:
             await mirror.stop()
 
-    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
-    gateway = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
-    crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd, seen(mirror)), doors)
+    hot, doors, own_pages = Hot(mirror, processes), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
+    own: OwnPaths = own_pages.state.own
+    gateway = Gateway(mirror, _counted(mirror, own_pages), own, port, keep=hot.keep, relay=partial(relay, mirror))
+    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), _crowd(mirror), seen(mirror)), doors, own)
+
+
+def _counted(mirror: Mirror, app: App) -> App:
+    """The pages, which tell what all processes have counted."""
+
+    async def counted(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await mirror.others.gather()
+        await app(scope, receive, send)
+
+    return counted
+
+
+def _crowd(mirror: Mirror) -> Crowd:
+    return Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
+
+
+def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: OwnPaths) -> WorkerParts:
+    """The parts of a process that answers hits for a mirror that listens at `port`, and calls itself `via`."""
+    store = open_store(worker.configuration)
+    mirror = HitsOnly(worker.configuration, store, worker.tell_stale)
+    mirror.upstream.via = via
+    doors = Doors(mirror, CertificateAuthority(store.folder, lambda: mirror.origins, issues=False), port)
+    hot, far = Hot(mirror, processes), Far(worker.ask)
+    gateway = Gateway(mirror, far, own, port, keep=hot.keep, relay=partial(relay, mirror))
+    services = Services(hot, Handing(doors, worker.hand_over), _crowd(mirror), seen(mirror))
+    return WorkerParts(mirror, answering(mirror, gateway, far), services)
 
 
 def __getattr__(name: str) -> App:

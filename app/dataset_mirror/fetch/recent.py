@@ -56,6 +56,11 @@ class Histogram:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
 
+    def merge(self, other: "Histogram") -> None:
+        """Adds what another one has."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
+
 
 class Recent:
     """The latest requests, and totals by client."""
@@ -76,6 +81,32 @@ class Recent:
 
     def count(self, address: str, outcome: str, size: int, at: float) -> None:
         """A client was answered, so many bytes; of small archives in memory nothing but this is noted."""
+        client = self._client(address)
+        client.requests += 1
+        client.hits += outcome == "hit"
+        client.misses += outcome == "miss"
+        client.size += size
+        client.last = at
+
+    def add(self, other: "Recent") -> None:
+        """Adds what another process noted since it last told; the latest request stays the last."""
+        if other.requests:
+            first, later = _ended(other.requests[0]), list(other.requests)
+            while self.requests and _ended(self.requests[-1]) > first:
+                later.append(self.requests.pop())
+            self.requests += sorted(later, key=_ended)
+        for outcome, found in other.first_bytes.items():
+            self.first_bytes[outcome].merge(found)
+        for more in other.clients.values():
+            client = self._client(more.address)
+            client.requests += more.requests
+            client.hits += more.hits
+            client.misses += more.misses
+            client.size += more.size
+            client.last = max(client.last, more.last)
+
+    def _client(self, address: str) -> Client:
+        """What is known of an address, which is heard of just now."""
         client = self.clients.get(address)
         if client is None:
             client = self.clients[address] = Client(address)
@@ -83,8 +114,8 @@ class Recent:
                 self.clients.popitem(last=False)
         else:
             self.clients.move_to_end(address)
-        client.requests += 1
-        client.hits += outcome == "hit"
-        client.misses += outcome == "miss"
-        client.size += size
-        client.last = at
+        return client
+
+
+def _ended(asked: Asked) -> float:
+    return asked.at + asked.seconds

@@ -51,6 +51,15 @@ class Traffic:
         self.hits += outcome == "hit"
         self.misses += outcome == "miss"
 
+    def add(self, requests: Counter[tuple[str, str]], sent: Counter[str]) -> None:
+        """What another process of this mirror answered and sent."""
+        self.requests.update(requests)
+        self.sent.update(sent)
+        for (_, outcome), number in requests.items():
+            self.hits += number * (outcome == "hit")
+            self.misses += number * (outcome == "miss")
+        self.served += sent.total()
+
     def send(self, origin: str, size: int) -> None:
         """So many bytes of bodies went to clients."""
         self.sent[origin] += size

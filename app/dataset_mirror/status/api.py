@@ -131,7 +131,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     @router.post("/reload")
     async def reload() -> Health:
         """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
-        mirror.reload()
+        await mirror.reload()
         return Health(status="reloaded")
 
     @router.api_route("/{rest:path}", methods=_METHODS, include_in_schema=False)

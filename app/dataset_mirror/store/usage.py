@@ -17,6 +17,8 @@ class Counted(Protocol):
     fetched: int
 
 
+Hits = dict[ArchiveId, tuple[int, float]]
+"""How often each archive was asked for, and when last, in seconds since the epoch."""
 _TOTALS = ("hits", "misses", "served", "fetched")
 
 
@@ -25,13 +27,24 @@ class Usage:
 
     def __init__(self, store: Store, traffic: Counted) -> None:
         self._store, self._traffic = store, traffic
-        self._hits: dict[ArchiveId, tuple[int, float]] = {}
+        self._hits: Hits = {}
         self._written = dict.fromkeys(_TOTALS, 0)
         self._flushing = asyncio.Lock()
 
     def note(self, archive: ArchiveId) -> None:
         """Somebody asked for the archive, and gets it."""
         self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+
+    def take(self) -> Hits:
+        """What was noted, which is somebody else's to write down."""
+        taken, self._hits = self._hits, {}
+        return taken
+
+    def add(self, hits: Hits) -> None:
+        """Adds what was noted elsewhere, or could not be written."""
+        for archive, (more, at) in hits.items():
+            count, last = self._hits.get(archive, (0, 0.0))
+            self._hits[archive] = (count + more, max(at, last))
 
     @property
     def pending(self) -> dict[str, int]:
@@ -57,13 +70,11 @@ class Usage:
         try:
             await self._store.in_worker(lambda: self._write(hits, now))
         except BaseException:
-            for archive, (count, at) in hits.items():
-                more, later = self._hits.get(archive, (0, at))
-                self._hits[archive] = (count + more, later)
+            self.add(hits)
             raise
         self._written = now
 
-    def _write(self, hits: dict[ArchiveId, tuple[int, float]], now: dict[str, int]) -> None:
+    def _write(self, hits: Hits, now: dict[str, int]) -> None:
         with self._store.transaction("The counts of hits") as writing:
             writing.use(hits)
             for name, value in now.items():

@@ -48,8 +48,9 @@ class _Entry:
 class Hot:
     """A bounded cache of answers to plain GETs, the ones that were asked for longest ago going first."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, mirror: Mirror, processes: int = 1) -> None:
+        """`processes` share the memory that is set for it."""
+        self._mirror, self._processes = mirror, processes
         self._origins = mirror.origins
         self._entries: OrderedDict[Key, _Entry] = OrderedDict()
         self._size = 0
@@ -59,7 +60,7 @@ class Hot:
     def keep(self, request: Request, record: Record, file: BinaryIO) -> None:
         """Remembers what a request was answered with, if it was small, and the like may be answered from memory."""
         target = request.target
-        limit = self._mirror.settings.memory_cache
+        limit = self._mirror.settings.memory_cache // self._processes
         if record.size > min(LARGEST, limit) or len(target.hosts) != 1 or target.authority not in (None, target.hosts[0]):
             return
         body = os.pread(file.fileno(), record.size, 0)
