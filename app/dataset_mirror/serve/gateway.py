@@ -102,7 +102,7 @@ class Gateway:
                 return None
             what = asked(self._mirror.origins.of(target), target, request.fields.get("accept", ""))
             hit = self._mirror.for_everybody(what)
-        except MirrorError:
+        except (MirrorError, OSError):  # an index that is damaged, or too many open files
             return None
         return None if hit is None else Stored(what, hit)
 

@@ -96,7 +96,7 @@ class Crew:
     def _ended(self, life: asyncio.Task[None]) -> None:
         self._lives.discard(life)
         if not self._lives:
-            self._server.server_state.connections.discard(self)  # type: ignore[arg-type]
+            self._server.server_state.connections.discard(self)
         if not life.cancelled() and (error := life.exception()):
             log.error("A worker is not looked after any more.", exc_info=error)
 

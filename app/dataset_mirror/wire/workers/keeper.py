@@ -52,7 +52,6 @@ class Keeper:
             ours.close()
             _leave(lambda: _keep(theirs, work))
         theirs.close()
-        gc.unfreeze()
         return cls(pid, ours)
 
     def spawn(self, control: int, listening: list[socket.socket]) -> int:

@@ -23,8 +23,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
 
-from dataset_mirror.errors import MirrorError
-from dataset_mirror.serve.asgi import LOGGED, ZERO_COPY, App, ClientGone, Message, Receive, Scope, Send
+from dataset_mirror.errors import MirrorError, SystemFailure
+from dataset_mirror.serve.asgi import LOGGED, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.head import problem
 from dataset_mirror.wire.exchange import Failure
@@ -68,15 +68,15 @@ class Far:
         asked = {**scope, "extensions": {**scope["extensions"], ZERO_COPY: {}}}
         try:
             ours, theirs = socket.socketpair()
-        except OSError as error:
-            return await _refuse(send, scope, Unanswered(f"The request cannot be passed on: {error.strerror}.", "Try again."))
+        except OSError as error:  # too many open files
+            return await _refuse(send, scope, SystemFailure.of(error))
         channel = Channel(ours)
         self._ask(asked, theirs.detach())
         answer = _Carried(channel, receive, send, by_kernel=has_kernel)
         try:
             await answer.carry()
         except Closed:
-            lost = Unanswered("The process that fetches archives did not finish the answer.", "Try again.")
+            lost = Unanswered("The process that fetches archives did not answer.", "Try again.", headers={"Retry-After": "5"})
             if answer.has_begun:
                 raise lost from None
             await _refuse(send, scope, lost)
@@ -138,10 +138,10 @@ class _Carried:
             self._receiving.cancel()
 
 
-async def _refuse(send: Send, scope: Scope, error: MirrorError) -> None:
-    """A whole answer; the connection ends behind it."""
+async def _refuse(send: Send, scope: Scope, error: MirrorError, more: RawFields = []) -> None:  # noqa: B006
+    """A whole answer."""
     status, fields, body = problem(error)
-    await send({"type": "http.response.start", "status": status, "headers": [*fields, (b"connection", b"close")]})
+    await send({"type": "http.response.start", "status": status, "headers": [*fields, *more]})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body, "more_body": False})
 
 
@@ -159,7 +159,7 @@ async def answer(app: App, scope: Scope, connection: socket.socket) -> None:
     except MirrorError as error:
         log.warning("Broke off an answer: %s", error)
         asking.fail()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         await _failed(error, asking, scope)
     else:
         asking.finish()
@@ -180,7 +180,8 @@ async def _failed(error: Exception, asking: _Asking, scope: Scope) -> None:
         asking.fail()
         return
     with suppress(ClientGone):
-        await _refuse(asking.send, scope, Failure("The mirror failed at this request.", "See its log."))
+        failure = Failure("The mirror failed at this request.", "See its log.")
+        await _refuse(asking.send, scope, failure, [(b"connection", b"close")])
         asking.finish()
 
 
@@ -224,6 +225,8 @@ class _Asking:
     async def send(self, message: Message) -> None:
         """ASGI's `send`; returns when the client's kernel has it. ClientGone if the client has left."""
         descriptors = []
+        if isinstance(message.get("body"), memoryview):  # which cannot be pickled
+            message = {**message, "body": bytes(message["body"])}
         if message["type"] == ZERO_COPY:
             file, message = message["file"], {name: value for name, value in message.items() if name != "file"}
             if file is not self._file:
