@@ -5,36 +5,37 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import socket
 import sqlite3
 import ssl
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.benchmarks.servers import free_port, make_certificate
 from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, trusting
 from tests.origin import MIB, Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
-from tests.wire.crew import at, below, is_there, keeper, standing_still, workers
+from tests.serving import HOST, PATIENCE, URL, Mirror, environment
+from tests.wire.crew import at, owner, standing_still
 from tests.wire.test_protocol import Wire, raw_request, request, wait_until
 
 pytestmark = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no /proc tells who started whom")
 
-SMALL, MIDDLE, LARGE = "/sets/small.bin", "/sets/middle.bin", "/sets/large.bin"
+SMALL, MIDDLE, LARGE, BROKEN = "/sets/small.bin", "/sets/middle.bin", "/sets/large.bin", "/sets/broken.bin"
 CONTENT = {SMALL: body(50_000, 1), MIDDLE: body(400_000, 2), LARGE: body(32 * MIB, 3)}
 """The small one is answered from memory, the middle one from its file; the large one is more than the kernels' buffers hold."""
 
 
 @pytest.fixture(scope="module")
-def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
-    """A mirror of two processes that has all three."""
+def shared(start_shared_mirror: StartMirror, shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
+    """A mirror of two processes that has all three, and does not believe the fourth. It has a port for TLS, too."""
+    certificate = str(make_certificate(tmp_path_factory.mktemp("certificate")))
+    certified = {"tls_cert": certificate, "tls_key": certificate}
     for path, content in CONTENT.items():
         shared_origin.add(path, content, etag=f'"{path[-5]}"')
-    mirror = start_shared_mirror(workers=2)
+    mirror = start_shared_mirror(workers=2, archives=[{"url": URL + BROKEN, "sha256": "0" * 64}], tls_port=free_port(), **certified)
     for path, content in CONTENT.items():
         assert mirror.archive(path).body == content
     return mirror
@@ -104,7 +105,7 @@ def test_all_else_is_the_filling_process(worker: Wire, first: Wire, asks: bytes)
 
 def test_one_after_the_other(worker: Wire) -> None:
     """On one connection hits and what is passed on come in their order, pipelined too."""
-    worker.send(request(SMALL) + raw_request("/healthz") + request(MIDDLE) + raw_request("/nothing") + request(SMALL))
+    worker.send(request(SMALL) + raw_request("/healthz") + request(MIDDLE) + raw_request("/status/none") + request(SMALL))
     found = [worker.answer() for _ in range(5)]
     assert [status for status, _ in found] == [200, 200, 200, 404, 200]
     assert (found[0][1], found[2][1], found[4][1]) == (CONTENT[SMALL], CONTENT[MIDDLE], CONTENT[SMALL])
@@ -123,7 +124,7 @@ def test_all_is_counted(shared: Mirror, worker: Wire, first: Wire) -> None:
     now = shared.get("/metrics").body.decode()
     assert float(now.split(hits)[1].split()[0]) - float(told.split(hits)[1].split()[0]) == 6
     latest = json.loads(shared.get("/api/log", fields=shared.key).body)
-    assert [line["archive"] for line in latest][-2:] == [f"{HOST}{SMALL}", f"{HOST}{MIDDLE}"]
+    assert [line["archive"] for line in latest if line["archive"]][-3:] == [f"{HOST}{MIDDLE}"] * 3
     (client,) = json.loads(shared.get("/api/clients", fields=shared.key).body)
     assert client["hits"] == after["hits"]
 
@@ -141,14 +142,82 @@ def test_a_miss_is_fetched_once(shared: Mirror, shared_origin: Origin, worker: W
 
 
 def test_a_download_that_fails_is_a_reset(shared: Mirror, shared_origin: Origin, worker: Wire) -> None:
-    """A worker's client of a download that breaks off sees no clean end."""
-    shared_origin.add("/sets/broken.bin", body(3 * MIB, 5), cut_after=2 * MIB)
-    worker.send(request("/sets/broken.bin"))
+    """A worker's client of a download whose bytes are wrong sees no clean end."""
+    shared_origin.add(BROKEN, body(3 * MIB, 5))
+    worker.send(request(BROKEN))
     status, fields = worker.head()
-    shared_origin.add("/sets/broken.bin", b"", status=404)
     received, is_reset = worker.until_any_end()
     assert (status, is_reset) == (200, True)
     assert len(received) < int(fields["content-length"])
+
+
+@pytest.fixture
+def opened(shared: Mirror, worker: Wire) -> Wire:
+    """A connection in TLS to a worker, inside a CONNECT."""
+    trusted = trusting(shared)
+    worker.send(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+    assert worker.head()[0] == 200
+    worker.socket = trusted.wrap_socket(worker.socket, server_hostname=HOST)
+    return worker
+
+
+def test_a_worker_answers_in_tls_by_itself(shared: Mirror, opened: Wire) -> None:
+    """Hits inside a CONNECT, too."""
+    with standing_still(shared.pid):
+        for path in (MIDDLE, SMALL, SMALL):
+            opened.send(asked(path))
+            assert opened.answer() == (200, CONTENT[path])
+
+
+def test_a_worker_answers_at_the_port_for_tls(shared: Mirror) -> None:
+    """Both processes accept there, and answer hits, misses and pages."""
+    context = ssl._create_unverified_context()
+    found = set()
+    while len(found) < 2:
+        with socket.create_connection(("127.0.0.1", tls_port_of(shared)), PATIENCE) as plain:
+            found.add(owner(shared, plain))
+            wire = Wire(shared)
+            wire.socket.close()
+            wire.socket = context.wrap_socket(plain)
+            with wire:
+                wire.send(request(MIDDLE) + raw_request("/healthz") + request(SMALL))
+                answers = [wire.answer() for _ in range(3)]
+            assert [status for status, _ in answers] == [200] * 3
+            assert (answers[0][1], answers[2][1]) == (CONTENT[MIDDLE], CONTENT[SMALL])
+
+
+def tls_port_of(mirror: Mirror) -> int:
+    return int(environment(mirror.data, mirror._settings)["DATASET_MIRROR_TLS_PORT"])
+
+
+def test_a_miss_in_tls(shared: Mirror, shared_origin: Origin, opened: Wire) -> None:
+    """What the filling process fetches for a worker's client in TLS, and what it relays, is whole."""
+    shared_origin.add("/sets/new-in-tls.bin", body(MIB, 11))
+    opened.send(asked("/sets/new-in-tls.bin"))
+    assert opened.answer() == (200, body(MIB, 11))
+
+
+def test_a_download_that_fails_in_tls_is_an_alert(shared: Mirror, shared_origin: Origin, opened: Wire) -> None:
+    """A worker's client in TLS sees no clean end either."""
+    shared_origin.add(BROKEN, body(3 * MIB, 5))
+    opened.send(asked(BROKEN))
+    assert opened.head()[0] == 200
+    with pytest.raises(ssl.SSLError):
+        opened.rest()
+
+
+def test_a_connect_that_is_refused(shared: Mirror, worker: Wire, first: Wire) -> None:
+    """What a worker cannot answer for is decided, and counted, by the filling process, on the same connection."""
+    refused = shared.status["doors"]["refused"]
+    for wire in (worker, first):
+        wire.send(request(SMALL))
+        assert wire.answer()[0] == 200
+        wire.send(b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n")
+        status, answer = wire.answer()
+        assert status == 403
+        assert b"is an address" in answer
+        assert wire.until_any_end() == (b"", False)
+    assert shared.status["doors"]["refused"] == refused + 2
 
 
 def test_a_client_that_leaves(shared: Mirror, shared_origin: Origin, worker: Wire) -> None:
