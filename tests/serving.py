@@ -211,7 +211,6 @@ def environment(home: Path, settings: Mapping[str, object]) -> dict[str, str]:
     outside = ("DATASET_MIRROR_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "KERAS_", "XDG_")
     kept = {name: value for name, value in os.environ.items() if not name.upper().startswith(outside)}
     ours = {f"DATASET_MIRROR_{name.upper()}": value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
-    if "TRY_WORKERS" in os.environ: ours = {"DATASET_MIRROR_WORKERS": os.environ["TRY_WORKERS"]} | ours
     return kept | {"HOME": str(home)} | ours
 
 

@@ -91,8 +91,8 @@ def _counted(mirror: Mirror, app: App) -> App:
     return counted
 
 
-def _crowd(mirror: Mirror) -> Crowd:
-    return Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
+def _crowd(mirror: Mirror, *, each: int = 2) -> Crowd:
+    return Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections), each=each)
 
 
 def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: OwnPaths) -> WorkerParts:
@@ -103,7 +103,8 @@ def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: Ow
     doors = Doors(mirror, CertificateAuthority(store.folder, lambda: mirror.origins, issues=False), port)
     hot, far = Hot(mirror, processes), Far(worker.ask)
     gateway = Gateway(mirror, far, own, port, keep=hot.keep, relay=partial(relay, mirror))
-    services = Services(hot, Handing(doors, worker.hand_over), _crowd(mirror), seen(mirror))
+    crowd = _crowd(mirror, each=3)  # a request that is passed on has a socket of its own
+    services = Services(hot, Handing(doors, worker.hand_over), crowd, seen(mirror))
     return WorkerParts(mirror, answering(mirror, gateway, far), services)
 
 

@@ -62,7 +62,7 @@ def _sockets(pid: int) -> set[str]:
     found = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            if match := re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor)):
+            if match := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
                 found.add(match[1])
         except OSError:
             continue

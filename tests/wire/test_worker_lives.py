@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment
 from tests.wire.crew import at, below, is_there, keeper, owner, workers
 from tests.wire.test_protocol import Wire, raw_request, request, wait_until
 from tests.wire.test_workers import pytestmark as _needs_proc
@@ -72,7 +73,7 @@ def test_a_configuration_is_taken_up_by_all_at_once(shared: Mirror) -> None:
         while not over.is_set():
             began = time.monotonic()
             wire.send(request(SMALL, "X-Other: so that the head is made anew"))
-            status, fields = wire.head()
+            _, fields = wire.head()
             wire.body(int(fields["content-length"]))
             seen.append((began, time.monotonic(), "ttl=-" in fields["cache-status"]))
 
@@ -123,8 +124,7 @@ def test_another_mirror_at_the_same_port(shared: Mirror, tmp_path: Path) -> None
 
 
 def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [PROGRAM, "serve", "--data", str(folder / "data"), *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False, env=environment(folder, {}))
+    return warm.run("serve", "--data", folder / "data", *options, env=environment(folder, {}))
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "x", "1.5", ""])
@@ -132,7 +132,7 @@ def test_numbers_that_are_none(tmp_path: Path, number: str) -> None:
     """Are refused in a sentence."""
     said = serve(tmp_path, "--workers", number)
     assert (said.returncode, said.stdout) == (2, "")
-    assert '--workers = ' in said.stderr
+    assert "--workers = " in said.stderr
     assert 'it is a number from 1 to 256, or "auto" for one per core' in said.stderr
     assert "Traceback" not in said.stderr
 

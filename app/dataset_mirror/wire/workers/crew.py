@@ -44,6 +44,8 @@ class _Worker:
     def __init__(self, pid: int, connection: socket.socket) -> None:
         self.pid = pid
         self.channel = Channel(connection)
+        self.ready: asyncio.Future[None] | None = None
+        """Done when it serves, or has gone."""
         self.reading: dict[str, int] = {}
         self._questions: deque[asyncio.Future[None]] = deque()
         """Those that it has not answered yet, in their order, which is that of its answers."""
@@ -121,9 +123,10 @@ class Crew:
         ours, theirs = socket.socketpair()
         with theirs:
             worker = _Worker(await self._kept(lambda: self._keeper.spawn(theirs.fileno(), sockets)), ours)
-        self._workers.add(worker)
-        fresh = self._fresh and (self._fresh.settings, self._fresh.origins)
-        worker.channel.post(("begin", self._mirror.upstream.via, self._own, fresh))
+        async with self._changing:
+            self._workers.add(worker)
+            fresh = self._fresh and (self._fresh.settings, self._fresh.origins)
+            worker.ready = worker.ask("begin", self._mirror.upstream.via, self._own, fresh)
         if self._is_stopping:
             worker.channel.post(("stop",))
         return worker
@@ -161,7 +164,7 @@ class Crew:
             counts: Counts = more[0]
             counts.add_to(self._mirror)
             worker.reading = counts.reading
-        if what in ("counts", "prepared"):
+        if what in ("ready", "counts", "prepared"):
             worker.answered()
 
     def _spawn(self, work: Any) -> None:
@@ -203,6 +206,8 @@ class Crew:
         """All stand still, each process a moment, so that no client sees a new setting, and an old one after it."""
         async with self._changing:
             standing = set(self._workers)
+            if starting := [worker.ready for worker in standing if worker.ready and not worker.ready.done()]:
+                await asyncio.wait(starting, timeout=_PREPARING_SECONDS)
             for late in await self._all(standing, "prepare", _PREPARING_SECONDS, fresh.settings, fresh.origins):
                 log.error("The worker %d does not take up the configuration.", late.pid)
                 os.kill(late.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ closes before the app has said that it is done, and the body is broken off.
     filling process               worker
     receive                  →    waits for the client's message
                              ←    message
-    send message             →    hands it to the client's connection (of a part of a file: its descriptor comes along, once)
+    send message             →    hands it to the client's connection (of parts of a file: its descriptor comes along with the first)
                              ←    sent
     done, or failed          →    the app returned, or its error was logged
 """
@@ -114,11 +114,12 @@ class _Carried:
         self.has_begun = True
         if message["type"] != ZERO_COPY:
             return await self._send(message)
-        if descriptors:
+        if message.pop("file"):
+            if not descriptors:  # too many open files: it was lost
+                raise Closed
             self._forget_file()
             self._file = PartialFile(descriptors[0])
-        if self._file is None:  # too many open files
-            raise Closed
+        assert self._file is not None
         if self._by_kernel:
             return await self._send({**message, "file": self._file})
         body = Body(self._send, lambda _: None, zero_copy=False)
@@ -228,10 +229,11 @@ class _Asking:
         if isinstance(message.get("body"), memoryview):  # which cannot be pickled
             message = {**message, "body": bytes(message["body"])}
         if message["type"] == ZERO_COPY:
-            file, message = message["file"], {name: value for name, value in message.items() if name != "file"}
-            if file is not self._file:
-                self._file = file
+            file, is_new = message["file"], message["file"] is not self._file
+            message = {**message, "file": is_new}
+            if is_new:
                 descriptors.append(os.dup(file.fileno()))
+                self._file = file
         self.has_begun = True
         self._sent.clear()
         if self.is_gone:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import uvicorn
+
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.routing import OwnPaths
@@ -46,6 +48,7 @@ class Worker:
 
     def __init__(self, configuration: Configuration, control: socket.socket, listening: list[socket.socket]) -> None:
         self.configuration, self._control, self._listening = configuration, control, listening
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def run(self, assemble: "Assemble", context: ssl.SSLContext | None, *, access_log: bool) -> int:
         """Serves to its end; returns an exit status. `assemble` makes its parts, `context` is for its second socket."""
@@ -60,12 +63,15 @@ class Worker:
         self._mirror = parts.mirror
         config = uvicorn_config(parts.app, parts.services, self.configuration.settings, lifespan="off", access_log=access_log)
         tls_port = TlsPort(self._listening[1], context) if context else None
-        self._server = _Quiet(config, parts.services, tls_port=tls_port)
-        tasks = [asyncio.create_task(work) for work in (self._obey(), self._tell_for_ever())]
+        self._server = _Quiet(config, parts.services, self._ready, tls_port=tls_port)
         await self._server.serve(sockets=[self._listening[0]])
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
         return 1 if self._channel.is_closed else self._say_last()
+
+    def _ready(self, _: uvicorn.Server) -> None:
+        self._channel.post(("ready",))
+        self._tasks += [asyncio.create_task(work) for work in (self._obey(), self._tell_for_ever())]
 
     def _take_up(self, settings: Any, origins: Any) -> None:
         self.configuration.settings, self.configuration.origins = settings, origins
