@@ -125,8 +125,6 @@ def test_all_is_counted(shared: Mirror, worker: Wire, first: Wire) -> None:
     assert float(now.split(hits)[1].split()[0]) - float(told.split(hits)[1].split()[0]) == 6
     latest = json.loads(shared.get("/api/log", fields=shared.key).body)
     assert sum(line["archive"] == f"{HOST}{MIDDLE}" for line in latest[-12:]) >= 3
-    ended = [line["at"] + line["seconds"] for line in latest]
-    assert ended == sorted(ended)
     (client,) = json.loads(shared.get("/api/clients", fields=shared.key).body)
     assert client["hits"] == after["hits"]
 
