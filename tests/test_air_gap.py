@@ -13,7 +13,7 @@ import pytest
 
 from tests.airgap.alone import why_not
 from tests.origin import Origin
-from tests.serving import PROGRAM, environment
+from tests.serving import PATIENCE, PROGRAM, environment
 from tests.test_readme import AGAIN, BOSTON, FILE, INSIDE, OUTSIDE
 
 SCRIPT = """\
@@ -33,7 +33,7 @@ def shell(lines: list[str], folder: Path, *, alone: bool, **settings: object) ->
     command = [*(["unshare", "-rn"] if alone else []), "sh", "-uc", script]
     known = environment(folder / "home", {"data": str(folder / "data"), "port": 0} | settings) | {"KERAS_BACKEND": "openvino"}
     known |= {"KERAS_HOME": str(folder / "keras"), "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from dataset_mirror.settings import load
 from tests.origin import Origin, body
-from tests.serving import HOST, PROGRAM, Mirror, environment
+from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment
 
 ROOT = Path(__file__).parents[1]
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
@@ -129,7 +129,7 @@ def test_point_a_client_at_it(mirror: Mirror, origin: Origin, tmp_path: Path) ->
         pytest.skip("curl is not installed")
     origin.add(BOSTON, FILE)
     command = shlex.split(CURL.replace("http://127.0.0.1:8080", mirror.url))
-    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path, {}), capture_output=True, timeout=20, check=True)
+    subprocess.run(command, cwd=tmp_path, env=environment(tmp_path, {}), capture_output=True, timeout=PATIENCE, check=True)
     assert (tmp_path / FILE.name).read_bytes() == FILE.read_bytes()
 
 
@@ -183,7 +183,7 @@ def test_allow_an_archive(origin: Origin, tmp_path: Path) -> None:
     with Mirror(tmp_path / "data", upstreams={HOST: [origin.url]}, grace=1) as mirror:
         assert mirror.archive("/sets/a.zip").status == 403
         known = environment(tmp_path, {"data": str(mirror.data)})
-        subprocess.run([PROGRAM, *arguments], cwd=tmp_path, env=known, capture_output=True, timeout=20, check=True)
+        subprocess.run([PROGRAM, *arguments], cwd=tmp_path, env=known, capture_output=True, timeout=PATIENCE, check=True)
         answer = mirror.archive("/sets/a.zip")
         assert (answer.status, answer.body) == (200, content)
 
@@ -194,7 +194,7 @@ def test_fill_it_ahead_of_time(origin: Origin, tmp_path: Path) -> None:
     assert program == ".venv/bin/dataset-mirror"
     upstreams = {"storage.googleapis.com": [origin.url]}
     known = environment(tmp_path, {"data": str(tmp_path / "data"), "upstreams": upstreams})
-    done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run([PROGRAM, *arguments], cwd=tmp_path, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
     asked = {request.target.rsplit("/", 1)[-1] for request in origin.requests}
     assert asked == {"mnist.npz", "reuters.npz", "reuters_word_index.json"}
     assert done.returncode == 1
@@ -219,7 +219,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
                 assert process.stdout is not None
                 said["watch"] = process.stdout.readline()
                 process.send_signal(signal.SIGINT)
-            said[arguments[0]] = process.communicate("y\n", timeout=20)[0]
+            said[arguments[0]] = process.communicate("y\n", timeout=PATIENCE)[0]
         assert process.returncode == 0, said
     assert mirror.url in said["watch"]
     assert "boston_housing.npz" in said["ls"]

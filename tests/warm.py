@@ -29,7 +29,7 @@ _LOADED = (
     *("anyio._backends._asyncio", "pydantic.v1", "rich.progress", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
 )
 """What a mirror has loaded soon after its start; what is missing here is loaded by each."""
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds after which something that must happen is said not to have happened."""
 _LENGTH = struct.Struct("!I")
 
@@ -96,8 +96,16 @@ class Process:
 
 def run(*arguments: object, env: Mapping[str, str], cwd: Path | None = None, typed: str = "") -> subprocess.CompletedProcess[str]:
     """A command until it ends by itself, which must be within `PATIENCE`; `typed` is its standard input."""
-    with TemporaryFile("w+") as keyboard, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
-        keyboard.write(typed)
+    done = run_with_bytes(*arguments, env=env, cwd=cwd, content=typed.encode())
+    return subprocess.CompletedProcess(done.args, done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def run_with_bytes(
+    *arguments: object, env: Mapping[str, str], cwd: Path | None = None, content: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """The same for a command that reads `content`, or writes what is no text."""
+    with TemporaryFile() as keyboard, TemporaryFile() as out, TemporaryFile() as err:
+        keyboard.write(content)
         keyboard.seek(0)
         process = Process([*map(str, arguments)], (keyboard.fileno(), out.fileno(), err.fileno()), env, cwd)
         try:

@@ -239,7 +239,7 @@ class ConnectionsFull(MirrorError):
 
 class Stopping(MirrorError):
     status = 503
-    title = "The mirror is being stopped"
+    title = "The mirror is shutting down"
     problem = "stopping"
 
 

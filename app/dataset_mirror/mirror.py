@@ -151,9 +151,9 @@ class Mirror:
                 await self.flush()
                 await self.flights.flush()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
-                log.debug("The counts of hits cannot be written now: %s", error)
+                log.debug("Hit counts cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
-                log.exception("The counts of hits and the failures could not be written.")
+                log.exception("Hit counts and failures could not be written.")
 
     # One archive
 
@@ -337,7 +337,7 @@ class Mirror:
         if not listed or not isinstance(error, Offline):
             return error
         said = Offline(
-            f"{error.detail} It is on the list of what is wanted now.",
+            f"{error.detail} It is on the wanted list now.",
             "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
         )
         said.status = error.status

@@ -117,7 +117,7 @@ class Settings(BaseSettings):
         (), description="digests that override the presets'", examples=[[{"url": "https://data.example.org/a.zip", "sha256": "ab12" * 16}]]
     )
     idle_timeout: float = Field(30, gt=0, description="seconds of silence after which an upstream is given up", examples=[30])
-    grace: float = Field(8, ge=0, description="seconds that running answers get when the mirror is stopped", examples=[8])
+    grace: float = Field(8, ge=0, description="seconds that answers under way get when the mirror stops", examples=[8])
     head_timeout: float = Field(30, gt=0, description="seconds that a client gets to send a request's head", examples=[30])
     max_connections: int | None = Field(
         None, ge=1, description="connections of clients at once; default: as many as open files allow, at most 10000", examples=[2000]

@@ -18,6 +18,7 @@ from dataset_mirror.cli import main
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+from tests import warm
 from tests.airgap.bundles import exported, failed, rows, stored, take
 from tests.origin import body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
@@ -70,7 +71,8 @@ def inside(tmp_path: Path) -> Iterator[Store]:
 
 def run(store: Store, *arguments: str, content: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
     """A command on the store's data folder."""
-    return subprocess.run(command(store, *arguments), input=content, capture_output=True, timeout=PATIENCE, env=of(store), check=False)
+    verb, *rest = arguments
+    return warm.run_with_bytes(verb, "--data", store.folder.root, *rest, env=of(store), content=content or b"")
 
 
 def here(monkeypatch: pytest.MonkeyPatch, store: Store, *arguments: str) -> object:

@@ -91,5 +91,5 @@ def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_p
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
         file.write_text("max_fills = 'many'")
         os.kill(mirror.pid, signal.SIGHUP)
-        wait_until_logged(mirror, "The configuration stays as it was")
+        wait_until_logged(mirror, "The configuration was not reloaded")
         assert mirror.get("/more.example.org/sets/a.bin").status == 200

@@ -85,7 +85,7 @@ def test_a_keras_home(tmp_path: Path) -> None:
     done = adopt(data, keras)
     assert done.returncode == 0
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["present", "unknown", "believed", "unknown", "2"]
-    assert done.stderr.startswith("Believed: no digest is known")
+    assert done.stderr.startswith("Taken on trust: no known digest")
     assert index(data) == {BOSTON_URL: "catalog", f"{URL}/sets/unproven.gz": "adopted"}
 
 
@@ -159,7 +159,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     done = adopt(data, some)
     assert done.returncode == 0, done.stderr
     assert [line.split()[0] for line in done.stdout.splitlines()[:-1]] == ["adopted", "skipped", "skipped", "skipped", "present"]
-    assert f"skipped  {some}/outside: it is a link that leads outside, to {tmp_path}/secret." in done.stdout
+    assert f"skipped  {some}/outside: it is a link to a path outside, {tmp_path}/secret." in done.stdout
 
 
 def test_named_and_not_taken(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_mirror_with_a_damaged_index(start_mirror: StartMirror, origin: Origin
     mirror.blobs[0].unlink()
     done = run(mirror.data, "doctor", "--rebuild")
     assert done.returncode == 1
-    assert done.stdout.startswith("Made the index anew: 2 archives from 3 lines.\n")
+    assert done.stdout.startswith("Rebuilt the index: 2 archives from 3 lines.\n")
     assert done.stderr.startswith(f"lost     {URL}/sets/")
     assert run(mirror.data, "doctor", "--rebuild").returncode == 1
     mirror.start("--offline")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import PATIENCE, URL, Mirror, environment
 
 TOKEN = "ein-Geheimnis-für-alle"
 A, B = f"{URL}/sets/a.bin", f"{URL}/sets/b.bin"
@@ -32,10 +33,7 @@ def mirror(shared_origin: Origin, start_shared_mirror: StartMirror) -> Mirror:
 
 def run(folder: Path, *arguments: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     """A command on a machine that has nothing but the program."""
-    known = environment(folder, variables)
-    return subprocess.run(
-        [PROGRAM, *arguments], cwd=folder, env=known, input=typed, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+    return warm.run(*arguments, cwd=folder, env=environment(folder, variables), typed=typed)
 
 
 def test_reading(mirror: Mirror, tmp_path: Path) -> None:

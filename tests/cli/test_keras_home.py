@@ -13,7 +13,7 @@ from tests import warm
 from tests.airgap.keras_sets import ARCHIVES, BOSTON, BOSTON_URL, FILE, SIZES, TWO_PLACES, stock
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serving import URL, Mirror, environment
+from tests.serving import PATIENCE, URL, Mirror, environment
 
 LOAD = """
 import keras
@@ -51,7 +51,7 @@ def load(place: Path, home: Path) -> str:
         env=environment(place, {}) | variables,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=2 * PATIENCE,
         check=False,
     )
     return done.stdout + done.stderr

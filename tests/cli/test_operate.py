@@ -285,8 +285,8 @@ def test_ctrl_c_in_fetch(start_mirror: StartMirror, origin: Origin, where: str) 
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
-    assert "Interrupted. 1 of 2 archives are there, and stay." in said
-    assert ("completes what it has begun" in said) == (where == "beside a server")
+    assert "Interrupted. 1 of 2 archives are stored and kept." in said
+    assert ("finishes the downloads that have started" in said) == (where == "beside a server")
     assert "Traceback" not in said
 
 
@@ -336,6 +336,7 @@ def test_what_is_left() -> None:
     assert total.size == 15_000
 
 
+@pytest.mark.timed
 def test_a_long_list_is_summed_quickly() -> None:
     """Ten thousand archives that are there are told of in a moment."""
     total = Total(10_000, {f"//a/{number}": 10 for number in range(10_000)})

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.serving import Mirror
+from tests.serving import PATIENCE, Mirror
 from tests.status.test_setup import evaluated
 
 ADDRESS, PUBLIC = "93.184.215.14", "public.example.org"
@@ -124,7 +124,7 @@ def pip(known: dict[str, str], place: Path) -> str:
 
 
 def ran(command: list[str], known: dict[str, str]) -> str:
-    done = subprocess.run(command, env=known, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=known, capture_output=True, text=True, timeout=2 * PATIENCE, check=False)
     return done.stdout if done.returncode == 0 else f"exit {done.returncode}: {done.stderr}"
 
 

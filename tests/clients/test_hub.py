@@ -173,6 +173,7 @@ def _seconds(home: Path, variables: dict[str, str]) -> float:
 
 
 @EACH_WAY
+@pytest.mark.timed
 def test_full_caches(way: str, hub: Hub, mirror: Mirror, tmp_path: Path) -> None:
     """Jobs whose own caches are full run beside an offline mirror that has nothing, at once."""
     home = tmp_path / "home"

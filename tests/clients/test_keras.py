@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.origin import Origin
-from tests.serving import Mirror, environment
+from tests.serving import PATIENCE, Mirror, environment
 
 MISSING = [name for name in ("keras", "openvino") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
@@ -38,7 +38,7 @@ def load(place: Path, mirror: Mirror, file_hash: str = SHA256) -> dict[str, Any]
     variables = {"KERAS_BACKEND": "openvino", "KERAS_HOME": str(place / "keras"), "TMPDIR": os.fspath(place)}
     command = [sys.executable, "-c", LOAD, f"{mirror.url}/storage.googleapis.com{BOSTON}", file_hash]
     done = subprocess.run(
-        command, cwd=place, env=environment(place, {}) | variables, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=place, env=environment(place, {}) | variables, capture_output=True, text=True, timeout=2 * PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     said: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

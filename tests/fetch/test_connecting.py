@@ -53,6 +53,7 @@ def test_families_take_turns() -> None:
     assert in_turn(["1.1", "1.2", "a:1"]) == ["1.1", "a:1", "1.2"]
 
 
+@pytest.mark.timed
 async def test_a_dead_address_costs_a_fraction_of_a_second(origin: Origin, dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two addresses that say nothing before one that answers: the archive is there in less than two seconds."""
     origin.add(PATH, DATA)
@@ -63,6 +64,7 @@ async def test_a_dead_address_costs_a_fraction_of_a_second(origin: Origin, dead:
     assert 0.5 <= time.monotonic() - began < 2
 
 
+@pytest.mark.timed
 async def test_a_refusal_is_no_wait(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that refuses hands over to the next one at once."""
     origin.add(PATH, DATA)
@@ -109,6 +111,7 @@ async def test_only_one_connection_is_left(monkeypatch: pytest.MonkeyPatch) -> N
             assert _descriptors() == before + 1
 
 
+@pytest.mark.timed
 async def test_the_time_of_all_tries_holds_as_a_whole(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
     """Three tries at two upstreams with three dead addresses each end within the time for all of them (here 1.5 s of 15)."""
     monkeypatch.setattr(opening, "SECONDS", 1.5)
@@ -129,6 +132,7 @@ async def test_a_silent_upstream_leaves_the_next_its_share(origin: Origin, dead:
         assert await ours.read() == DATA
 
 
+@pytest.mark.timed
 async def test_tls_counts_as_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that takes connections but never shakes hands is unreachable after the time for connecting, not for silence."""
     monkeypatch.setattr(opening, "TRIES", 1)

@@ -60,6 +60,7 @@ def _drip(content: bytes) -> Serve:
 @pytest.mark.parametrize(
     "content", [b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["103", "100"]
 )
+@pytest.mark.timed
 async def test_interim_answers_do_not_stop_the_clock(serving: Callable[[Serve], str], content: bytes) -> None:
     """An origin that sends interim answers for ever is given up when silence would be."""
     began = time.monotonic()
@@ -68,6 +69,7 @@ async def test_interim_answers_do_not_stop_the_clock(serving: Callable[[Serve], 
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.timed
 async def test_a_head_that_drips(serving: Callable[[Serve], str]) -> None:
     """A head that comes byte by byte has as long as silence may last."""
     began = time.monotonic()
@@ -76,6 +78,7 @@ async def test_a_head_that_drips(serving: Callable[[Serve], str]) -> None:
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.timed
 async def test_a_flood_of_interim_answers(serving: Callable[[Serve], str]) -> None:
     """Interim answers as fast as they go are cut off long before the clock does it."""
 

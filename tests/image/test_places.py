@@ -118,6 +118,7 @@ def test_the_prolog_of_slurm(start_mirror: StartMirror, tmp_path: Path) -> None:
     assert b"BEGIN CERTIFICATE" in Path(told["SSL_CERT_FILE"]).read_bytes()
 
 
+@pytest.mark.timed
 def test_the_prolog_without_a_mirror(tmp_path: Path) -> None:
     """Where no mirror answers a task runs as it would without one, and soon."""
     if shutil.which("curl") is None:

@@ -71,6 +71,17 @@ def test_no_descriptor_for_a_page(mirror: Mirror) -> None:
     assert "Traceback" not in mirror.log, mirror.log
 
 
+def test_no_descriptor_for_requests_that_wait(mirror: Mirror) -> None:
+    """A request that waits for the answer before it, on a connection that is there, needs no descriptor."""
+    with Wire(mirror) as wire:
+        wire.send(raw_request("/healthz"))
+        assert wire.answer()[0] == 200
+        with no_descriptors(mirror):
+            wire.send(raw_request("/status") + raw_request("/healthz"))
+            assert wire.answer()[0] in (200, 503)
+            assert wire.answer()[0] == 200
+
+
 def test_stopped_while_no_client_can_be_accepted(start_mirror: StartMirror, origin: Origin) -> None:
     """A mirror that is stopped just after its descriptors ran out ends without a traceback."""
     origin.add("/sets/stalled.bin", body(3 * MIB), stall_after=2 * MIB)

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror, environment
+from tests.serving import HOST, PATIENCE, URL, Mirror, environment
 
 DATA = body(20_000, 9)
 
@@ -26,7 +27,7 @@ def checks(mirror: Mirror) -> dict[str, dict[str, Any]]:
 def run(mirror: Mirror, *arguments: str) -> subprocess.CompletedProcess[str]:
     """A command beside the mirror."""
     known = environment(mirror.data.parent, {"data": str(mirror.data)} | mirror._settings)
-    return subprocess.run([PROGRAM, *arguments], env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run(*arguments, env=known)
 
 
 def test_all_is_well(mirror: Mirror) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
 from tests.disks import Disk, small_disk
 from tests.origin import Origin
 from tests.serving import PROGRAM, URL, environment, mirroring
@@ -21,8 +22,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 def said(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """What a command ends with, beside no server."""
-    command = [PROGRAM, *arguments, "--data", str(data)]
-    return subprocess.run(command, capture_output=True, text=True, env=environment(data, {}), check=False, timeout=60)
+    return warm.run(*arguments, "--data", data, env=environment(data, {}))
 
 
 @pytest.mark.parametrize("read_only", [False, True], ids=["full", "read-only"])

@@ -14,6 +14,7 @@ import pytest
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store import folder as folder_module
 from dataset_mirror.store.folder import LAYOUT, DataFolder, FillLock, file_system, server_of
+from tests.serving import PATIENCE
 
 HOLDER = """
 import sys
@@ -45,7 +46,7 @@ def holder(folder: DataFolder, *url: str) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
 
 
 def contents(root: Path) -> dict[str, bytes | None]:

@@ -178,6 +178,7 @@ def test_a_rate_limit(start_mirror: StartMirror, origin: Origin, where: str) -> 
     assert time.monotonic() - began > size / rate - 0.3
 
 
+@pytest.mark.timed
 def test_at_other_hours_there_is_no_limit(start_mirror: StartMirror, origin: Origin) -> None:
     """A limit of other hours holds nobody up."""
     origin.add("/sets/a.bin", body(300_000))

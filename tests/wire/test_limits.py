@@ -57,6 +57,7 @@ def test_silent_clients(hasty: Mirror, case: str) -> None:
         assert wire.rest() == b""
 
 
+@pytest.mark.timed
 def test_a_client_that_dribbles(hasty: Mirror) -> None:
     """A byte now and then does not make the time for a head longer."""
     began = time.monotonic()
@@ -141,6 +142,7 @@ def test_no_room_at_all(start_mirror: StartMirror, origin: Origin) -> None:
         assert (status, fields["retry-after"]) == (503, "5")
 
 
+@pytest.mark.timed
 def test_more_clients_than_descriptors(start_mirror: StartMirror, origin: Origin) -> None:
     """Where few files may be open, silent clients in any number deafen nobody, and do not fill the log."""
     origin.add(SMALL, SMALL_BODY)

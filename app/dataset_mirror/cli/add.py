@@ -61,14 +61,14 @@ def _show(url: str, found: Trace) -> None:
     for host in found.hosts:
         click.echo(f"  redirects to {host}")
     if found.trouble:
-        click.echo(f"Looked where it goes, in vain: {found.trouble}", err=True)
+        click.echo(f"Could not look up where it goes: {found.trouble}", err=True)
         return
     size = f", {human(found.size)}" if found.size is not None else ""
     click.echo(f"  answers {found.status}{size}{f', {found.content_type}' if found.content_type else ''}")
     if found.status is not None and found.status >= 400:
-        click.echo(f"That is no archive: check {url}.", err=True)
+        click.echo(f"Not an archive: check {url}.", err=True)
     if url.startswith("http://") and found.place.startswith("http://"):
-        click.echo("Its bytes come over plain http: without a digest in [[archives]] nobody can tell whether they were changed on the way.")
+        click.echo("Its bytes come over plain http: without a digest in [[archives]] changes on the way go unnoticed.")
 
 
 def _agreed(found: Trace, url: str, *, yes: bool) -> tuple[str, ...]:
@@ -89,7 +89,7 @@ def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:
         click.echo(f"The mirror at {port.url} has reloaded it.")
     mirror = unmarked(port.url)[0] if port.url else "http://MIRROR:8080"
     if scheme == "http":
-        click.echo(f"{host} is asked over plain http, where setup.sh leads nobody through the mirror unless it is asked to:")
+        click.echo(f"{host} is asked over plain http, which setup.sh sends through the mirror only if told to:")
         click.echo(f"""  eval "$(curl -fsS '{mirror}/setup.sh?http=1')\"""")
     elif is_new:
         click.echo(f"Shells that were set up before reach {host} through a tunnel, as until now. To get it from the mirror there:")

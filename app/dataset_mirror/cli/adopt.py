@@ -17,7 +17,7 @@ from dataset_mirror.settings import Configuration
 
 @click.command(name="adopt")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(path_type=Path, exists=True))
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each file is.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @local_only
 def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool) -> None:
     """Take files that you already have into the mirror: ~/.keras, a folder in HOST/PATH form, or one archive of any name.
@@ -38,7 +38,7 @@ def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool
             taken += step.state in ("adopted", "believed", "present")
             shown.show(step)
     if believed:
-        click.echo("Believed: no digest is known that proves them, only their place says what they are (ls --state adopted).", err=True)
+        click.echo("Taken on trust: no known digest proves them, only their location says what they are (ls --state adopted).", err=True)
     sys.exit(1 if shown.failed or not taken else 0)
 
 

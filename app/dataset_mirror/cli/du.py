@@ -29,7 +29,7 @@ _HEADINGS = {"origin": "origin", "dataset": "dataset", "age": "last used", "clie
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @ported
 def command(port: Port, wanted: tuple[str, ...], by: str, as_json: bool) -> None:
-    """Show what takes the room: bytes by origin, by dataset (catalog name), by when it was last used, or by client.
+    """Show what uses the space: bytes by origin, by dataset (catalog name), by when it was last used, or by client.
 
     Equal bytes are counted once; they belong to the first archive by name.
     """

@@ -122,10 +122,10 @@ def _name_unlisted(asked: _Asked, proposed: list[Proposal]) -> None:
 def _interrupted(port: Port, there: int, total: int) -> str:
     """What is kept of an interrupted run, and what becomes of the rest."""
     if port.url:
-        rest = f"The mirror at {port.url} completes what it has begun."
+        rest = f"The mirror at {port.url} finishes the downloads that have started."
     else:
-        rest = "Of large archives what has arrived is kept, and the next run goes on with it."
-    return f"Interrupted. {there} of {total} archives are there, and stay. {rest} Run the same command again for the others."
+        rest = "What has arrived of large archives is kept, and the next run resumes it."
+    return f"Interrupted. {there} of {total} archives are stored and kept. {rest} Run the same command again for the rest."
 
 
 def _list(failed: dict[str, MirrorError]) -> None:

@@ -13,7 +13,7 @@ from dataset_mirror.status.models import Collection
 @click.command(name="gc")
 @click.option("--dry-run", "-n", is_flag=True, help="Only show what would be removed.")
 @click.option("--last-copies", is_flag=True, help="To meet the limits, remove even archives that no origin confirms it still has.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: what went, or would go, and what is still missing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: what was or would be removed, and what is still missing.")
 @ported
 def command(port: Port, dry_run: bool, last_copies: bool, as_json: bool) -> None:
     """Remove what nobody needs: older versions, blobs without an archive, leftovers, damaged blobs in quarantine.
@@ -42,7 +42,7 @@ def _tell(found: Collection, *, dry_run: bool) -> int:
         click.echo(f"Freed {human(found.freed)}." if found.garbage else "There was nothing to remove.")
     if missing:
         click.echo(
-            f"{human(missing)} more must go to meet max_size and min_free. Remove archives (dataset-mirror rm), change a limit, or "
+            f"{human(missing)} more must be removed to meet max_size and min_free. Remove archives (dataset-mirror rm), change a limit, or "
             "also remove archives that no origin confirms: dataset-mirror gc --last-copies",
             err=True,
         )

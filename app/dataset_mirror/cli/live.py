@@ -27,7 +27,7 @@ def found(settings: Settings) -> str | None:
     try:
         return server_of(DataFolder(root))
     except OSError as error:
-        raise DataFolderError(f"The data folder {root} cannot be used: {error.strerror}.", "Give another one: --data DIR.") from None
+        raise DataFolderError(f"The data folder {root} cannot be used: {error.strerror}.", "Choose another: --data DIR.") from None
 
 
 @contextmanager

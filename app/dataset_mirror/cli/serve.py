@@ -47,7 +47,7 @@ _SHARED = (
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one [default: 8080].")
 @click.option("--workers", metavar="N|auto", help="Processes that answer clients; auto: one per core [default: 1].")
 @click.option("--offline", is_flag=True, default=None, help="Serve only what is stored; no packet leaves.")
-@click.option("--upstream-proxy", metavar="URL|env", help="Proxy for the mirror's own way out; env takes that of the environment.")
+@click.option("--upstream-proxy", metavar="URL|env", help="Proxy for the mirror's own requests; env takes the one in the environment.")
 @click.option("--tls-port", type=int, help="Second port, for https.")
 @click.option("--tls-cert", type=click.Path(path_type=Path), help="Its certificate, with its chain (PEM).")
 @click.option("--tls-key", type=click.Path(path_type=Path), help="The certificate's key (PEM).")
@@ -148,7 +148,7 @@ async def _reload(mirror: Mirror) -> None:
     try:
         await mirror.reload()
     except UsageError as error:
-        log.error("The configuration stays as it was: %s", error)
+        log.error("The configuration was not reloaded: %s", error)
 
 
 def url_of(listening: socket.socket) -> str:
@@ -216,4 +216,4 @@ def _notes(configuration: Configuration) -> Iterator[str]:
     for path in ambiguous[:_MOST_AMBIGUOUS]:
         yield f"more than one origin lists {path}; it is served under its host's name only."
     if more := len(ambiguous) - _MOST_AMBIGUOUS:
-        yield from [f"so it is with {more:,} other paths."] if more > 0 else []
+        yield from [f"the same applies to {more:,} other paths."] if more > 0 else []

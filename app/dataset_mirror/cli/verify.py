@@ -11,7 +11,7 @@ from dataset_mirror.cli.steps import view
 
 @click.command(name="verify")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @ported
 def command(port: Port, wanted: tuple[str, ...], as_json: bool) -> None:
     """Read stored archives again and check their digests; all of them, if none is named.

@@ -50,7 +50,7 @@ class Opening:
         self.task.add_done_callback(self._end)
 
     def shutdown(self) -> None:
-        """The mirror is being stopped; a tunnel in use gets the time that answers get."""
+        """The mirror is shutting down; a tunnel in use gets the time that answers get."""
         if self._tunnel is None or self._tunnel.is_idle:
             self.task.cancel()
 
@@ -76,7 +76,7 @@ class Opening:
 
     async def _open(self) -> None:
         if not self._is_last:
-            raise BadRequest("Bytes came along with CONNECT before its answer.", "Wait for the answer.")
+            raise BadRequest("Bytes came along with CONNECT before its answer.", "Wait for the answer first.")
         client = self._connection.client
         door = self._doors.decide(self._target, client[0] if client else None, mark_in(self._connection.credentials))
         log.debug("CONNECT to %s.", door.host)

@@ -109,7 +109,7 @@ class Doors:
         self.mirror.traffic.passages.refused += 1
         listed = await self.mirror.unlisted.note(ArchiveId(host, WHOLE_HOST), str(parsed(peer or "127.0.0.1")))
         if listed and all(failure.url != f"https://{host}/" for failure in self.mirror.flights.failures):
-            said = Offline(f"{error.detail} It is on the list of what is wanted.", error.hint)
+            said = Offline(f"{error.detail} It is on the wanted list now.", error.hint)
             self.mirror.flights.failures.append(Failure(time.time(), f"https://{host}/", said))
             log.warning("%s %s was refused.", said.detail, peer or "A client")
 
@@ -130,18 +130,18 @@ class Doors:
         if not is_private(peer):
             raise NoTunnel("Tunnels are for clients on private networks.", "Reach the host without the mirror as a proxy.")
         if _is_address(host):
-            raise NoTunnel(f"{host} is an address; tunnels lead to names.", "Ask for the host by its name.")
+            raise NoTunnel(f"{host} is an address; tunnels go to names.", "Ask for the host by its name.")
         if port != 443:
-            raise NoTunnel(f"Tunnels lead to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
+            raise NoTunnel(f"Tunnels go to port 443 only, not to {port}.", "Add the host to NO_PROXY to reach it directly.")
         if settings.public_url and urlsplit(settings.public_url).hostname == host:
             raise NoTunnel(f"{host} is this mirror itself.", "Add it to NO_PROXY.")
         if settings.offline:
-            raise Offline(f"The mirror is offline: no tunnel leads to {host}.", "Ask while it is online.", host=host)
+            raise Offline(f"The mirror is offline: no tunnel goes to {host}.", "Try again when it is online.", host=host)
         if settings.tunnel != "public" and not any(_is_named(host, name) for name in settings.tunnel):
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
         if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
-                f"{settings.max_tunnels} tunnels are open, which is the most.",
+                f"{settings.max_tunnels} tunnels are open, which is the limit.",
                 "Try again, or raise `max_tunnels`.",
                 headers={"Retry-After": "5"},
             )

@@ -38,7 +38,7 @@ def check_may_relay(mirror: Mirror, origin: Origin, request: Request) -> None:
             "Reach the host without the mirror as a proxy.",
         )
     if mirror.settings.offline:
-        raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Ask while it is online.")
+        raise Offline(f"The mirror is offline: nothing is passed through to {origin.authority}.", "Try again when it is online.")
 
 
 def _is_listed(origin: Origin, request: Request) -> bool:

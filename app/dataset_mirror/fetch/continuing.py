@@ -36,7 +36,7 @@ async def first_or_next(source: Source, leftovers: Leftovers, job: Job) -> tuple
     if reply.status == 206 and reply.encoding is None and fits(reply, left, start) and (partial := leftovers.take(left)):
         return reply, Rest(left, partial)
     leftovers.drop(left)
-    log.info("Starting over with %s: the origin does not prove that it has what was there before the restart.", left.url)
+    log.info("Starting over with %s: the origin does not prove that it still has the bytes of before the restart.", left.url)
     if reply.status == 200:
         return reply, None
     await reply.close()

@@ -85,7 +85,7 @@ class Eviction:
             leaving.append(each)
         if sum(each.freed for each in leaving) < wanted:
             why = (
-                "Of the other archives, none is idle whose origin confirms it now."
+                "No other archive can make room: none is idle and confirmed by its origin."
                 if not leaving
                 else (f"Idle archives whose origins confirm them now would free {sum(each.freed for each in leaving):,}.")
             )
@@ -98,7 +98,7 @@ class Eviction:
         freed = 0
         for record in records:
             freed += await self._store.in_worker(partial(self._store.remove, record.archive))
-            log.info("Made room: %s went (%s bytes); its origin has it.", record.url, f"{record.size:,}")
+            log.info("Evicted %s (%s bytes) to make room; its origin still has it.", record.url, f"{record.size:,}")
         return freed
 
     async def leaving(self, wanted: int, *, last_copies: bool = False) -> AsyncIterator[Leaving]:

@@ -48,7 +48,7 @@ class Gates:
 
     async def mark(self, what: Asked) -> None:
         """The origin refused it to somebody without credentials."""
-        log.info("%s is not for everybody: its origin decides who gets it.", scope_of(what))
+        log.info("%s is gated: its origin decides who gets it.", scope_of(what))
         await self._knowledge.keep(Fact("restricted", gate_of(what), scope_of(what), time.time()))
 
     async def admitted(self, what: Asked, authorization: str | None, origin: Origin) -> Asked:
@@ -102,6 +102,6 @@ def is_refusal(error: MirrorError) -> bool:
 def refused_offline(what: Asked, origin: Origin) -> Offline:
     """Nobody can say who may have it."""
     return Offline(
-        f"The mirror is offline, and {origin.url_of(what.archive)} is only for those whom its origin lets in.",
+        f"The mirror is offline, and {origin.url_of(what.archive)} is only for clients that its origin admits.",
         f'To let this origin\'s `readers` have it, write offline_gated = "readers" into the block of {origin.url} in mirror.toml.',
     )

@@ -44,7 +44,7 @@ class Keeping:
                 await self._save()
                 self._edition.stays = True
         except OSError as error:
-            log.warning("What is there of %s cannot be kept for the next start: %s.", self._job.url, error)
+            log.warning("The partial download of %s cannot be kept for the next start: %s.", self._job.url, error)
 
     async def close(self) -> None:
         """The fill ends, however; the file may be closed after this."""
@@ -70,7 +70,7 @@ class Keeping:
         try:
             await asyncio.to_thread(there.save)
         except OSError as error:
-            log.warning("It could not be written down how much of %s is there: %s.", self._job.url, error)
+            log.warning("The progress of %s could not be recorded: %s.", self._job.url, error)
         self._saved, self._saved_at = there.total, time.monotonic()
 
     def _there(self) -> Leftover:

@@ -78,7 +78,7 @@ async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
         said = {"origin_said": await _quoted(reply)} if quoted else {}
         raise refusal(status, url, telling(reply), **said)
     if status == 508:
-        raise Loop(f"The upstream of {url} says that requests go round in a circle.", "An upstream leads back here: check `upstreams`.")
+        raise Loop(f"The upstream of {url} reports a request loop.", "An upstream leads back here: check `upstreams`.")
     if status == 202:
         return _Again(NotAnArchive(f"The origin keeps answering 202 (not ready yet) for {url}.", "Ask again in a few minutes."))
     asked = retry_after(reply.field("retry-after"))

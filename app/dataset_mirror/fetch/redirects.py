@@ -113,7 +113,7 @@ def _below(base: str, url: str) -> str | None:
 def _check_allowed(origin: Origin, hop: Hop, parts: SplitResult) -> None:
     url = hop.url
     if parts.scheme not in _DEFAULT_PORTS or (urlsplit(url).scheme == "https" and parts.scheme == "http"):
-        raise NotAllowed(f"{url} redirects to {place_of(parts.geturl())}, away from https.", "That is never followed.")
+        raise NotAllowed(f"{url} redirects to {place_of(parts.geturl())}, away from https.", "Such a redirect is never followed.")
     authority = _authority(hop, parts)
     if not origin.redirects_may_lead_to(authority):
         raise NotAllowed(
@@ -132,7 +132,7 @@ def _authority(hop: Hop, parts: SplitResult) -> str:
     try:
         return normalise_authority(parts.netloc, parts.scheme)
     except BadRequest as error:  # it is the origin's fault, not the client's
-        raise FillFailed(f"{hop.url} redirects to a place that is not followed: {error.detail}", "Look at it with curl -v.") from None
+        raise FillFailed(f"{hop.url} redirects to a location that is not followed: {error.detail}", "Look at it with curl -v.") from None
 
 
 def _joined(hop: Hop, location: str) -> str:

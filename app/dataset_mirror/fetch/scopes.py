@@ -43,7 +43,7 @@ class Knowledge:
         try:
             await self._store.in_worker(work)
         except (MirrorError, DatabaseError, OSError) as error:
-            log.error("What the origin says of %s cannot be written down: %s.", about, error)
+            log.error("What the origin says of %s could not be recorded: %s.", about, error)
 
     # Refusals
 

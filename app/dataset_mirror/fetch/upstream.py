@@ -216,7 +216,7 @@ class Upstream:
         have it. Each of them has its share of `patience`.
         """
         if self._settings.offline:
-            raise Offline(f"The mirror is offline; {origin.url_of(archive)} was not asked for.", "Ask while it is online.")
+            raise Offline(f"The mirror is offline; {origin.url_of(archive)} was not asked for.", "Try again when it is online.")
         refused: Reply | None = None
         broken: Broken | None = None
         bases, patience = self._in_order(origin.url_of(archive), first), patience.with_silence(self._settings.idle_timeout)

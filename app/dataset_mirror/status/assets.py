@@ -62,7 +62,7 @@ def router() -> APIRouter:
     async def static(name: str, request: Request) -> Response:
         found = next((asset for asset in assets().values() if asset.name == name), None)
         if found is None:
-            raise NoSuchPage(f"There is no file /static/{name}.", "Load the page anew: its files have the version in their names.")
+            raise NoSuchPage(f"There is no file /static/{name}.", "Reload the page: its files have the version in their names.")
         return _answer(found, request, FOR_EVER)
 
     @routes.api_route("/favicon.ico", methods=["GET", "HEAD"])

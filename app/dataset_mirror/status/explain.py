@@ -78,7 +78,7 @@ _VOUCHED_BY: dict[DigestSource, str] = {
     "origin": "Its digest is the one that its origin states in the answer.",
     "url": "Its digest is the one that its URL has.",
     "disputed": "Its digest was computed, and disagrees with its name: the URL has another one.",
-    "adopted": "Somebody brought it as a file; no digest is known that proves it.",
+    "adopted": "It was added as a file; no known digest proves it.",
 }
 
 
@@ -108,7 +108,7 @@ def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
     if entry and entry.has_digest:
         why.append(f"The catalog knows its digest ({(*entry.sha256, *entry.md5)[0][:8]}…): other bytes are refused.")
     else:
-        why.append("The catalog has no digest of it: what the origin sends is believed.")
+        why.append("The catalog has no digest of it: the origin's bytes are trusted.")
     if entry and entry.size and (missing := mirror.store.space.missing(entry.size)):
-        why.append(f"{missing:,} bytes must go before it has room.")
+        why.append(f"{missing:,} bytes must be removed to make room for it.")
     return why

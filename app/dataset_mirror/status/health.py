@@ -55,7 +55,7 @@ def _of_store(store: Store) -> Iterator[Check]:
 
 def _of_surroundings(mirror: Mirror) -> Iterator[Check]:
     yield _check("upstreams", "No upstream is on hold.", _upstreams(mirror))
-    yield _check("configuration", "The last reload was taken up.", _configuration(mirror))
+    yield _check("configuration", "The last reload succeeded.", _configuration(mirror))
     yield _check("clock", "The clock agrees with the upstreams', as far as they were asked.", _clock(mirror))
 
 
@@ -144,7 +144,10 @@ def _configuration(mirror: Mirror) -> Failing:
     refused = mirror.configuration.refused
     if refused is None:
         return None
-    return f"The last reload was refused, and the former configuration stays: {refused.detail}", refused.hint or "Fix it, and reload."
+    return (
+        f"The last reload was refused; the previous configuration stays in force: {refused.detail}",
+        refused.hint or "Fix it, and reload.",
+    )
 
 
 def _clock(mirror: Mirror) -> Failing:

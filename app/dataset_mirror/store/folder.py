@@ -104,7 +104,7 @@ class DataFolder:
         foreign = [path.name for path in ours if path.exists()]
         if foreign:
             raise DataFolderError(
-                f"The folder {self.root} has {', '.join(foreign)}, but was not made by dataset-mirror.", "Give another one: --data DIR."
+                f"The folder {self.root} has {', '.join(foreign)}, but was not made by dataset-mirror.", "Choose another: --data DIR."
             )
 
     def index_url(self, configured: str | None) -> str | URL:

@@ -125,7 +125,7 @@ class Connection(Line):
     # What uvicorn and the crowd tell
 
     def shutdown(self) -> None:
-        """The mirror is being stopped: what is asked for is answered still, and no more."""
+        """The mirror is shutting down: what is asked for is answered still, and no more."""
         self._is_stopping = True
         if self._running is None:
             self.close()

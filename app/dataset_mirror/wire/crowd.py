@@ -80,6 +80,7 @@ class Crowd:
         most = min(self._limits().max_connections or _MOST, descriptors_for_clients() // self._each)
         if len(self._members) >= most and not self.make_room(1):
             return False
+        self.departures.open()
         self._members.add(member)
         return True
 

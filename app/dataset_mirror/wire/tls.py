@@ -117,7 +117,7 @@ class Tls(asyncio.Protocol):
         self.raw.close()
 
     def shutdown(self) -> None:
-        """The mirror is being stopped before the handshake is done."""
+        """The mirror is shutting down before the handshake is done."""
         self.raw.close()
 
     def expire(self) -> None:

@@ -261,7 +261,7 @@ def _appending(report: Report, partial: PartialFile, room: Reservation, record: 
 
 def _check_fits(member: Member, record: Record) -> None:
     if member.file is None:
-        raise BundleError(f"{record.url} comes as a {member.kind}, not as a file.", "Nothing was taken of it. Export it again.")
+        raise BundleError(f"{record.url} comes as a {member.kind}, not as a file.", "It was not imported. Export it again.")
     if record.size != member.size:
         raise BundleError(f"{record.url} comes with {member.size:,} bytes, but the list says {record.size:,}.", "Copy the bundle again.")
 

@@ -39,7 +39,9 @@ class LineJudge:
             self.origins.of(record.archive)
         if max(record.fetched, record.checked) > self.now + _AHEAD:
             # It could not become older by waiting: it would be current whatever the origin sends later.
-            raise BundleError(f"{record.url} says that it was fetched in the future.", "Set the clocks of both sides, and fetch it again.")
+            raise BundleError(
+                f"{record.url} claims to have been fetched in the future.", "Set the clocks of both sides, and fetch it again."
+            )
         expected = self.origins.expected(record.archive)
         if expected and expected.sha256 and not expected.md5 and record.sha256 not in expected.sha256:
             raise _mismatch(record)
@@ -52,7 +54,7 @@ class LineJudge:
             archive = archive_of(fact.about if fact.kind == "refusal" else fact.scope + "/")
             kept_fields = kept(fact.fields)
         except ValueError:
-            raise BundleError(f"A line of the bundle's list says nothing: {line[:80]!r}.", "Export it again.") from None
+            raise BundleError(f"A line of the bundle's list is not understood: {line[:80]!r}.", "Export it again.") from None
         if not self.any_origin and self.origins.get(archive.authority) is None:
             self.origins.of(archive)
         if fact.checked > self.now + _AHEAD:

@@ -74,7 +74,7 @@ class Listing:
             self._check(known)
             self._digests = bag.read_manifest(self._tags[bag.MANIFEST])
         except ValueError as error:
-            raise BundleError(f"A manifest of the bundle is damaged: {error}.", "Nothing was taken. Copy the bundle again.") from None
+            raise BundleError(f"A manifest of the bundle is damaged: {error}.", "Nothing was imported. Copy the bundle again.") from None
         for line in self._tags[bag.LINES].splitlines():
             if line.startswith(_FACT):
                 self.facts.append(line)
@@ -87,15 +87,15 @@ class Listing:
     def _check(self, known: dict[str, str]) -> None:
         for name, content in self._tags.items():
             if name != bag.TAG_MANIFEST and hashlib.sha256(content).hexdigest() != known.get(name):
-                raise BundleError(f"{name} of the bundle is damaged.", "Nothing was taken. Copy the bundle again.")
+                raise BundleError(f"{name} of the bundle is damaged.", "Nothing was imported. Copy the bundle again.")
 
     def lines_of(self, member: Member) -> list[bytes]:
         """The lines of the archives that a payload file is; none if its bytes have come before. BundleError if it is none."""
         digest = self._digests.pop(self._path(member.name), None)
         if digest is None:
-            raise BundleError(f"{member.name[:200]!r} is not in the manifest, or came before.", "It was passed over.")
+            raise BundleError(f"{member.name[:200]!r} is not in the manifest, or came before.", "It was skipped.")
         if digest not in self._lines and digest not in self._taken:
-            raise BundleError(f"{bag.LINES} has no line for {member.name[:200]!r}.", "It was passed over.")
+            raise BundleError(f"{bag.LINES} has no line for {member.name[:200]!r}.", "It was skipped.")
         self._taken.add(digest)
         return self._lines.pop(digest, [])
 

@@ -72,7 +72,7 @@ class _Stream:
         """Parts of heads; ValueError if they become absurdly long."""
         self.head += size
         if not 0 <= self.head <= _MOST_HEAD:
-            raise ValueError("the head of a member is absurdly long")
+            raise ValueError("a member's header is too long")
         buffer = bytearray(size)
         return bytes(buffer[: self.readinto(memoryview(buffer))])
 

@@ -77,7 +77,7 @@ class Adoption:
         digests = yield from self._read(one.path, file, size)
         claims = self._claims.of(one.path, digests, size, os.pread(file, LOOK, 0))
         if not claims:
-            error = MirrorError("no archive of the catalog has its digest, and its place is none of an archive's.")
+            error = MirrorError("no archive of the catalog has its digest, and its location is not that of an archive.")
             yield Adopted(one.path, "refused" if one.is_named else "unknown", size=size, error=error)
         for match in claims:
             yield from self._take(one.path, file, digests, match)

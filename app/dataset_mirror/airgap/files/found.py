@@ -39,7 +39,7 @@ def _below(folder: Path, root: Path, but: Path) -> Iterator[Found]:
     try:
         entries = sorted(folder.iterdir())
     except OSError as error:
-        yield Found(folder, is_named=True, why_not=f"It cannot be looked into: {error.strerror}.", hint="Check its permissions.")
+        yield Found(folder, is_named=True, why_not=f"It cannot be listed: {error.strerror}.", hint="Check its permissions.")
         return
     for entry in entries:
         if entry.is_symlink():
@@ -57,7 +57,7 @@ def _link(link: Path, root: Path) -> Iterator[Found]:
         yield Found(
             link,
             is_named=False,
-            why_not=f"it is a link that leads outside, to {printable(target)}.",
+            why_not=f"it is a link to a path outside, {printable(target)}.",
             hint="Give that path itself.",
         )
     elif not target.is_dir():
@@ -68,5 +68,5 @@ def _judged(path: Path, *, is_named: bool) -> Found:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return Found(path, is_named, f"It cannot be read: {error.strerror}.", "Check where it leads, and its permissions.")
+        return Found(path, is_named, f"It cannot be read: {error.strerror}.", "Check where it points, and its permissions.")
     return Found(path, is_named, "" if stat.S_ISREG(mode) else "it is no file.")

@@ -69,7 +69,9 @@ def _read(blob: BinaryIO, count: int) -> bytes:
 
 
 def _gone(file: KerasFile) -> MirrorError:
-    return NotStored(f"The blob of {file.url} went while it was being sent.", "Ask again; dataset-mirror verify tells what else is lost.")
+    return NotStored(
+        f"The blob of {file.url} was removed while it was being sent.", "Ask again; dataset-mirror verify tells what else is lost."
+    )
 
 
 def _heads(file: KerasFile) -> tuple[bytes, bytes]:

@@ -177,7 +177,7 @@ async def _damaged(stage: "Stage") -> Shown:
     said = " ".join(failure["detail"] for failure in status["failures"] if failure["url"].endswith(sample.name))
     claims = {
         "the client sees an error, never a wrong file": seen is not None,
-        "the mirror tells both digests": sample.sha256 in said and sample.sent_sha256 in said,
+        "the mirror names both digests": sample.sha256 in said and sample.sent_sha256 in said,
         "nothing is kept": stage.kept() == kept and status["archives"] == len(kept),
     }
     line = f"refused: origin sent {sample.sent_sha256[:8]}, catalog has {sample.sha256[:8]}; nothing kept"

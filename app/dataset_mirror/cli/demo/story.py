@@ -11,7 +11,7 @@ import click
 
 Figures = dict[str, object]
 END = """
-All of it held. The real thing, and a download to try in another terminal:
+Everything held. The real thing, and a download to try in another terminal:
 
 dataset-mirror serve
 curl -fO http://127.0.0.1:8080/tensorflow/tf-keras-datasets/boston_housing.npz"""
@@ -53,7 +53,7 @@ class Story:
         if self._as_json:
             click.echo(json.dumps(figures, indent=2))
         else:
-            click.echo(END if figures["held"] else "\nNot all of it holds on this machine. If it stays so, report this as a bug.")
+            click.echo(END if figures["held"] else "\nNot everything held on this machine. If that does not change, report it as a bug.")
 
     def under_way(self, text: str) -> None:
         """Draws over the same line, at most 20 times a second."""

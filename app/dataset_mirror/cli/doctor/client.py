@@ -42,7 +42,7 @@ def check_client(address: str, known: Mapping[str, str]) -> Iterator[Finding]:
     if proxy.is_good and trust.is_good:
         yield _download(address, hint)
     else:
-        yield Finding("download", "It was not tried.", "Mend what is above first.")
+        yield Finding("download", "It was not tried.", "Fix the findings above first.")
 
 
 def kinds_of(address: str, known: Mapping[str, str]) -> list[Kind]:
@@ -60,7 +60,7 @@ def _proxy(address: str, known: Mapping[str, str], hint: str) -> Finding:
     if not wrong:
         return Finding("proxy", f"{' and '.join(PROXY)} are {address}.")
     name = wrong[0]
-    return Finding("proxy", f"{name} leads elsewhere than to the mirror." if known.get(name) else f"{name} is not set.", hint)
+    return Finding("proxy", f"{name} does not point to the mirror." if known.get(name) else f"{name} is not set.", hint)
 
 
 def _mark(mark: str | None, known: Mapping[str, str], hint: str) -> Iterator[Finding]:
@@ -88,7 +88,7 @@ def _trust(pem: bytes, known: Mapping[str, str], hint: str) -> Finding:
     lacking = [name for name in TRUST if not _has(known.get(name), pem)]
     if not lacking:
         return Finding("trust", f"The mirror's authority is trusted, by {', '.join(TRUST)}.")
-    return Finding("trust", f"The mirror's present authority is in no file of {', '.join(lacking)}.", hint)
+    return Finding("trust", f"The mirror's current authority is in none of these files: {', '.join(lacking)}.", hint)
 
 
 def _has(file: str | None, pem: bytes) -> bool:
@@ -107,7 +107,7 @@ def _download(address: str, hint: str) -> Finding:
     except (httpx.HTTPError, ValueError, LookupError) as error:
         return Finding("download", f"The mirror's list of archives cannot be read: {error}.", "Look at the mirror's log.")
     except StopIteration:
-        return Finding("download", "The mirror knows no archive that could be tried.", "Fetch one: dataset-mirror fetch URL")
+        return Finding("download", "The mirror has no archive to try.", "Fetch one: dataset-mirror fetch URL")
     return _whole(url, sha256, hint) if sha256 else _head(url, hint)
 
 

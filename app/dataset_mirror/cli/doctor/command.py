@@ -51,7 +51,7 @@ def command(configuration: Configuration, client: bool, mirror: str | None, new_
     if click.get_current_context().get_parameter_source("mirror") is ParameterSource.COMMANDLINE and not client:
         raise click.UsageError("--mirror goes with --client.")
     if client + new_ca + rebuild > 1:
-        raise click.UsageError("--client, --new-ca and --rebuild are three things to do: give one of them.")
+        raise click.UsageError("--client, --new-ca and --rebuild cannot be combined.")
     if rebuild:
         sys.exit(rebuild_index(configuration))
     if new_ca:
@@ -102,7 +102,7 @@ def check_authority(configuration: Configuration) -> Iterator[Finding]:
     yield _key_permissions(folder.ca_key)
     hosts = CertificateAuthority(folder, lambda: configuration.origins).hosts
     if certificates.named_hosts(known) != hosts:
-        yield Finding("hosts", "It is not for the hosts that are origins now.", "Start the mirror, or reload it: it is issued again then.")
+        yield Finding("hosts", "It does not cover the current origins' hosts.", "Start the mirror, or reload it: it is reissued then.")
 
 
 def _key_permissions(key: Path) -> Finding:
@@ -116,7 +116,7 @@ def _of_key(known: certificates.Certificate, key: certificates.Key) -> Finding:
     until, now = known.not_valid_after_utc, datetime.now(UTC)
     print_ = f"SHA-256 {certificates.fingerprint(known)}"
     if known.public_key() != key.public_key():
-        return Finding("authority", "Its certificate is of another key.", "Start the mirror, or reload it: it is issued again then.")
+        return Finding("authority", "Its certificate belongs to another key.", "Start the mirror, or reload it: it is reissued then.")
     if not known.not_valid_before_utc <= now <= until:
         return Finding("authority", f"It is valid from {known.not_valid_before_utc:%Y-%m-%d} to {until:%Y-%m-%d}.", "Check the clock.")
     return Finding("authority", f"It is valid until {until:%Y-%m-%d}, {print_}.")
@@ -147,7 +147,7 @@ def _renew(configuration: Configuration, *, yes: bool) -> None:
     url = live.found(configuration.settings)
     pem = authority_of(url).pem if url else ca.pem  # a server that runs may have other origins, and issues it for these
     click.echo(f"The new certificate authority has SHA-256 {certificates.fingerprint(certificates.of_pem(pem))}")
-    click.echo("Evaluate /setup.sh again in every client's shell; until then TLS by way of this mirror fails there.")
+    click.echo("Evaluate /setup.sh again in every client's shell; until then TLS through this mirror fails there.")
 
 
 def _show_kinds(address: str) -> None:

@@ -25,15 +25,15 @@ def rebuild_index(configuration: Configuration) -> int:
 
 def _tell(found: Rebuilt) -> None:
     torn = f"; {found.torn:,} of them could not be read" if found.torn else ""
-    click.echo(f"Made the index anew: {found.archives:,} archives from {found.lines:,} lines{torn}.")
+    click.echo(f"Rebuilt the index: {found.archives:,} archives from {found.lines:,} lines{torn}.")
     if found.aside:
-        click.echo(f"The index of before is {found.aside}; remove it when all is well.")
+        click.echo(f"The old index was moved to {found.aside}; delete it once everything works.")
     for one in found.lost[:_SHOWN]:
-        click.echo(f"lost     {one}: its bytes are not there, or not all of them", err=True)
+        click.echo(f"lost     {one}: its bytes are missing or incomplete", err=True)
     if len(found.lost) > _SHOWN:
         click.echo(f"lost     {len(found.lost) - _SHOWN:,} more", err=True)
     for record in found.recovered[:_SHOWN]:
         click.echo(f"named    {record.url} by tree/: the journal has lost its line")
     for sha256 in found.unexplained:
-        click.echo(f"unknown  {sha256}: nothing says what it is; it is in quarantine/unexplained/ now, and stays there", err=True)
-    click.echo("Whether the bytes of the others are right: dataset-mirror verify")
+        click.echo(f"unknown  {sha256}: no record explains it; moved to quarantine/unexplained/, where it stays", err=True)
+    click.echo("To check the bytes of the others: dataset-mirror verify")
