@@ -18,7 +18,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.routing import OwnPaths
 from dataset_mirror.serve.asgi import App, Receive, Scope, Send
 from dataset_mirror.serve.gateway import Gateway
-from dataset_mirror.serve.observed import observed, seen
+from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
@@ -77,7 +77,7 @@ def assemble(mirror: Mirror, port: int, processes: int = 1) -> Parts:
     hot, doors, own_pages = Hot(mirror, processes), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
     own: OwnPaths = own_pages.state.own
     gateway = Gateway(mirror, _counted(mirror, own_pages), own, port, keep=hot.keep, relay=partial(relay, mirror))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), _crowd(mirror), seen(mirror)), doors, own)
+    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), _crowd(mirror)), doors, own)
 
 
 def _counted(mirror: Mirror, app: App) -> App:
@@ -104,7 +104,7 @@ def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: Ow
     hot, far = Hot(mirror, processes), Far(worker.ask)
     gateway = Gateway(mirror, far, own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = _crowd(mirror, each=3)  # a request that is passed on has a socket of its own
-    services = Services(hot, Handing(doors, worker.hand_over), crowd, seen(mirror))
+    services = Services(hot, Handing(doors, worker.hand_over), crowd)
     return WorkerParts(mirror, answering(mirror, gateway, far), services)
 
 

@@ -31,7 +31,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 def _bundles(bench: Bench) -> Figures:
     """2 GB in 200 archives, out and in. What is written is made durable by both. The disk's cache is warm for both."""
-    each = EACH // 20 if bench.quick else EACH
+    each = EACH // bench.shrink
     made = _made(bench.folder / "outside", ARCHIVES, each)
     _made(bench.folder / "one", 1, 1000)
     file, plain, inside, unpacked = (bench.folder / name for name in ("bundle.tar", "plain.tar", "inside", "unpacked"))

@@ -1,4 +1,4 @@
-"""64 clients on one archive of 1 GB: how much memory that takes, and how long it keeps everybody else waiting."""
+"""64 and 500 clients on one archive: how much memory that takes, and how long it keeps everybody else waiting."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.benchmarks import servers, upstreams
 from tests.benchmarks.clients import download
 from tests.benchmarks.measure import OURS, Bench, Figures, Line, percentile
+from tests.benchmarks.processes import Server
 from tests.origin import MIB
 from tests.serving import PATIENCE, Mirror
 
-CLIENTS, IDLE = 64, "idle mirror"
+CLIENTS, CROWD, IDLE = 64, 500, "idle mirror"
 EVERY = 0.005
 """Seconds between two requests of the one who watches."""
 
 
 def _memory(bench: Bench) -> Figures:
     """The high-water mark of the mirror's memory over what it has at rest, while they follow a fill, and while they read what is there."""
-    root, size = bench.folder / "files", (64 if bench.quick else 1000) * MIB
+    root, size = bench.folder / "files", bench.size(1000)
     path = servers.make_file(root, size)
     fill, hit = [], []
     with ExitStack() as ends:
@@ -40,19 +42,41 @@ def _memory(bench: Bench) -> Figures:
     return Figures(bench.row, [Line(OURS, values, "MiB", what).at_most(40) for what, values in (("fill", fill), ("hit", hit))])
 
 
+def _crowd(bench: Bench, mib: int) -> Figures:
+    """500 clients at once, who compare every byte: of an archive that nobody has, and then, of another process, that is there."""
+    root, size = bench.folder / "files", bench.size(mib)
+    path = servers.make_file(root, size)
+    first: dict[str, list[float]] = {"fill": [], "hit": []}
+    grown: dict[str, list[float]] = {"fill": [], "hit": []}
+    with ExitStack() as ends:
+        origin = ends.enter_context(upstreams.origin(root, bench.folder))
+        running = upstreams.mirror(origin, bench.folder)
+        pool = ends.enter_context(ProcessPoolExecutor(1, multiprocessing.get_context("spawn")))
+        for turn in range(bench.rounds):
+            for what in first:
+                with running:
+                    crowd = partial(_compare_all, running.url + upstreams.cold(path, turn), root / path[1:])
+                    came: list[float] = []
+                    grown[what].append(_grown(running, lambda crowd=crowd, came=came: came.extend(pool.submit(crowd).result())))  # type: ignore[misc]
+                    first[what].append(percentile(came, 99))
+    seconds = [Line(OURS, values, "s", f"{what}: first byte p99").at_most(0.5) for what, values in first.items()]
+    memory = [Line(OURS, values, "MiB", f"{what}: memory", "over that at rest").at_most(100) for what, values in grown.items()]
+    return Figures(bench.row, [*seconds, *memory])
+
+
+def _compare_all(url: str, file: Path) -> list[float]:
+    """Seconds until each of the clients had its first byte; all of them got what is in the file, to the last."""
+    return [arrival.first for arrival in download(url, file.read_bytes(), CROWD)]
+
+
 def _grown(running: Mirror, load: Callable[[], object]) -> float:
     """MiB of the high-water mark while the load runs, over what it has before."""
     running.get("/healthz")
-    idle = running.memory
-    Path(f"/proc/{running.pid}/clear_refs").write_text("5")
+    server = Server(running.url, running.pid)
+    idle = server.memory
+    server.reset_high_water()
     load()
-    return (high_water(running) - idle) / MIB
-
-
-def high_water(running: Mirror) -> int:
-    """Bytes of memory that it had at most since it started, or since its mark was reset."""
-    status = Path(f"/proc/{running.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+    return (server.high_water - idle) / MIB
 
 
 def _lag(bench: Bench) -> Figures:
@@ -62,7 +86,7 @@ def _lag(bench: Bench) -> Figures:
     the clients, the origin and the mirror want more cores than there are, waiting for a core is in it: a second mirror that has
     nothing to do, asked in turns, tells about how much.
     """
-    root, size = bench.folder / "files", (64 if bench.quick else 1000) * MIB
+    root, size = bench.folder / "files", bench.size(1000)
     path = servers.make_file(root, size)
     late: dict[str, list[list[float]]] = {OURS: [], IDLE: []}
     with ExitStack() as ends:
@@ -104,4 +128,11 @@ def _round_trips(urls: Mapping[str, str], over: Callable[[], bool]) -> dict[str,
     return took
 
 
-ROWS: dict[str, Callable[[Bench], Figures]] = {"memory": _memory, "lag": _lag}
+ROWS: dict[str, Callable[[Bench], Figures]] = {
+    "memory": _memory,
+    "crowd": lambda bench: _crowd(bench, 100),
+    "crowd-1gb": lambda bench: _crowd(bench, 1000),
+    "lag": _lag,
+}
+LONG = {"crowd-1gb"}
+"""A terabyte, which takes some ten minutes."""

@@ -9,7 +9,6 @@ from tests.benchmarks import servers, upstreams
 from tests.benchmarks.clients import Arrival, download
 from tests.benchmarks.measure import OURS, Bench, Figures, Line, percentile
 from tests.benchmarks.misses import RATE
-from tests.origin import MIB
 from tests.serving import HOST
 
 CLIENTS = 24
@@ -17,7 +16,7 @@ CLIENTS = 24
 
 def _herd(bench: Bench) -> Figures:
     """24 clients that compare every byte. nginx fetches once for all, too (proxy_cache_lock), but they wait until it is there."""
-    root, size = bench.folder / "files", (16 if bench.quick else 64) * MIB
+    root, size = bench.folder / "files", bench.size(64)
     path = servers.make_file(root, size)
     content = (root / path[1:]).read_bytes()
     alone: list[float] = []
@@ -27,7 +26,7 @@ def _herd(bench: Bench) -> Figures:
         origin = ends.enter_context(upstreams.origin(root, bench.folder, rate=RATE))
         urls = {
             OURS: ends.enter_context(upstreams.mirror(origin, bench.folder)).url,
-            "nginx": ends.enter_context(upstreams.cache(origin, bench.folder)),
+            "nginx": ends.enter_context(upstreams.cache(origin, bench.folder)).url,
         }
         for turn in range(bench.rounds):
             alone.append(download(origin.url + path.removeprefix(f"/{HOST}"), content)[0].last)

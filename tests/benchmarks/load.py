@@ -17,13 +17,22 @@ CONNECTIONS = 16
 
 def requests_per_second(url: str, *, seconds: int, threads: int = 1, connections: int = CONNECTIONS, script: Path | None = None) -> float:
     """What wrk counts. An answer that is not 2xx, or a broken connection, ends the benchmark."""
+    return float(_counted(r"Requests/sec:\s+([\d.]+)", url, seconds, threads, connections, script))
+
+
+def gigabytes(url: str, size: int, *, seconds: int) -> float:
+    """GB of whole archives of so many bytes that wrk got in so much time; the same holds."""
+    return int(_counted(r"(\d+) requests in", url, seconds, 1, CONNECTIONS, None)) * size / 1e9
+
+
+def _counted(pattern: str, url: str, seconds: int, threads: int, connections: int, script: Path | None) -> str:
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", *(["-s", str(script)] if script else []), url]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"wrk was not served well by {url}:\n{said}")
-    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    found = re.search(pattern, said)
     assert found, said
-    return float(found[1])
+    return found[1]
 
 
 def check_same(urls: Mapping[str, str], fields: Mapping[str, str] | None = None) -> None:

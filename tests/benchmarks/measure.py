@@ -11,22 +11,30 @@ from typing import Any
 
 from rich.table import Table
 
+from tests.origin import MIB
+
 OURS = "mirror"
+NOTHING = 1e-9
+"""In place of 0, where something is divided by what a very short turn gave."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """What a row is given: its name, an empty folder, how many rounds, and whether it is only to be short."""
+    """What a row is given: its name, an empty folder, how many rounds, how long a turn of a load lasts, and who else is compared.
+
+    `shrink`: files have so much less than their size, which is good to see that all works, not for figures.
+    """
 
     row: str
     folder: Path
     rounds: int
-    quick: bool
+    seconds: int
+    shrink: int = 1
+    against: tuple[str, ...] = ()
 
-    @property
-    def seconds(self) -> int:
-        """How long one turn of a load lasts."""
-        return 1 if self.quick else 5
+    def size(self, mib: int) -> int:
+        """Bytes of a file that has so many MiB if it is not shrunk."""
+        return max(1, mib // self.shrink) * MIB
 
     def side_by_side(self, contenders: Mapping[str, Callable[[], float]], *, unit: str, target: float | None, baseline: str) -> Result:
         """Gives each contender its turn, A B C A B C …, and keeps what each turn measured (more is better)."""
@@ -62,9 +70,15 @@ class Line:
         more = self.median - other.median
         return replace(self, compared=f"{more:+.3g}", target=f"≤ {other.who} + {short(at_most)} {self.unit}", reached=more <= at_most)
 
+    def times(self, other: Line, *, at_most: float | None = None) -> Line:
+        """This figure as a multiple of the other, which may not be more than so much."""
+        ratio = self.median / (other.median or NOTHING)
+        line = replace(self, compared=f"{ratio:.2f} ×")
+        return replace(line, target=f"≤ {at_most} × {other.who}", reached=ratio <= at_most) if at_most else line
+
     def faster_than(self, other: Line, *, at_least: float | None = None) -> Line:
         """This figure, a time, as a multiple of the other's speed, which may have to be at least so much."""
-        ratio = other.median / self.median
+        ratio = other.median / (self.median or NOTHING)
         line = replace(self, compared=f"{ratio:.2f} × as fast")
         return replace(line, target=f"≥ {at_least} × {other.who}", reached=ratio >= at_least) if at_least else line
 
@@ -99,7 +113,7 @@ class Result:
 
     def ratio(self, name: str) -> float:
         """A contender's median, as a multiple of the baseline's."""
-        return median(self.values[name]) / median(self.values[self.baseline])
+        return median(self.values[name]) / (median(self.values[self.baseline]) or NOTHING)
 
     @property
     def reached(self) -> bool:

@@ -48,7 +48,7 @@ ASKED, HITS, TURN = 25, 2000, 50
 
 def _million(bench: Bench) -> Figures:
     """Start, hits, pages and memory. The folder with the million is kept in the temporary folder, since making it takes minutes."""
-    count = MILLION // 10 if bench.quick else MILLION
+    count = MILLION // bench.shrink
     full, empty = _kept(count), _made(bench.folder / "empty", range(0, count, EACH))
     starts: list[float] = []
     for _ in range(bench.rounds):

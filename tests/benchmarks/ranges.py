@@ -20,16 +20,16 @@ end
 """
 
 
-def _random_ranges(bench: Bench, target: float | None, *, connections: int = CONNECTIONS) -> Result:
+def _random_ranges(bench: Bench, target: float, *, connections: int = CONNECTIONS) -> Result:
     """1 MiB anywhere in a blob of 1 GB, which is in memory."""
-    root, size = bench.folder / "files", (64 if bench.quick else 1000) * MIB
+    root, size = bench.folder / "files", bench.size(1000)
     path = servers.make_file(root, size)
     script = bench.folder / "ranges.lua"
     script.write_text(RANDOM_RANGES.format(size=size, count=MIB))
     with ExitStack() as ends:
         urls = {
-            OURS: ends.enter_context(servers.mirror(root, bench.folder / "data")) + path,
-            "nginx": ends.enter_context(servers.nginx(root, bench.folder)) + path,
+            OURS: ends.enter_context(servers.mirror(root, bench.folder / "data")).url + path,
+            "nginx": ends.enter_context(servers.nginx(root, bench.folder)).url + path,
         }
         check_same(urls, {"Range": f"bytes={size // 3}-{size // 3 + MIB - 1}"})
         turns = {
@@ -40,7 +40,7 @@ def _random_ranges(bench: Bench, target: float | None, *, connections: int = CON
 
 
 ROWS: dict[str, Callable[[Bench], Result]] = {
-    "random-ranges": lambda bench: _random_ranges(bench, 0.6),
-    "random-ranges-c1": lambda bench: _random_ranges(bench, None, connections=1),
-    "random-ranges-c64": lambda bench: _random_ranges(bench, None, connections=64),
+    "random-ranges": lambda bench: _random_ranges(bench, 0.9),
+    "random-ranges-c1": lambda bench: _random_ranges(bench, 0.9, connections=1),
+    "random-ranges-c64": lambda bench: _random_ranges(bench, 0.9, connections=64),
 }

@@ -9,26 +9,32 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dataset_mirror.doors import certificates
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+from tests.benchmarks.processes import Server
 from tests.origin import MIB, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 
 NGINX = """
-daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
-events {{ worker_connections 1024; }}
+daemon off; {processes}; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 8192; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000;
+  access_log off; sendfile on; sendfile_max_chunk 2m; tcp_nopush on; keepalive_timeout 1h; keepalive_requests 100000000;
+  open_file_cache max=1000 inactive=1h; open_file_cache_valid 1h; open_file_cache_min_uses 1; open_file_cache_errors on;
+  ssl_session_cache shared:tls:10m;
   client_body_temp_path {folder}/t1; proxy_temp_path {folder}/t2; fastcgi_temp_path {folder}/t3; uwsgi_temp_path {folder}/t4;
   scgi_temp_path {folder}/t5;
   server {{ listen 127.0.0.1:{port}{tls}; root {root}; }}
 }}
 """
+"""As its documentation recommends for files. No `aio threads`: of what is in the page cache it makes each part wait for a thread."""
+ALONE = "master_process off; worker_processes 1"
 
 
 def make_file(root: Path, size: int) -> str:
@@ -47,31 +53,42 @@ def make_file(root: Path, size: int) -> str:
     return path
 
 
-def make_certificate(folder: Path) -> Path:
-    """A certificate of this machine and its key, in one file."""
-    file = folder / "certificate.pem"
-    key = certificates.new_key()
+@dataclass(frozen=True)
+class Certificate:
+    """Of localhost, with its key, in one file; `authority` is the file of who issued it."""
+
+    file: Path
+    authority: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """A certificate that is new."""
+    made = Certificate(folder / "certificate.pem", folder / "authority.pem")
+    key, own = certificates.new_key(), certificates.new_key()
     authority = certificates.issue_authority(key, ["localhost"])
-    leaf = certificates.issue_leaf(authority, key, key, "localhost")
-    file.write_bytes(certificates.to_pem(leaf) + certificates.key_to_pem(key))
-    return file
+    leaf = certificates.issue_leaf(authority, key, own, "localhost")
+    made.file.write_bytes(certificates.to_pem(leaf) + certificates.key_to_pem(own))
+    made.authority.write_bytes(certificates.to_pem(authority))
+    return made
 
 
 @contextmanager
-def mirror(root: Path, data: Path) -> Iterator[str]:
-    """The mirror, which has all files of `root` as archives (as hard links: the same pages in memory); yields its URL."""
-    _adopt(root, data)
-    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1) as running:
-        yield running.url
+def mirror(root: Path, data: Path, *options: str, certificate: Certificate | None = None) -> Iterator[Server]:
+    """The mirror, which has all files of `root` as archives (as hard links: the same pages in memory).
 
-
-@contextmanager
-def tls_mirror(root: Path, data: Path, certificate: Path) -> Iterator[str]:
-    """The same with TLS."""
-    _adopt(root, data)
-    tls = {"tls_port": free_port(), "tls_cert": str(certificate), "tls_key": str(certificate)}
-    with Mirror(data, origins=[{"url": URL, "paths": ["/sets/"]}], grace=1, **tls):
-        yield f"https://127.0.0.1:{tls['tls_port']}"
+    With a certificate it is its port with TLS. `options` are those of `serve`.
+    """
+    if not data.exists():
+        _adopt(root, data)
+    settings: dict[str, object] = {"origins": [{"url": URL, "paths": ["/sets/"]}], "grace": 1}
+    port = free_port()
+    if certificate:
+        settings |= {"tls_port": port, "tls_cert": str(certificate.file), "tls_key": str(certificate.file)}
+    running = Mirror(data, **settings).start(*options)
+    try:
+        yield Server(f"https://127.0.0.1:{port}" if certificate else running.url, running.pid)
+    finally:
+        running.close()
 
 
 def _adopt(root: Path, data: Path) -> None:
@@ -89,27 +106,20 @@ def _adopt(root: Path, data: Path) -> None:
 
 
 @contextmanager
-def tls_nginx(root: Path, folder: Path, certificate: Path) -> Iterator[str]:
-    """One nginx worker with TLS; yields its URL."""
+def nginx(root: Path, folder: Path, *, workers: int = 1, certificate: Certificate | None = None) -> Iterator[Server]:
+    """nginx with sendfile, or with TLS."""
     port = free_port()
-    tls = f" ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate}"
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root, tls=tls))
-    with running(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], port) as url:
-        yield url.replace("http:", "https:")
+    tls = f" ssl; ssl_certificate {certificate.file}; ssl_certificate_key {certificate.file}" if certificate else ""
+    processes = ALONE if workers == 1 else f"worker_processes {workers}" + (";user root" if os.geteuid() == 0 else "")
+    file = folder / f"nginx-{port}.conf"
+    file.write_text(NGINX.format(folder=folder, port=port, root=root, tls=tls, processes=processes))
+    with running(["nginx", "-p", str(folder), "-c", str(file)], port) as server:
+        yield replace(server, url=server.url.replace("http:", "https:")) if certificate else server
 
 
 @contextmanager
-def nginx(root: Path, folder: Path) -> Iterator[str]:
-    """One nginx worker with sendfile; yields its URL."""
-    port = free_port()
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, root=root, tls=""))
-    with running(["nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")], port) as url:
-        yield url
-
-
-@contextmanager
-def file_response(root: Path) -> Iterator[str]:
-    """uvicorn, FastAPI and its FileResponse, which is what one writes first; yields its URL."""
+def file_response(root: Path) -> Iterator[Server]:
+    """uvicorn, FastAPI and its FileResponse, which is what one writes first."""
     port = free_port()
     command = [
         sys.executable,
@@ -122,17 +132,18 @@ def file_response(root: Path) -> Iterator[str]:
         "--log-level",
         "error",
     ]
-    with running(command, port, FILES=str(root)) as url:
-        yield url
+    with running(command, port, FILES=str(root)) as server:
+        yield server
 
 
 @contextmanager
-def running(command: list[str], port: int, **environment: str) -> Iterator[str]:
-    """A server that the command starts at this port; yields its URL."""
-    with subprocess.Popen(command, env=os.environ | environment) as process:
+def running(command: list[str], port: int, *, log: Path | None = None, **environment: str) -> Iterator[Server]:
+    """A server that the command starts at this port; `log` gets what it says, if nobody needs to read that."""
+    said = log.open("wb") if log else None
+    with said or nullcontext(), subprocess.Popen(command, env=os.environ | environment, stderr=said) as process:
         try:
             _wait_for(port, process)
-            yield f"http://127.0.0.1:{port}"
+            yield Server(f"http://127.0.0.1:{port}", process.pid)
         finally:
             process.terminate()
             process.wait(PATIENCE)

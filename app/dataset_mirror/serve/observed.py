@@ -4,7 +4,6 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from urllib.parse import quote
 
@@ -132,8 +131,3 @@ class _Watch:
             return str(peer[0]) if peer else ""
         address = client_address(Request.of(self._scope), trusted)
         return str(address) if address else ""
-
-
-def seen(mirror: Mirror) -> Callable[[str, int], None]:
-    """Counts what a client was answered from memory."""
-    return lambda address, size: mirror.recent.count(address, "hit", size, time.time())

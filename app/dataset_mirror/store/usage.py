@@ -19,6 +19,7 @@ class Counted(Protocol):
 
 Hits = dict[ArchiveId, tuple[int, float]]
 """How often each archive was asked for, and when last, in seconds since the epoch."""
+_NONE = (0, 0.0)
 _TOTALS = ("hits", "misses", "served", "fetched")
 
 
@@ -33,7 +34,7 @@ class Usage:
 
     def note(self, archive: ArchiveId) -> None:
         """Somebody asked for the archive, and gets it."""
-        self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+        self._hits[archive] = (self._hits.get(archive, _NONE)[0] + 1, time.time())
 
     def take(self) -> Hits:
         """What was noted, which is somebody else's to write down."""
@@ -43,7 +44,7 @@ class Usage:
     def add(self, hits: Hits) -> None:
         """Adds what was noted elsewhere, or could not be written."""
         for archive, (more, at) in hits.items():
-            count, last = self._hits.get(archive, (0, 0.0))
+            count, last = self._hits.get(archive, _NONE)
             self._hits[archive] = (count + more, max(at, last))
 
     @property

@@ -64,6 +64,15 @@ class Exchange:
         self._news.set()
 
     @property
+    def closes(self) -> bool:
+        """Whether the connection closes behind the answer."""
+        return self.framing.closes
+
+    @closes.setter
+    def closes(self, closes: bool) -> None:
+        self.framing.closes = closes
+
+    @property
     def is_over(self) -> bool:
         return self.is_complete or self.is_gone
 
