@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dataset_mirror.doors import certificates
 from tests.serving import Mirror
 from tests.wire.test_protocol import Wire, wait_until
 
@@ -76,6 +77,23 @@ def at(mirror: Mirror, *, worker: bool) -> Wire:
         if (owner(mirror, wire.socket) != mirror.pid) == worker:
             return wire
         wire.socket.close()
+
+
+def make_certificate(folder: Path) -> str:
+    """A certificate of this machine and its key, in one file."""
+    file, key = folder / "certificate.pem", certificates.new_key()
+    authority = certificates.issue_authority(key, ["localhost"])
+    leaf = certificates.issue_leaf(authority, key, key, "localhost")
+    file.write_bytes(certificates.to_pem(leaf) + certificates.key_to_pem(key))
+    return str(file)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.servers import free_port, make_certificate
 from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, trusting
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
-from tests.wire.crew import at, owner, standing_still
+from tests.wire.crew import at, free_port, make_certificate, owner, standing_still
 from tests.wire.test_protocol import Wire, raw_request, request, wait_until
 
 pytestmark = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no /proc tells who started whom")
@@ -31,7 +30,7 @@ CONTENT = {SMALL: body(50_000, 1), MIDDLE: body(400_000, 2), LARGE: body(32 * MI
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror, shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Mirror:
     """A mirror of two processes that has all three, and does not believe the fourth. It has a port for TLS, too."""
-    certificate = str(make_certificate(tmp_path_factory.mktemp("certificate")))
+    certificate = make_certificate(tmp_path_factory.mktemp("certificate"))
     certified = {"tls_cert": certificate, "tls_key": certificate}
     for path, content in CONTENT.items():
         shared_origin.add(path, content, etag=f'"{path[-5]}"')
