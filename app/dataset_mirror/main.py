@@ -3,7 +3,7 @@
 `uvicorn --app-dir app dataset_mirror.main:app` works too, without the arming of connections.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,10 +16,12 @@ from dataset_mirror.doors.handing import Handing
 from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.routing import OwnPaths
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.asgi import App, Receive, Scope, Send
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
+from dataset_mirror.status.events import Events
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
@@ -27,7 +29,7 @@ from dataset_mirror.upkeep.ahead import Ahead, running
 from dataset_mirror.upkeep.notify import Notifier
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.hot import Hot
-from dataset_mirror.wire.services import Services
+from dataset_mirror.wire.services import Opener, Services
 from dataset_mirror.wire.workers.hits import HitsOnly, answering
 from dataset_mirror.wire.workers.remote import Far
 from dataset_mirror.wire.workers.worker import Parts as WorkerParts
@@ -63,21 +65,29 @@ def assemble(mirror: Mirror, port: int, processes: int = 1) -> Parts:
     """All parts of a mirror that listens at `port`, with so many processes in all."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
-    ahead, notifier = Ahead(mirror), Notifier(mirror)
+    ahead, notifier, events = Ahead(mirror), Notifier(mirror), Events(mirror)
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
         await mirror.start()
         try:
-            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever()):
+            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever(), events.look_for_ever()):
                 yield
         finally:
             await mirror.stop()
 
-    hot, doors, own_pages = Hot(mirror, processes), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
+    hot, doors = Hot(mirror, processes), Doors(mirror, ca, port)
+    own_pages = pages(mirror, ca, made_key(mirror.store.folder), events, lifespan)
     own: OwnPaths = own_pages.state.own
     gateway = Gateway(mirror, _counted(mirror, own_pages), own, port, keep=hot.keep, relay=partial(relay, mirror))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), _crowd(mirror)), doors, own)
+    return Parts(observed(mirror, gateway), _services(mirror, hot, Connect(doors), _crowd(mirror), events.end), doors, own)
+
+
+def _services(mirror: Mirror, hot: Hot, opener: Opener, crowd: Crowd, stopping: Callable[[], None] | None = None) -> Services:
+    def known_as(address: str) -> str:
+        return anonymised(address, mirror.settings.anonymise_clients)
+
+    return Services(hot, opener, crowd, under_way=mirror.recent.under_way, known_as=known_as, stopping=stopping)
 
 
 def _counted(mirror: Mirror, app: App) -> App:
@@ -104,7 +114,7 @@ def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: Ow
     hot, far = Hot(mirror, processes), Far(worker.ask)
     gateway = Gateway(mirror, far, own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = _crowd(mirror, each=3)  # a request that is passed on has a socket of its own
-    services = Services(hot, Handing(doors, worker.hand_over), crowd)
+    services = _services(mirror, hot, Handing(doors, worker.hand_over), crowd)
     return WorkerParts(mirror, answering(mirror, gateway, far), services)
 
 

@@ -4,16 +4,17 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -24,8 +25,9 @@ from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
-from dataset_mirror.fetch.opening import PASSED_ON, judge
+from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
 from dataset_mirror.fetch.others import Nobody, Others
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
@@ -34,19 +36,24 @@ from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import Listings
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+_REMEMBERED = 10_000
+"""URLs with secrets whose secrets are known in memory."""
+_AHEAD = 4
+"""Archives that a command has under way, for each fill that may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +87,23 @@ class Mirror:
         self.store = store
         self.began = time.time()
         self.upstream = Upstream(configuration)
-        self.traffic = Traffic()
-        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
         self.recent = Recent()
+        self.usage = Usage(store, self.dataset_of, lambda: self.recent.news(self.settings.anonymise_clients))
+        self.traffic = Traffic(self.usage)
+        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
         self.look_again = asyncio.Event()
         """Set when pins or schedules may have changed."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.others: Others = Nobody()
-        self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.flush)
-        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, self.settings.max_fills, self._slow_rate)
+        promises = Promises(configuration, self.upstream, store)
+        self.flights = Flights(store, self.upstream, self.eviction, self.traffic, promises, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
-        self.misses = Misses(store)
+        self.misses = Misses(store, lambda: self.settings.anonymise_clients)
+        self._listings = Listings(store)
+        self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
         self._flushing: asyncio.Task[None] | None = None
@@ -107,6 +117,10 @@ class Mirror:
     def origins(self) -> Origins:
         """Those of the moment."""
         return self.configuration.origins
+
+    def dataset_of(self, archive: ArchiveId) -> str:
+        """The dataset that an archive belongs to: its name in the catalog, else that it has none at its origin."""
+        return self.origins.dataset_of(archive)
 
     def _slow_rate(self) -> float:
         """Below which a download is slow by its origin's doing, not by our own limit."""
@@ -138,6 +152,7 @@ class Mirror:
         with suppress(StoreFull, IndexDamaged):
             await self.flush()
             await self.flights.flush()
+            await self.store.write_changes()
 
     async def flush(self) -> None:
         """Writes down who asked for what, whichever process answered."""
@@ -150,6 +165,8 @@ class Mirror:
             try:
                 await self.flush()
                 await self.flights.flush()
+                await self.store.write_changes()
+                self.store.renew_lock()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
                 log.debug("Hit counts cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
@@ -158,8 +175,28 @@ class Mirror:
     # One archive
 
     def asked(self, archive: ArchiveId) -> Asked:
-        """What a URL means by the rules of its origin. NotAllowed if none lists it."""
-        return asked(self.origins.of(archive), archive)
+        """What a URL means by the rules of its origin, secrets in it as they were last asked with. NotAllowed if none lists it."""
+        origin = self.origins.of(archive)
+        if not archive.can_be_asked_for:
+            entry = self.origins.expected(archive)
+            given = self._given.get(archive) or (entry.archive.given if entry else None)
+            archive = replace(archive, given=given)
+        return asked(origin, archive)
+
+    def remember_urls(self, names: Iterable[str]) -> None:
+        """The same of URLs that people name; other names have no secrets."""
+        for name in names:
+            if "://" in name and "?" in name:
+                with suppress(MirrorError):
+                    self.remember(self.asked(parse_url(name)))
+
+    def remember(self, what: Asked) -> None:
+        """Keeps in memory, and for a while, with which secrets a URL was asked for: its origin can be asked again later."""
+        if (given := what.target.given) is not None:
+            self._given[what.archive] = given
+            self._given.move_to_end(what.archive)
+            while len(self._given) > _REMEMBERED:
+                self._given.popitem(last=False)
 
     async def located(self, what: Asked, authorization: str | None = None) -> Asked:
         """What a request means now: a name is its commit, and what is not for everybody is asked for with the client's credentials.
@@ -187,7 +224,7 @@ class Mirror:
         if self.settings.offline:
             if by_readers:
                 return replace(what, is_for_readers=True)
-            raise self.flights.knowledge.absence(what, however_old=True) or refused_offline(what, origin)
+            raise self._known_absence(what) or refused_offline(what, origin)
         try:
             return await self.gates.admitted(what, authorization, origin)
         except OriginUnreachable:
@@ -200,14 +237,29 @@ class Mirror:
 
         What is stale is asked for first where its rule says so, and is served as it is only if its origin fails.
         """
-        hit = self.hit(what.archive)
+        hit = self.hit(what.archive) or self._by_digest(what)
         if hit is None:
             return self._fill(what)
         return await self._asked_first(hit, what) if what.asks_first else hit
 
+    def _by_digest(self, what: Asked) -> Hit | None:
+        """An object of Git LFS, wherever its bytes came from: those that are for everybody, or all if its origin let this client in."""
+        if what.question.lfs is None:
+            return None
+        is_let_in = what.question.authorization is not None or what.is_for_readers
+        found = self.store.index.users_of(what.question.lfs.oid)
+        return next((hit for one in found if not one.private and (is_let_in or not one.restricted) and (hit := self.opened(one))), None)
+
+    def has_object(self, what: Asked) -> bool:
+        """Whether the bytes of an object of Git LFS are here, for whoever asks."""
+        if (hit := self.hit(what.archive) or self._by_digest(what)) is None:
+            return False
+        hit.file.close()
+        return not hit.record.private and (not hit.record.restricted or what.question.authorization is not None or what.is_for_readers)
+
     async def fresh(self, what: Asked) -> Hit | None:
         """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
-        found = await self.find(what) if (hit := self.hit(what.archive)) else None
+        found = await self.find(what) if (hit := self.hit(what.archive) or self._by_digest(what)) else None
         if hit:
             hit.file.close()
         return found if isinstance(found, Hit) else None
@@ -229,9 +281,9 @@ class Mirror:
         record = self.store.find(archive)
         return self.opened(record) if record else None
 
-    def freshness(self, record: Record) -> Freshness:
-        """How fresh a stored archive is; if it is stale, its origin is asked in the background."""
-        self._check(record)
+    def freshness(self, record: Record, what: Asked | None = None) -> Freshness:
+        """How fresh a stored archive is; if it is stale, its origin is asked in the background, as `what` asks for it."""
+        self._check(record, what if what and what.target.given is not None else None)
         return self._freshness(record)
 
     def _freshness(self, record: Record) -> Freshness:
@@ -241,6 +293,8 @@ class Mirror:
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
         if self.settings.offline or not self._freshness(record).is_stale:
+            return None
+        if what is None and not record.archive.can_be_asked_for and not (what := self.asked(record.archive)).target.can_be_asked_for:
             return None
         with because("check"):
             return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
@@ -262,6 +316,8 @@ class Mirror:
         origin, matched = self.origins.of(what.archive), what.matched
         if origin.readers is not None or origin.headers or (matched and matched.rule.ref is not None and matched.ref is not None):
             return None
+        if what.target.given is not None or what.question.lfs is not None:
+            return None
         record = self.store.find(what.archive)
         if record is None or record.private or record.restricted or self.gates.is_restricted(what, record):
             return None
@@ -276,6 +332,12 @@ class Mirror:
         origin = self.origins.get(archive.authority)
         matched = origin.rule(archive.path) if origin else None
         return matched.rule.redirect_fields if matched else ()
+
+    def linked(self, archive: ArchiveId) -> tuple[str, ...]:
+        """The hosts whose URLs in its content lead to the mirror, for clients that asked by its own address."""
+        origin = self.origins.get(archive.authority)
+        matched = origin.rule(archive.path) if origin else None
+        return matched.rule.links_to if matched else ()
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
@@ -317,19 +379,33 @@ class Mirror:
         origin = self.origins.of(what.archive)
         if self.settings.offline:
             raise self._offline(what)
+        if not what.target.can_be_asked_for:
+            raise UsageError(
+                f"The URL of {origin.url_of(what.archive)} has a secret, which is not kept: its origin cannot be asked.",
+                "Ask for it by its whole URL.",
+            )
         restricted = gate_of(what) if what.question.authorization else None
         return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
 
     def _offline(self, what: Asked) -> MirrorError:
         url = self.origins.of(what.archive).url_of(what.archive)
-        return self.flights.knowledge.absence(what, however_old=True) or Offline(
+        return self._known_absence(what) or Offline(
             f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
         )
+
+    def _known_absence(self, what: Asked) -> MirrorError | None:
+        """The refusal of the origin when nobody can be asked: the last one, or that which its own list of files means."""
+        if (known := self.flights.knowledge.absence(what, however_old=True)) is not None:
+            return known
+        found = self.origins.file_meant(what.archive)
+        if found is None or (absent := found[0].names.absent) is None or not self._listings.lacks(*found):
+            return None
+        return refusal(404, self.origins.of(what.archive).url_of(what.archive), [(name.lower(), value) for name, value in absent.items()])
 
     async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
         """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
         archive = what.archive
-        if is_miss(error) and (refused := self.flights.knowledge.absence(what, however_old=True)):
+        if is_miss(error) and (refused := self._known_absence(what)):
             return refused
         listed = is_miss(error) and await self.misses.note(archive, asked_by)
         if isinstance(error, Offline | OriginUnreachable):
@@ -357,14 +433,14 @@ class Mirror:
         source = OriginSource.of(self.upstream, self.origins.of(what.archive), what)
         if (known := self.flights.knowledge.absence(what)) is not None:
             raise known
-        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None:
+        if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None or what.question.lfs:
             return await self._fill(what).opened()
         try:
             reply = await source.ask(method="HEAD")
         except Broken:
             return await self._fill(what).opened()  # which retries, and has the right error in the end
         try:
-            if reply.status == 200:
+            if reply.status == 200 and not (what.question.confirm and reply.is_page):
                 if reply.length == 0 and what.matched:
                     self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply
@@ -387,17 +463,20 @@ class Mirror:
     async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, anew: bool = False) -> AsyncIterator[Progress]:
         """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once.
 
-        `anew`: what is there is fetched once more.
+        `anew`: what is there is fetched once more. Only so many are under way at once as keep the fills busy.
         """
-        waiting = {}
-        for archive in archives:
-            with because("ahead"):
-                started = await self._started(archive, anew=anew)
-            if isinstance(started, Fill):
-                waiting[archive] = started
-            else:
-                yield started
-        while waiting:
+        coming, waiting = iter(archives), dict[ArchiveId, Fill]()
+        while True:
+            some = list(islice(coming, max(0, _AHEAD * self.settings.max_fills - len(waiting))))
+            if not some and not waiting:
+                return
+            for archive in some:
+                with because("ahead"):
+                    started = await self._started(archive, anew=anew)
+                if isinstance(started, Fill):
+                    waiting[archive] = started
+                else:
+                    yield started
             for archive, fill in list(waiting.items()):
                 progress = _progress(fill)
                 if progress.over:
@@ -406,6 +485,11 @@ class Mirror:
                     yield progress
             if waiting:
                 await _any_over(waiting.values(), every)
+
+    async def begin(self, archive: ArchiveId) -> Progress:
+        """Begins to fetch an archive that is missing, without waiting for it."""
+        started = await self._started(archive, anew=False)
+        return _progress(started) if isinstance(started, Fill) else started
 
     async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"

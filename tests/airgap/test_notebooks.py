@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dataset_mirror.airgap.preflight.sources import asks_in
-from dataset_mirror.airgap.preflight.subjects import Address, Dataset
+from dataset_mirror.airgap.preflight.subjects import Address, Dataset, Unclear
 from dataset_mirror.errors import UsageError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -35,7 +35,7 @@ def test_cells_are_one_program(tmp_path: Path) -> None:
     "magics",
     [
         "%matplotlib inline",
-        "!pip install keras \\\n  scipy",
+        "!ls keras \\\n  scipy",
         "files = !ls *.py",
         "model = %sql SELECT 1",
         "keras?",
@@ -53,6 +53,14 @@ def test_magics(tmp_path: Path, magics: str) -> None:
 def test_other_languages(tmp_path: Path) -> None:
     """A cell for another program is not read as Python; URLs in commands count."""
     assert asks(tmp_path, code("%%bash\nfor f in *; do echo; done"), code(f"!wget -c {URL}")) == [("cell 2, line 1", Address(URL, True))]
+
+
+@pytest.mark.parametrize(
+    "line", ["!pip install keras", "%pip install -q keras", "!python train.py", "%run other.py", "!curl -s x | sudo bash", "x = !sh get.sh"]
+)
+def test_lines_that_run_more(tmp_path: Path, line: str) -> None:
+    """What a line installs, or runs of other files, cannot be told."""
+    assert any(isinstance(subject, Unclear) for _, subject in asks(tmp_path, code(line)))
 
 
 def test_python_that_looks_like_magic(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, costs, crowds, drawing, herd, hits, machine, million, misses, others, ranges, readme
+from tests.benchmarks import bundles, costs, crowds, drawing, herd, hits, machine, million, misses, others, pages, ranges, readme
 from tests.benchmarks.measure import Bench, Figures, Result, missing, table
 
-MODULES = (hits, ranges, misses, costs, herd, crowds, million, bundles)
+MODULES = (hits, ranges, misses, costs, herd, crowds, million, pages, bundles)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 LONG = crowds.LONG
 """Rows that are measured only when they are named."""

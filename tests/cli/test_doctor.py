@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from dataset_mirror.rules import environment as names
+from dataset_mirror.settings import load
+from dataset_mirror.upkeep.checkup import check_folder
 from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
@@ -87,6 +89,35 @@ def test_what_is_wrong(start_mirror: StartMirror, origin: Origin, tmp_path: Path
     assert wrong(found) == {"permissions", "space", "limit", "tree", "key", "hosts", "upstream"}
     assert "such as https://data.example.org/sets/a" in found["tree"]["fact"]
     assert "chmod 600" in found["key"]["hint"]
+
+
+@pytest.fixture(scope="module")
+def kept(start_shared_mirror: StartMirror, shared_origin: Origin) -> Path:
+    """The data folder of a mirror that has run."""
+    mirror = start_shared_mirror()
+    shared_origin.add("/sets/kept.bin", body(100))
+    assert mirror.archive("/sets/kept.bin").status == 200
+    mirror.get("/ca.pem")
+    mirror.stop()
+    return mirror.data
+
+
+WIDE = {"": 0o755, "blobs": 0o777, "blobs/sha256": 0o770, "archives.ndjson": 0o644, "index.db": 0o660, "ca/ca.pem": 0o666}
+
+
+def test_permissions_that_are_too_wide(kept: Path) -> None:
+    """Whatever in the data folder is open to others, or to its group for writing, is found, with a command that mends it."""
+    configuration = load(None, {"data": kept})
+    for name, mode in WIDE.items():
+        (kept / name).chmod(mode)
+        (found,) = (one for one in check_folder(configuration) if not one.is_good)
+        assert (found.what, str(kept / name) in found.fact) == ("permissions", True)
+        subprocess.run(["sh", "-ec", found.hint.removeprefix("Run: ")], check=True)
+        assert all(one.is_good for one in check_folder(configuration))
+    for secret in (kept / "api.key", kept / "ca" / "key.pem"):
+        assert not secret.stat().st_mode & 0o077
+    (kept / "api.key").chmod(0o640)
+    assert [one.what for one in check_folder(configuration) if not one.is_good] == ["api.key"]
 
 
 def test_a_clock_that_is_wrong(shared: Mirror, shared_origin: Origin, tmp_path: Path) -> None:

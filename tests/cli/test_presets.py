@@ -31,7 +31,7 @@ def test_one_of_them(tmp_path: Path) -> None:
     """A name shows its hosts and what to know before it is switched on."""
     done = presets(tmp_path, "kaggle")
     assert done.stdout.startswith("kaggle (off): ")
-    assert "Hosts: www.kaggle.com." in done.stdout
+    assert "Hosts: api.kaggle.com, www.kaggle.com." in done.stdout
     assert "not kept" in done.stdout
 
 

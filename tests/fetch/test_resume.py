@@ -302,14 +302,35 @@ def test_time_is_a_budget_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert backoff.next_wait() is None
 
 
-def test_asked_wait_replaces_the_own() -> None:
-    """What the upstream asks to wait is waited exactly."""
+def test_an_asked_wait_is_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the upstream asks to wait is waited exactly, unless it is less than anybody would wait: it must not be asked on and on."""
+    monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 1.0)
     assert Backoff(attempts=2).next_wait(7.0) == 7.0
+    assert Backoff(attempts=2).next_wait(0.0) == 0.5
+
+
+NOON, LATER = "Mon, 01 Jan 2024 12:00:00 GMT", "Mon, 01 Jan 2024 12:00:07 GMT"
 
 
 @pytest.mark.parametrize(
-    ("field", "seconds"), [(None, None), ("", None), ("12", 12.0), ("soon", None), ("-1", None), ("Mon, 01 Jan 2024 00:00:00 GMT", 0.0)]
+    ("field", "date", "seconds"),
+    [
+        pytest.param(None, NOON, None, id="none"),
+        pytest.param("", NOON, None, id="empty"),
+        pytest.param(" 12 ", None, 12.0, id="seconds"),
+        pytest.param("0", NOON, 0.0, id="at once"),
+        pytest.param("9" * 400, None, 86_400.0, id="longer than anybody waits"),
+        pytest.param("soon", NOON, None, id="a word"),
+        pytest.param("-1", NOON, None, id="a negative number"),
+        pytest.param("٣", NOON, None, id="digits of another script"),
+        pytest.param(LATER, NOON, 7.0, id="a time, whatever our clock says"),
+        pytest.param("Sat, 01 Jan 2124 12:00:00 GMT", NOON, 86_400.0, id="a time far away"),
+        pytest.param(NOON, LATER, None, id="a time before the answer"),
+        pytest.param(LATER, None, None, id="a time of an answer without one"),
+        pytest.param(LATER, "now", None, id="a time of an answer with a wrong one"),
+        pytest.param("Mon, 01 Jan 0001 00:00:00 +1200", NOON, None, id="a time before all times"),
+    ],
 )
-def test_retry_after_is_read(field: str | None, seconds: float | None) -> None:
-    """Retry-After is a number of seconds or a date, past dates mean now, and anything else is ignored."""
-    assert retry_after(field) == seconds
+def test_retry_after_is_read(field: str | None, date: str | None, seconds: float | None) -> None:
+    """Retry-After is seconds, or a time as of the answer's own Date: a clock of ours that is days off neither shortens nor extends it."""
+    assert retry_after(field, date) == seconds

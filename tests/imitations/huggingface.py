@@ -6,6 +6,7 @@ code, what is relative and what absolute. `python -m tests.imitations.huggingfac
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import sys
@@ -18,6 +19,7 @@ from tests.imitations.repositories import File, Kind, Repository, Tree
 from tests.imitations.server import Asked, Fields, Said, Server
 
 HOST, CDN = "huggingface.co", "cas-bridge.xethub.hf.co"
+BATCH = ".git/info/lfs/objects/batch"
 EXPOSED = (
     "X-Repo-Commit,X-Request-Id,X-Error-Code,X-Error-Message,X-Total-Count,ETag,Link,Accept-Ranges,Content-Range,"
     "X-Linked-Size,X-Linked-ETag,X-Xet-Hash"
@@ -106,6 +108,8 @@ class Hub:
                 return Said(307, {"Location": asked.target.replace(old, new, 1)}, f"Temporary Redirect. Redirecting to {new}".encode())
         if path == "/api/whoami-v2":
             return self._whoami(asked)
+        if path.endswith(BATCH):
+            return self._batch(asked)
         if path.startswith("/api/resolve-cache/"):
             return self._resolve_cache(asked)
         if path.startswith("/api/"):
@@ -113,7 +117,10 @@ class Hub:
         return self._page(asked)
 
     def _user(self, asked: Asked) -> str | None:
-        return self.tokens.get(asked.token or "")
+        """By the bearer token, or by the password that git sends."""
+        scheme, _, given = asked.fields.get("authorization", "").partition(" ")
+        password = base64.b64decode(given).decode().partition(":")[2] if scheme == "Basic" else ""
+        return self.tokens.get(asked.token or password)
 
     def _found(self, kind: Kind, segments: list[str], asked: Asked) -> tuple[Repository, list[str]]:
         """The repository whose name the segments begin with, if this user may know of it, and the other segments."""
@@ -167,6 +174,14 @@ class Hub:
         return _small(file, commit)
 
     def _to_the_store(self, repository: Repository, file: File, commit: str, common: Fields) -> Said:
+        location = self._signed(repository, file)
+        token = f'<{self.base}{repository.api_path}/xet-read-token/{commit}>; rel="xet-auth"'
+        link = f'{token}, <https://cas-server.xethub.hf.co/v1/reconstructions/{file.xet_hash}>; rel="xet-reconstruction-info"'
+        fields = {**common, "Location": location, "X-Xet-Hash": file.xet_hash, "Link": link, "Cache-Control": "no-store", **_TEXT}
+        return Said(302, fields, f"Found. Redirecting to {location}".encode())
+
+    def _signed(self, repository: Repository, file: File) -> str:
+        """Where a large file is for the next hour."""
         self._stored[file.xet_hash] = file
         query = {
             "X-Amz-Algorithm": "AWS4-HMAC-SHA256",
@@ -178,11 +193,28 @@ class Hub:
             "response-content-disposition": _disposition(file),
             "x-id": "GetObject",
         }
-        location = f"{self.store_base}/xet-bridge-us/{repository.id.replace('/', '-')}/{file.xet_hash}?{urlencode(query)}"
-        token = f'<{self.base}{repository.api_path}/xet-read-token/{commit}>; rel="xet-auth"'
-        link = f'{token}, <https://cas-server.xethub.hf.co/v1/reconstructions/{file.xet_hash}>; rel="xet-reconstruction-info"'
-        fields = {**common, "Location": location, "X-Xet-Hash": file.xet_hash, "Link": link, "Cache-Control": "no-store", **_TEXT}
-        return Said(302, fields, f"Found. Redirecting to {location}".encode())
+        return f"{self.store_base}/xet-bridge-us/{repository.id.replace('/', '-')}/{file.xet_hash}?{urlencode(query)}"
+
+    def _batch(self, asked: Asked) -> Said:
+        """Git LFS' batch API, for downloads by the transfer `basic`."""
+        segments = asked.raw_path.removesuffix(BATCH).strip("/").split("/")
+        kind = _KINDS.get(segments[0], "model")
+        repository, _ = self._found(kind, segments[kind != "model" :], asked)
+        if not repository.may_read(self._user(asked)):
+            raise _gated(repository, self._user(asked))
+        wanted = json.loads(asked.body)
+        if wanted["operation"] != "download" or "basic" not in wanted.get("transfers", ["basic"]):
+            raise Refusal(422, None, "Only downloads are imitated")
+        large = {file.sha256: file for tree in repository.commits.values() for file in tree.values() if file.large}
+        objects = [self._object(repository, each, large.get(each["oid"])) for each in wanted["objects"]]
+        return _json({"transfer": "basic", "objects": objects, "hash_algo": "sha256"}, {"Content-Type": "application/vnd.git-lfs+json"})
+
+    def _object(self, repository: Repository, each: Mapping[str, Any], file: File | None) -> dict[str, Any]:
+        known = {"oid": each["oid"], "size": each["size"]}
+        if file is None:
+            return {**known, "error": {"code": 404, "message": "Object does not exist on the server"}}
+        action = {"href": self._signed(repository, file), "expires_in": 3600}
+        return {**known, "authenticated": True, "actions": {"download": action}}
 
     def _stored_file(self, asked: Asked) -> Said:
         """The store host: it knows neither repositories nor commits, and wants its signature."""

@@ -268,3 +268,17 @@ def test_no_text_makes_the_parser_of_urls_fail(url: str) -> None:
     except BadRequest:
         return
     assert parse_url(f"https://{archive}").path == archive.path
+
+
+@settings(deadline=None)
+@given(st.text("aZ09.-_:@[]~é", max_size=12), st.text("aZ0.~-_%2Fé/?#&\\ \n", max_size=24))
+def test_a_url_that_is_normal_already_is_read_like_any_other(host: str, target: str) -> None:
+    """Such URLs are read in a shorter way, to which one with its scheme in capitals never comes: both say the same."""
+    assert _meant(f"https://{host}/{target}") == _meant(f"HTTPS://{host}/{target}")
+
+
+def _meant(url: str) -> ArchiveId | str:
+    try:
+        return parse_url(url)
+    except BadRequest as error:
+        return error.detail.lower()

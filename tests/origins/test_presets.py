@@ -60,6 +60,40 @@ def test_an_own_file_never_hides_a_shipped_preset(tmp_path: Path) -> None:
         pytest.param(b"[[origins]]\nurl = 'https://a.example.org/x'\n", r"wrong value at origins\.0: .*scheme and host only", id="origin"),
         pytest.param(b"[[archives]]\nurl = 'https://a.org/b'\nsha256 = 'ab'\n", r"wrong value at archives\.0\.sha256: .*64", id="digest"),
         pytest.param(b"[settings]\nport = 1\n", "wrong value at settings: ", id="unknown table"),
+        pytest.param(
+            b"about = 'x'\n[[origins]]\nurl = 'https://a.org'\npaths = ['/b/']\nspeed = 1\n",
+            r"origins\.0\.speed: .*line 5",
+            id="unknown key",
+        ),
+        pytest.param(
+            b"[[origins]]\nurl = 'https://a.org'\nredirects_to = ['*.com']\n", r"other organisations.*line 3", id="hosts of others"
+        ),
+        pytest.param(
+            b"[[origins]]\nurl = 'https://a.org'\npaths = ['/b/', '/c', '/b/']\n", r"lists a\.org/b/ twice.*line", id="a path twice"
+        ),
+        pytest.param(
+            b"[[origins]]\nurl = 'https://a.org'\npaths = ['/b/']\n[[origins.rules]]\nmatch = '/b/*'\nlfs = true\n",
+            r"ends? in /batch.*line",
+            id="no batch API",
+        ),
+        pytest.param(
+            b"[[names]]\nname = 'x:*'\norigin = 'https://a.org'\nrevision = '/{scope}'\ntree = { ask = '/{scope}/{commit}' }\n"
+            b"file = '/{scope}/{commit}/{path}'\n",
+            r"names\.0\.revision: .*\{ref\}.*line 4",
+            id="a name without a revision",
+        ),
+        pytest.param(
+            b"[[names]]\nname = 'x:*'\norigin = 'https://b.org'\nrevision = '/{scope}/{ref}'\ntree = { ask = '/{scope}/{commit}' }\n"
+            b"file = '/{scope}/{commit}/{path}'\n[[origins]]\nurl = 'https://a.org'\n",
+            r"https://b\.org, which is none of its origins",
+            id="names of another origin",
+        ),
+        pytest.param(
+            b"[[names]]\nname = 'x:*'\norigin = 'https://a.org'\nrevision = '/{scope}/{ref}'\ntree = { ask = '/{scope}/{commit}' }\n"
+            b"file = '/{scope}/{commit}/{path}'\n[[origins]]\nurl = 'https://a.org'\npaths = ['/']\n",
+            r"no rule has a `scope`",
+            id="names without a scope",
+        ),
     ],
 )
 def test_a_wrong_preset_is_refused_in_one_sentence(content: bytes, message: str, tmp_path: Path) -> None:

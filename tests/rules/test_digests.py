@@ -4,7 +4,6 @@ import base64
 import hashlib
 import zlib
 
-import google_crc32c
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +12,20 @@ from dataset_mirror.rules.digests import Claim, confirmed, disproved, named, nee
 
 DATA = b"the bytes of an archive"
 SHA512, SHA256, SHA1, MD5 = (hashlib.new(name, DATA) for name in ("sha512", "sha256", "sha1", "md5"))
-CRC32, CRC32C = zlib.crc32(DATA).to_bytes(4, "big"), google_crc32c.value(DATA).to_bytes(4, "big")
+
+
+def crc(polynomial: int, size: int) -> bytes:
+    """The checksum of so many bytes, bit by bit; the polynomial is reflected, as all of these are."""
+    value = ones = (1 << 8 * size) - 1
+    for byte in DATA:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ polynomial * (value & 1)
+    return (value ^ ones).to_bytes(size, "big")
+
+
+CRC32, CRC32C = zlib.crc32(DATA).to_bytes(4, "big"), crc(0x82F63B78, 4)
+CRC64_NVME, CRC64_XZ = crc(0x9A6C9329AC4BC9B5, 8), crc(0xC96C5795D7870F42, 8)
 OF_DATA = {
     "sha512": SHA512.hexdigest(),
     "sha256": SHA256.hexdigest(),
@@ -21,6 +33,8 @@ OF_DATA = {
     "md5": MD5.hexdigest(),
     "crc32": CRC32.hex(),
     "crc32c": CRC32C.hex(),
+    "crc64nvme": CRC64_NVME.hex(),
+    "crc64xz": CRC64_XZ.hex(),
 }
 S3 = [("x-amz-request-id", "4442587FB7D0A2F9"), ("Server", "AmazonS3")]
 MD5_TAG = ("ETag", f'"{MD5.hexdigest()}"')
@@ -57,7 +71,20 @@ FIELDS: dict[str, tuple[list[tuple[str, str]], list[str]]] = {
     "S3, CRC-32": ([("x-amz-checksum-crc32", b64(CRC32))], ["crc32"]),
     "S3, CRC-32C": ([("x-amz-checksum-crc32c", b64(CRC32C)), ("x-amz-checksum-type", "FULL_OBJECT")], ["crc32c"]),
     "a checksum that nobody computed": ([("x-goog-hash", "crc32c=AAAAAA==")], []),
-    "S3, CRC-64": ([("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")], []),
+    "S3, CRC-64": ([("x-amz-checksum-crc64nvme", b64(CRC64_NVME)), ("x-amz-checksum-type", "FULL_OBJECT")], ["crc64nvme"]),
+    "S3, a CRC-64 that nobody computed": ([("x-amz-checksum-crc64nvme", "AAAAAAAAAAA=")], []),
+    "S3, SHA-512 and MD5": (
+        [("x-amz-checksum-sha512", b64(SHA512.digest())), ("x-amz-checksum-md5", b64(MD5.digest()))],
+        ["sha512", "md5"],
+    ),
+    "Backblaze B2": ([("x-bz-content-sha1", SHA1.hexdigest())], ["sha1"]),
+    "Backblaze B2, a large file": ([("x-bz-content-sha1", "none")], []),
+    "Alibaba OSS": ([("x-oss-hash-crc64ecma", str(int.from_bytes(CRC64_XZ, "big")))], ["crc64xz"]),
+    "Tencent COS": ([("x-cos-hash-crc64ecma", str(int.from_bytes(CRC64_XZ, "big")))], ["crc64xz"]),
+    "no number, or one too large": (
+        [("x-oss-hash-crc64ecma", "٣"), ("x-cos-hash-crc64ecma", str(2**64)), ("x-oss-hash-crc64ecma", "0")],
+        [],
+    ),
     "S3, a digest of digests": ([("x-amz-checksum-sha256", b64(SHA256.digest()) + "-3")], []),
     "S3, a composite": ([("x-amz-checksum-crc32", b64(CRC32)), ("x-amz-checksum-type", "COMPOSITE")], []),
     "S3, an ETag": ([*S3, MD5_TAG], ["md5"]),
@@ -142,7 +169,17 @@ def test_checksums_are_computed_only_where_nothing_better_is_said() -> None:
 
 
 _FIELD = st.sampled_from(
-    ["repr-digest", "digest", "content-digest", "content-md5", "x-goog-hash", "x-amz-checksum-crc32", "etag", "server"]
+    [
+        "repr-digest",
+        "digest",
+        "content-digest",
+        "content-md5",
+        "x-goog-hash",
+        "x-amz-checksum-crc32",
+        "x-oss-hash-crc64ecma",
+        "etag",
+        "server",
+    ]
 )
 _VALUE = st.text(max_size=60) | st.lists(st.sampled_from(["sha-256", "=", ":", ",", ";", "md5", "AAAA", '"', " "])).map("".join)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_mirror.rules.secrets import without_secrets
+from dataset_mirror.rules.secrets import blurred, has_blurred, without_secrets
 
 SECRET = "s3cr3tValue0123456789abcdef"
 
@@ -12,6 +12,7 @@ SECRET = "s3cr3tValue0123456789abcdef"
     [
         f"https://user:{SECRET}@data.example.org/a.zip",
         f"https://{SECRET}@data.example.org/a.zip",
+        f"/https%3A//user%3A{SECRET}%40data.example.org/a.zip",
         f"GET /a.zip?X-Amz-Signature={SECRET}&x=1 HTTP/1.1",
         f"/a.zip?x=1&X%2DGoog%2DSignature={SECRET}",
         f"/a.zip?sv=2020&sig={SECRET}",
@@ -51,3 +52,15 @@ def test_plain_words_stay(text: str) -> None:
 def test_known_secrets() -> None:
     """A string that is known to be secret is blanked wherever it stands."""
     assert without_secrets(f"x{SECRET}y", [SECRET]) == "x…y"
+
+
+def test_identity() -> None:
+    """A blurred query is the same for the same secret at the same host, another one else, and is blurred again only if that is wanted."""
+    query = f"name=b&token={SECRET}&pageToken=x&next_token=y"
+    once = blurred(query, "data.example.org")
+    assert SECRET not in once
+    assert once == blurred(query, "data.example.org") == blurred(once, "data.example.org")
+    assert len({once, blurred(query, "other.example.org"), blurred(query.replace("s3", "S4"), "data.example.org")}) == 3
+    assert blurred(once, "data.example.org", again=True) != once
+    assert (has_blurred(once), has_blurred(query)) == (True, False)
+    assert blurred("name=b&pageToken=x&a", "data.example.org") == "name=b&pageToken=x&a"

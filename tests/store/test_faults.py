@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from dataset_mirror.store import locks
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock, server_of
 from dataset_mirror.store.index import Writing
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
 from dataset_mirror.store.store import Store
@@ -259,6 +261,7 @@ def test_a_read_only_disk(disk: Disk, tmp_path: Path, elsewhere: bool) -> None:
 def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
     """What is there can be read, even what a killed process left in the index' log; there is room again, and it goes on."""
     store = Store(disk.root / "data")
+    store.lock()
     put(store, b"a", A)
     left = {path.name: path.read_bytes() for path in store.folder.root.glob("index.db*")}
     store.close()
@@ -268,7 +271,8 @@ def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
                 (store.folder.root / name).write_bytes(content)
     disk.fill()
     store = Store(disk.root / "data")
-    store.lock()
+    store.lock().announce("http://127.0.0.1:1")
+    assert server_of(store.folder) == "http://127.0.0.1:1", "other commands find it"
     assert store.find(A) == record(b"a", A)
     assert "No space" in store.troubles[0]
     with pytest.raises(StoreFull):
@@ -278,6 +282,19 @@ def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
     assert [store.find(A), store.find(B)] == [record(b"a", A), record(b"b", B)]
     assert store.troubles == []
     store.close()
+
+
+def test_a_first_start_on_a_full_disk(disk: Disk) -> None:
+    """A lock that could not be named is named once there is room."""
+    Store(disk.root / "data").close()
+    disk.fill()
+    store = Store(disk.root / "data")
+    store.lock().announce("http://127.0.0.1:1")
+    disk.empty()
+    store.renew_lock()
+    assert server_of(store.folder) == "http://127.0.0.1:1"
+    store.close()
+    assert server_of(store.folder) is None
 
 
 # File systems without locks
@@ -302,6 +319,7 @@ def test_a_folder_without_locks(tmp_path: Path, caplog: pytest.LogCaptureFixture
     held.announce("http://127.0.0.1:1")
     put(store, b"a", A)
     assert server_of(DataFolder(tmp_path)) == "http://127.0.0.1:1"
+    os.utime(tmp_path / "serve.lock.held", (0, 0))  # the clock was set since
     with pytest.raises(Exception, match=f"in use by process {os.getpid()} at"):
         FillLock(tmp_path / "serve.lock")
     assert sum("has no locks" in line.message for line in caplog.records) == 1
@@ -353,3 +371,25 @@ def test_a_clock_that_went_back(store: Store) -> None:
     found = store.find(B)
     assert found is not None
     assert found.sha256 == record(b"now").sha256
+
+
+def test_what_was_said_while_a_clock_was_ahead(store: Store) -> None:
+    """It gives way to what an origin says now, also in a rebuild; what a bundle says from before does not."""
+
+    def said(commit: str, checked: float) -> Fact:
+        return Fact("ref", "h.example.org/o/r@main", "h.example.org/o/r", checked, commit)
+
+    now = time.time()
+    store.know(said("a", now + 1e6))
+    store.know(said("b", now))
+    store.know(said("c", now - 1e6))
+    known = store.index.known("ref", "h.example.org/o/r@main")
+    assert known is not None
+    assert known.commit == "b"
+    assert (known.age(now), said("a", now + 1e6).age(now)) == (0, float("inf"))
+    store.close()
+    store.folder.index.unlink()
+    rebuild(Settings(data=store.folder.root))
+    again = Store(store.folder.root)
+    assert again.index.known("ref", "h.example.org/o/r@main") == known
+    again.close()

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from dataset_mirror.errors import MirrorError, NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import Origins
 
 
@@ -57,13 +58,15 @@ def is_listed(origins: Origins, archive: ArchiveId) -> bool:
 def meant(file: str, text: str, catalog: Catalog, unlisted: list[ArchiveId] | None = None) -> list[Line]:
     """The entries of a list with what they mean; UsageError, with file and line, for the first that means nothing.
 
+    Of a whole repository of a hub only its origin knows what that is: no archives.
+
     URLs that no origin lists go into `unlisted`, if that is given.
     """
     name = "standard input" if file == "-" else file
     found = []
     for number, entry in numbered(text):
         try:
-            found.append(Line(entry, tuple(catalog.select(entry))))
+            found.append(Line(entry, () if prefix_of(entry) else tuple(catalog.select(entry))))
         except NotAllowed as error:
             if unlisted is None:
                 raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None

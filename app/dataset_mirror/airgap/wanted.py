@@ -29,6 +29,8 @@ class Wish:
     name: str
     asked: Wanted
     kind: Kind = "offline"
+    whole: str = ""
+    """The name of the whole repository at a revision, if the archive tells what that has: whoever asks for it wants the rest, too."""
 
     @property
     def is_host(self) -> bool:
@@ -58,9 +60,9 @@ def wishes(wanted: Iterable[Wanted], origins: Origins, reasons: Reasons | None =
 
 
 def _wish(one: Wanted, origins: Origins, reasons: Reasons) -> Wish:
-    origin, entry = origins.get(one.archive.authority), origins.expected(one.archive)
+    origin = origins.get(one.archive.authority)
     url = origin.url_of(one.archive) if origin else f"https://{one.archive}"
-    return Wish(url, entry.name if entry else "", one, reasons.of(one.archive, url, origin))
+    return Wish(url, origins.name_of(one.archive), one, reasons.of(one.archive, url, origin), origins.whole_of(one.archive))
 
 
 def select(listed: Iterable[Wish], meant: Iterable[str]) -> list[Wish]:
@@ -88,10 +90,10 @@ def as_list(listed: Iterable[Wish], now: float, proposed: Iterable[Proposal] = (
         yield MARK + proposal.to_line()
     for wish in listed:
         times = "once" if wish.asked.count == 1 else f"{wish.asked.count:,} times"
-        known = f"{wish.name}, " if wish.name else ""
+        known = f"{wish.name}, " if wish.name and not wish.whole else ""
         why = "" if wish.kind == "offline" else f"{wish.kind}, "
         before = "# A host, through a tunnel: " if wish.is_host else ""
-        yield f"{before}{wish.url}  # {known}{why}asked for {times}, last {_day(wish.asked.last)}"
+        yield f"{before}{wish.whole or wish.url}  # {known}{why}asked for {times}, last {_day(wish.asked.last)}"
 
 
 def _day(seconds: float) -> str:

@@ -11,7 +11,7 @@ from dataset_mirror.cli.exits import exits_of
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
     *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
-    *("pin", "unpin", "du", "top", "log", "clients"),
+    *("pin", "unpin", "du", "top", "log", "clients", "report"),
     *("run", "presets", "doctor", "demo", "completion", "man"),
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""
@@ -74,9 +74,10 @@ def main(args: list[str] | None = None) -> None:
     if sys.platform == "win32":
         sys.exit("dataset-mirror needs Linux or macOS; on Windows it runs inside WSL or Docker.")
     from dataset_mirror.errors import BadRequest, MirrorError, UsageError
+    from dataset_mirror.rules.secrets import without_secrets
 
     try:
         sys.exit(_group.main(args, prog_name="dataset-mirror", standalone_mode=True))
     except MirrorError as error:
-        click.echo(f"dataset-mirror: {error}", err=True)
+        click.echo(f"dataset-mirror: {without_secrets(str(error))}", err=True)
         sys.exit(2 if isinstance(error, (UsageError, BadRequest)) else 1)

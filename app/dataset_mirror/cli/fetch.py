@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import click
 
+from dataset_mirror.airgap.blocks import allow as allow_in
 from dataset_mirror.airgap.lists import Catalog, is_listed, meant, read_list
 from dataset_mirror.airgap.proposals import Proposal, in_list, needed
 from dataset_mirror.cli import INTERRUPTED
-from dataset_mirror.cli.blocks import allow as allow_in
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.names import names_of_catalog
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
@@ -18,6 +18,7 @@ from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.steps import view
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.settings import Configuration
 
 
@@ -33,8 +34,9 @@ def command(
 ) -> None:
     """Fetch archives into the mirror, ahead of time.
 
-    NAME is a catalog name (keras/mnist), GLOB several of them ('keras/*'), URL any archive of a listed origin. If a server is
-    running, it does the work. What is already stored is not fetched again, so an interrupted run can simply be repeated.
+    NAME is a catalog name (keras/mnist), or a whole repository of a hub at a revision (hf:org/name@v1, hf:datasets/org/name; without
+    @REVISION its main branch). GLOB is several catalog names ('keras/*'), URL any archive of a listed origin. If a server is running,
+    it does the work. What is already stored is not fetched again, so an interrupted run can simply be repeated.
 
     Archives of hosts that no origin lists are named by host, and the others are fetched. --allow HOST writes the origin that they
     need into mirror.toml; a wanted list proposes it, with the hosts that it redirects to, which have to be allowed, too.
@@ -52,7 +54,7 @@ def command(
         if allow:
             port.reload()
         asked = _asked(port, wanted, lists)
-        failed = _fetched(port, asked.archives, as_json=as_json)
+        failed = _fetched(port, asked, as_json=as_json)
     _name_unlisted(asked, proposed)
     if failed and files and not as_json:
         _list(failed)
@@ -61,19 +63,23 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was named, and what of it no origin lists."""
+    """What was named: archives, whole repositories, and what no origin lists."""
 
     archives: list[ArchiveId]
+    repositories: list[str]
     unlisted: list[ArchiveId]
 
 
 def _asked(catalog: Catalog, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]]) -> _Asked:
     """One name that means nothing ends it all; a URL that no origin lists in a list does not."""
     unlisted: list[ArchiveId] = []
-    named = [archive for name in wanted for archive in catalog.select(name)]
+    repositories = [name for name in wanted if prefix_of(name)]
+    named = [archive for name in wanted if name not in repositories for archive in catalog.select(name)]
     for file, text in lists:
-        named += [archive for line in meant(file, text, catalog, unlisted) for archive in line.archives]
-    return _Asked(list(dict.fromkeys(named)), list(dict.fromkeys(unlisted)))
+        lines = meant(file, text, catalog, unlisted)
+        repositories += [line.entry for line in lines if prefix_of(line.entry)]
+        named += [archive for line in lines for archive in line.archives]
+    return _Asked(list(dict.fromkeys(named)), list(dict.fromkeys(repositories)), list(dict.fromkeys(unlisted)))
 
 
 def _allow(
@@ -90,22 +96,24 @@ def _allow(
         configuration.reload()
 
 
-def _fetched(port: Port, archives: list[ArchiveId], *, as_json: bool) -> dict[str, MirrorError]:
+def _fetched(port: Port, asked: _Asked, *, as_json: bool) -> dict[str, MirrorError]:
     """Fetches; returns what failed, and why."""
     failed: dict[str, MirrorError] = {}
-    sizes = {archive: port.size_of(archive) for archive in archives}
-    shown = view(len(archives), as_json=as_json, sizes={f"//{archive}": size for archive, size in sizes.items()})
-    there: set[str] = set()
+    sizes = {f"//{archive}": port.size_of(archive) for archive in asked.archives}
+    shown = view(None if asked.repositories else len(sizes), as_json=as_json, sizes=sizes)
+    there, announced = set[str](), set[str]()
     try:
         with shown:
-            for step in port.fetch(archives) if archives else ():
-                if step.error:
+            for step in port.fetch(asked.archives, asked.repositories) if asked.archives or asked.repositories else ():
+                if step.state == "waiting":
+                    announced.add(step.url)
+                elif step.error:
                     failed[step.url] = step.error
                 elif step.over:
                     there.add(step.url)
                 shown.show(step)
     except KeyboardInterrupt:
-        click.echo(f"\n{_interrupted(port, len(there), len(archives))}", err=True)
+        click.echo(f"\n{_interrupted(port, len(there), len(sizes) + len(announced))}", err=True)
         sys.exit(INTERRUPTED)
     return failed
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from dataset_mirror.airgap.preflight.presence import Presence, names_of, presence, put_on_list
+from dataset_mirror.airgap.preflight.presence import Presence, names_of, presences, put_on_list
 from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.cli.here import mirror_of, store_of
@@ -13,6 +13,7 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
@@ -42,7 +43,7 @@ class Local:
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         with store_of(self._configuration) as store:
-            return {url: presence(store, self._origins, url) for url in urls}
+            return {one.url: one for url in urls for one in presences(store, self._origins, url)}
 
     def status(self) -> dict[str, Any]:
         from dataset_mirror.mirror import Mirror
@@ -54,12 +55,14 @@ class Local:
     def explain(self, url: str) -> Explanation:
         from dataset_mirror.doors.ca import CertificateAuthority
         from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.events import Events
         from dataset_mirror.status.explain import explain
         from dataset_mirror.status.routes import pages
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
+            ca = CertificateAuthority(store.folder, lambda: self._configuration.origins)
+            app = pages(mirror, ca, key="", events=Events(mirror))
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
@@ -88,6 +91,20 @@ class Local:
     def log(self, since: float, limit: int) -> list[LogLine]:
         raise self._nobody()
 
+    def usage(self, by: By) -> UsageStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.usage import MOST, usage
+
+        with store_of(self._configuration) as store:
+            return usage(Mirror(self._configuration, store), by, MOST)
+
+    def report(self, since: float) -> ReportStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.report import report
+
+        with store_of(self._configuration) as store:
+            return report(Mirror(self._configuration, store), since)
+
     def _nobody(self) -> DataFolderError:
         root = self._configuration.settings.data.absolute()
         return DataFolderError(
@@ -97,10 +114,14 @@ class Local:
 
     # What it does
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        from dataset_mirror.upkeep import snapshots
+
+        _, meant = snapshots.meant(self._origins, repositories)
+
         async def steps() -> AsyncGenerator[Step]:
             async with mirror_of(self._configuration, new=True) as mirror:
-                async for one in mirror.fetch(archives):
+                async for one in snapshots.fetch(mirror, archives, meant):
                     yield Step(one.url, one.state, one.received, one.total, one.error, one.over)
 
         return _stepwise(steps)

@@ -9,6 +9,7 @@ from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.names import names_of_catalog
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.status.models import PinStatus
 
 
@@ -24,6 +25,7 @@ def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:
     """
     configure("error")
     new = set(port.pin(names)) if names else set()
+    names = tuple(Meaning(name).shown for name in names)
     shown = [one for one in port.pins() if not names or one.name in names]
     if as_json:
         for one in shown:

@@ -15,6 +15,7 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.key import known_key
@@ -24,7 +25,7 @@ R = TypeVar("R")
 
 
 class Port(Known, Protocol):
-    """A mirror. Names are the catalog's, URLs, or globs of either; UsageError for one that means nothing."""
+    """A mirror. Names are the catalog's, those of repositories, URLs, or globs of any; UsageError for one that means nothing."""
 
     @property
     def url(self) -> str | None:
@@ -51,7 +52,8 @@ class Port(Known, Protocol):
     def digests(self) -> Iterator[str]:
         """The SHA-256 of everything stored, sorted."""
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]: ...
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        """Fetches archives, and whole repositories of hubs by name; of these what is to come is told first, as waiting."""
 
     def verify(self, names: Sequence[str]) -> Iterator[Step]: ...
 
@@ -74,6 +76,12 @@ class Port(Known, Protocol):
 
     def log(self, since: float, limit: int) -> list[LogLine]:
         """The latest requests of the last `since` seconds. UsageError if no mirror is running."""
+
+    def usage(self, by: By) -> UsageStatus:
+        """What takes the room."""
+
+    def report(self, since: float) -> ReportStatus:
+        """What the mirror did since then (seconds since the epoch)."""
 
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""

@@ -1,5 +1,6 @@
 """A mirror that answers over HTTP: the live server of a data folder, or one somewhere else."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import (
     ArchivePage,
     ArchiveSummary,
@@ -37,6 +39,7 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
+from dataset_mirror.store.history import DAY
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.wanted import Wanted
 from dataset_mirror.upkeep.verify import OVER
@@ -122,7 +125,7 @@ class Remote:
         after: str | None = ""
         while after is not None:
             page = self._get(WantedArchivePage, "/status/wanted?limit=1000" + (f"&after={after}" if after else ""))
-            found += [_wish(one) for one in page.wanted]
+            found += [_wish(one, self._origins) for one in page.wanted]
             after = page.next
         return sorted(found, key=lambda wish: str(wish.asked.archive))
 
@@ -138,10 +141,16 @@ class Remote:
     def log(self, since: float, limit: int) -> list[LogLine]:
         return self._list(LogLine, f"/api/log?since={since}&limit={limit}")
 
+    def usage(self, by: By) -> UsageStatus:
+        return self._get(UsageStatus, f"/status/usage?by={by}&limit=100000")
+
+    def report(self, since: float) -> ReportStatus:
+        return self._get(ReportStatus, f"/status/report?days={(time.time() - since) / DAY}")
+
     # What it does
 
-    def fetch(self, archives: Iterable[ArchiveId]) -> Iterator[Step]:
-        for some in _batches([f"https://{archive}" for archive in archives]):
+    def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
+        for some in _batches([*(f"https://{archive.authority}{archive.target}{archive.mark}" for archive in archives), *repositories]):
             for known in lines(self._client, "/api/fetch", {"archives": some}):
                 over = known["state"] in ("present", "fetched", "failed")
                 yield Step(known["url"], known["state"], known["received"], known.get("total"), error_of(known), over)
@@ -193,8 +202,10 @@ class Remote:
         return _read(model, self._client.post(path, json=asked))
 
 
-def _wish(one: WantedArchive) -> Wish:
-    return Wish(one.url, one.name, Wanted(parse_url(one.url), one.count, one.first, one.last, one.asked_by), one.kind)
+def _wish(one: WantedArchive, origins: Origins | None) -> Wish:
+    archive = parse_url(one.url)
+    whole = origins.whole_of(archive) if origins is not None else ""
+    return Wish(one.url, one.name, Wanted(archive, one.count, one.first, one.last, one.asked_by), one.kind, whole)
 
 
 def _read(model: type[M], response: httpx.Response) -> M:

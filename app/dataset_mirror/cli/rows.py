@@ -53,6 +53,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _archive(row: Row) -> str:
+    if row.name == row.url:
+        return row.name
     return f"{row.name} {row.url.rpartition('/')[2]}" if row.name else row.url
 
 

@@ -70,7 +70,7 @@ def view(
     `err`: nothing goes to standard output.
     """
     if as_json:
-        return _Json()
+        return _Json(err=err)
     return (
         _Bars(total, received, err=err, total_size=Total(total, sizes or {}, size))
         if sys.stderr.isatty()
@@ -79,8 +79,8 @@ def view(
 
 
 class _Json:
-    def __init__(self) -> None:
-        self.failed = 0
+    def __init__(self, *, err: bool) -> None:
+        self.failed, self._err = 0, err
 
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
@@ -92,7 +92,7 @@ class _Json:
             known["file"] = step.url
         if step.error:
             known |= {"detail": step.error.detail, "hint": step.error.hint}
-        click.echo(json.dumps(known))
+        click.echo(json.dumps(known), err=self._err)
 
 
 class _Lines:
@@ -169,6 +169,8 @@ class _Bars(_Lines):
         self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, step: Step) -> None:
+        if step.state == "waiting":  # it is announced: only the sum knows it
+            return self._sum.expect(step.url, step.total)
         name = step.url.rsplit("/", 1)[-1]
         task = self._tasks.get(step.url) or self._bars.add_task(name, total=step.total, left="")
         self._tasks[step.url] = task
@@ -183,6 +185,5 @@ class _Bars(_Lines):
 
     def _show_sum(self) -> None:
         self._summed = time.monotonic()
-        of = f" of {self._total}" if self._total is not None else ""
-        description = f"total ({self._sum.number}{of})"
+        description = f"total ({self._sum.number} of {self._sum.expected})"
         self._bars.update(self._all, completed=self._sum.done, total=self._sum.size, description=description, left=self._sum.left())

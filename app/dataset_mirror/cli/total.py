@@ -30,10 +30,14 @@ class Total:
         self._archives = {url: _One(size=known) for url, known in sizes.items()}
         self._arrived: deque[tuple[float, int]] = deque()
 
+    def expect(self, url: str, size: int | None) -> None:
+        """One more is to come."""
+        self._archives.setdefault(_key(url), _One(size=size))
+
     def take(self, url: str, done: int, size: int | None, *, over: bool, failed: bool, there: bool, now: float | None = None) -> None:
         """So far is one of them: `done` of `size` bytes."""
         now = time.monotonic() if now is None else now
-        one = self._archives.setdefault(url[url.find("//") :] if "//" in url else url, _One())
+        one = self._archives.setdefault(_key(url), _One())
         if not there and done > one.done:
             self._arrived.append((now, done - one.done))
         one.done, one.over, one.there = done, over, there
@@ -45,6 +49,11 @@ class Total:
     def number(self) -> int:
         """Archives that are over."""
         return sum(one.over for one in self._archives.values())
+
+    @property
+    def expected(self) -> int:
+        """Archives that are over, or are to come."""
+        return max(self._all, len(self._archives))
 
     @property
     def done(self) -> int:
@@ -81,3 +90,8 @@ class Total:
         minutes, rest = divmod(round(seconds), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{hours}:{minutes:02}:{rest:02} left"
+
+
+def _key(url: str) -> str:
+    """Without its scheme."""
+    return url[url.find("//") :] if "//" in url else url

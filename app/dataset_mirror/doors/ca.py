@@ -8,7 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _LEAF_RENEWED = 86_400.0
 """Seconds that are left of a leaf's life when it is not used any more."""
+_SET_BACK = 43_200.0
+"""Seconds that a clock may have been set back since a leaf was made: it is valid since some time before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,12 @@ class _Issued:
     origins: Origins
     stamp: tuple[int, int]
     """Inode and time of its file: `doctor --new-ca` replaces it beside a running server."""
+
+    @property
+    def is_timely(self) -> bool:
+        from dataset_mirror.doors.certificates import is_timely
+
+        return is_timely(self.certificate)
 
 
 class CertificateAuthority:
@@ -110,10 +118,10 @@ class CertificateAuthority:
         """What answers TLS as `host`, and as no other host that a client may name (SNI, RFC 6066 3). HTTP/1.1 only."""
         issued = self._current()
         with self._lock:
-            until, context = self._contexts.get(host, (0.0, None))
-            if context is None or until < time.time():
+            made, context = self._contexts.get(host, (0.0, None))
+            if context is None or not -_SET_BACK < time.time() - made < _leaf_seconds() - _LEAF_RENEWED:
                 context = self._made(issued, host)
-                self._contexts[host] = (time.time() + _leaf_seconds() - _LEAF_RENEWED, context)
+                self._contexts[host] = (time.time(), context)
             return context
 
     def _current(self) -> _Issued:
@@ -122,6 +130,9 @@ class CertificateAuthority:
             known = self._issued
             if known is None or known.stamp != stamp or known.origins is not origins:
                 known = self._read()
+            elif not known.is_timely:  # the clock was set
+                with suppress(DataFolderError):  # who trusts the one of before goes on
+                    known = self._read()
             return known
 
     def _read(self) -> _Issued:

@@ -1,6 +1,7 @@
 """Certificates of our own authority: itself, and those of the hosts that it answers for. Pure, but for randomness and time."""
 
 import ipaddress
+import time
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,8 @@ _CLOCKS_DIFFER = timedelta(days=1)
 _CA_LIFE = timedelta(days=3650)
 _CA_RENEWED = timedelta(days=365)
 """What is left of an authority's life when it is issued again."""
+_CA_SINCE = datetime(2024, 1, 1, tzinfo=UTC)
+"""An authority is valid from then on: one that was issued while a clock was ahead is none of the future when that is set right."""
 LEAF_LIFE = timedelta(days=7)
 _NOBODY = "invalid"
 """Without any permitted name every name would be permitted; no host is ever called this (RFC 2606)."""
@@ -60,7 +63,7 @@ def issue_authority(key: Key, hosts: Iterable[str]) -> Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"dataset-mirror CA {named.digest.hex()[:16]}")])
     permitted = [x509.DNSName(host) for host in sorted(hosts)] or [x509.DNSName(_NOBODY)]
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)  # keyCertSign and cRLSign
-    builder = _builder(name, name, key, _CA_LIFE)
+    builder = _builder(name, name, key, _CA_LIFE).not_valid_before(min(_CA_SINCE, _now() - _CLOCKS_DIFFER))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(usage, critical=True)
     builder = builder.add_extension(x509.NameConstraints(permitted, _EVERY_ADDRESS), critical=True)
@@ -73,7 +76,7 @@ def issue_leaf(authority: Certificate, authority_key: Key, key: Key, host: str) 
     common = [x509.NameAttribute(NameOID.COMMON_NAME, host)] if len(host) <= _LONGEST_COMMON_NAME else []
     usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)  # digitalSignature
     named = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    builder = _builder(authority.subject, x509.Name(common), key, LEAF_LIFE)
+    builder = _builder(authority.subject, x509.Name(common), key, LEAF_LIFE).not_valid_before(_now() - _CLOCKS_DIFFER)
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=not common)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(usage, critical=True)
@@ -84,15 +87,22 @@ def issue_leaf(authority: Certificate, authority_key: Key, key: Key, host: str) 
 
 
 def _builder(issuer: x509.Name, subject: x509.Name, key: Key, life: timedelta) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number())
-    return builder.not_valid_before(now - _CLOCKS_DIFFER).not_valid_after(now + life)
+    return x509.CertificateBuilder(issuer, subject, key.public_key(), x509.random_serial_number()).not_valid_after(_now() + life)
+
+
+def _now() -> datetime:
+    return datetime.fromtimestamp(time.time(), UTC)
 
 
 def still_good(authority: Certificate, key: Key, hosts: frozenset[str]) -> bool:
-    """Whether an authority is of this key, names exactly these hosts, and lives long enough."""
-    ours = authority.public_key() == key.public_key()
-    return ours and named_hosts(authority) == hosts and authority.not_valid_after_utc - datetime.now(UTC) > _CA_RENEWED
+    """Whether an authority is of this key, names exactly these hosts, and is valid for long enough."""
+    return authority.public_key() == key.public_key() and named_hosts(authority) == hosts and is_timely(authority)
+
+
+def is_timely(authority: Certificate) -> bool:
+    """Whether an authority is valid by the clock as it is now, and for long enough."""
+    now = _now()
+    return authority.not_valid_before_utc <= now < authority.not_valid_after_utc - _CA_RENEWED
 
 
 def named_hosts(authority: Certificate) -> frozenset[str]:

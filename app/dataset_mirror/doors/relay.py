@@ -53,7 +53,7 @@ async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, 
     except Offline:
         path, query = normalise_path(request.target.path), check_query(request.target.query)
         if request.method in ("GET", "HEAD") and not origin.lists(path):
-            await mirror.unlisted.note(ArchiveId(origin.authority, path, query), request.peer or "127.0.0.1")
+            await mirror.unlisted.note(ArchiveId.of(origin.authority, path, query), request.peer or "127.0.0.1")
         raise
     scope[RELAYED] = True
     mirror.traffic.passages.relayed += 1

@@ -1,11 +1,13 @@
 """Whether what an origin begins to send can be the archive: by its head, and by its first bytes."""
 
+from email.message import Message
+
 from dataset_mirror.errors import FillFailed, NotAnArchive
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.conditions import Validators
-from dataset_mirror.rules.content import contradiction, is_genuinely_empty
+from dataset_mirror.rules.content import contradiction, is_genuinely_empty, wrong_magic
 
 
 def check_head(job: Job, reply: Reply) -> None:
@@ -26,8 +28,19 @@ def check_beginning(job: Job, edition: Edition, beginning: bytes) -> None:
     if not beginning:
         announced = edition.length == 0  # of a body without a length nobody said that it is empty
         return _check_empty(job, content_type, has_validator=announced and _has_validator(edition.validators))
-    if (why := contradiction(job.archive.name, content_type, beginning)) is not None:
+    name = _name(job, edition)
+    why = wrong_magic(name, beginning) if job.rule and job.rule.pages else contradiction(name, content_type, beginning)
+    if why is not None:
         raise NotAnArchive(f"{job.url} cannot be what it is called: {why}.", f"Look at it with curl. {_override(job, edition.length)}")
+
+
+def _name(job: Job, edition: Edition) -> str:
+    """What the file is called: by its URL, or by its origin's own word where URLs are numbers and pages are known for what they are."""
+    if job.rule is None or job.rule.confirm is None:
+        return job.archive.name
+    said = Message()
+    said["content-disposition"] = dict(edition.fields).get("content-disposition", "")
+    return said.get_filename() or job.archive.name
 
 
 def _has_validator(validators: Validators) -> bool:

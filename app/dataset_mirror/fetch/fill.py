@@ -21,6 +21,7 @@ from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.limits import Limits, Place
 from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
+from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.publishing import algorithms, published
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
@@ -42,7 +43,9 @@ MOST_EDITIONS = 5
 class Fill:
     """The download of one archive, and what its readers wait for."""
 
-    def __init__(self, job: Job, source: Source, intake: Intake, store: Store, limits: Limits, digesting: Executor) -> None:
+    def __init__(
+        self, job: Job, source: Source, intake: Intake, store: Store, limits: Limits, digesting: Executor, promises: Promises
+    ) -> None:
         self._asked_for = job
         self.began = time.time()
         self.running = False
@@ -51,8 +54,11 @@ class Fill:
         self.record: Record | None = None
         """What was published at the end."""
         self._source, self._intake, self._store, self._limits, self._digesting = source, intake, store, limits, digesting
+        self._promises = promises
         self._transfer: Transfer | None = None
         self._place: Place | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._cancelled: MirrorError | None = None
 
     # What others see
 
@@ -83,6 +89,11 @@ class Fill:
     def slow(self) -> bool:
         """Whether it brought too little, and goes on beside those that have its place now."""
         return self._place is not None and self._place.is_beside
+
+    @property
+    def connections(self) -> int:
+        """How many connections bring its bytes now."""
+        return self._transfer.connections if self._transfer else 0
 
     @property
     def received(self) -> int:
@@ -129,10 +140,17 @@ class Fill:
         while not self.over:
             await self.grown()
 
+    def cancel(self, error: MirrorError) -> None:
+        """Ends it, if it has not ended: its readers get this error."""
+        if self._task and not self.over:
+            self._cancelled = error
+            self._task.cancel()
+
     # The story
 
     async def run(self) -> None:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
+        self._task = asyncio.current_task()
         try:
             async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
@@ -141,7 +159,8 @@ class Fill:
         except MirrorError as error:
             self._intake.error = error
         except asyncio.CancelledError:
-            self._intake.error = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            stopped = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            self._intake.error = self._cancelled or stopped
         except OSError as error:
             self._intake.error = self._disk_error(error)
         except Exception as error:  # a bug must not leave its readers waiting for ever
@@ -157,11 +176,13 @@ class Fill:
 
     async def _check_for_keeping(self, reply: Reply) -> None:
         """NotForKeeping for what its origin decides about, and gives to one client only."""
-        if self.job.rule is not None and self.job.rule.gated and is_for_one_client(reply):
+        rule = self.job.rule
+        if rule is not None and rule.gated and not rule.shared and is_for_one_client(reply):
             await reply.close()
             raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
 
     async def _fetched(self) -> Record:
+        self._intake.job = self._asked_for = await self._promises.of(self._asked_for)
         known, rest = self.job.known, None
         if known:
             reply = await self._first_reply(conditions(known.validators))

@@ -10,6 +10,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.rules import Rule
 from dataset_mirror.rules.digests import Claim, hexadecimal, in_name
 from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.record import Record
 
 
@@ -22,8 +23,8 @@ class Job:
     expected: CatalogEntry | None
     known: Record | None = None
     """What is there already, if this only checks whether the origin still has the same."""
-    is_promised: bool = False
-    """Whether what is expected is what the origin said before it led elsewhere; else it is the catalog's."""
+    promised_by: str = ""
+    """Who said what is expected, for people, if it is not the catalog: the origin before it led elsewhere, or an index."""
     restricted: str | None = None
     """The scope whose readers alone may have it: it is fetched with the credentials of one of them."""
 
@@ -61,7 +62,7 @@ class Job:
     @property
     def expected_by(self) -> str:
         """Who expects what is expected, for people."""
-        return "its origin promises" if self.is_promised else "the catalog expects"
+        return self.promised_by or "the catalog expects"
 
     @property
     def in_its_name(self) -> tuple[Claim, ...]:
@@ -69,11 +70,15 @@ class Job:
         return in_name(self.archive.path) if self.rule and self.rule.digest == "sha256-prefix-in-name" else ()
 
     def fields_of(self, reply: Reply) -> Fields:
-        """What of an answer is kept with the archive: of the names that the rule lists what the origin itself said first."""
+        """What of an answer is kept with the archive: of the names that the rule lists what the origin itself said first.
+
+        No link that has a secret: it is for one client.
+        """
         listed = self.redirect_fields
         told = tuple(field for field in kept(reply.hop, listed) if field[0] in listed)
         names = {name for name, _ in told}
-        return tuple(field for field in kept(reply.fields, listed) if field[0] not in names) + told
+        found = tuple(field for field in kept(reply.fields, listed) if field[0] not in names) + told
+        return tuple((name, value) for name, value in found if name != "link" or without_secrets(value) == value)
 
     def promised(self, reply: Reply) -> "Job":
         """The same with what the answer says of the bytes in the fields that the rule names; the catalog knows better."""
@@ -86,7 +91,7 @@ class Job:
         if not (sha256 or md5 or size.isdecimal()):
             return self
         expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=int(size) if size.isdecimal() else None)
-        return replace(self, expected=expected, is_promised=True)
+        return replace(self, expected=expected, promised_by="its origin promises")
 
 
 def is_for_one_client(reply: Reply) -> bool:

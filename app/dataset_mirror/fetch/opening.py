@@ -9,6 +9,7 @@ from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, Patience, retry_af
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply
 from dataset_mirror.rules.fields import Fields, kept
+from dataset_mirror.rules.secrets import BLANK, without_secrets
 
 TRIES, SECONDS = 3, 15.0
 ACCEPTED_WAITS = (2.0, 5.0, 10.0)
@@ -81,7 +82,7 @@ async def judge(reply: Reply, url: str, *, quoted: bool) -> _Again:
         raise Loop(f"The upstream of {url} reports a request loop.", "An upstream leads back here: check `upstreams`.")
     if status == 202:
         return _Again(NotAnArchive(f"The origin keeps answering 202 (not ready yet) for {url}.", "Ask again in a few minutes."))
-    asked = retry_after(reply.field("retry-after"))
+    asked = retry_after(reply.field("retry-after"), reply.field("date"))
     if asked is not None and asked > LONGEST_WAIT:
         raise OriginBusy(
             f"The origin answers {status} for {url} and asks to wait {asked:.0f} s.",
@@ -101,7 +102,8 @@ def refusal(status: int, url: str, fields: Iterable[tuple[str, str]], **said: st
 
 def telling(reply: Reply) -> Fields:
     """Fields of a refusal that programs read: which kind of error it is, in which words, and of which commit."""
-    return tuple(field for field in kept([*reply.hop, *reply.fields]) if field[0].startswith("x-error-") or field[0] in _TELLING)
+    found = [field for field in kept([*reply.hop, *reply.fields]) if field[0].startswith("x-error-") or field[0] in _TELLING]
+    return tuple((name, without_secrets(value).replace(BLANK, "...")) for name, value in found)
 
 
 def _unreachable(url: str, error: Broken) -> MirrorError:
@@ -126,4 +128,4 @@ async def _quoted(reply: Reply) -> str:
                 break
     except Broken:
         pass  # what came is enough to quote
-    return said[:QUOTED].decode("utf-8", "replace")
+    return without_secrets(said[:QUOTED].decode("utf-8", "replace"))

@@ -38,7 +38,7 @@ async def published(job: Job, store: Store, intake: Intake, digests: Digests, *,
         if partial is not edition.partial:
             fields, claims = of_decoded(fields), ()
     source = verdict(job.url, job.expected, digests, partial.prefix, proven=proven, by=job.expected_by)
-    if job.is_promised and source == "catalog":
+    if job.promised_by and source == "catalog":
         source = "origin"
     if source == "computed":
         source = vouched_by(job.url, claims, names, digests)

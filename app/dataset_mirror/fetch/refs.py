@@ -40,7 +40,7 @@ class Refs:
             return None
         about = f"{scope_of(what)}@{name}"
         known = self._knowledge.of("ref", about)
-        if offline or (known and time.time() - known.checked < origin.lifetime(what.archive.path)):
+        if offline or (known and known.age(time.time()) < origin.lifetime(what.archive.path)):
             return known.commit if known else None
         once = f"{about} {authorization is not None}"
         if time.monotonic() - self._failed.get(once, -RETRY_SECONDS) < RETRY_SECONDS:

@@ -48,7 +48,7 @@ async def resumed(source: Source, edition: Edition, backoff: Backoff, cause: Bro
         if not isinstance(outcome, str):
             return reply, outcome
         backoff.story.append(outcome)
-        asked = retry_after(reply.field("retry-after"))
+        asked = retry_after(reply.field("retry-after"), reply.field("date"))
         if asked is not None and asked > LONGEST_WAIT:
             raise OriginBusy(
                 f"{source.url} broke off, and the origin asks to wait {asked:.0f} s: {'; then '.join(backoff.story)}.",

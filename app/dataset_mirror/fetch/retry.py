@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 
+_MOST_ASKED = 86_400.0
 LONGEST_WAIT = 30.0
 """Seconds of Retry-After that are honoured; longer ones become a 503."""
 
@@ -29,8 +30,8 @@ class Backoff:
         self.failures += 1
         if self.failures >= self._attempts or time.monotonic() - self._began > self._seconds:
             return None
-        own = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
-        return own if asked is None else asked
+        own: float = 0.5 * 2 ** (self.failures - 1) * random.uniform(0.75, 1.25)
+        return max(own, asked or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +64,21 @@ class Patience:
 ENDLESS = Patience()
 
 
-def retry_after(field: str | None) -> float | None:
-    """Seconds that a Retry-After field asks to wait (RFC 9110 10.2.3); None if there is none or it cannot be read."""
-    if not field:
-        return None
-    if field.strip().isdecimal():
-        return float(field)
+def retry_after(field: str | None, date: str | None) -> float | None:
+    """Seconds that a Retry-After field asks to wait (RFC 9110 10.2.3), a day at most; None if there is none or it cannot be read.
+
+    A time counts from that of the answer, its Date field: our clock and the upstream's may differ by any amount. Without one, or
+    if that time was before, nothing is said of how long.
+    """
+    given = (field or "").strip()
+    if given.isascii() and given.isdecimal():
+        return min(float(given), _MOST_ASKED)
+    until, now = _moment(given), _moment(date)
+    return min(until - now, _MOST_ASKED) if until is not None and now is not None and until >= now else None
+
+
+def _moment(text: str | None) -> float | None:
     try:
-        return max(0.0, parsedate_to_datetime(field).timestamp() - time.time())
-    except ValueError:
+        return parsedate_to_datetime(text or "").timestamp()
+    except (ValueError, OverflowError):
         return None

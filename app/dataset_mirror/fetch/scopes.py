@@ -64,12 +64,17 @@ class Knowledge:
         fact = self.of("refusal", str(what.archive))
         if fact is None or (fact.restricted and what.question.authorization is None and not however_old):
             return None
-        if not however_old and (fact.status not in ABSENT or fact.checked + _lifetime(what) < time.time()):
+        if not however_old and (fact.status not in ABSENT or fact.age(time.time()) > _lifetime(what)):
             return None
         said = {"origin_said": fact.body} if fact.body else {}
         return refusal(fact.status, f"https://{what.archive}", fact.fields, **said)
 
 
 def _lifetime(what: Asked) -> float:
-    """Seconds for which a refusal holds; without a rule for the path none is believed longer than by those who just heard it."""
+    """Seconds for which a refusal holds; without a rule for the path none is believed longer than by those who just heard it.
+
+    Nor is one of an object of Git LFS, which may be uploaded yet.
+    """
+    if what.matched and what.matched.is_object:
+        return 0.0
     return (what.matched.rule.freshness if what.matched else 0.0) or 0.0

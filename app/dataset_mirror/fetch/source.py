@@ -36,7 +36,7 @@ class Source(Protocol):
 
     @property
     def private(self) -> bool:
-        """Whether it is asked with the operator's credentials: what it says may repeat them."""
+        """Whether it is asked with credentials, or with a secret in its URL: what it says may repeat them."""
         ...
 
     @property
@@ -87,7 +87,7 @@ class OriginSource:
 
     @property
     def private(self) -> bool:
-        return bool(self.origin.headers or self.question.authorization)
+        return bool(self.origin.headers or self.question.authorization or self.archive.given)
 
     @property
     def has_one_place(self) -> bool:

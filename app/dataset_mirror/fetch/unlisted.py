@@ -30,8 +30,8 @@ class Unlisted:
         """Whether it is on the list now. Its query is left out if that may hold a secret: lists are carried around."""
         if not _is_private(asked_by) or len(archive.authority) > 253 or not _HOST.fullmatch(archive.authority):
             return False
-        query = identifying(archive.query, "drop-signature")
-        wanted = ArchiveId(archive.authority, archive.path, "" if _SECRET.search(query) else query)
+        query = identifying(archive.asked_with, "drop-signature")
+        wanted = ArchiveId.of(archive.authority, archive.path, "" if _SECRET.search(query) else query)
         return self._has_room(wanted) and await self._misses.note(wanted, asked_by)
 
     def _has_room(self, wanted: ArchiveId) -> bool:

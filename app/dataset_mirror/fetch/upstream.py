@@ -6,18 +6,21 @@ import secrets
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from ipaddress import ip_address
-from urllib.parse import urlsplit
+from types import MappingProxyType
+from urllib.parse import urljoin, urlsplit
 
 import httpcore
 import httpx
 import truststore
 
-from dataset_mirror.errors import FillFailed, NotAllowed, Offline
+from dataset_mirror.errors import FillFailed, NotAllowed, Offline, OriginSaysNo
 from dataset_mirror.fetch.addresses import check_global
+from dataset_mirror.fetch.asking_back import LONGEST_PAGE, check_signed_in, is_page, way_on
 from dataset_mirror.fetch.health import UpstreamHealth
 from dataset_mirror.fetch.network.body import Tail, tail_of
 from dataset_mirror.fetch.network.heads import awaiting_head
@@ -25,19 +28,25 @@ from dataset_mirror.fetch.network.names import addresses_of
 from dataset_mirror.fetch.network.ways import WayOut, is_proxied
 from dataset_mirror.fetch.redirects import Cookies, Hop, allowing, place_of, redirected
 from dataset_mirror.fetch.retry import ENDLESS, Patience
-from dataset_mirror.origins.asked import PLAIN, Question
+from dataset_mirror.origins.asked import PLAIN, Lfs, Question
+from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules import lfs
 from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
 from dataset_mirror.rules.freshness import initial_age
 from dataset_mirror.rules.host import split_port
+from dataset_mirror.rules.lfs import Object
 from dataset_mirror.settings import Configuration, Settings
 
 log = logging.getLogger(__name__)
 
 MAX_HOPS = 5
+_LONGEST_BATCH = 16 * 1024 * 1024
+"""Bytes of a batch API's answer that are read."""
+_REDIRECTS = (301, 302, 303, 307, 308)
 CONNECT_TIMEOUT = 5.0
 """Seconds; three tries before the first byte then stay within 15."""
 
@@ -123,6 +132,21 @@ class Reply:
         modified = self.field("last-modified")
         return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page to be shown, rather than a file to be saved."""
+        return is_page(self.status, self.field("content-type"), self.field("content-disposition"))
+
+    async def text(self, most: int) -> str:
+        """The body as text, up to so many bytes of it. Broken if it stops before its end."""
+        body = b""
+        async with aclosing(self.bytes()) as chunks:
+            async for chunk in chunks:
+                body += chunk
+                if len(body) >= most:
+                    break
+        return body[:most].decode("utf-8", "replace")
+
     async def bytes(self) -> AsyncGenerator[bytes, None]:
         """The body as it is on the wire. Broken if it stops before its end."""
         try:
@@ -182,7 +206,7 @@ class Upstream:
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
-        return [base + archive.target for base in self._in_order(origin.url_of(archive))]
+        return [base + archive.shown for base in self._in_order(origin.url_of(archive))]
 
     def bases(self, origin: Origin) -> list[str]:
         """The base URLs that are asked for an origin's archives, in order."""
@@ -287,10 +311,12 @@ class Upstream:
     ) -> Reply:
         """One upstream's answer after redirects; its health is noted."""
         place = place_of(base)
+        hop = Hop(origin.url_of(archive), base + archive.target, base)
         try:
-            reply = await self._after_redirects(
-                Hop(origin.url_of(archive), base + archive.target, base), origin, fields(place), method, patience, question
-            )
+            if question.lfs is None:
+                reply = await self._after_redirects(hop, origin, fields(place), method, patience, question)
+            else:
+                reply = await self._by_batch(hop, origin, fields(place), method, patience, question, question.lfs)
         except ProxyRefuses:
             raise
         except Broken as error:
@@ -303,15 +329,47 @@ class Upstream:
             self.health.succeeded(place)
         return replace(reply, upstream=place)
 
-    async def _after_redirects(
-        self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience, question: Question
+    async def _by_batch(
+        self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience, question: Question, wanted: Lfs
     ) -> Reply:
+        """An object of Git LFS: where the batch API says that it is, as if that were a redirect. To HEAD that is the answer."""
+        asking = Hop(place_of(hop.url) + wanted.batch, hop.base + wanted.batch, hop.base)
+        body = lfs.question([lfs.Object(wanted.oid, wanted.size)])
+        batch = replace(question, accept=lfs.MEDIA_TYPE, body=body, content_type=lfs.MEDIA_TYPE, lfs=None)
+        reply = await self._after_redirects(asking, origin, {}, "POST", patience, batch)
+        if reply.status != 200:
+            return reply
+        found = await _in_batch(reply, hop.url, wanted.oid)
+        try:
+            there = redirected(origin, asking, found.href, self._in_order)
+        except NotAllowed as error:
+            raise allowing(error, hop.url) from None
+        if method == "HEAD":
+            return reply
+        return await self._after_redirects(there, origin, fields, method, patience, replace(question, lfs=None), found.fields)
+
+    async def _after_redirects(
+        self,
+        hop: Hop,
+        origin: Origin,
+        fields: Mapping[str, str],
+        method: str,
+        patience: Patience,
+        question: Question,
+        once: Mapping[str, str] = MappingProxyType({}),
+    ) -> Reply:
+        """`once` are fields for the first hop only."""
         url, cookies, told, body = hop.url, Cookies(), list[tuple[str, str]](), question.body
+        has_asked_back = False
         for _ in range(MAX_HOPS + 1):
-            named = {**_credentials(origin, hop.url, question), **fields}
+            named = {**_credentials(origin, hop.url, question), **once, **fields}
+            once = {}
             reply = await self._send(method, hop.really, cookies.of(hop, named), patience, body)
-            location = reply.field("location")
-            if reply.status not in (301, 302, 303, 307, 308) or location is None:
+            location = reply.field("location") if reply.status in _REDIRECTS else None
+            if location is None and method == "GET" and question.confirm and reply.is_page:
+                location = await self._way_on(hop, reply, question.confirm, url, again=has_asked_back)
+                has_asked_back = True
+            if location is None:
                 return replace(reply, hop=tuple(told))
             if _is_own(origin, hop.url):
                 told += [field for field in reply.fields if field[0] not in {name for name, _ in told}]
@@ -319,11 +377,20 @@ class Upstream:
                 method, body = "GET", None  # RFC 9110 15.4.2 to 15.4.4
             await reply.close()
             cookies.take(hop, reply.response)
+            if question.confirm:
+                check_signed_in(location, question.confirm, url)
             try:
                 hop = redirected(origin, hop, location, self._in_order)
             except NotAllowed as error:
                 raise allowing(error, url) from None
         raise FillFailed(f"{url} redirects more than {MAX_HOPS} times.", "Look at it with curl -vL.")
+
+    async def _way_on(self, hop: Hop, reply: Reply, confirm: Confirm, url: str, *, again: bool) -> str:
+        """Where a page goes on that came in the place of a file; its error if it does not."""
+        try:
+            return urljoin(hop.url, way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again))
+        finally:
+            await reply.close()
 
     async def _send(
         self, method: str, url: str, fields: Mapping[str, str], patience: Patience = ENDLESS, body: bytes | None = None
@@ -378,6 +445,26 @@ class Upstream:
         bases = self._settings.upstreams.get(parts.netloc) or (place_of(url),)
         filled = [base.replace("{host}", parts.netloc) for base in bases]
         return sorted(filled, key=lambda base: (place_of(base) != first, self.health.resting(place_of(base))))
+
+
+async def _in_batch(reply: Reply, url: str, oid: str) -> Object:
+    """The object of a batch API's answer, which is read and closed. OriginSaysNo or FillFailed if it is not there."""
+    body = bytearray()
+    try:
+        async for chunk in reply.bytes():
+            body += chunk
+            if len(body) > _LONGEST_BATCH:
+                break
+        found = next((each for each in lfs.told(bytes(body)) if each.oid == oid), None)
+    except ValueError as error:
+        raise FillFailed(f"The batch API of {url} is not understood: {error}.", "Look at it with git lfs.") from None
+    finally:
+        await reply.close()
+    if found is None or found.error is not None or not found.href:
+        code = found.error.get("code") if found and found.error else 404
+        status = code if isinstance(code, int) and code in (401, 403, 404, 410) else 404
+        raise OriginSaysNo(status, f"The origin has no object {oid} there: {url}.", "Check the repository.")
+    return found
 
 
 def _credentials(origin: Origin, url: str, question: Question) -> dict[str, str]:

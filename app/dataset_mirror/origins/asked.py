@@ -5,13 +5,25 @@ import re
 from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote
 
+from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.posted import posted
 from dataset_mirror.origins.queries import identifying
-from dataset_mirror.origins.rules import Matched
+from dataset_mirror.origins.rules import BATCH, Matched
 
 _LONGEST_ACCEPT = 512
+_SIZE = re.compile(r"size=([0-9]{1,18})")
 _RANGE = re.compile(r"[!-+\--~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Lfs:
+    """An object of Git LFS: its SHA-256, its size in bytes as the client knows it, and the path of the batch API."""
+
+    oid: str
+    size: int
+    batch: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,10 @@ class Question:
     body: bytes | None = field(default=None, repr=False)
     """What a POST sends, as `content_type`; None for GET."""
     content_type: str = ""
+    lfs: "Lfs | None" = None
+    """The object of Git LFS that it is: its bytes are where the batch API says."""
+    confirm: Confirm | None = None
+    """What pages in the place of the archive mean."""
 
     @property
     def method(self) -> str:
@@ -42,6 +58,8 @@ class Asked:
     matched: Matched | None = None
     is_for_readers: bool = False
     """Whether only the origin's `readers` get it, since nobody can be asked who may have it."""
+    is_kept: bool = True
+    """Whether the answer is kept; else the request is passed on: it is another question than its rule is for."""
 
     @property
     def asks_first(self) -> bool:
@@ -61,15 +79,37 @@ def asked(origin: Origin, target: ArchiveId, accept: str = "", body: bytes | Non
     """What a request for `target` asks for. `accept` is the client's own field; `body` what it sends, None for GET."""
     matched, variant = origin.rule(target.path), target.variant
     if matched is None:
-        return Asked(target, replace(target, variant=""), _of(variant))
+        return Asked(replace(target, given=None), replace(target, variant=""), _of(variant))
     if matched.rule.pages and not variant:
         variant = f"accept={quote(_normal(accept), safe='*,;=')}"
-    question = _of(variant)
+    question = replace(_of(variant), confirm=matched.rule.confirm)
+    is_kept = True
     if body is not None:
+        body, matched, is_kept = _posted(body, content_type, matched)
         variant = f"post={hashlib.sha256(body).hexdigest()}"
         question = replace(question, body=body, content_type=content_type)
-    identity = replace(target, query=identifying(target.query, matched.rule.query), variant=variant)
-    return Asked(identity, replace(target, variant=""), question, matched)
+    if matched.is_object:
+        question = replace(question, lfs=_object(target))
+    named = "" if matched.is_object else identifying(target.asked_with, matched.rule.query)
+    identity = replace(ArchiveId.of(target.authority, target.path, named, variant, again=target.given is not None), given=None)
+    return Asked(identity, replace(target, variant=""), question, matched, is_kept=is_kept)
+
+
+def _posted(body: bytes, content_type: str, matched: Matched) -> tuple[bytes, Matched, bool]:
+    """What is sent and what is known of it; False if the rule is for other questions."""
+    fields = matched.rule.post
+    if isinstance(fields, bool):
+        return body, matched, True
+    found = posted(body, content_type, fields)
+    if found is None or not set(matched.rule.scope_names) <= {*matched.names, *found.names}:
+        return body, matched, False
+    return found.body, replace(matched, names=found.names | matched.names), True
+
+
+def _object(target: ArchiveId) -> Lfs:
+    folder, _, oid = target.path.rpartition("/")
+    size = _SIZE.fullmatch(target.query)
+    return Lfs(oid.lower(), int(size[1]) if size else 0, f"{folder}/{BATCH}")
 
 
 def _of(variant: str) -> Question:

@@ -7,12 +7,16 @@ with # say who made the file. Made by the scripts in presets/source, which check
 """
 
 import mmap
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry
+from dataset_mirror.rules.secrets import has_blurred
+
+_WITH_QUERY = re.compile(rb"^(?!#)[^\t\n]*\?", re.MULTILINE)
 
 
 class CatalogFile:
@@ -30,6 +34,9 @@ class CatalogFile:
 
     def find(self, archive: ArchiveId) -> CatalogEntry | None:
         """What it knows of that archive."""
+        if has_blurred(archive.query):
+            start = self._hidden.get(archive)
+            return None if start is None else self._entry(start)
         wanted = f"{archive}\t".encode()
         low, high = 0, len(self._bytes)
         while low < high:
@@ -57,6 +64,13 @@ class CatalogFile:
             name = self._bytes[after : self._bytes.find(b"\t", after)].decode()
             found.setdefault(name, []).append(start)
         return found
+
+    @cached_property
+    def _hidden(self) -> dict[ArchiveId, int]:
+        """Where the few lines begin whose URLs have what is a secret elsewhere: here it is public."""
+        starts = (match.start() for match in _WITH_QUERY.finditer(self._bytes))
+        found = {parse_url(self._entry(start).url): start for start in starts}
+        return {archive: start for archive, start in found.items() if has_blurred(archive.query)}
 
     @cached_property
     def _bytes(self) -> mmap.mmap:

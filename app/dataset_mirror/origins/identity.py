@@ -1,11 +1,12 @@
 """What identifies an archive: authority, normalised raw path, raw query. Never the scheme, a redirect target or a basename."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes, urlsplit
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
+from dataset_mirror.rules.secrets import blurred, has_blurred
 
 MAX_TARGET = 8 * 1024
 """Longest path and query, in bytes."""
@@ -22,16 +23,41 @@ class ArchiveId:
 
     `variant` tells apart what an origin has at one URL, where a rule says so: `post=` and the SHA-256 of what was sent, or
     `accept=` and what a client reads. It is written behind a `#`, which no request has.
+
+    Secrets in a query are blurred (`rules/secrets.py`), so that whatever writes down an archive writes down none. `given` is the query
+    as somebody asked with it; it goes to the origin, is no part of the identity, and is kept nowhere.
     """
 
     authority: str
     path: str
     query: str = ""
     variant: str = ""
+    given: str | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(cls, authority: str, path: str, query: str, variant: str = "", *, again: bool = False) -> "ArchiveId":
+        """The archive at a URL with that query; `again` as `blurred` has it."""
+        hidden = blurred(query, authority, again=again)
+        return cls(authority, path, hidden, variant, None if hidden == query else query)
+
+    @property
+    def asked_with(self) -> str:
+        """The query that goes to the origin."""
+        return self.query if self.given is None else self.given
+
+    @property
+    def can_be_asked_for(self) -> bool:
+        """Whether its whole URL is known, secrets and all."""
+        return self.given is not None or not has_blurred(self.query)
 
     @property
     def target(self) -> str:
         """Path and query as they stand in a request line (RFC 9112 3.2.1)."""
+        return f"{self.path}?{self.asked_with}" if self.query else self.path
+
+    @property
+    def shown(self) -> str:
+        """Path and query without secrets."""
         return f"{self.path}?{self.query}" if self.query else self.path
 
     @property
@@ -40,11 +66,28 @@ class ArchiveId:
         return self.path.rsplit("/", 1)[-1]
 
     def __str__(self) -> str:
-        return f"{self.authority}{self.target}#{self.variant}" if self.variant else self.authority + self.target
+        return self.authority + self.shown + self.mark
+
+    @property
+    def mark(self) -> str:
+        """The variant as it stands behind a URL."""
+        return f"#{self.variant}" if self.variant else ""
+
+
+_ORDINARY_URL = re.compile(r"https?://([a-z0-9]+(?:[.-][a-z0-9]+)*)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)", re.ASCII)
+"""URLs that are in their normal form as they are: a rebuild and an import read a great many."""
+_LONGEST_HOST = 253
 
 
 def parse_url(url: str) -> ArchiveId:
     """The archive that `url` names (scheme optional); BadRequest if it names none."""
+    if (plain := _ORDINARY_URL.fullmatch(url)) and len(plain[1]) <= _LONGEST_HOST and len(plain[2]) <= MAX_TARGET:
+        return ArchiveId(plain[1], plain[2])
+    return _parsed(url)
+
+
+def _parsed(url: str) -> ArchiveId:
+    """The same, for URLs of any form."""
     if not url.isprintable() and any(
         ord(character) < 0x20 for character in url
     ):  # urlsplit would drop them, and another archive would be meant
@@ -63,7 +106,7 @@ def parse_url(url: str) -> ArchiveId:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
     variant = parts.fragment if _VARIANT.fullmatch(parts.fragment) else ""
-    return ArchiveId(authority, normalise_path(raw_path), check_query(raw_query), variant)
+    return ArchiveId.of(authority, normalise_path(raw_path), check_query(raw_query), variant)
 
 
 def normalise_authority(authority: str, scheme: str = "https") -> str:

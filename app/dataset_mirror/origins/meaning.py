@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.rules.secrets import blurred
 
 _WILDCARDS = "*?["
 
@@ -20,6 +21,12 @@ class Meaning:
     def is_glob(self) -> bool:
         """Whether it may mean several; `?` in a URL begins its query, too."""
         return not set(self.word).isdisjoint(_WILDCARDS)
+
+    @property
+    def shown(self) -> str:
+        """The same without secrets, if it is a URL with a query, or a glob of such."""
+        before, mark, query = self.word.partition("?")
+        return f"{before}?{blurred(query, before.partition('://')[2].partition('/')[0].lower())}" if mark and "/" in before else self.word
 
     @property
     def target(self) -> str:

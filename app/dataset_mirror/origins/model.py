@@ -14,6 +14,7 @@ from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.hosts import allows, redirect_host
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.lists import as_list
+from dataset_mirror.origins.names import Names
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.rules import Matched, Rule, Rules, united
 
@@ -132,6 +133,10 @@ class Origin(BaseModel):
         """The rule for the normalised `path`, if there is one."""
         return self._rules.of(path)
 
+    def beginnings(self, scope: str) -> list[str]:
+        """What the paths begin with that belong to a scope."""
+        return self._rules.beginnings(scope)
+
     def lifetime(self, path: str) -> float:
         """Seconds for which what lies at the normalised `path` is fresh; infinite if it never changes."""
         found = self.rule(path)
@@ -174,6 +179,11 @@ class CatalogEntry(BaseModel):
         return parse_url(self.url)
 
     @property
+    def shown(self) -> str:
+        """Its URL without secrets."""
+        return f"{self.url.partition('://')[0]}://{self.archive}" if "?" in self.url else self.url
+
+    @property
     def has_digest(self) -> bool:
         return bool(self.sha256 or self.md5)
 
@@ -191,11 +201,27 @@ class Preset(BaseModel):
     """A file of more archives, as `catalog_file.py` has it; only presets that ship with the mirror have one."""
     origins: tuple[Origin, ...] = ()
     archives: tuple[CatalogEntry, ...] = ()
+    names: tuple[Names, ...] = ()
+    """What people call whole repositories of its origins; the first table that fits counts."""
 
     @model_validator(mode="after")
     def _no_path_twice(self) -> Self:
         if repeated := _repeated(f"{origin.authority}{path}" for origin in self.origins for path in origin.paths):
             raise ValueError(f"it lists {repeated} twice")
+        return self
+
+    @model_validator(mode="after")
+    def _names_are_scopes(self) -> Self:
+        """What a name asks for, the origin's rules have to tell apart by the same scope."""
+        origins = {origin.authority: origin for origin in self.origins}
+        for table in self.names:
+            origin = origins.get(table.authority)
+            if origin is None:
+                raise ValueError(f"names of {table.origin}, which is none of its origins")
+            for path in table.samples():
+                matched = origin.rule(path)
+                if matched is None or matched.scope is None:
+                    raise ValueError(f"names {table.prefix}: ask for {path}, for which no rule has a `scope`")
         return self
 
 

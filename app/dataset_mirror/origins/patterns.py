@@ -4,10 +4,11 @@
 /sets/**                       all below /sets/
 /blob/{sha256}                 64 hexadecimal digits; `{commit}` 40, `{md5}` 32
 /{repo}/resolve/{ref}/**       any other name: whole segments, at least one, as few as fit
+/{repo}.git/info               the same, and the last one ends so
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,7 @@ from dataset_mirror.origins.identity import normalise_path
 CLASSES = {"commit": 40, "md5": 32, "sha256": 64}
 """Names in braces that stand for so many hexadecimal digits."""
 
-_NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}([^{}*]*)")
 _SEGMENTS = r"[^/]+(?:/[^/]+)*?"
 
 
@@ -58,6 +59,19 @@ class Pattern:
         *before, last = self.segments
         return "".join(_middle(segment, prefix) for segment in before) + _last(last, prefix)
 
+    def beginning(self, known: Mapping[str, str]) -> str:
+        """What all paths begin with that it matches with these values of its names."""
+        found = ""
+        for segment in self.segments:
+            name = _NAME.fullmatch(segment)
+            if name and name[1] in known:
+                found += f"/{known[name[1]]}{name[2]}"
+            elif name or "*" in segment:
+                return f"{found}/{'' if name else segment.partition('*')[0]}"
+            else:
+                found += f"/{segment}"
+        return found
+
     def may_match(self, listed: str) -> bool:
         """Whether any path that an entry of `paths` allows (ending in `/`: a prefix) could match."""
         parts = listed[1:].split("/")
@@ -68,7 +82,7 @@ def _check(segment: str) -> None:
     if "**" in segment and segment != "**":
         raise ValueError("** is a whole segment")
     if ("{" in segment or "}" in segment) and not _NAME.fullmatch(segment):
-        raise ValueError("a name in braces is a whole segment, of small letters, digits and _")
+        raise ValueError("a segment begins with a name in braces, of small letters, digits and _")
 
 
 def _middle(segment: str, prefix: str) -> str:
@@ -82,7 +96,7 @@ def _last(segment: str, prefix: str) -> str:
 def _single(segment: str, prefix: str) -> str:
     if name := _NAME.fullmatch(segment):
         digits = CLASSES.get(name[1])
-        return f"(?P<{prefix}{name[1]}>{f'[0-9a-f]{{{digits}}}' if digits else _SEGMENTS})"
+        return f"(?P<{prefix}{name[1]}>{f'[0-9a-f]{{{digits}}}' if digits else _SEGMENTS}){re.escape(name[2])}"
     return "[^/]+" if segment == "*" else "[^/]*".join(re.escape(part) for part in segment.split("*"))
 
 

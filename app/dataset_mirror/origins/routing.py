@@ -19,9 +19,15 @@ class OwnPaths:
     exact: frozenset[str] = frozenset()
     folders: tuple[str, ...] = ()
     """What a path begins with if everything below is the mirror's; each ends with `/`."""
+    yielding: frozenset[str] = frozenset()
+    """Pages' first segments, with or without more below, that are the mirror's only where no origin has such a bare path."""
 
     def __contains__(self, path: str) -> bool:
         return path in self.exact or path.startswith(self.folders)
+
+    def yields(self, path: str) -> bool:
+        """Whether there is a page at the path, unless an origin has it."""
+        return path[1:].partition("/")[0] in self.yielding
 
 
 NO_PAGES = OwnPaths()
@@ -51,15 +57,25 @@ def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths 
     path, query = normalise_path(target.path), check_query(target.query)
     named = _named_authority(target, origins, own_port)
     if named is not None:
-        return _listed(ArchiveId(named, path, query), origins)
+        return _listed(_asked_for(named, path, query), origins)
     if (whole := _whole_url(path, query)) is not None:
         return _listed(whole, origins)
     first, _, rest = path[1:].partition("/")
     if (authority := _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)) is not None:
-        return _listed(ArchiveId(authority, normalise_path(f"/{rest}".encode()), query), origins)
-    if path in own:
+        return _listed(_asked_for(authority, normalise_path(f"/{rest}".encode()), query), origins)
+    if path in own or (own.yields(path) and not bare_owners(path, origins)):
         return None
     return _bare(path, query, origins)
+
+
+def _asked_for(authority: str, path: str, query: str) -> ArchiveId:
+    """What a client asks for: of a secret it has to know more than the mirror tells."""
+    return ArchiveId.of(authority, path, query, again=True)
+
+
+def bare_owners(path: str, origins: Origins) -> list[Origin]:
+    """The origins that a bare path may name. One that lists `/` would catch every path; those have no bare form."""
+    return [origin for origin in origins.listing(path) if origin.lists(path, but="/")]
 
 
 _WHOLE = re.compile(r"/https?(?::|%3A)(?P<slashes>//?|%2F(?:%2F)?)(?P<rest>[^/].*)", re.IGNORECASE)
@@ -76,7 +92,7 @@ def _whole_url(path: str, query: str) -> ArchiveId | None:
         rest, mark, inner = unquote(rest).partition("?")
         query = inner if mark else query
     host, _, below = rest.partition("/")
-    return ArchiveId(normalise_authority(host), normalise_path(f"/{below}".encode()), check_query(query.encode()))
+    return _asked_for(normalise_authority(host), normalise_path(f"/{below}".encode()), check_query(query.encode()))
 
 
 def folder_meant(target: Target, origins: Origins, own_port: int) -> str | None:
@@ -138,11 +154,9 @@ def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:
 
 
 def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
-    listing = origins.listing(path)
-    # An origin that lists `/` would catch every path; those have no bare form.
-    narrow = [origin for origin in listing if origin.lists(path, but="/")]
+    narrow = bare_owners(path, origins)
     if len(narrow) == 1:
-        return ArchiveId(narrow[0].authority, path, query)
+        return _asked_for(narrow[0].authority, path, query)
     if narrow:
         raise _several(narrow, path, query)
     if named := origins.named(unquote(path[1:])):
@@ -151,12 +165,12 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
         raise NoSuchPage(f"{path[1:]} is a name of the catalog, not a path.", f"Ask for: {shown}", choices=paths[:100])
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
-        raise not_listed(ArchiveId(first.lower(), "/" + rest, query), None)
-    if mirrored := [origin for origin in listing if origin.rule(path) is None]:
+        raise not_listed(_asked_for(first.lower(), "/" + rest, query), None)
+    if mirrored := [origin for origin in origins.listing(path) if origin.rule(path) is None]:
         raise _several(mirrored, path, query)
     raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
 
 
 def _several(origins: list[Origin], path: str, query: str) -> NoSuchPage:
-    urls = [f"/{ArchiveId(origin.authority, path, query)}" for origin in origins]
+    urls = [f"/{_asked_for(origin.authority, path, query)}" for origin in origins]
     return NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)

@@ -7,10 +7,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.durations import Seconds
+from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
+BATCH = "batch"
+"""The last segment of the paths of Git LFS' batch API."""
 REF, COMMIT = "ref", "commit"
 """The name in a match whose place a commit takes, and that of the commit."""
 
@@ -36,6 +40,15 @@ def _field_name(name: str) -> str:
 
 def _lifetime(value: object) -> object:
     return float("inf") if value == "never" else value
+
+
+def _post(value: object) -> object:
+    """Checked here as a whole: the errors of a union say nothing to a person."""
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, list | tuple) or not value or not all(isinstance(name, str) and name for name in value):
+        raise ValueError('it is true, or a list of the fields of JSON that are all of a question, such as ["owner", "name"]')
+    return tuple(value)
 
 
 def _ref(value: object) -> object:
@@ -96,6 +109,10 @@ class Rule(BaseModel):
     """Whether anything is kept; else each request is passed on, with the client's own fields."""
     digest: Literal["sha256-in-path", "sha256-prefix-in-name"] | None = None
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
+    index: str | None = None
+    """The page of a package index that has the digests of the files, with `{project}` for the name of the project that a file is of."""
+    links_to: tuple[Annotated[str, AfterValidator(normalise_authority)], ...] = ()
+    """Hosts whose URLs in the content lead to the mirror, for clients that asked by its own address; others get it as it is."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
     claims: Claims = Claims()
@@ -104,20 +121,32 @@ class Rule(BaseModel):
     """Whether HTML is the content; the client's Accept is then part of the identity."""
     query: Query = "keep"
     """What of the query is identity: all ("keep"), nothing ("ignore"), all but signatures, or the fields of these names."""
-    post: bool = False
-    """Whether a POST only asks: its answer is kept under the URL and the digest of what was sent."""
+    post: Annotated[bool | tuple[str, ...], BeforeValidator(_post)] = False
+    """Whether a POST only asks: its answer is kept under the URL and the digest of what was sent. Or the fields of the JSON object
+    that it may send, which a scope may name; one with others is passed on."""
+    lfs: bool = False
+    """Whether it is Git LFS' batch API, at paths that end in `/batch`: its objects are at `/{sha256}` beside it, kept by digest."""
+    confirm: Confirm | None = None
+    """What pages mean that come in the place of a file: where the origin asks back, that is followed, and never kept."""
     scope: str | None = None
     """What belongs together, with names of the match in it: refs and permissions hold for all of it."""
     ref: Annotated[Ref | None, BeforeValidator(_ref)] = None
     """`{ref}` in the match is resolved to a commit once for the whole scope."""
     gated: bool = False
     """Whether the origin decides, by the client's own Authorization, who of a scope's readers may have it."""
+    shared: bool = False
+    """Whether all who may have it get the same, although the origin says that its answers are for one client (`private`, a cookie)."""
     offline_status: int = Field(default=504, ge=400, le=599)
     """With what an offline mirror refuses what it does not have: some clients look into their own cache only after a 4xx."""
 
     @property
     def patterns(self) -> list[Pattern]:
         return [Pattern(text) for text in self.match]
+
+    @property
+    def scope_names(self) -> list[str]:
+        """The names in its scope."""
+        return _PLACEHOLDER.findall(self.scope or "")
 
     @property
     def is_immutable(self) -> bool:
@@ -131,12 +160,18 @@ class Rule(BaseModel):
             raise ValueError("a rule with `gated` has a `scope`: for what a permission holds")
         if self.is_immutable and self.when_stale == "ask":
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
+        if self.lfs and (wrong := [match for match in self.match if not match.endswith((f"/{BATCH}", "/{sha256}"))]):
+            raise ValueError(f"a rule with `lfs` is for paths that end in /{BATCH} and in /{{sha256}}, not for {wrong[0]}")
+        if self.index is not None and (not self.index.startswith("https://") or "{project}" not in self.index):
+            raise ValueError('`index` is a URL with {project} in it, such as "https://pypi.org/simple/{project}/"')
+        if self.confirm and self.pages:
+            raise ValueError("with `confirm` a page is never the content: leave out `pages`")
         if not self.store and (kept := _KEEPING & self.model_fields_set):
             raise ValueError(f"with store = false nothing is kept: leave out {', '.join(sorted(kept))}")
         return self
 
     def _check_names_of(self, names: list[str]) -> None:
-        _check_names(self.scope, names)
+        _check_names(self.scope, [*names, *(self.post if isinstance(self.post, tuple) else ())])
         if self.ref is None:
             return
         if REF not in names and self.ref.name is None:
@@ -151,7 +186,24 @@ def _check_names(template: str | None, known: Iterable[str]) -> None:
             raise ValueError(f"{{{name}}} is not in its match")
 
 
-_KEEPING = frozenset(["freshness", "when_stale", "digest", "redirect_fields", "claims", "post", "ref", "query", "pages"])
+_KEEPING = frozenset(
+    [
+        "freshness",
+        "when_stale",
+        "digest",
+        "redirect_fields",
+        "claims",
+        "post",
+        "ref",
+        "query",
+        "pages",
+        "lfs",
+        "confirm",
+        "shared",
+        "index",
+        "links_to",
+    ]
+)
 """What says how something is kept."""
 
 
@@ -181,9 +233,19 @@ class Matched:
 
     def digest_in(self, path: str) -> str | None:
         """The SHA-256 that the path has as a segment, in lower case, if the rule says that it is the bytes' own."""
-        if self.rule.digest != "sha256-in-path":
+        if self.rule.digest != "sha256-in-path" and not self.rule.lfs:
             return None
         return next((segment.lower() for segment in path.split("/") if _SHA256.fullmatch(segment)), None)
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether the path is that of Git LFS' batch API, by which objects are asked for."""
+        return self.rule.lfs and self.pattern.text.endswith(f"/{BATCH}")
+
+    @property
+    def is_object(self) -> bool:
+        """Whether the path is that of an object of Git LFS."""
+        return self.rule.lfs and not self.is_batch
 
     def tells_digest(self, path: str) -> bool:
         """Whether the path has the digest of the bytes, or its beginning, as the rule says."""
@@ -209,6 +271,13 @@ class Rules:
         whole = "|".join(f"(?P<r{number}>{pattern.regex(f'r{number}_')})" for number, (_, pattern) in enumerate(self._known))
         self._matcher = re.compile(whole) if whole else None
 
+    def beginnings(self, scope: str) -> list[str]:
+        """What the paths begin with that belong to a scope; none of these begins with another."""
+        found = {
+            pattern.beginning(known) for rule, pattern in self._known if rule.store and (known := _values(rule.scope, scope)) is not None
+        }
+        return sorted(one for one in found if not any(one != other and one.startswith(other) for other in found))
+
     def of(self, path: str) -> Matched | None:
         """The first rule that matches the normalised path."""
         found = self._matcher.fullmatch(path) if self._matcher else None
@@ -217,6 +286,16 @@ class Rules:
         prefix = f"{found.lastgroup}_"
         names = {name.removeprefix(prefix): value for name, value in found.groupdict().items() if name.startswith(prefix)}
         return Matched(*self._known[int(found.lastgroup[1:])], names)
+
+
+def _values(template: str | None, scope: str) -> dict[str, str] | None:
+    """The values of a template's names with which it is this scope; None if it can never be."""
+    if template is None:
+        return None
+    parts = _PLACEHOLDER.split(template)
+    regex = "".join(f"(?P<{part}>.+)" if number % 2 else re.escape(part) for number, part in enumerate(parts))
+    found = re.fullmatch(regex, scope)
+    return found.groupdict() if found else None
 
 
 def united(first: Iterable[Rule], then: Iterable[Rule]) -> tuple[Rule, ...]:

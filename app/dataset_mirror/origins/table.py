@@ -4,12 +4,15 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
+from urllib.parse import unquote
 
 from dataset_mirror.errors import NotAllowed, UsageError
 from dataset_mirror.origins.catalog_file import CatalogFile
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
+from dataset_mirror.origins.names import Names, Repository, repository
+from dataset_mirror.origins.rules import COMMIT
 
 
 class Origins:
@@ -21,7 +24,9 @@ class Origins:
         self._catalog: dict[ArchiveId, CatalogEntry] = {}
         self._files: list[CatalogFile] = []
         self._files_of: dict[str, list[CatalogFile]] = {}
+        self._names: list[Names] = []
         for preset in presets:
+            self._names += preset.names
             self._add(preset.origins, preset.archives)
             if preset.catalog is not None:
                 self._add_file(preset.catalog, preset.origins)
@@ -96,6 +101,16 @@ class Origins:
         return dict.fromkeys([*(name for name in self._by_name if name), *(name for file in self._files for name in file.names)])
 
     @cached_property
+    def catalog_names(self) -> dict[str, str]:
+        """The name of each archive of the catalog that has one, by HOST/PATH. Reads the files of large presets as a whole, once."""
+        return {str(entry.archive): entry.name for entry in self.catalog if entry.name}
+
+    def known_as(self, text: str) -> tuple[str, ...]:
+        """HOST/PATH of the archives with a text in their name, whatever its case."""
+        part = text.casefold()
+        return tuple(key for key, name in self.catalog_names.items() if part in name.casefold())
+
+    @cached_property
     def _by_name(self) -> dict[str, list[CatalogEntry]]:
         found: dict[str, list[CatalogEntry]] = {}
         for entry in self._catalog.values():
@@ -131,9 +146,53 @@ class Origins:
         return [entry.archive for entry in found]
 
     def name_of(self, archive: ArchiveId) -> str:
-        """Its name in the catalog; empty if it has none."""
+        """Its name in the catalog, else that of the repository that it belongs to (`hf:org/name`); empty if it has none."""
         entry = self.expected(archive)
-        return entry.name if entry else ""
+        return entry.name if entry and entry.name else self._repository_of(archive)
+
+    def _repository_of(self, archive: ArchiveId) -> str:
+        tables = self._names_of.get(archive.authority)
+        matched = self._by_authority[archive.authority].rule(archive.path) if tables and archive.authority in self._by_authority else None
+        scope = matched.scope if matched else None
+        found = next((table for table in tables or () if scope and table.means(scope)), None)
+        return f"{found.prefix}:{scope}" if found else ""
+
+    def whole_of(self, archive: ArchiveId) -> str:
+        """`hf:org/name@revision`, if the archive is what tells of that: its revision, or the list of its files; else empty."""
+        name, origin = self._repository_of(archive), self.get(archive.authority)
+        matched = origin.rule(archive.path) if name and origin else None
+        revision = (matched.names.get(COMMIT) or matched.ref) if matched else None
+        if matched is None or revision is None:
+            return ""
+        found = repository(f"{name}@{unquote(revision)}", self._names)
+        at = matched.at_commit(archive.path, revision) if matched.rule.ref else archive.path
+        return str(found) if found and at in (found.question.path, found.listing(revision).path) else ""
+
+    @cached_property
+    def _names_of(self) -> dict[str, list[Names]]:
+        found: dict[str, list[Names]] = {}
+        for table in self._names:
+            found.setdefault(table.authority, []).append(table)
+        return found
+
+    def repository(self, word: str) -> Repository | None:
+        """The repository that `hf:org/name@revision` names; None for any other word. UsageError if it can name none."""
+        return repository(word, self._names)
+
+    def file_meant(self, archive: ArchiveId) -> tuple[Repository, str] | None:
+        """The repository at a commit in which the archive is a file, and its path there; None if it is none."""
+        for table in self._names_of.get(archive.authority, ()):
+            if not archive.query and (found := table.path_in(archive.path)) is not None:
+                return Repository(table, found[0], found[1]), found[2]
+        return None
+
+    def hosts_of(self, prefix: str) -> list[str]:
+        """The authorities of the origins whose repositories have names that begin so."""
+        return list(dict.fromkeys(table.authority for table in self._names if table.prefix == prefix))
+
+    def dataset_of(self, archive: ArchiveId) -> str:
+        """The dataset that it belongs to, for sums: its name in the catalog, else one for all of its host that have none."""
+        return dataset_name(self.name_of(archive), archive.authority)
 
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
@@ -153,6 +212,11 @@ class Origins:
 def _path_and_folders(path: str) -> list[str]:
     """The path, and the folders that it is in, but for the root."""
     return [path, *(path[: at + 1] for at, character in enumerate(path) if character == "/" and 0 < at < len(path) - 1)]
+
+
+def dataset_name(name: str, host: str) -> str:
+    """A dataset for sums: its name in the catalog, else one for all of the host that have none."""
+    return name or f"(no name) {host}"
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:

@@ -11,9 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Algorithm = Literal["sha512", "sha384", "sha256", "sha1", "md5", "crc32c", "crc32"]
-_BYTES: dict[Algorithm, int] = {"sha512": 64, "sha384": 48, "sha256": 32, "sha1": 20, "md5": 16, "crc32c": 4, "crc32": 4}
-CHECKSUMS = frozenset[Algorithm](["crc32c", "crc32"])
+Algorithm = Literal["sha512", "sha384", "sha256", "sha1", "md5", "crc64nvme", "crc64xz", "crc32c", "crc32"]
+_BYTES: dict[Algorithm, int] = {
+    "sha512": 64,
+    "sha384": 48,
+    "sha256": 32,
+    "sha1": 20,
+    "md5": 16,
+    "crc64nvme": 8,
+    "crc64xz": 8,
+    "crc32c": 4,
+    "crc32": 4,
+}
+CHECKSUMS = frozenset[Algorithm](["crc64nvme", "crc64xz", "crc32c", "crc32"])
 """What tells damaged bytes from whole ones, but no bytes from others that were made for it."""
 
 _NAMES: dict[str, Algorithm] = {
@@ -28,15 +38,21 @@ _NAMES: dict[str, Algorithm] = {
 _LISTS = ("repr-digest", "content-digest", "digest", "x-goog-hash")
 _SINGLE: dict[str, Algorithm] = {
     "content-md5": "md5",
+    "x-amz-checksum-sha512": "sha512",
     "x-amz-checksum-sha256": "sha256",
     "x-amz-checksum-sha1": "sha1",
+    "x-amz-checksum-md5": "md5",
     "x-amz-checksum-crc32": "crc32",
     "x-amz-checksum-crc32c": "crc32c",
+    "x-amz-checksum-crc64nvme": "crc64nvme",
+    "x-bz-content-sha1": "sha1",
     "x-checksum-sha512": "sha512",
     "x-checksum-sha256": "sha256",
     "x-checksum-sha1": "sha1",
     "x-checksum-md5": "md5",
 }
+_DECIMAL = ("x-oss-hash-crc64ecma", "x-cos-hash-crc64ecma")
+"""Alibaba's and Tencent's stores write the CRC-64 of an object as a number."""
 _OURS = re.compile(r'"sha256-([0-9a-f]{64})"')
 _MD5_TAG = re.compile(r'"([0-9a-f]{32})"')
 _KMS = re.compile(r"aws:", re.ASCII | re.IGNORECASE)
@@ -74,6 +90,8 @@ def _claims(fields: list[tuple[str, str]]) -> Iterator[Claim]:
             yield from _listed(name, value)
         elif name in _SINGLE and not (name.startswith("x-amz-") and given.get("x-amz-checksum-type", "").upper() == "COMPOSITE"):
             yield from _claim(_SINGLE[name], value, name)
+        elif name in _DECIMAL and value.isascii() and value.isdecimal() and 0 < len(value) <= 20 and 0 < int(value) < 2**64:
+            yield Claim("crc64xz", f"{int(value):016x}", name)
     yield from _tagged(given)
 
 

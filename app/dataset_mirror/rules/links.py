@@ -20,6 +20,12 @@ def led_back(value: str, place: Place) -> str:
     return "".join(_led(link, place) for link in links)
 
 
+def following(value: str) -> str | None:
+    """Where a Link field says that the next page is; None if it does not."""
+    links = _LINK.finditer(value)
+    return next((link["target"] for link in links if "next" in _relations(link["parameters"])), None)
+
+
 def _led(link: re.Match[str], place: Place) -> str:
     target = link["target"]
     if not target.lower().startswith(("http://", "https://")) or not PAGES & _relations(link["parameters"]):

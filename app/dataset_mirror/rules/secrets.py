@@ -1,5 +1,10 @@
-"""What must never be written down: tokens, credentials in URLs, and the values that sign them."""
+"""What must never be written down: tokens, credentials in URLs, and the values that sign them. One rule, for all ways out.
 
+`without_secrets` is for text that people and programs read. `blurred` is for a query that is an archive's identity: each secret gives
+place to a digest of it, so that it still tells archives apart, here and across an air gap, and nobody can read it.
+"""
+
+import hashlib
 import re
 from collections.abc import Collection
 from re import Match
@@ -8,7 +13,7 @@ from urllib.parse import unquote_plus
 BLANK = "…"
 """What stands in the place of a secret."""
 
-_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://)[^\s/@\"'<>]+@")
+_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*(?::|%3A)(?://|%2F%2F))[^\s/@\"'<>]+?(@|%40)")
 _FIELD = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-(?:api-key|auth-token|amz-security-token))\b"
     r"(?P<between>['\"]?\s*[:=,]\s*b?)(?:'[^']*'|\"[^\"]*\"|[^\r\n,;)\]}]+)"
@@ -19,8 +24,12 @@ _KNOWN = re.compile(r"\b(?:hf_|gh[opsur]_|github_pat_|glpat-|xox[abprs]-|sk-|AKI
 _PART = re.compile(r"(?<=[?&;])([^\s=&;?\"'<>]+)=([^\s&;\"'<>]+)")
 _NAMES = re.compile(
     r"x-(?:amz|goog)-(?:signature|credential|security-token|signedheaders)|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid"
-    r"|.*token|.*secret.*|.*passw(?:or)?d|pwd|pass|api[-_]?key|.*[-_]key|key|auth|authorization|jwt|code|hmac|hash_sig|session.*|skoid|sktid"
+    r"|.*(?<!page)token|.*secret.*|.*passw(?:or)?d|pwd|pass|api[-_]?key|.*[-_]key|key|auth|authorization|jwt|code|hmac|hash_sig|session.*|skoid|sktid"
 )
+_PLACE = re.compile(r"\$?(?:next|continuation|cursor|sync|start|skip)[-_]?token")
+"""Tokens that are places in a list, and no secrets; `pageToken` is one, too."""
+_BLURRED = re.compile(r"~[0-9a-f]{16}")
+_DIGITS = 16
 
 
 def without_secrets(text: str, known: Collection[str] = ()) -> str:
@@ -29,16 +38,48 @@ def without_secrets(text: str, known: Collection[str] = ()) -> str:
     """
     for secret in known:
         text = text.replace(secret, BLANK)
-    text = _USER.sub(rf"\1{BLANK}@", text)
+    text = _USER.sub(rf"\1{BLANK}\2", text)
     text = _COOKIE.sub(rf"\1{BLANK}", text)
     text = _FIELD.sub(rf"\1\g<between>{BLANK}", text)
     text = _SCHEME.sub(rf"\1 {BLANK}", text)
     return _KNOWN.sub(BLANK, _PART.sub(_blanked, text))
 
 
+def blurred(query: str, authority: str, *, again: bool = False) -> str:
+    """A query in which each secret value is `~` and 16 digits of a SHA-256; what is blurred already stays so, unless `again`.
+
+    `again` is for what a client sends: whoever has only read a blurred query in a list does not have what it stands for.
+    """
+    if "=" not in query:
+        return query
+    return "&".join(_blurred(part, authority, again=again) for part in query.split("&"))
+
+
+def has_blurred(query: str) -> bool:
+    """Whether a secret of it was given away for its digest: no origin can be asked with it."""
+    return "=~" in query and any(_BLURRED.fullmatch(value) and _is_secret(name, value) for name, _, value in _parts(query))
+
+
+def _parts(query: str) -> list[tuple[str, str, str]]:
+    return [part.partition("=") for part in query.split("&")]
+
+
+def _blurred(part: str, authority: str, *, again: bool) -> str:
+    name, equals, value = part.partition("=")
+    if not value or not _is_secret(name, value) or (not again and _BLURRED.fullmatch(value)):
+        return part
+    digest = hashlib.sha256(f"{authority}?{name}={value}".encode()).hexdigest()
+    return f"{name}{equals}~{digest[:_DIGITS]}"
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """By its name; by its form; and if it is a URL that has one itself."""
+    named, meant = unquote_plus(name).lower(), unquote_plus(value)
+    if _NAMES.fullmatch(named) and not _PLACE.fullmatch(named):
+        return True
+    return _KNOWN.search(meant) is not None or (meant != value and without_secrets(meant) != meant)
+
+
 def _blanked(part: Match[str]) -> str:
     """One field of a query; one whose value is a signed URL itself is blanked as a whole."""
-    value = unquote_plus(part[2])
-    if _NAMES.fullmatch(unquote_plus(part[1]).lower()) or (value != part[2] and without_secrets(value) != value):
-        return f"{part[1]}={BLANK}"
-    return part[0]
+    return f"{part[1]}={BLANK}" if _is_secret(part[1], part[2]) and not _BLURRED.fullmatch(part[2]) else part[0]

@@ -25,18 +25,20 @@ from dataset_mirror.errors import (
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.mirror import Hit, Mirror
-from dataset_mirror.origins.asked import Asked, asked
+from dataset_mirror.origins.asked import Asked, Question, asked
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
+from dataset_mirror.rules import lfs
 from dataset_mirror.rules.conditions import Selection, select
 from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import EXTENSION, NOTE, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Request, Scope, Send
+from dataset_mirror.serve.batch import Batch
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.serve.head import Representation, archive_head, for_one_client, problem
-from dataset_mirror.serve.places import leading_back, place_of, redirecting_back
+from dataset_mirror.serve.places import LONGEST_PAGE, leading_back, links_led_back, place_of, redirecting_back
 from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
@@ -83,8 +85,13 @@ class Gateway:
                 return await self._pages(scope, receive, send)
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
+            if self._is_batch(request, target):
+                place = place_of(request, self._mirror, scope.get("scheme", "http"))
+                return await self._batch(scope, request, target, receive, answer, place)
             what = await self._asked(request, target, receive)
             try:
+                if not what.is_kept:
+                    raise NotForKeeping(f"{what.archive.authority} is asked for what no rule of it is for.")
                 await answer.answer(what)
             except NotForKeeping:
                 origin = self._mirror.origins.of(target)
@@ -101,7 +108,7 @@ class Gateway:
             if target is None or self._not_kept(target) is not None:
                 return None
             what = asked(self._mirror.origins.of(target), target, request.fields.get("accept", ""))
-            hit = self._mirror.for_everybody(what)
+            hit = self._mirror.for_everybody(what) if what.is_kept else None
         except (MirrorError, OSError):  # an index that is damaged, or too many open files
             return None
         return None if hit is None else Stored(what, hit)
@@ -149,6 +156,24 @@ class Gateway:
         body = await _question(receive) if request.method == "POST" else None
         return asked(self._mirror.origins.of(target), target, accept, body, kind)
 
+    def _is_batch(self, request: Request, target: ArchiveId) -> bool:
+        matched = self._mirror.origins.of(target).rule(target.path)
+        return matched is not None and matched.is_batch and request.method == "POST"
+
+    async def _batch(
+        self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: _Answer, place: Place | None
+    ) -> None:
+        """Git LFS asks where objects are: here. What is no question of that kind is passed on."""
+        body = await _question(receive)
+        wanted, origin = lfs.asked_for(body), self._mirror.origins.of(target)
+        if wanted is None:
+            again = _again(Asked(target, target, Question(body=body)), receive)
+            return await self._relay(origin, request, _as_at_origin(scope, target), again, answer.pass_back)
+        check_may_read(request, origin, self._mirror.settings)
+        where = place or (lambda url: url)
+        found = await Batch(self._mirror, origin, target, request.fields.get("authorization"), where).answer(wanted)
+        await answer.json(found, lfs.MEDIA_TYPE)
+
     def _check_loop(self, request: Request) -> None:
         if self._mirror.upstream.via in request.fields.get("via", ""):
             raise Loop("This request comes from this very mirror.", "An upstream leads back here: check `upstreams`.")
@@ -183,6 +208,8 @@ def _methods(origin: Origin, path: str) -> tuple[str, ...]:
     matched = origin.rule(path)
     if matched is not None and not matched.rule.store:
         return ()
+    if matched is not None and matched.is_batch:
+        return ("POST",)
     return ("GET", "HEAD", "POST") if matched is not None and matched.rule.post else ("GET", "HEAD")
 
 
@@ -220,7 +247,7 @@ def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     if normalise_path(path) != target.path:
         path = b"/" + path[1:].partition(b"/")[2]
     if normalise_path(path) != target.path:  # a whole URL stands in place of the path
-        scope = {**scope, "query_string": target.query.encode()}
+        scope = {**scope, "query_string": target.asked_with.encode()}
         path = target.path.encode()
     fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]
     return {**scope, "raw_path": path, "headers": fields}
@@ -237,14 +264,16 @@ class _Answer:
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
         self._restricted = self._rewritten = False
-        self._origin, self._outcome = "", "head"
+        self._archive: ArchiveId | None = None
+        self._outcome = "head"
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
         self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
-        self._mirror.traffic.send(self._origin, count)
+        assert self._archive is not None
+        self._mirror.traffic.send(self._archive, count)
 
     async def send(self, message: Message) -> None:
         """What another one answers."""
@@ -281,6 +310,13 @@ class _Answer:
             log.error("An answer failed: %s.", error)  # its words say it all
             await self.problem(SystemFailure.of(error))
 
+    async def json(self, body: bytes, media_type: str) -> None:
+        """An answer of the mirror's own, for this client only."""
+        self._outcome = "hit"
+        fields = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+        await self._start(200, fields)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
     async def unlisted(self, error: MirrorError) -> None:
         """An offline mirror's wanted list has what no origin lists here, too."""
         url = error.facts.get("archive") if isinstance(error, NotAllowed) else None
@@ -301,7 +337,7 @@ class _Answer:
         return str(address) if address else None
 
     async def archive(self, what: Asked) -> None:
-        self._origin = what.archive.authority
+        self._archive = what.archive
         self._admit(what.archive)
         authorization = self.request.fields.get("authorization")
         located = await self._mirror.located(what, authorization)
@@ -315,7 +351,9 @@ class _Answer:
 
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
-        self._what, archive = what, what.archive
+        self._what = what
+        self._archive = archive = what.archive
+        self._mirror.remember(what)
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
         self._admit(archive, private=what.is_for_readers)
@@ -323,7 +361,7 @@ class _Answer:
             return await self._head(what)
         found = await self._mirror.find(what)
         if isinstance(found, Hit):
-            return await self._hit(found)
+            return await self._hit(found, what)
         self._outcome = "miss"
         self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
@@ -331,18 +369,21 @@ class _Answer:
 
     async def stored(self, what: Asked, hit: Hit) -> None:
         """Answers with what is there, and is for everybody."""
-        self._what, self._origin = what, what.archive.authority
+        self._what, self._archive = what, what.archive
         self._note["archive"] = str(what.archive)
-        await (self._hit_head(hit) if self.request.method == "HEAD" else self._hit(hit))
+        await (self._hit_head(hit, what) if self.request.method == "HEAD" else self._hit(hit, what))
 
-    async def _hit(self, hit: Hit) -> None:
+    async def _hit(self, hit: Hit, what: Asked) -> None:
         self._outcome = "hit"
-        self._mirror.usage.note(hit.record.archive)
-        await self._whole(hit, "hit", *self._mirror.freshness(hit.record).as_parameter())
+        self._mirror.usage.note(what.archive)
+        self._rewritten |= hit.record.archive != what.archive
+        await self._whole(hit, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
 
-    async def _hit_head(self, hit: Hit) -> None:
-        hit.file.close()
-        await self._headers_of(self._of(hit.record), "hit", *self._mirror.freshness(hit.record).as_parameter())
+    async def _hit_head(self, hit: Hit, what: Asked) -> None:
+        with hit.file as file:
+            self._admit(what.archive, private=hit.record.private)
+            shown, _ = await self._led_back(self._of(hit.record), file, what.archive)
+        await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
 
     def _admit(self, archive: ArchiveId, *, private: bool = False) -> None:
         """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
@@ -352,8 +393,7 @@ class _Answer:
         archive = asked_for.archive
         hit = await self._mirror.fresh(asked_for)
         if hit:
-            self._admit(archive, private=hit.record.private)
-            return await self._hit_head(hit)
+            return await self._hit_head(hit, asked_for)
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)
@@ -371,9 +411,13 @@ class _Answer:
         return Representation.of_record(record, self._mirror.passing(record.archive))
 
     async def _headers_of(self, what: Representation, *status: str) -> None:
-        """Range means nothing for HEAD (RFC 9110 14.2)."""
-        conditions = {name: value for name, value in self.request.fields.items() if name != "range"}
-        await self._empty(what.without_content(), select(conditions, what.validators, what.size), *status)
+        await self._empty(what.without_content(), select(self._conditions, what.validators, what.size), *status)
+
+    @property
+    def _conditions(self) -> dict[str, str]:
+        """The request's fields; Range means something for GET only (RFC 9110 14.2)."""
+        fields = self.request.fields
+        return fields if self.request.method == "GET" else {name: value for name, value in fields.items() if name != "range"}
 
     async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
         await self._begin(what, selection, *status)
@@ -383,14 +427,25 @@ class _Answer:
         """From a finished blob."""
         with self._mirror.read(hit) as file:
             self._admit(hit.record.archive, private=hit.record.private)
-            what = self._of(hit.record)
-            selection = select(self.request.fields, what.validators, what.size)
+            what, content = await self._led_back(self._of(hit.record), file, hit.record.archive)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
+            if content is not None:
+                await self._begin(what, selection, *status)
+                return await self._send({"type": "http.response.body", "body": content[selection.start : selection.end]})
             if self._may_be_kept(hit.record):
                 self._keep(self.request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
+
+    async def _led_back(self, what: Representation, file: BinaryIO, archive: ArchiveId) -> tuple[Representation, bytes | None]:
+        """What a client of the mirror's own address gets where the content has links to other hosts: these lead to the mirror."""
+        hosts = self._mirror.linked(archive)
+        if not hosts or self._place is None or (what.size or 0) > LONGEST_PAGE:
+            return what, None
+        content = await asyncio.to_thread(links_led_back, file.read, hosts, self._place)
+        return what.of_content(content), content
 
     def _may_be_kept(self, record: Record) -> bool:
         """Whether the like of this request may be answered from memory: whoever asks, and with whatever fields."""
@@ -420,6 +475,8 @@ class _Answer:
 
     async def _follow(self, fill: Fill) -> None:
         status = ("fwd=miss", "collapsed" if fill.readers > 1 else "stored")
+        if self._place is not None and self._mirror.linked(fill.job.archive):
+            await fill.ended()  # the links in it lead elsewhere for this client: it needs the whole
         while True:
             edition = await fill.opened()
             if isinstance(edition, Record):
@@ -427,7 +484,7 @@ class _Answer:
                 return await self._whole(hit, *status) if hit else await self.archive(fill.job.asked)
             expected = fill.job.expected
             what = Representation.of_edition(edition, expected)
-            selection = select(self.request.fields, what.validators, what.size)
+            selection = select(self._conditions, what.validators, what.size)
             if selection.status not in (200, 206):
                 return await self._empty(what, selection, *status)
             # A part without a known digest leaves as it comes: it is what the origin itself would have sent.
@@ -446,10 +503,12 @@ class _Answer:
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
         fields = leading_back(fields, self._place)
+        if self.request.method == "POST":  # who goes on by GET would ask for something else
+            fields = [(name, b"none" if name == b"accept-ranges" else value) for name, value in fields]
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
-        self._mirror.traffic.answered(self._origin, self._outcome)
+        self._mirror.traffic.answered(self._archive, self._outcome)
         note = self._note | {"outcome": self._outcome}
         await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})

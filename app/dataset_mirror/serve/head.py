@@ -1,5 +1,6 @@
 """The head of an answer: status and fields for an archive, a fill under way, or a problem."""
 
+import hashlib
 import json
 import time
 from dataclasses import dataclass, replace
@@ -22,9 +23,10 @@ from dataset_mirror.rules.fields import (
     repr_digest,
     without_content,
 )
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.serve.error_page import POLICY, error_page, prefers_page
-from dataset_mirror.store.record import Record
+from dataset_mirror.store.record import Record, digest_etag
 
 # An origin's HTML would otherwise run with the rights of the mirror's own pages.
 _SAFE = (("x-content-type-options", "nosniff"), ("content-security-policy", "sandbox"))
@@ -71,6 +73,11 @@ class Representation:
         age = int(reply.age)
         return cls(shown, of_decoded(fields), None, age) if reply.encoding else cls(shown, fields, reply.length, age)
 
+    def of_content(self, content: bytes) -> "Representation":
+        """What can be said of other bytes, which were made of these."""
+        sha256 = hashlib.sha256(content).hexdigest()
+        return replace(self, validators=Validators(digest_etag(sha256)), fields=of_decoded(self.fields), size=len(content), sha256=sha256)
+
     def without_content(self) -> "Representation":
         """What an answer to HEAD says of it."""
         return replace(self, fields=without_content(self.fields))
@@ -110,10 +117,12 @@ def archive_head(what: Representation, selection: Selection, *status: str) -> tu
 
 
 def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes]:
-    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one."""
+    """Status, fields and body of a problem document (RFC 9457), or of a page if the client's Accept field prefers one. No secrets."""
     if prefers_page(accept):
         return _answer(
-            error, error_page(error), [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]]
+            error,
+            without_secrets(error_page(error).decode()).encode(),
+            [("content-type", "text/html; charset=utf-8"), ("content-security-policy", POLICY), _SAFE[0]],
         )
     document = {
         "type": f"urn:dataset-mirror:{error.problem}" if ":" not in error.problem else error.problem,
@@ -123,8 +132,17 @@ def problem(error: MirrorError, accept: str = "") -> tuple[int, RawFields, bytes
         **({"hint": error.hint} if error.hint else {}),
         **error.facts,
     }
-    body = json.dumps(document, indent=2, ensure_ascii=False, default=str).encode() + b"\n"
+    body = json.dumps(_blanked(document), indent=2, ensure_ascii=False, default=str).encode() + b"\n"
     return _answer(error, body, [("content-type", "application/problem+json")])
+
+
+def _blanked(value: object) -> object:
+    """The same without secrets in any of its texts."""
+    if isinstance(value, dict):
+        return {key: _blanked(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked(inner) for inner in value]
+    return without_secrets(value) if isinstance(value, str) else value
 
 
 def _answer(error: MirrorError, body: bytes, of_kind: list[tuple[str, str]]) -> tuple[int, RawFields, bytes]:

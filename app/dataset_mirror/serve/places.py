@@ -1,6 +1,7 @@
 """Where a client of the mirror finds what an origin names by an absolute URL: at the address that it asked."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 from dataset_mirror.errors import MirrorError
@@ -29,7 +30,7 @@ def place_of(request: Request, mirror: Mirror, scheme: str) -> Place | None:
             mirror.origins.of(archive)
         except MirrorError:
             return None
-        return f"{base}/{archive}"
+        return f"{base}/{archive.authority}{archive.target}"
 
     return place
 
@@ -50,3 +51,19 @@ def redirecting_back(fields: Iterable[tuple[bytes, bytes]], place: Place | None)
         (name, (place(value.decode("latin-1")) or value.decode("latin-1")).encode("latin-1") if name == b"location" else value)
         for name, value in found
     ]
+
+
+LONGEST_PAGE = 64 * 1024 * 1024
+"""Bytes of content whose links are led back; longer content stays as it is."""
+_REST = rb"/[^\x00-\x20\"'<>\\\x7f-\xff#]*"
+
+
+def links_led_back(read: Callable[[], bytes], hosts: Iterable[str], place: Place) -> bytes:
+    """What `read` gives, in which URLs of these hosts are where `place` says. Blocks."""
+    known = b"|".join(re.escape(host).encode() for host in hosts)
+
+    def led(found: re.Match[bytes]) -> bytes:
+        there = place(found[0].decode())
+        return found[0] if there is None else there.encode()
+
+    return re.sub(rb"https?://(?:" + known + rb")" + _REST, led, read())

@@ -2,23 +2,31 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import closest
 from dataset_mirror.status.models import Explanation
-from dataset_mirror.status.wording import duration
+from dataset_mirror.status.views import failure_of
+from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
+from dataset_mirror.store.repositories import Snapshot, snapshot_of
 
 
 def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
-    """The outcome of a GET of `url`: an archive's, a path of this mirror whose `own` pages are no archives, or a catalog's name.
+    """The outcome of a GET of `url`: an archive's, a path of this mirror whose `own` pages are no archives, or a catalog's name;
+    of a repository's name that of all that is in it.
 
     BadRequest if it is none of them.
     """
     try:
+        if (repository := mirror.origins.repository(url)) is not None:
+            return _of_repository(mirror, repository)
         archive = _archive(mirror, url, own)
         origin = mirror.origins.of(archive)
     except BadRequest:
@@ -26,15 +34,55 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     except MirrorError as error:
         return Explanation(url=url, outcome="refusal", why=[error.detail], hint=error.hint, status=error.status, at=[], asked=[])
     known = origin.url_of(archive)
-    at = [f"/{archive}", *([archive.target] if _has_bare_form(mirror, archive, own) else [])]
+    at = [f"/{archive}", *([archive.shown] if _has_bare_form(mirror, archive, own) else [])]
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
+    last = failure_of(failure) if (failure := _last(mirror, archive)) else None
+    common: dict[str, Any] = {"url": known, "at": at, "asked": asked, "last_error": last}
     if record := mirror.store.find(archive):
-        return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)
+        return Explanation(outcome="hit", why=_stored(mirror, record), hint="", status=200, **common)
     if (no := mirror.refusal(mirror.asked(archive))) is not None:
-        return Explanation(
-            url=known, outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, at=at, asked=asked
-        )
-    return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), hint="", status=200, at=at, asked=asked)
+        return Explanation(outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, **common)
+    return Explanation(outcome="miss", why=_missing(mirror, archive), hint="", status=200, **common)
+
+
+def _of_repository(mirror: Mirror, repository: Repository) -> Explanation:
+    snapshot = snapshot_of(mirror.store, repository)
+    origin = mirror.origins.get(repository.names.authority)
+    there = [archive for archive, _ in snapshot.archives if mirror.store.find(archive)] if snapshot else []
+    is_whole = snapshot is not None and len(there) == len(snapshot.archives)
+    refused = mirror.settings.offline and not is_whole
+    asked = [] if mirror.settings.offline or origin is None else mirror.upstream.urls(origin, repository.question)
+    return Explanation(
+        url=str(repository),
+        outcome="hit" if is_whole else "refusal" if refused else "miss",
+        why=[*_revision(mirror, repository), *_contents(snapshot, len(there))],
+        hint=""
+        if is_whole
+        else f"Fetch it {'where there is a network' if refused else 'ahead of time'}: dataset-mirror fetch {repository}",
+        status=504 if refused else 200,
+        at=[f"/{repository.question}"],
+        asked=asked,
+    )
+
+
+def _revision(mirror: Mirror, repository: Repository) -> list[str]:
+    if repository.commit:
+        return []
+    fact = mirror.store.index.known("ref", f"{repository.about}@{repository.ref}")
+    named = f"Its revision {repository.revision or repository.names.ref}"
+    if fact is None:
+        return [f"{named} was never asked for."]
+    ago = duration(max(time.time() - fact.checked, 0)).replace("\N{NO-BREAK SPACE}", " ")
+    return [f"{named} is the commit {fact.commit}, as its origin said {ago} ago."]
+
+
+def _contents(snapshot: Snapshot | None, there: int) -> list[str]:
+    if snapshot is None:
+        return ["The list of its files is not stored."]
+    size = sum(size or 0 for _, size in snapshot.files)
+    number, archives = len(snapshot.files), len(snapshot.archives)
+    said = f"It has {number:,} {'file' if number == 1 else 'files'}, {size:,} bytes."
+    return [said, f"Of these, and of what clients ask for besides, {there:,} of {archives:,} archives are stored."]
 
 
 def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
@@ -57,13 +105,17 @@ def _of_text(mirror: Mirror, text: str) -> ArchiveId:
     return parse_url(text)
 
 
-def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
+def _last(mirror: Mirror, archive: ArchiveId) -> Failure | None:
     """What went wrong when it was last fetched, if that is known."""
     key = str(archive)
-    last = next((one for one in reversed(mirror.flights.failures) if one.url.partition("://")[2] == key), None)
+    return next((one for one in reversed(mirror.flights.failures) if one.url.partition("://")[2] == key), None)
+
+
+def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
+    last = _last(mirror, archive)
     if last is None:
         return []
-    ago = duration(max(time.time() - last.at, 0)).replace("\N{NO-BREAK SPACE}", " ")
+    ago = plain(duration(max(time.time() - last.at, 0)))
     return [f"It was last tried {ago} ago, and failed: {last.error.detail}"]
 
 
@@ -94,7 +146,7 @@ def _stored(mirror: Mirror, record: Record) -> list[str]:
     elif ttl < 0:
         why.append("It is served at once; meanwhile its origin is asked whether it changed.")
     else:
-        lasting = duration(ttl).replace("\N{NO-BREAK SPACE}", " ")
+        lasting = plain(duration(ttl))
         why.append(f"Its origin is asked whether it changed when {lasting} more have passed.")
     return why
 

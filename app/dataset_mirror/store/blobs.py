@@ -64,9 +64,11 @@ class Blobs:
         self.path(sha256).unlink(missing_ok=True)
 
     def __iter__(self) -> Iterator[tuple[str, int]]:
-        """Digest and size in bytes of every blob, in no order."""
+        """Digest and size in bytes of every blob, in no order; what is no file is passed over."""
         if not self._folder.is_dir():
             return
         for folder in os.scandir(self._folder):
-            for entry in os.scandir(folder.path):
-                yield entry.name, entry.stat().st_size
+            for entry in os.scandir(folder.path) if folder.is_dir() else ():
+                with contextlib.suppress(FileNotFoundError):  # it went while we look
+                    if entry.is_file():
+                        yield entry.name, entry.stat().st_size

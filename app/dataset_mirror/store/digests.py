@@ -76,14 +76,23 @@ class _Crc32:
         return f"{self._value:08x}"
 
 
-class _Crc32c(_Crc32):
+_MODELS = {"crc32c": "CRC32C", "crc64nvme": "CRC64-NVME", "crc64xz": "CRC64-XZ"}
+"""Of the other checksums, by the names of the catalogue of parametrised CRC algorithms; of no bytes each is 0."""
+
+
+class _Crc:
+    def __init__(self, algorithm: Algorithm) -> None:
+        import anycrc  # commands that fetch nothing need not wait for it
+
+        self._model = anycrc.Model(_MODELS[algorithm])
+        self._digits, self._value = 16 if "64" in algorithm else 8, 0
+
     def update(self, data: bytes | memoryview) -> None:
-        import google_crc32c  # commands that fetch nothing need not wait for it
+        if len(data):
+            self._value = self._model.calc(data, self._value)
 
-        self._value = google_crc32c.extend(self._value, bytes(data))
-
-
-_CHECKSUMS: dict[str, type[_Crc32]] = {"crc32": _Crc32, "crc32c": _Crc32c}
+    def hexdigest(self) -> str:
+        return f"{self._value:0{self._digits}x}"
 
 
 def _with_sha256(also: Iterable[Algorithm]) -> tuple[Algorithm, ...]:
@@ -91,7 +100,9 @@ def _with_sha256(also: Iterable[Algorithm]) -> tuple[Algorithm, ...]:
 
 
 def _sum(algorithm: Algorithm) -> _Sum:
-    return _CHECKSUMS[algorithm]() if algorithm in _CHECKSUMS else hashlib.new(algorithm, usedforsecurity=False)
+    if algorithm in _MODELS:
+        return _Crc(algorithm)
+    return _Crc32() if algorithm == "crc32" else hashlib.new(algorithm, usedforsecurity=False)
 
 
 def digests_of(chunks: Iterable[bytes], *, md5: bool) -> Digests:

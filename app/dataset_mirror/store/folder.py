@@ -14,7 +14,7 @@ from sqlalchemy import URL
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store import durable
-from dataset_mirror.store.locks import NoLocks, lock, started
+from dataset_mirror.store.locks import NoLocks, lock, started, ticks
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ OTHERS = 0o027
 _AS_IT_IS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _OWN = "Give one that you may write: --data DIR."
 _ATTEMPTS, _PAUSE = 20, 0.05
+_SAID = 512
+"""Bytes that a lock's file has at least, whatever it says: so a full disk has room for it."""
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
 
 
@@ -149,6 +151,8 @@ class FillLock:
         """Takes the lock. DataFolderError, naming the holder, if another process has it."""
         self._path = path
         self._named: Path | None = None
+        self._said = b""
+        """What stands in the file, if it could be written."""
         try:
             self._fd = durable.open_file(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
@@ -196,18 +200,22 @@ class FillLock:
         return False
 
     def announce(self, url: str | None) -> None:
-        """Writes who holds the lock and, for a server, the URL at which other commands can ask it; a full disk holds no name."""
-        if self._fd < 0:
-            return
+        """Writes who holds the lock and, for a server, the URL at which other commands can ask it."""
+        self._said = json.dumps({"pid": os.getpid(), "url": url, "began": _ticks(os.getpid())}).encode().ljust(_SAID)
+        self.renew()
+
+    def renew(self) -> None:
+        """Writes it again if it is not there: a disk that was full may have room by now."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url}).encode(), 0)
+            if self._fd >= 0 and os.pread(self._fd, len(self._said) + 1, 0) != self._said:
+                os.pwrite(self._fd, self._said, 0)
+                os.ftruncate(self._fd, len(self._said))
 
     def release(self) -> None:
         if self._fd < 0:
             return
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, 0)
+        self._said = b" " * _SAID  # its place on the disk stays, for the next holder's name
+        self.renew()
         if self._named:
             self._named.unlink(missing_ok=True)
         os.close(self._fd)
@@ -227,8 +235,17 @@ def _is_alive(named: Path, descriptor: int) -> bool:
         return False
     if "pid" not in holder:
         return time.time() - at < _ATTEMPTS * _PAUSE
+    if "began" in holder:  # without it a clock that is set meanwhile would make another process of it
+        return holder["began"] == str(_ticks(int(holder["pid"])))
     began = started(int(holder["pid"]))
     return began is not None and began <= at + 1
+
+
+def _ticks(process: int) -> int | None:
+    try:
+        return ticks(process)
+    except OSError:
+        return None
 
 
 def server_of(folder: DataFolder) -> str | None:

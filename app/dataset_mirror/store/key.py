@@ -1,11 +1,11 @@
 """The data folder's own key. Who may read it may change the mirror beside it, on the same machine."""
 
-import os
 import secrets
 import stat
 from contextlib import suppress
 
 from dataset_mirror.errors import DataFolderError
+from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
 
 _LENGTH = 43
@@ -41,19 +41,6 @@ def _is_private(folder: DataFolder) -> bool:
 
 def _made(folder: DataFolder) -> str:
     """Readable for its owner alone from its first byte on, and durable before anybody relies on it."""
-    key, fresh = secrets.token_urlsafe(32), folder.key.with_name(f".{folder.key.name}-{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(descriptor, key.encode() + b"\n")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    fresh.replace(folder.key)
-    holding = os.open(folder.root, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        with suppress(OSError):  # some file systems cannot sync a folder; the next start makes another key then
-            os.fsync(holding)
-    finally:
-        os.close(holding)
+    key = secrets.token_urlsafe(32)
+    durable.replace(folder.key, key.encode() + b"\n", durable.SECRET)
     return key

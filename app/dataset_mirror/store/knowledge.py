@@ -1,6 +1,7 @@
 """What origins said that is no bytes: which commit a name means, what they refuse, and what is not for everybody. Never a token."""
 
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
@@ -9,11 +10,13 @@ from sqlalchemy import Connection, RowMapping, bindparam, delete, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dataset_mirror.rules.fields import Fields, is_value
+from dataset_mirror.rules.freshness import CLOCK_SECONDS
 from dataset_mirror.store.schema import knowledge
 
 Kind = Literal["ref", "refusal", "restricted"]
 _END_OF_TIME = 253402300800.0
 _FIND = select(knowledge).where(knowledge.c.kind == bindparam("kind"), knowledge.c.about == bindparam("about"))
+_FORGET = delete(knowledge).where(knowledge.c.kind == bindparam("kind_"), knowledge.c.about == bindparam("about_"))
 _MOST = 4096
 
 
@@ -89,19 +92,19 @@ class Fact:
         ):
             raise ValueError("not a line of the journal: a value cannot be")
 
+    def age(self, now: float) -> float:
+        """Seconds since it was said, as of `now`; without end if that is in the future: a clock was wrong then, or is now."""
+        return math.inf if self.checked > now + CLOCK_SECONDS else now - self.checked
+
     def says_the_same_as(self, other: "Fact | None") -> bool:
         """Whether only the time differs."""
         return other is not None and replace(other, checked=self.checked) == self
 
 
-def put(connection: Connection, fact: Fact) -> bool:
-    """Makes it what is known, unless something later is; whether it was taken."""
-    before = find(connection, fact.kind, fact.about)
-    if before is not None and before.checked > fact.checked:
-        return False
+def put(connection: Connection, fact: Fact) -> None:
+    """Makes it what is known."""
     row = {"kind": fact.kind, "about": fact.about, "scope": fact.scope, "checked": fact.checked, "line": fact.to_line()}
     connection.execute(insert(knowledge).values(**row).on_conflict_do_update(["kind", "about"], set_=row))
-    return True
 
 
 def find(connection: Connection, kind: Kind, about: str) -> Fact | None:
@@ -115,9 +118,9 @@ def fact_of(row: RowMapping) -> Fact:
     return Fact.from_line(row["line"])
 
 
-def forget(connection: Connection, kind: Kind, about: str) -> None:
+def forget(connection: Connection, kind: Kind, *about: str) -> None:
     """It is not so any more."""
-    connection.execute(delete(knowledge).where(knowledge.c.kind == kind, knowledge.c.about == about))
+    connection.execute(_FORGET, [{"kind_": kind, "about_": each} for each in about])
 
 
 def every(connection: Connection, scopes: Iterable[str] | None = None) -> list[Fact]:

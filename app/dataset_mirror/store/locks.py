@@ -53,11 +53,16 @@ def is_held(descriptor: int, path: Path) -> bool:
 def started(process: int) -> float | None:
     """When a process of this machine began, in seconds since the epoch, within a second or so; None if there is no such one."""
     try:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
+        since_boot = ticks(process)
         boot = next(line for line in Path("/proc/stat").read_text(encoding="latin-1").splitlines() if line.startswith("btime"))
     except (OSError, StopIteration):
         return _is_alive(process)
-    return int(boot.split()[1]) + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return int(boot.split()[1]) + since_boot / os.sysconf("SC_CLK_TCK")
+
+
+def ticks(process: int) -> int:
+    """When a process began, by a clock that nobody sets; OSError if there is no such one, or no /proc."""
+    return int(Path(f"/proc/{process}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()[19])
 
 
 def _is_alive(process: int) -> float | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.names import without_revision
 from dataset_mirror.store import durable
 
 log = logging.getLogger(__name__)
@@ -18,14 +19,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A name of the catalog, a URL, or a glob of either, pinned `at` that time (seconds since the epoch)."""
+    """A name of the catalog or of a repository, a URL, or a glob of any, pinned `at` that time (seconds since the epoch)."""
 
     name: str
     at: float
 
     def means(self, archive: ArchiveId, known_as: str) -> bool:
-        """Whether an archive is pinned by it; `known_as` is its name in the catalog, if it has one."""
-        meaning = Meaning(self.name)
+        """Whether an archive is pinned by it; `known_as` is its name in the catalog, or that of its repository, if it has one.
+
+        Of a pinned repository all revisions stay.
+        """
+        meaning = Meaning(without_revision(self.name))
         return meaning.names(known_as) or meaning.fits(archive) or self.url == archive
 
     @property

@@ -1,5 +1,6 @@
 """The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -7,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import URL, Connection, Table, bindparam, case, create_engine, delete, func, insert, literal, select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import URL, Connection, Select, Table, bindparam, case, create_engine, delete, func, insert, literal, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
 
@@ -18,26 +19,28 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, record_of, values_of
+from dataset_mirror.store.index import MARKS, values_of
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
+from dataset_mirror.store.replay import FACTS, Batch
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
 (_DONE,) = MARKS
 _STEP = 1024 * 1024
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 256 * 1024
+"""Beyond it the keys of a large index would be read and written again and again."""
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
 _Bytes = tuple[str, str]
 """An archive's key and the digest of one of its versions."""
-_VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("bytes"))
-
 Report = Callable[[int, int], None]
 """Is told how many bytes of the journal were read, and of how many."""
 
@@ -61,7 +64,9 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
-    """Makes the index anew; nothing is changed if that fails. Hits, last uses and the wanted list begin afresh. Blocks.
+    """Makes the index anew; nothing is changed if that fails. Blocks.
+
+    Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 
     DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
     harmless: either the database of before is in its place, or none is, and the next start says what to do.
@@ -74,7 +79,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     fresh = place.with_name(f"{place.name}.new")
     try:
         _remove(fresh)
-        found = _made(fresh, folder, report)
+        found = _made(fresh, folder, report, place)
         found.aside = _set_aside(place)
         durable.put(fresh, place)
         _write_down(found, folder)
@@ -84,22 +89,24 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
         lock.release()
 
 
-def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
+def _made(fresh: Path, folder: DataFolder, report: Report, old: Path) -> Rebuilt:
     """Nobody knows of the file before it is whole, so that it needs no log, and one fsync at its end."""
     found = Rebuilt()
     engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", f"threads={os.cpu_count()}"):
             connection.exec_driver_sql(f"PRAGMA {pragma}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
+        kept = _Kept(Blobs(folder.blobs))
         with _indexed_at_the_end(connection, versions):
-            done, explained = _replay(connection, folder.journal, found, report)
-            _explain_the_rest(connection, folder, explained, found)
+            done = _replay(connection, folder.journal, kept, found, report)
+            _explain_the_rest(connection, folder, kept, found)
+            _drop_lost(connection, kept, found)
         connection.execute(insert(counters).values(name=_DONE, value=done))
-        _drop_lost(connection, Blobs(folder.blobs), found)
         with _indexed_at_the_end(connection, archives):
             _settle(connection)
+        carry(old, connection)
         found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
         connection.exec_driver_sql("COMMIT")
@@ -107,22 +114,27 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
     return found
 
 
-def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Report) -> tuple[int, set[int]]:
-    """Every publication and removal, in the order in which they happened.
+class _Kept:
+    """The blobs as they are found at once, rather than one by one for a million lines."""
 
-    Returns how many bytes of the journal that were, and the hashes of all digests that its lines name.
-    """
-    total, done, batch = journal.stat().st_size, 0, _Batch(connection)
-    explained: set[int] = set()
+    def __init__(self, blobs: Blobs) -> None:
+        self.blobs = blobs
+        self.sizes = dict(blobs)
+        self.unexplained = set(self.sizes)
+        """Digests that no line has named so far."""
+
+
+def _replay(connection: Connection, journal: Path, kept: _Kept, found: Rebuilt, report: Report) -> int:
+    """Every publication and removal, in the order in which they happened. Returns how many bytes of the journal that were."""
+    total, done, batch = journal.stat().st_size, 0, Batch(connection)
     for size, entry in _entries(journal):
         done += size
         found.lines += 1
         if isinstance(entry, Record):
             batch.add(entry)
-            explained.add(hash(entry.sha256))
+            kept.unexplained.discard(entry.sha256)
         elif isinstance(entry, Removal):
-            batch.write()
-            _forget(connection, entry)
+            batch.remove(entry)
         elif isinstance(entry, Fact):
             knowledge.put(connection, entry)
         else:
@@ -132,18 +144,17 @@ def _replay(connection: Connection, journal: Path, found: Rebuilt, report: Repor
             report(done, total)
     batch.write()
     report(total, total)
-    return done, explained
+    return done
 
 
-def _explain_the_rest(connection: Connection, folder: DataFolder, explained: set[int], found: Rebuilt) -> None:
+def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, found: Rebuilt) -> None:
     """Blobs that no line names are those of a line that was lost: `tree/` may tell what they are. It never shows private archives."""
-    blobs = Blobs(folder.blobs)
-    rest = {sha256 for sha256, _ in blobs if hash(sha256) not in explained}
+    rest = kept.unexplained
     if not rest:
         return
     for archive, sha256 in Tree(folder.tree):
-        if sha256 in rest and _sha256_of(blobs.path(sha256)) == sha256:
-            found.recovered.append(_recovered(archive, sha256, blobs))
+        if sha256 in rest and _sha256_of(kept.blobs.path(sha256)) == sha256:
+            found.recovered.append(_recovered(archive, sha256, kept.blobs))
     if found.recovered:
         connection.execute(insert(versions), [values_of(record) for record in found.recovered])
     found.unexplained = sorted(rest - {record.sha256 for record in found.recovered})
@@ -179,83 +190,24 @@ def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
                 yield len(line), entry_of(line)
 
 
-class _Batch:
-    """Publications on their way into the versions, as `Writing.publish` has them: of bytes that come twice the facts are `united`.
-
-    Nearly all come once, so most lines cost no look-up: which did is known by the hashes of all that came.
-    """
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._came: set[int] = set()
-        self._new: dict[_Bytes, Record] = {}
-        self._again: dict[_Bytes, Record] = {}
-
-    def add(self, record: Record) -> None:
-        same = (str(record.archive), record.sha256)
-        if same in self._new:
-            self._new[same] = self._new[same].united(record)
-        elif same in self._again:
-            self._again[same] = self._again[same].united(record)
-        elif hash(same) in self._came:
-            self._again[same] = self._united_with_stored(same, record)
-        else:
-            self._came.add(hash(same))
-            self._new[same] = record
-
-    def _united_with_stored(self, same: _Bytes, record: Record) -> Record:
-        row = self._connection.execute(_VERSION, dict(zip(("at", "bytes"), same, strict=True))).mappings().first()
-        return record_of(row).united(record) if row else record
-
-    @property
-    def is_full(self) -> bool:
-        return len(self._new) + len(self._again) >= _BATCH
-
-    def write(self) -> None:
-        if self._new:
-            self._connection.execute(insert(versions), [values_of(record) for record in self._new.values()])
-            self._new.clear()
-        for record in self._again.values():
-            put = upsert(versions).values(**values_of(record))
-            self._connection.execute(put.on_conflict_do_update(["key", "sha256"], set_=values_of(record)))
-        self._again.clear()
-
-
-def _forget(connection: Connection, removal: Removal) -> None:
-    which = versions.c.key == str(removal.archive)
-    if removal.sha256 is not None:
-        which &= versions.c.sha256 == removal.sha256
-    connection.execute(delete(versions).where(which))
-
-
-def _drop_lost(connection: Connection, blobs: Blobs, found: Rebuilt) -> None:
+def _drop_lost(connection: Connection, kept: _Kept, found: Rebuilt) -> None:
     """Versions whose blob is not there, or has another size: whether its bytes are right is for `verify` to say."""
-    known = connection.execute(select(versions.c.sha256, versions.c.size).distinct()).yield_per(_BATCH)
-    for sha256, size in [(sha256, size) for sha256, size in known if blobs.size(sha256) != size or not blobs.has(sha256)]:
-        which = (versions.c.sha256 == sha256) & (versions.c.size == size)
-        for row in connection.execute(select(versions.c.key, versions.c.scheme).where(which)).all():
-            found.lost.append(f"{row.scheme}://{archive_of(row.key)} ({sha256[:8]})")
-        connection.execute(delete(versions).where(which))
+    every = connection.execute(select(versions.c.id, versions.c.key, versions.c.scheme, versions.c.sha256, versions.c.size))
+    lost = [row for row in every.yield_per(_BATCH) if kept.sizes.get(row.sha256) != row.size]
+    found.lost += [f"{row.scheme}://{archive_of(row.key)} ({row.sha256[:8]})" for row in lost]
+    if lost:
+        connection.execute(delete(versions).where(versions.c.id == bindparam("which")), [{"which": row.id} for row in lost])
 
 
 def _settle(connection: Connection) -> None:
-    """What is current, and the totals, follow from the versions, as in `Writing.publish`."""
-    facts = [column for column in versions.c if column.name != "id"]
-    by_archive = func.row_number().over(partition_by=versions.c.key, order_by=(versions.c.fetched.desc(), versions.c.sha256))
-    number = func.count().over(partition_by=versions.c.key)
-    ranked = select(*facts, by_archive.label("place"), number.label("number")).subquery()
-    known = ranked.c
-    row = {
-        **{column.name: known[column.name] for column in facts},
-        "origin": func.substr(known.key, 1, func.instr(known.key, "/") - 1),
-        "hits": literal(0),
-        "used": known.fetched,
-        "state": case(
-            (known.number > 1, "changed"), (known.source.in_(VOUCHED), "verified"), (known.source == "adopted", "adopted"), else_="computed"
-        ),
-    }
-    current = select(*(value.label(name) for name, value in row.items())).where(known.place == 1)
-    connection.execute(insert(archives).from_select(list(row), current))
+    """What is current, and the totals, follow from the versions, as in `Writing.publish`; nearly all archives have but one."""
+    several = select(versions.c.key).group_by(versions.c.key).having(func.count() > 1)
+    state = case((versions.c.source.in_(VOUCHED), "verified"), (versions.c.source == "adopted", "adopted"), else_="computed")
+    _make_current(connection, select(*FACTS, state.label("state")).where(versions.c.key.not_in(several)))
+    latest = func.row_number().over(partition_by=versions.c.key, order_by=(versions.c.fetched.desc(), versions.c.sha256))
+    ranked = select(*FACTS, latest.label("place")).where(versions.c.key.in_(several)).subquery()
+    facts = [ranked.c[column.name] for column in FACTS]
+    _make_current(connection, select(*facts, literal("changed").label("state")).where(ranked.c.place == 1))
     blobs = select(versions.c.sha256, versions.c.size).distinct().subquery()
     for name, value in (
         ("archives", select(func.count()).select_from(archives)),
@@ -263,6 +215,16 @@ def _settle(connection: Connection) -> None:
         ("blob_bytes", select(func.coalesce(func.sum(blobs.c.size), 0))),
     ):
         connection.execute(insert(counters).values(name=name, value=value.scalar_subquery()))
+    recount(connection)
+
+
+def _make_current(connection: Connection, chosen: Select[Any]) -> None:
+    """Makes archives of versions, with their states."""
+    known = chosen.subquery().c
+    origin = func.substr(known.key, 1, func.instr(known.key, "/") - 1)
+    row = [*known, origin.label("origin"), literal(0).label("hits"), known.fetched.label("used")]
+    names = [*(column.name for column in known), "origin", "hits", "used"]
+    connection.execute(insert(archives).from_select(names, select(*row)))
 
 
 @contextmanager

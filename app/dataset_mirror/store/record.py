@@ -5,6 +5,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
+from pydantic_core import from_json  # twice as fast as the standard library: a journal may have a million lines
+
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.conditions import NO_VALIDATORS, Validators
@@ -12,6 +14,7 @@ from dataset_mirror.rules.fields import Fields
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _MD5 = re.compile("[0-9a-f]{32}")
+_NUMBERS, _TEXT, _TEXT_OR_NONE = frozenset([int, float]), frozenset([str]), frozenset([str, type(None)])
 _MOST_BYTES = 2**63 - 1
 _END_OF_TIME = 253402300800.0
 """The year 10000, in seconds since the epoch."""
@@ -19,6 +22,7 @@ _END_OF_TIME = 253402300800.0
 DigestSource = Literal["catalog", "origin", "url", "computed", "disputed", "adopted"]
 """Who vouches for the digest: the catalog, the origin in a field of its answer, or the archive's own URL; else nobody: it was
 computed from what the origin sent, there although the URL has another one (`disputed`), or from a file that somebody brought."""
+_SOURCES = frozenset(get_args(DigestSource))
 VOUCHED = frozenset[DigestSource](["catalog", "origin", "url"])
 
 
@@ -80,7 +84,7 @@ class Record:
     def from_line(cls, line: str) -> Self:
         """The record of a line; ValueError if it is not one, or if a value cannot be: lines of bundles are nobody's word."""
         try:
-            known: dict[str, Any] = json.loads(line)
+            known: dict[str, Any] = from_json(line)
             found = cls(
                 archive=parse_url(known["url"]),
                 scheme=known["url"].partition(":")[0],
@@ -110,10 +114,12 @@ class Record:
             and (self.md5 is None or _MD5.fullmatch(self.md5))
             and type(self.size) is int
             and 0 <= self.size <= _MOST_BYTES
-            and all(type(moment) in (int, float) and 0 <= moment <= _END_OF_TIME for moment in (self.fetched, self.checked))
-            and all(type(text) is str for text in texts)
-            and all(text is None or type(text) is str for text in maybe)
-            and self.source in get_args(DigestSource)
+            and _NUMBERS.issuperset((type(self.fetched), type(self.checked)))
+            and 0 <= self.fetched <= _END_OF_TIME
+            and 0 <= self.checked <= _END_OF_TIME
+            and _TEXT.issuperset(map(type, texts))
+            and _TEXT_OR_NONE.issuperset(map(type, maybe))
+            and self.source in _SOURCES
             and type(self.validators.date_is_strong) is type(self.private) is bool
         ):
             raise ValueError("not a line of the journal: a value cannot be")

@@ -17,8 +17,12 @@ from dataset_mirror.fetch.throttle import Pacer
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.ahead import Keep
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.names import Repository
+from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.record import Record
 from dataset_mirror.upkeep.pinned import Meant, meant
+from dataset_mirror.upkeep.snapshots import listed
 from dataset_mirror.upkeep.verify import verify
 
 log = logging.getLogger(__name__)
@@ -37,6 +41,8 @@ class Ahead:
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._tried: dict[ArchiveId, float] = {}
+        self._asked: dict[str, float] = {}
+        """When repositories were asked for what they have now."""
         self._read = time.monotonic()
         self._fetching: set[asyncio.Task[None]] = set()
 
@@ -54,6 +60,7 @@ class Ahead:
                     await asyncio.wait_for(self._mirror.look_again.wait(), EVERY)
                     self._mirror.look_again.clear()
                     self._tried.clear()
+                    self._asked.clear()
         finally:
             for task in self._fetching:
                 task.cancel()
@@ -64,12 +71,30 @@ class Ahead:
             return
         lost = await mirror.store.in_worker(mirror.store.index.damaged)
         for name in [pin.name for pin in mirror.store.pins]:
-            await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), None)
+            await self._named(name, None, lost)
         for keep in mirror.settings.keep:
             if keep.hours.has(datetime.now()):
                 for name in keep.name:
-                    await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), keep)
+                    await self._named(name, keep, lost)
         await self._read_again()
+
+    async def _named(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
+        mirror = self._mirror
+        await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), keep)
+        repository = None if Meaning(name).is_glob else mirror.origins.repository(name)
+        now = time.monotonic()
+        if repository is not None and now - self._asked.get(str(repository), -AGAIN) >= AGAIN:
+            self._asked[str(repository)] = now
+            self._begin(self._follow(repository, keep))
+
+    async def _follow(self, repository: Repository, keep: Keep | None) -> None:
+        """Fetches what a repository has now at its revision, which may have moved."""
+        try:
+            snapshot = await listed(self._mirror, repository)
+        except MirrorError as error:
+            log.warning("%s could not be looked after: %s", repository, error)
+            return
+        await self._fetch((archive for archive, _ in snapshot.archives), keep)
 
     async def _keep(self, found: Meant, keep: Keep | None) -> None:
         for record in found.there:
@@ -82,9 +107,12 @@ class Ahead:
         due = [archive for archive in found.missing if now - self._tried.get(archive, -AGAIN) >= AGAIN]
         self._tried |= dict.fromkeys(due, now)
         if due:
-            task = asyncio.create_task(self._fetch(due, keep))
-            self._fetching.add(task)
-            task.add_done_callback(self._fetching.discard)
+            self._begin(self._fetch(due, keep))
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
 
     async def _is_sound(self, record: Record) -> bool:
         """Whether its blob is there, as large as it must be; one that is not is out of use from now on."""

@@ -1,18 +1,21 @@
 """Whether a mirror's surroundings are as they should be: its data folder, its disk, its clock, its upstreams."""
 
 import asyncio
+import os
 import stat
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryFile
 
 from dataset_mirror.errors import DataFolderError, NotAllowed
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
 from dataset_mirror.settings import Configuration
-from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, DataFolder, file_system
+from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, OTHERS, DataFolder, file_system
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
@@ -20,6 +23,8 @@ from dataset_mirror.upkeep.agreement import disagreements
 
 _CLOCK_SECONDS = 300.0
 """A clock that is further off makes validators and certificates wrong."""
+_NOT_SECRET = 0o077
+"""Permissions that a secret has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +50,7 @@ def check_folder(configuration: Configuration) -> Iterator[Finding]:
         yield Finding("data folder", f"{root} is no mirror's.", "Start once: dataset-mirror serve; or give its folder: --data DIR.")
         return
     yield _writable(root)
-    yield _permissions(root)
+    yield from _permissions(root)
     yield _file_system(configuration, root)
 
 
@@ -58,12 +63,32 @@ def _writable(root: Path) -> Finding:
         return Finding("data folder", f"{root} cannot be written: {error.strerror}.", hint)
 
 
-def _permissions(root: Path) -> Finding:
-    mode = root.stat().st_mode
-    shown = f"Its permissions are {stat.filemode(mode)[1:]}"
-    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
-        return Finding("permissions", f"{shown}: everybody on this machine may change what is served.", f"Run: chmod o-w {root}")
-    return Finding("permissions", f"{shown}.")
+def _permissions(root: Path) -> Iterator[Finding]:
+    """Whether more people than the mirror's user and group may read it, or others than its user write it."""
+    wide = list(_too_open(root))
+    if wide:
+        path, mode = wide[0]
+        which = f"{path} is" if len(wide) == 1 else f"{len(wide):,} files or folders, such as {path}, are"
+        fact = f"{which} open to others, or to its group for writing ({stat.filemode(mode)[1:]})."
+        yield Finding("permissions", fact, f"Run: chmod -R u+rwX,g-w,o= {quote(str(root))}")
+    else:
+        yield Finding("permissions", f"Its permissions are {stat.filemode(root.stat().st_mode)[1:]}, and nothing in it is open to others.")
+    key = DataFolder(root).key
+    if key.exists() and key.stat().st_mode & _NOT_SECRET:
+        fact = f"Others may read {key}, and with it change what is served."
+        yield Finding("api.key", fact, f"Run: rm {quote(str(key))}; then restart the mirror, which makes another one.")
+
+
+def _too_open(root: Path) -> Iterator[tuple[Path, int]]:
+    """What is too open of the folder and all in it, with its mode; symbolic links have none, and what may not be read is passed over."""
+    if (mode := root.stat().st_mode) & OTHERS:
+        yield root, mode
+    for folder, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            with suppress(OSError):  # it went while we look
+                mode = os.lstat(f"{folder}/{name}").st_mode
+                if mode & OTHERS and not stat.S_ISLNK(mode):
+                    yield Path(folder, name), mode
 
 
 def _file_system(configuration: Configuration, root: Path) -> Finding:

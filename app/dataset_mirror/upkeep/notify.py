@@ -74,7 +74,8 @@ class Notifier:
         self._mirror = mirror
         self._waiting: deque[Event] = deque(maxlen=MOST)
         self._new = asyncio.Event()
-        self._since = {"failure": time.time(), "changed": time.time()}
+        self._failures, self._changed = list(mirror.flights.failures), list(mirror.traffic.changed)
+        """What was there at the last look: what is new is not told by its time, for clocks are set."""
         self._told: dict[str, float] = {}
         self._wrong: set[str] = set()
         self._looked = -SPACE_SECONDS
@@ -90,11 +91,11 @@ class Notifier:
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
-        failures = [one for one in self._mirror.flights.failures if one.at > self._since["failure"]]
-        self._since["failure"] = max([self._since["failure"], *(one.at for one in failures)])
+        failures = [one for one in self._mirror.flights.failures if one not in self._failures]
+        self._failures = list(self._mirror.flights.failures)
         self._tell([Event("failure", one.at, one.error.detail, one.error.hint, one.url) for one in failures if self._is_news(one.url)])
-        changed = [one for one in self._mirror.traffic.changed if one[0] > self._since["changed"]]
-        self._since["changed"] = max([self._since["changed"], *(at for at, _ in changed)])
+        changed = [one for one in self._mirror.traffic.changed if one not in self._changed]
+        self._changed = list(self._mirror.traffic.changed)
         said = "{} changed at its origin; from now on the new bytes are served."
         self._tell([Event("changed", at, said.format(url), "If that is not wanted: on_change in mirror.toml.", url) for at, url in changed])
         if time.monotonic() - self._looked >= SPACE_SECONDS:

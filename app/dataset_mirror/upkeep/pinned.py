@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.names import prefix_of, without_revision
 from dataset_mirror.origins.table import Origins, closest
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.pins import Pin
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
 
 
@@ -25,8 +27,8 @@ class Meant:
 
 
 def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
-    """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. Blocks."""
-    names = list(names)
+    """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. No secret is kept. Blocks."""
+    names = [Meaning(name).shown for name in names]
     for name in names:
         check(origins, name)
     return store.pin(names)
@@ -34,7 +36,7 @@ def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
 
 def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
     """Takes pins away; returns them. UsageError if a name is none. Blocks."""
-    names = list(names)
+    names = [Meaning(name).shown for name in names]
     known = [one.name for one in store.pins]
     for name in names:
         if not Meaning(name).names_in(known):
@@ -52,6 +54,9 @@ def closest_pin(name: str, known: list[str]) -> str:
 def check(origins: Origins, name: str) -> None:
     """UsageError, BadRequest or NotAllowed if a name can mean nothing: neither the catalog nor a listed origin has it."""
     meaning = Meaning(name)
+    if prefix_of(name):
+        _check_repository(origins, meaning)
+        return
     if origins.meant(name):
         return
     if meaning.is_glob and "." in meaning.beginning.partition("/")[0] and "/" in meaning.target:
@@ -62,8 +67,16 @@ def check(origins: Origins, name: str) -> None:
     raise UsageError(f"The catalog has no archive named {name!r}.", closest(name, {entry.name for entry in origins.catalog if entry.name}))
 
 
+def _check_repository(origins: Origins, meaning: Meaning) -> None:
+    prefix = prefix_of(meaning.word) or ""
+    if not meaning.is_glob or not origins.hosts_of(prefix):
+        origins.repository(without_revision(meaning.word).replace("*", "x") if meaning.is_glob else meaning.word)
+
+
 def meant(store: Store, origins: Origins, name: str, lost: Iterable[Damaged] = ()) -> Meant:
-    """What a name means now. Blocks."""
+    """What a name means now; of a repository, what its stored listing names, or that it has to be asked for. Blocks."""
+    if prefix_of(name):
+        return _of_repositories(store, origins, name, lost)
     meaning, pinned = Meaning(name), Pin(name, 0.0)
     archives = dict.fromkeys(origins.meant(name))
     if pinned.url:
@@ -74,6 +87,22 @@ def meant(store: Store, origins: Origins, name: str, lost: Iterable[Damaged] = (
     if meaning.is_glob and "/" in meaning.target and "." in meaning.beginning.partition("/")[0]:
         stored = store.index.every(Query(prefix=meaning.beginning, limit=1000))
         records |= {line.record.archive: line.record for line in stored if meaning.fits(line.record.archive)}
+    there = tuple(record for record in records.values() if record)
+    return Meant(there, tuple(archive for archive, record in records.items() if record is None), len(damaged))
+
+
+def _of_repositories(store: Store, origins: Origins, name: str, lost: Iterable[Damaged]) -> Meant:
+    pinned = Pin(name, 0.0)
+    damaged = [one.archive for one in lost if pinned.means(one.archive, origins.name_of(one.archive))]
+    repository = None if Meaning(name).is_glob else origins.repository(name)
+    if repository is None:
+        hosts = origins.hosts_of(prefix_of(name) or "")
+        lines = (line for host in hosts for line in store.index.every(Query(prefix=f"{host}/", limit=1000)))
+        there = tuple(line.record for line in lines if pinned.means(line.record.archive, origins.name_of(line.record.archive)))
+        return Meant(there, tuple(damaged), len(damaged))
+    snapshot = snapshot_of(store, repository)
+    archives = [archive for archive, _ in snapshot.archives] if snapshot else [repository.question]
+    records = {archive: store.find(archive) for archive in (*archives, *damaged)}
     there = tuple(record for record in records.values() if record)
     return Meant(there, tuple(archive for archive, record in records.items() if record is None), len(damaged))
 

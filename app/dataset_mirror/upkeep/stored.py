@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.names import prefix_of, without_revision
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.repositories import stored_of
 from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
 
 def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
     meaning = Meaning(wanted)
+    if (prefix := prefix_of(wanted)) is not None:
+        yield from _repositories(index, origins, meaning, prefix)
+        return
     yield from (line for archive in origins.meant(wanted) if (line := index.listed(archive)))
     archive = meaning.as_url()
     if archive and (exact := index.listed(archive)):
@@ -47,6 +52,16 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
         yield from (line for line in lines if meaning.fits(line.record.archive))
     if "/" not in wanted and "." in wanted:
         yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
+
+
+def _repositories(index: Index, origins: Origins, meaning: Meaning, prefix: str) -> Iterator[Listed]:
+    """What is stored of a repository, or of all whose names fit a glob."""
+    if not meaning.is_glob and (repository := origins.repository(meaning.word)):
+        yield from stored_of(index, origins, repository)
+        return
+    for host in origins.hosts_of(prefix):
+        lines = index.every(Query(prefix=f"{host}/", limit=1000))
+        yield from (line for line in lines if meaning.names(origins.name_of(line.record.archive)))
 
 
 def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
@@ -63,9 +78,7 @@ def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple
 
 
 def _means(name: str, one: Damaged, origins: Origins) -> bool:
-    entry = origins.expected(one.archive)
-    meaning = Meaning(name)
-    return meaning.fits(one.archive) or bool(entry and meaning.names(entry.name))
+    return Meaning(name).fits(one.archive) or Meaning(without_revision(name)).names(origins.name_of(one.archive))
 
 
 def refuse_pinned(store: Store, origins: Origins, wanted: Iterable[str]) -> None:
@@ -88,4 +101,7 @@ async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     for line in lines:
         freed = await store.in_worker(partial(store.remove, line.record.archive))
         removed.append(Removed(line.record.url, freed))
+    for one in removed:
+        store.changes.note("removed", one.url, one.freed)
+    await store.write_changes()
     return removed

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from dataset_mirror.errors import BadRequest, ConnectionsFull, MirrorError, RequestTimeout
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import ZERO_COPY, RawFields, Scope
+from dataset_mirror.serve.observed import place
 from dataset_mirror.wire import crowd, requests, scope
 from dataset_mirror.wire.exchange import Exchange
 from dataset_mirror.wire.framing import Framing, refusal
@@ -23,6 +24,7 @@ from dataset_mirror.wire.from_file import FromFile
 from dataset_mirror.wire.line import Line
 from dataset_mirror.wire.parsing import Head, Parser
 from dataset_mirror.wire.services import Services
+from dataset_mirror.wire.slow import Slow
 
 if TYPE_CHECKING:
     import uvicorn
@@ -42,6 +44,8 @@ class Connection(Line):
 
     _is_last = _is_refused = _is_idle = False
     """Whether no more requests are read, something was refused behind an answer, nothing is under way."""
+    _slow: Slow | None = None
+    """The answer from memory that the client has not taken yet."""
     _target: str | None = None
     """Of a CONNECT that has come."""
     credentials: str | None = None
@@ -117,8 +121,18 @@ class Connection(Line):
         self._greet()
         return True
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._slow:
+            self.services.under_way.discard(self._slow)
+            self._slow = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_gone = True
+        self._taken()
         self._let_go()
         self._room.set()
         if self._running:
@@ -251,6 +265,9 @@ class Connection(Line):
         if isinstance(answer, bytes):
             self.arm(reset=True)
             self.transport.write(answer)
+            if self._is_full and self.services.hot and self.client:
+                self._slow = Slow(self.transport, self._known_as(), self.services.hot.latest, len(answer))
+                self.services.under_way.add(self._slow)
             self._server.total_requests += 1
             return self._rest()
         self._running = answer
@@ -440,8 +457,11 @@ class Connection(Line):
             target = without_secrets(quote(asked["path"]) + query.decode("ascii"))
             self.log_line(asked["method"], target, asked["http_version"], status)
 
+    def _known_as(self) -> str:
+        return self.services.known_as(self.client[0]) if self.client else ""
+
     def log_line(self, method: str, target: str, version: str, status: int) -> None:
         """A line of the access log of any request."""
         if self.access_log:
-            where = f"{self.client[0]}:{self.client[1]}" if self.client else ""
+            where = place(self.client, self._known_as()) if self.client else ""
             self._access.info('%s - "%s %s HTTP/%s" %d', where, method, target, version, status)

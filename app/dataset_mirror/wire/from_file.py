@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import time
 from collections import Counter
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dataset_mirror.rules.conditions import Selection
@@ -41,7 +43,8 @@ class FromFile:
         self._part: PartOfFile | None = None
         self._began = time.monotonic()
         self._first: float | None = None
-        self._sent = 0
+        self.sent = self._counted = 0
+        """Bytes that the kernel has, and how many of them were told of."""
         self._is_noted = False
         reading[known.entry.record.sha256] += 1
         tally.answered(known)
@@ -56,6 +59,8 @@ class FromFile:
         self._part = PartOfFile(connection.socket, self._file, self._start, self._end, in_memory=known, told=self._left)
         if self._end - self._start <= _SMALL:
             self._note(self._end - self._start, is_whole=True)
+        else:
+            self._tally.under_way.add(self)
         connection.arm(reset=True)
         connection.write_head(self._head)
         connection.when_flushed(self._go)
@@ -73,7 +78,7 @@ class FromFile:
     def _left(self, count: int) -> None:
         if self._first is None:
             self._first = time.monotonic() - self._began
-        self._sent += count
+        self.sent += count
         self._tally.sent(self._known, count)
 
     def _ended(self, error: Exception | None) -> None:
@@ -93,10 +98,48 @@ class FromFile:
         os.close(self._file)
         self._file = -1
         self._reading[self._known.entry.record.sha256] -= 1
-        self._note(self._sent, is_whole=self._sent == self._end - self._start)
+        self._tally.under_way.discard(self)
+        self._note(self.sent, is_whole=self.sent == self._end - self._start)
 
     def _note(self, size: int, *, is_whole: bool) -> None:
         if not self._is_noted:
             self._is_noted = True
             first = time.monotonic() - self._began if self._first is None else self._first
-            self._tally.note(self._known, self._peer, self._status, self._began, size, first, is_whole=is_whole)
+            self._tally.note(
+                self._known, self._peer, self._status, self._began, size, first, is_whole=is_whole, id=self.id, counted=self._counted
+            )
+
+    # Of an answer under way
+
+    outcome = "hit"
+
+    @cached_property
+    def id(self) -> str:
+        return secrets.token_hex(8)
+
+    @cached_property
+    def client(self) -> str:
+        return self._tally.client(self._known, self._peer)
+
+    @property
+    def archive(self) -> str:
+        return self._known.archive
+
+    @property
+    def total(self) -> int:
+        return self._end - self._start
+
+    @property
+    def since(self) -> float:
+        """When it was asked for, in seconds since the epoch."""
+        return time.time() - (time.monotonic() - self._began)
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second since it began."""
+        return self.sent / max(time.monotonic() - self._began, 0.25)
+
+    def news(self) -> int:
+        more = self.sent - self._counted
+        self._counted += more
+        return more

@@ -46,6 +46,7 @@ class Hot:
         self._size = 0
         self._seen: int | None = None
         """The index' data version, as of this turn of the loop."""
+        self._latest: Known | None = None
         self._sharing = self._alone = 0
         """Requests that shared it, and how many more ask for it themselves, since lately none would have shared it."""
 
@@ -101,7 +102,12 @@ class Hot:
         archive = without_secrets(str(entry.record.archive))
         return Known((asked.target, asked.host), entry, asked.is_head, asked.conditions, request, shown, archive)
 
+    @property
+    def latest(self) -> str:
+        return self._latest.archive if self._latest else ""
+
     def _answer(self, known: Known, wanted: str | None, client: Client) -> Answer | None:
+        self._latest = known
         entry = known.entry
         self._check_origins()
         if not self._is_current(known.key, entry):

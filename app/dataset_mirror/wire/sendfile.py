@@ -60,10 +60,16 @@ class PartOfFile:
         self._file = file if isinstance(file, int) else file.fileno()
         self._in_memory = set() if in_memory is None else in_memory
         self._told = told
+        self._begin = offset
         self._read = offset
         """How far the file was just read."""
         self._done: Callable[[Exception | None], None] | None = None
         self._duplicate = -1
+
+    @property
+    def sent(self) -> int:
+        """Bytes of it that the kernel has."""
+        return self._offset - self._begin
 
     async def send(self) -> None:
         """Returns when the kernel has all of it. ClientGone if the client left, OSError if the file is shorter."""

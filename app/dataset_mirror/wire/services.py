@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from dataset_mirror.fetch.recent import UnderWay
 from dataset_mirror.serve.asgi import RawFields
 from dataset_mirror.wire.crowd import Crowd
 
@@ -31,6 +33,10 @@ class Client(Protocol):
 class HotAnswers(Protocol):
     """Answers that need no app."""
 
+    @property
+    def latest(self) -> str:
+        """Host and path of the archive that was answered last."""
+
     def again(self, data: bytes, client: Client) -> bytes | FromFile | None:
         """The answer to a request of which these bytes are the head, if it is known from an earlier one."""
 
@@ -52,3 +58,9 @@ class Services:
     hot: HotAnswers | None = None
     opener: Opener | None = None
     crowd: Crowd = field(default_factory=Crowd)
+    under_way: set[UnderWay] = field(default_factory=set)
+    """Answers from memory that their clients have not taken yet are put here."""
+    known_as: Callable[[str], str] = str
+    """What is told of a client's address."""
+    stopping: Callable[[], None] | None = None
+    """Told that the mirror is being stopped: what would never end by itself is to end."""

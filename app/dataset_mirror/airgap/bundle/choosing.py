@@ -5,11 +5,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.repositories import snapshot_of
+from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.stored import select_stored
 
 _DIGEST = re.compile(r"([0-9a-fA-F]{64})(?:\s.*)?")
@@ -72,6 +75,22 @@ def split(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[s
         else:
             there.append(one)
     return there, missing
+
+
+def incomplete(store: Store, origins: Origins, names: Iterable[str]) -> list[tuple[str, MirrorError]]:
+    """Those of the names that are repositories of which not everything is stored, with how much is. Blocks."""
+    found: list[tuple[str, MirrorError]] = []
+    for name in names:
+        repository = None if Meaning(name).is_glob else origins.repository(name)
+        if repository is None:
+            continue
+        snapshot = snapshot_of(store, repository)
+        archives = [archive for archive, _ in snapshot.archives] if snapshot else []
+        there = sum(store.find(archive) is not None for archive in archives)
+        if snapshot is None or there < len(archives):
+            said = f"only {there:,} of its {len(archives):,} archives are stored" if snapshot else "the list of its files is not stored"
+            found.append((name, UsageError(f"{name} is not complete: {said}.", f"Fetch it first: dataset-mirror fetch {name}")))
+    return found
 
 
 def digests(file: Path) -> frozenset[bytes]:

@@ -78,7 +78,7 @@ class Recogniser:
             if self._origins.get(parts[at - 1].lower()):
                 raw, _, query = os.fsencode("/".join(("", *parts[at:]))).partition(b"?")
                 with suppress(BadRequest):
-                    yield ArchiveId(parts[at - 1].lower(), normalise_path(raw), check_query(query))
+                    yield ArchiveId.of(parts[at - 1].lower(), normalise_path(raw), check_query(query))
 
     def _of_keras(self, parts: tuple[str, ...]) -> ArchiveId | None:
         tails = ("/".join(parts[-count:]) for count in range(2, min(_DEEPEST, len(parts)) + 1))

@@ -16,7 +16,8 @@ _KERAS = re.compile(
 _LOADERS = ("load_data", "get_word_index")
 _METHODS = re.compile(
     r"from_pretrained|from_single_file|from_preset|from_hub|load_from_hub|load_dataset(?:_builder)?|snapshot_download|hf_hub_download"
-    r"|load_state_dict_from_url|load_lora_weights|load_textual_inversion|load_ip_adapter|untar_data|download_and_prepare"
+    r"|load_state_dict_from_url|load_lora_weights|load_textual_inversion|load_ip_adapter|untar_data|download_and_prepare|from_hparams"
+    r"|use_artifact|clone_from|download_fileobj|download_to_filename|download_as_\w+|download_blob"
 )
 """Methods that load something wherever they come from."""
 
@@ -31,7 +32,7 @@ class Part:
 
 def asks_of(parts: Iterable[Part]) -> list[Ask]:
     """Everything that a source asks for, in its order. Its parts share their names, as the cells of a notebook do."""
-    bindings = Bindings()
+    bindings = Bindings(urls.constructors())
     walked = [(number, part, seen) for number, part in enumerate(parts) for seen in walk(part.tree)]
     for _, _, seen in walked:  # all names first: a function may use what is bound below it
         bindings.note(seen)
@@ -116,6 +117,8 @@ class _Reader:
             yield from self._of_fetcher(canonical, seen)
         elif loaders.loads(canonical):
             yield from self._of_loader(canonical, seen)
+        elif urls.is_maker(canonical) and self._is_handed_on(seen):
+            yield Unclear(f"{canonical}, handed on as a value")
         elif self._is_chosen_from(canonical, seen):
             yield _handed_on(canonical, seen)
 
@@ -123,7 +126,7 @@ class _Reader:
         """Whether a module with loaders is handed on, or asked for what a variable names."""
         module = path.removesuffix(".__dict__")
         if loaders.is_library(module):
-            return _is_argument_of(seen, "getattr") and not self._is_known_getattr(seen)
+            return (_is_argument_of(seen, "getattr") or _is_put_away(seen)) and not self._is_known_getattr(seen)
         return loaders.has_loaders(module) and self._is_handed_on(seen)
 
     def _of_fetcher(self, path: str, seen: Seen) -> Iterator[Subject]:
@@ -198,6 +201,8 @@ class _Reader:
                 return not all(isinstance(target, ast.Name) for target in targets)
             case ast.AnnAssign(ast.Name()) | ast.NamedExpr() if not seen.in_class:
                 return False
+            case ast.withitem() if not seen.in_class:
+                return False
             case ast.Call(ast.Name("isinstance" | "issubclass")):
                 return False
         return not _is_called(seen) and not self._is_known_getattr(seen)
@@ -210,6 +215,14 @@ def _is_read(node: ast.AST) -> bool:
 def _is_argument_of(seen: Seen, function: str) -> bool:
     call = seen.parent
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function and seen.node in call.args[:1]
+
+
+def _is_put_away(seen: Seen) -> bool:
+    """Whether a value goes into an attribute or an element of something."""
+    match seen.parent:
+        case ast.Assign(targets):
+            return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+    return False
 
 
 def _handed_on(path: str, seen: Seen) -> Unclear:

@@ -1,7 +1,7 @@
 """What names in a Python source may mean: imports, aliases and constants, whatever function binds them. Nothing of it is run."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -63,7 +63,9 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 class Bindings:
     """Everything that each name of a source is bound to, anywhere in it; cells of a notebook share one."""
 
-    def __init__(self) -> None:
+    def __init__(self, constructors: Container[str] = frozenset()) -> None:
+        """`constructors` are functions whose value has methods of its own: the path of `requests.Session()` ends in brackets."""
+        self._constructors = constructors
         self._meanings: dict[str, list[Meaning]] = {}
         self._stars: list[str | None] = []
         self._paths: dict[str, Paths] = {}
@@ -83,7 +85,7 @@ class Bindings:
             case ast.Assign(targets, value):
                 for target in targets:
                     self._assign(target, value, seen.in_class)
-            case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value):
+            case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value) | ast.withitem(value, ast.expr() as target):
                 self._assign(target, value, seen.in_class)
             case ast.Name(name, ast.Store()) if id(seen.node) not in self._named:
                 self._bind(name, None)
@@ -135,6 +137,10 @@ class Bindings:
                 return frozenset(f"{path}.{chosen}" if path and is_name else None for path in self.paths(of, depth + 1))
             case ast.Call(function, [ast.Constant(str(module)), *_]) if self._imports(function, depth):
                 return frozenset([module.partition(".")[0] if isinstance(function, ast.Name) and function.id == "__import__" else module])
+            case ast.Call(function) if made := frozenset(
+                f"{path}()" for path in self.paths(function, depth + 1) if path in self._constructors
+            ):
+                return made
             case ast.Constant():  # such as `tf = None` where an import failed: it has nothing to call
                 return frozenset()
         return frozenset([None])
@@ -166,7 +172,8 @@ class Bindings:
 
     def is_path(self, node: ast.AST) -> bool:
         """Whether an expression is a module or something in one, rather than a value."""
-        return None not in self.paths(node)
+        paths = self.paths(node)
+        return None not in paths and not any("()" in str(path) for path in paths)
 
     def meanings(self, node: ast.AST) -> list[ast.expr]:
         """The expressions that a name may be bound to."""

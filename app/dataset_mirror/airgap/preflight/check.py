@@ -9,7 +9,7 @@ from dataset_mirror.airgap.preflight import loaders
 from dataset_mirror.airgap.preflight.loaders import Call, CannotTell
 from dataset_mirror.airgap.preflight.presence import Known, Presence
 from dataset_mirror.airgap.preflight.sources import Names
-from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear
+from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear, Whole
 from dataset_mirror.airgap.preflight.weights import weights_of
 
 State = Literal["present", "fetching", "missing", "not listed", "cannot tell"]
@@ -33,9 +33,10 @@ class Row:
 
 @dataclass(slots=True)
 class _Plan:
-    """URLs that are certainly asked for, URLs that merely stand somewhere, and doubts; each with its places."""
+    """URLs that are certainly asked for, whole repositories, URLs that merely stand somewhere, and doubts; each with its places."""
 
     needed: dict[str, list[str]] = field(default_factory=dict)
+    repositories: dict[str, list[str]] = field(default_factory=dict)
     mentioned: dict[str, list[str]] = field(default_factory=dict)
     beginnings: dict[str, list[str]] = field(default_factory=dict)
     doubts: dict[str, list[str]] = field(default_factory=dict)
@@ -49,6 +50,8 @@ def preflight(asks: Iterable[Ask], known: Known) -> list[Row]:
     missing = [url for url in plan.needed if not found[url].present]
     ways = _Ways(known, missing)
     rows = [ways.row(found[url], tuple(dict.fromkeys(places))) for url, places in plan.needed.items()]
+    for name, places in plan.repositories.items():
+        rows += [ways.of_repository(name, presence, tuple(dict.fromkeys(places))) for presence in known.look([name]).values()]
     return rows + [Row("cannot tell", tuple(dict.fromkeys(places)), reason=reason) for reason, places in plan.doubts.items()]
 
 
@@ -58,6 +61,8 @@ def _planned(asks: Iterable[Ask], names: Names) -> _Plan:
         match ask.subject:
             case Address(url, certain):
                 (plan.needed if certain else plan.mentioned).setdefault(url, []).append(ask.place)
+            case Whole(name):
+                plan.repositories.setdefault(name, []).append(ask.place)
             case Beginning(url):
                 plan.beginnings.setdefault(url, []).append(ask.place)
             case Unclear(reason):
@@ -124,6 +129,13 @@ class _Ways:
         gone = set(missing)
         self._whole = {name for name, urls in known.names.items() if set(urls) <= gone}
         """Names of which everything is missing: shorter than their URLs."""
+
+    def of_repository(self, name: str, presence: Presence, places: tuple[str, ...]) -> Row:
+        """One of the archives of a repository, or the repository of which nothing is known."""
+        if presence.present:
+            return Row("present", places, presence.url, name, presence.verified, presence.size)
+        state: State = "fetching" if presence.fetching else "missing"
+        return Row(state, places, presence.url, name, size=presence.size, get=f"dataset-mirror fetch {shlex.quote(name)}")
 
     def row(self, presence: Presence, places: tuple[str, ...]) -> Row:
         name = self._names.get(presence.url, "")

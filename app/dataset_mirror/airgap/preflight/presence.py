@@ -2,13 +2,14 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dataset_mirror.errors import BadRequest
-from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import VOUCHED
+from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -42,7 +43,7 @@ class Known(Protocol):
         """The URLs of each name of its catalog."""
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
-        """What it has of them."""
+        """What it has of them; of the name of a repository, what it has of everything in it."""
 
     def want(self, urls: Iterable[str]) -> list[str]:
         """Puts what is missing of them on its wanted list, and returns that."""
@@ -63,18 +64,43 @@ def presence(store: Store, origins: Origins, url: str) -> Presence:
     return Presence(url, listed=True, present=True, verified=record.source in VOUCHED, size=record.size)
 
 
+def presences(store: Store, origins: Origins, wanted: str) -> list[Presence]:
+    """What this store has of a URL, or of everything in a repository; of one whose list of files is not stored nothing but that.
+
+    UsageError for a name that means no repository.
+    """
+    repository = origins.repository(wanted)
+    if repository is None:
+        return [presence(store, origins, wanted)]
+    snapshot = snapshot_of(store, repository)
+    if snapshot is None:
+        return [Presence(wanted, listed=True)]
+    found = (
+        (presence(store, origins, f"{repository.names.origin.partition(':')[0]}://{archive}"), size) for archive, size in snapshot.archives
+    )
+    return [one if one.size is not None else replace(one, size=size) for one, size in found]
+
+
 def names_of(origins: Origins) -> dict[str, list[str]]:
     """The URLs of each name of the catalog."""
     found: dict[str, list[str]] = {}
     for entry in origins.catalog:
         if entry.name:
-            found.setdefault(entry.name, []).append(entry.url)
+            found.setdefault(entry.name, []).append(entry.shown)
     return found
 
 
 def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: str | None = None) -> list[str]:
-    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks."""
-    missing = [one.url for one in (presence(store, origins, url) for url in urls) if one.listed and not one.present]
+    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks.
+
+    Of a repository of which nothing is known it is the question for its revision.
+    """
+    missing = [one.url for url in urls for one in presences(store, origins, url) if one.listed and not one.present]
     now = time.time()
-    store.want(Wanted(parse_url(url), 1, now, now, asked_by) for url in missing)
+    store.want(Wanted(_archive(origins, one), 1, now, now, asked_by) for one in missing)
     return missing
+
+
+def _archive(origins: Origins, wanted: str) -> ArchiveId:
+    repository = origins.repository(wanted)
+    return repository.question if repository else parse_url(wanted)

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings
-from dataset_mirror.airgap.preflight.shell import commands, fetches
+from dataset_mirror.airgap.preflight.shell import commands, fetches, runs
 from dataset_mirror.airgap.preflight.subjects import Address, Subject, Unclear
 
 _STARTING = frozenset(
@@ -14,8 +14,10 @@ _STARTING = frozenset(
         *("asyncio.create_subprocess_exec", "asyncio.create_subprocess_shell", "pty.spawn", "pexpect.spawn", "pexpect.run"),
     ]
 )
+_OF_IPYTHON = ("system", "getoutput", "run_line_magic", "run_cell_magic")
 _RUNNING = ("exec", "eval", "execfile")
-_MODULES = ("importlib.import_module", "runpy.run_path", "runpy.run_module")
+_MODULES = ("importlib.import_module",)
+_FILES = ("runpy.run_path", "runpy.run_module")
 
 
 def started(paths: Sequence[str], last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
@@ -23,14 +25,16 @@ def started(paths: Sequence[str], last: str, call: ast.Call, bindings: Bindings)
     starting = next((path for path in paths if path in _STARTING), None)
     if starting is not None:
         yield from _of_program(starting, call, bindings)
-    elif last == "system" and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):  # get_ipython().system
-        yield from _of_program("get_ipython().system", call, bindings)
+    elif last in _OF_IPYTHON and isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Call):
+        yield from _of_program(f"get_ipython().{last}", call, bindings)
     elif any(path.startswith("sh.") and fetches(path[3:]) for path in paths):
         yield Unclear(f"{paths[0]}, which starts a program that fetches")
     elif isinstance(call.func, ast.Name) and not bindings.is_bound(last) and last in (*_RUNNING, "__import__"):
         if not call.args or not isinstance(bindings.constant(call.args[0]), str) or last in _RUNNING:
             yield Unclear(f"{last}, which runs code that is not here")
-    elif any(path in _MODULES for path in paths) and not (call.args and isinstance(bindings.constant(call.args[0]), str)):
+    elif any(path in _FILES for path in paths) or (
+        any(path in _MODULES for path in paths) and not (call.args and isinstance(bindings.constant(call.args[0]), str))
+    ):
         yield Unclear(f"{paths[0]}, which runs code that is not here")
 
 
@@ -38,6 +42,7 @@ def _of_program(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subje
     words = _words(call, bindings)
     known = [word for word in words if isinstance(word, str)]
     line = " ".join(known)
+    yield from (Unclear(f"{path} of {program}, which runs code that is not here") for program in runs(line))
     found = list(commands(line))
     if found and len(known) == len(words):
         for program, urls in found:

@@ -9,6 +9,14 @@ _FETCHING = re.compile(
     r"|gensim\.downloader|tfds|youtube-dl|yt-dlp|fastai|openml|osf|zenodo_get|dataverse|gh (?:release|repo))(?=\s|$)"
 )
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\;)]+", re.IGNORECASE)
+_RUNNING = re.compile(
+    r"(?:ba|z|da|k)?sh|source|\.|g?make|python[\d.]*|perl|ruby|Rscript|julia|node|np[mx]|yarn|pnpm|(?:micro)?(?:conda|mamba)|pip[\d.]*|pipx|uvx?"
+    r"|poetry|docker|podman|apptainer|singularity|apt(?:-get)?|brew|yum|dnf|apk|snakemake|nextflow|papermill|jupyter|torchrun|accelerate"
+    r"|deepspeed|srun|sbatch|mpi(?:run|exec)|horovodrun|cargo|go|run|\S+\.(?:sh|py|bash|pl|R|ipynb)"
+)
+_HARMLESS = re.compile(r"\s(?:--version|-V|--help|-h)\b")
+_CELLS = ("%%bash", "%%sh", "%%script bash", "%%script sh")
+_BEFORE = re.compile(r"(?:(?:sudo|env|time|nohup|nice|exec|command|then|do|else)\s+|\w+=\S*\s+|[%!]+\s*|[\w, ]+=\s*[!%]+\s*)*")
 _PLAIN = ("wget", "curl", "aria2c", "axel")
 """Programs that fetch the URLs that their line names, by GET."""
 _OPEN = re.compile(r"[${}*\[]")
@@ -22,6 +30,20 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
             urls = [url.rstrip(".,;:)]") for url in _URL.findall(line)]
             plain = all(program in _PLAIN for program in programs) and not any(_OPEN.search(url) for url in urls)
             yield programs[0], urls if plain and not _from_elsewhere(line) else []
+
+
+def runs(text: str) -> Iterator[str]:
+    """Programs of a text that run code which is not in it, such as `bash get.sh`, or that install something."""
+    for line in _lines(text):
+        for command in re.split(r"(?<!\|)\|(?!\|)", line):
+            stripped = command.strip()
+            if stripped.startswith(_CELLS):
+                continue  # what follows is its text
+            words = stripped[len((_BEFORE.match(stripped) or [""])[0]) :].split()
+            program = words[0].strip("'\"").rpartition("/")[2] or words[0] if words else ""
+            is_text = re.search(r"\s-\w*c\s", command) is not None and program.endswith("sh")
+            if _RUNNING.fullmatch(program) and not is_text and not _HARMLESS.search(command) and not _FETCHING.search(command):
+                yield program
 
 
 def _lines(text: str) -> list[str]:

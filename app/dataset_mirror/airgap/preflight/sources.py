@@ -7,12 +7,13 @@ from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
-from dataset_mirror.airgap.preflight.shell import commands
-from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear
+from dataset_mirror.airgap.preflight.shell import commands, runs
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear, Whole
 from dataset_mirror.airgap.preflight.urls import urls_in
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import closest
 
 MAX_FILE = 256 * 1024 * 1024
@@ -24,7 +25,7 @@ Names = Mapping[str, list[str]]
 
 
 def asks_in(given: str, names: Names) -> list[Ask]:
-    """What a script.py, a notebook.ipynb, a list (`-`: standard input), a URL, or a name or glob of the catalog asks for.
+    """What a script.py, a notebook.ipynb, a list (`-`: standard input), a URL, or a name of a repository or of the catalog asks for.
 
     UsageError if it is none of them.
     """
@@ -32,6 +33,8 @@ def asks_in(given: str, names: Names) -> list[Ask]:
         return _of_list(read_list(given), "standard input", names)
     if "://" in given:
         return _of_url(given, GIVEN)
+    if prefix_of(given):
+        return [Ask(GIVEN, Whole(given))]
     suffix = Path(given).suffix.lower()
     if suffix in (".py", ".pyw"):
         return asks_of([Part(parsed(decoded(_read(given), given), f"{given}:{{}}"), f"{given}:{{}}")])
@@ -56,6 +59,7 @@ def _of_notebook(name: str) -> list[Ask]:
 def _of_command(line: str) -> Iterator[Subject]:
     """What a line for the shell, or for another interpreter, asks for."""
     certain: list[str] = []
+    yield from (Unclear(f"{program}, which runs code that is not here, or installs some") for program in runs(line))
     for program, found in commands(line):
         certain += found
         yield from (Address(url, certain=True) for url in found)
@@ -68,7 +72,10 @@ def _of_list(text: str, name: str, names: Names) -> list[Ask]:
     asks: list[Ask] = []
     for number, entry in numbered(text):
         place = f"{name}:{number}"
-        asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
+        if prefix_of(entry):
+            asks.append(Ask(place, Whole(entry)))
+        else:
+            asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
     return asks
 
 

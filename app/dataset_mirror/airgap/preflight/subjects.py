@@ -39,6 +39,13 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Whole:
+    """A repository of a hub at a revision, by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Beginning:
     """A URL of which only the beginning stands in the source."""
 
@@ -52,7 +59,7 @@ class Unclear:
     reason: str
 
 
-Subject = Dataset | Application | ClassIndex | Call | Address | Beginning | Unclear
+Subject = Dataset | Application | ClassIndex | Call | Address | Whole | Beginning | Unclear
 
 
 @dataclass(frozen=True, slots=True)

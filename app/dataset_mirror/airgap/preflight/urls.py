@@ -11,6 +11,10 @@ from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject
 
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
 _REMOTE = re.compile(r"(?:https?|ftp|s3|gs|gcs|az|abfs|hf|hdfs|kaggle|doi):/?/?", re.IGNORECASE)
+_OTHER = re.compile(
+    r"(?:ftps?|s3[an]?|gs|gcs|azure|az|abfss?|adl|hf|hub|hdfs|webhdfs|kaggle|oci|r2|sftp|scp|rsync)://[^\s{}%]", re.IGNORECASE
+)
+"""What is fetched, and not by HTTP."""
 _PLACEHOLDER = re.compile(r"[{}]|%(?:[sdr]|\()")
 _LIKE_FETCHING = re.compile(
     r"get|head|open|load|read|stream|retrieve|wget|curl|imread|pull|clone|(?:url)?(?:open|retrieve)|(?:fetch|load|read|open|get|http)_\w+"
@@ -32,6 +36,17 @@ def _fetchers() -> dict[str, tuple[str, int, str]]:
     return {name: (argument, int(position), how) for name, argument, position, how in fields}
 
 
+@cache
+def constructors() -> frozenset[str]:
+    """Functions that make something whose methods fetch URLs, such as `requests.Session`."""
+    return frozenset(name.partition("()")[0] for name in _fetchers() if "()" in name)
+
+
+def is_maker(path: str) -> bool:
+    """Whether it is what such a function made."""
+    return path.endswith("()") and path[:-2] in constructors()
+
+
 def is_fetcher(path: str) -> bool:
     """Whether a function of that dotted path fetches a URL."""
     return path in _fetchers()
@@ -49,7 +64,7 @@ def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
     elif isinstance(value, str):
         if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")
-    elif how == "get" or (node is not None and _looks_like_url(node, bindings)):
+    elif how in ("get", "either") or (node is not None and _looks_like_url(node, bindings)):
         yield Unclear(f"{path}, whose {argument} is a variable")
 
 
@@ -100,6 +115,8 @@ def texts(seen: Seen, bindings: Bindings) -> Iterator[Subject]:
         return
     value = bindings.constant(node)
     if isinstance(value, str):
+        if _OTHER.match(value):
+            yield Unclear(f"{value[:80]}, which is no http or https URL")
         for url in urls_in(value):
             known = _PLACEHOLDER.split(url)[0]
             yield Address(url) if known == url else Beginning(known)

@@ -4,34 +4,35 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Self
 
-from dataset_mirror.fetch.recent import Recent
+from dataset_mirror.fetch.recent import Elsewhere, Recent
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.store.usage import Hits
+from dataset_mirror.store.usage import Gathered
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """Of one process, for a while; `reading` is of the moment."""
+    """Of one process, for a while; `under_way` and `reading` are of the moment."""
 
     requests: Counter[tuple[str, str]]
     sent: Counter[str]
-    hits: Hits
+    usage: Gathered
     recent: Recent
+    under_way: frozenset[Elsewhere]
     reading: Counter[str]
 
     @classmethod
     def taken_from(cls, mirror: Mirror) -> Self:
         """What was counted there, which begins anew."""
-        traffic = mirror.traffic
-        counts = cls(traffic.requests, traffic.sent, mirror.usage.take(), mirror.recent, +mirror.reading)
-        traffic.requests, traffic.sent, mirror.recent = Counter(), Counter(), Recent()
+        traffic, under_way = mirror.traffic, frozenset(map(Elsewhere.of, mirror.recent.under_way))
+        counts = cls(traffic.requests, traffic.sent, mirror.usage.take(), mirror.recent.take(), under_way, +mirror.reading)
+        traffic.requests, traffic.sent = Counter(), Counter()
         return counts
 
     def __bool__(self) -> bool:
-        return bool(self.requests or self.sent or self.hits or self.recent.requests or self.recent.clients)
+        return bool(self.requests or self.sent or self.usage.archives or self.recent.requests or self.recent.clients)
 
     def add_to(self, mirror: Mirror) -> None:
-        """Counts all of it there, but for `reading`."""
+        """Counts there what is counted."""
         mirror.traffic.add(self.requests, self.sent)
-        mirror.usage.add(self.hits)
+        mirror.usage.add(self.usage)
         mirror.recent.add(self.recent)

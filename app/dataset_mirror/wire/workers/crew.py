@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dataset_mirror.fetch.recent import Elsewhere
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.routing import OwnPaths
@@ -47,6 +48,8 @@ class _Worker:
         self.ready: asyncio.Future[None] | None = None
         """Done when it serves, or has gone."""
         self.reading: dict[str, int] = {}
+        self.answers: frozenset[Elsewhere] = frozenset()
+        """What it was answering when it last told."""
         self._questions: deque[asyncio.Future[None]] = deque()
         """Those that it has not answered yet, in their order, which is that of its answers."""
 
@@ -151,6 +154,7 @@ class Crew:
                 (what, *more), descriptors = await worker.channel.receive()
                 self._heard(worker, what, more, descriptors)
         self._workers.discard(worker)
+        self._show(worker, frozenset())
         worker.gone()
 
     def _heard(self, worker: _Worker, what: str, more: list[Any], descriptors: list[int]) -> None:
@@ -161,11 +165,20 @@ class Crew:
         elif what == "stale":
             self._check(more[0])
         elif what in ("counts", "counted"):
-            counts: Counts = more[0]
-            counts.add_to(self._mirror)
-            worker.reading = counts.reading
+            self._count(worker, more[0])
         if what in ("ready", "counts", "prepared"):
             worker.answered()
+
+    def _count(self, worker: _Worker, counts: Counts) -> None:
+        counts.add_to(self._mirror)
+        worker.reading = counts.reading
+        self._show(worker, counts.under_way)
+
+    def _show(self, worker: _Worker, answers: frozenset[Elsewhere]) -> None:
+        """Answers of workers are among those that people see under way."""
+        self._mirror.recent.under_way -= worker.answers
+        self._mirror.recent.under_way |= answers
+        worker.answers = answers
 
     def _spawn(self, work: Any) -> None:
         """uvicorn waits for it when the mirror is stopped, and cancels it in the end."""

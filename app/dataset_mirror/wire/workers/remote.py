@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from dataset_mirror.errors import MirrorError, SystemFailure
-from dataset_mirror.serve.asgi import LOGGED, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
+from dataset_mirror.serve.asgi import LOGGED, PART, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.head import problem
 from dataset_mirror.wire.exchange import Failure
@@ -66,6 +66,7 @@ class Far:
         scope[LOGGED] = True  # the other process observes it
         has_kernel = ZERO_COPY in scope["extensions"]
         asked = {**scope, "extensions": {**scope["extensions"], ZERO_COPY: {}}}
+        asked.pop(PART, None)  # only this process knows how far a part is
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:  # too many open files

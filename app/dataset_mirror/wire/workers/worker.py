@@ -91,13 +91,14 @@ class Worker:
         self._channel.post(("stale", archive))
 
     async def _tell_for_ever(self) -> None:
-        was_read: object = None
+        was_busy = False
         while True:
             await asyncio.sleep(_TELLING_SECONDS)
             counts = Counts.taken_from(self._mirror)
-            if counts or counts.reading != was_read:
+            is_busy = bool(counts.reading or counts.under_way)
+            if counts or is_busy or was_busy:
                 self._channel.post(("counted", counts))
-            was_read = counts.reading
+            was_busy = is_busy
 
     def _say_last(self) -> int:
         """The connection to the filling process ends with what was counted."""

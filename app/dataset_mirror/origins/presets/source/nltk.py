@@ -19,7 +19,10 @@ def make(_: Path | None = None) -> Made:
     rows = [Row(f"{BASE}/packages/{line}.zip", f"nltk/{line.partition('/')[2]}") for line in listed if not line.startswith("#")]
     given = "info_or_id=None,download_dir=None,quiet=False,force=False"
     loads = [Loads(f"nltk{module}.download", given, "", ["nltk/index", "nltk/{info_or_id}"]) for module in ("", ".downloader")]
-    rules: dict[str, list[dict[str, object]]] = {"raw.githubusercontent.com": [{"match": "/nltk/nltk_data/gh-pages/**", "freshness": "1d"}]}
+    index: dict[str, object] = {"match": "/nltk/nltk_data/gh-pages/index.xml", "freshness": "1d", "links_to": ["raw.githubusercontent.com"]}
+    rules: dict[str, list[dict[str, object]]] = {
+        "raw.githubusercontent.com": [index, {"match": "/nltk/nltk_data/gh-pages/**", "freshness": "1d"}]
+    }
     return Made(ABOUT, NOTE, [Row(f"{BASE}/index.xml", "nltk/index"), *rows], rules=rules, loads=loads)
 
 
