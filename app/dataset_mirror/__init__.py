@@ -8,7 +8,8 @@ Rooms, from the outside in; imports go down this list only, which import-linter 
     main      `create_app(settings)`: the one place where the parts are wired together
     status    what people see: pages, JSON, metrics, the API that changes the mirror, `/setup.sh`
     doors     CONNECT: hosts that we answer for over TLS, tunnels, relays, and the certificate authority
-    wire      the HTTP/1.1 connection, run by uvicorn: parsing, framing, TLS, sendfile, limits, answers from memory, how it ends
+    wire      the HTTP/1.1 connection, run by uvicorn: parsing, framing, TLS, sendfile, limits, answers from memory, how it ends;
+              `workers` is a folder: more processes than one
     serve     how a request is answered: the gateway, heads, bodies, who may have and who may change what
     airgap    crossing the gap: the wanted list, bundles, asking beforehand, files that people already have
     upkeep    looking after what is kept: verify, garbage, removal, the checks of `doctor`
@@ -24,7 +25,8 @@ The way of a request. `wire` reads it from the socket; what came by CONNECT was 
 for often is answered from memory right there. Everything else goes to the gateway in `serve`: `origins` say whether the target
 is an archive, a page or neither; pages and the API are `status` (FastAPI), an archive is for `mirror`. That asks the index in
 `store`: a hit is answered at once, and its age is checked in the background. A miss joins the archive's fill in `fetch` and
-follows it. `rules` turn the request's fields into a status and a range, and `serve` writes the head and the body.
+follows it. With several processes, those that do not fill answer plain hits by themselves, and let the filling one answer the rest
+(`wire/workers`). `rules` turn the request's fields into a status and a range, and `serve` writes the head and the body.
 
 The way of a byte. In `fetch`, under a Fill (the story of one download), a Source says where an archive's bytes can be asked for,
 a Transfer is one connection that brings them, and an Intake writes them into the partial file, hashes them and wakes those who
@@ -45,4 +47,5 @@ Where to find:
     which hosts are asked, which addresses never  `origins/model`; `fetch/addresses` looks where the connection is made
     when kept bytes are still the origin's        `rules/sameness`
     what a certificate of ours can sign for       `doors/certificates`
+    what a worker answers by itself               `wire/workers/hits`; how the rest crosses over: `wire/workers/remote`
 """

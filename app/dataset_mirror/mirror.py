@@ -26,6 +26,7 @@ from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offli
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
+from dataset_mirror.fetch.others import Nobody, Others
 from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
@@ -98,7 +99,8 @@ class Mirror:
         """Set when pins or schedules may have changed."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
-        self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
+        self.others: Others = Nobody()
+        self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.flush)
         promises = Promises(configuration, self.upstream, store)
         self.flights = Flights(store, self.upstream, self.eviction, self.traffic, promises, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
@@ -134,12 +136,14 @@ class Mirror:
         limit = self.traffic.throttle.all.limit()
         return self.settings.slow_rate if limit is None else min(self.settings.slow_rate, limit / self.settings.max_fills / 2)
 
-    def reload(self) -> None:
+    async def reload(self) -> None:
         """Reads the configuration once more and takes it up; UsageError, and nothing changes, if it is wrong now.
 
-        Data folder, database, address and `max_fills` stay as they are until the next start.
+        Data folder, database, address, `max_fills` and `workers` stay as they are until the next start.
         """
-        self.configuration.reload()
+        fresh = self.configuration.read_again()
+        async with self.others.at_one_moment(fresh):
+            self.configuration.take_up(fresh)
         self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
@@ -195,15 +199,20 @@ class Mirror:
             self._flushing.cancel()
         await self.upstream.close()
         with suppress(StoreFull, IndexDamaged):
-            await self.usage.flush()
+            await self.flush()
             await self.flights.flush()
             await self.store.write_changes()
+
+    async def flush(self) -> None:
+        """Writes down who asked for what, whichever process answered."""
+        await self.others.gather()
+        await self.usage.flush()
 
     async def _flush_for_ever(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_SECONDS)
             try:
-                await self.usage.flush()
+                await self.flush()
                 await self.flights.flush()
                 await self.store.write_changes()
                 self.store.renew_lock()
@@ -351,6 +360,22 @@ class Mirror:
         matched = origin.rule(record.archive.path) if origin else None
         return matched is None or matched.rule.when_stale == "serve"
 
+    def for_everybody(self, what: Asked) -> Hit | None:
+        """The archive's bytes, if they are there, may go to anybody as they are, and nobody need be asked what the request means."""
+        origin, matched = self.origins.of(what.archive), what.matched
+        if origin.readers is not None or origin.headers or (matched and matched.rule.ref is not None and matched.ref is not None):
+            return None
+        if what.target.given is not None or what.question.lfs is not None:
+            return None
+        record = self.store.find(what.archive)
+        if record is None or record.private or record.restricted or self.gates.is_restricted(what, record):
+            return None
+        if what.asks_first and self._freshness(record).is_stale:
+            return None
+        with suppress(FileNotFoundError):  # whoever finds out what to do about it says so
+            return Hit(record, self.store.blobs.open(record.sha256))
+        return None
+
     def passing(self, archive: ArchiveId) -> tuple[str, ...]:
         """Names of fields that its rule lets pass to clients, besides those that always do."""
         origin = self.origins.get(archive.authority)
@@ -398,7 +423,8 @@ class Mirror:
         pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
         if self.store.shares and self.store.index.is_in_outbox(record.archive):
             return True
-        return pinned or self.reading[record.sha256] > 0 or self.flights.get(record.archive) is not None
+        is_read = self.reading[record.sha256] > 0 or self.others.reads(record.sha256)
+        return pinned or is_read or self.flights.get(record.archive) is not None
 
     def _fill(self, what: Asked) -> Fill:
         origin = self.origins.of(what.archive)

@@ -66,6 +66,18 @@ def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
     return named
 
 
+def _workers(value: object) -> object:
+    """Checked here as a whole, as below."""
+    number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
+    if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS):
+        raise ValueError(f'it is a number from 1 to {MOST_WORKERS}, or "auto" for one per core')
+    return number
+
+
+MOST_WORKERS = 256
+_NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
+
+
 def _tunnel(value: object) -> object:
     """Checked here as a whole: the errors of a union say nothing to a person."""
     hosts = as_list(value)
@@ -111,6 +123,9 @@ class Settings(BaseSettings):
     head_timeout: float = Field(30, gt=0, description="seconds that a client gets to send a request's head", examples=[30])
     max_connections: int | None = Field(
         None, ge=1, description="connections of clients at once; default: as many as open files allow, at most 10000", examples=[2000]
+    )
+    workers: Annotated[int | Literal["auto"], BeforeValidator(_workers)] = Field(
+        1, description='processes that answer clients, the one that fetches among them; "auto": one per core', examples=[4, "auto"]
     )
     public_url: BaseUrl | None = Field(None, description="URL at which clients reach the mirror", examples=["http://mirror.lab:8080"])
     upstream_proxy: BaseUrl | None = Field(
@@ -233,14 +248,21 @@ class Configuration:
                     return f"{place}, line {number}"
         return "In the environment: DATASET_MIRROR_ORIGINS"
 
-    def reload(self) -> None:
-        """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""
+    def read_again(self) -> "Configuration":
+        """Everything read once more, and not taken up yet; UsageError if it is wrong now."""
         try:
-            fresh = self._again()
+            return self._again()
         except UsageError as error:
             self.refused = error
             raise
+
+    def take_up(self, fresh: "Configuration") -> None:
+        """What was read is what holds from now on."""
         self.settings, self.origins, self.refused = fresh.settings, fresh.origins, None
+
+    def reload(self) -> None:
+        """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""
+        self.take_up(self.read_again())
 
 
 def sharing(settings: Settings) -> tuple[str, Bucket] | None:

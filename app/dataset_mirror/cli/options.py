@@ -37,7 +37,7 @@ def configured(command: Callable[..., R]) -> Callable[..., R]:
     return with_configuration
 
 
-SETTING_FLAGS = ("host", "port", "offline", "upstream_proxy", "tls_port", "tls_cert", "tls_key")
+SETTING_FLAGS = ("host", "port", "workers", "offline", "upstream_proxy", "tls_port", "tls_cert", "tls_key")
 """Options that are settings."""
 
 

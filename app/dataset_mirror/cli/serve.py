@@ -5,31 +5,47 @@ import logging
 import os
 import signal
 import socket
+import ssl
+import sys
 from collections.abc import Iterator
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+import uvicorn
 
 from dataset_mirror.cli.logs import STANDARD_ERROR, configure, secrets_of
 from dataset_mirror.cli.options import configured
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
-from dataset_mirror.main import assemble
+from dataset_mirror.main import assemble, assemble_worker
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules.company import company_proxy
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
 from dataset_mirror.wire.crowd import raise_descriptor_limit
-from dataset_mirror.wire.server import TlsPort, listen, run
+from dataset_mirror.wire.server import Server, TlsPort, listen, tls_context, uvicorn_config
+from dataset_mirror.wire.workers.crew import Crew
+from dataset_mirror.wire.workers.keeper import Keeper
+from dataset_mirror.wire.workers.listening import cores, shared
+from dataset_mirror.wire.workers.worker import Worker
 
 log = logging.getLogger(__name__)
+
+_SHARED = (
+    *("dataset_mirror.doors.certificates", "cryptography.hazmat.backends.openssl.backend", "anyio._backends._asyncio"),
+    *("uvicorn.lifespan.off", "uvicorn.lifespan.on", "uvicorn.loops.asyncio", "encodings.idna"),
+)
+"""What is loaded before there are several processes, so that they have it in common: each would load it soon."""
 
 
 @click.command(name="serve")
 @click.option("--host", help="Address to listen on [default: 127.0.0.1].")
 @click.option("--port", type=int, help="Port to listen on; 0 takes a free one [default: 8080].")
+@click.option("--workers", metavar="N|auto", help="Processes that answer clients; auto: one per core [default: 1].")
 @click.option("--offline", is_flag=True, default=None, help="Serve only what is stored; no packet leaves.")
 @click.option("--upstream-proxy", metavar="URL|env", help="Proxy for the mirror's own requests; env takes the one in the environment.")
 @click.option("--tls-port", type=int, help="Second port, for https.")
@@ -52,28 +68,71 @@ def command(configuration: Configuration, log_level: str, log_format: str, acces
     """
     signal.signal(signal.SIGUSR1, lambda *_: None)  # whoever rotates logs may send it, whether there is a file or not
     configure(log_level, access_log=access_log, log_format=log_format, secrets=lambda: secrets_of(configuration))
-    settings = configuration.settings
+    has_log = access_log is not None or log_level == "debug" or log_format == "json"
     raise_descriptor_limit()
+    context, processes = tls_context(configuration.settings), _processes(configuration.settings)
+    if processes == 1:
+        return _serve(configuration, context, has_log)
+    for module in _SHARED:
+        import_module(module)
+    keeper = Keeper.fork(partial(_work, configuration, context, has_log, processes))
+    try:
+        _serve(configuration, context, has_log, processes, keeper)
+    finally:
+        keeper.close()
+    return None
+
+
+def _processes(settings: Settings) -> int:
+    return cores() if settings.workers == "auto" else settings.workers
+
+
+def _serve(
+    configuration: Configuration, context: ssl.SSLContext | None, has_log: bool, processes: int = 1, keeper: Keeper | None = None
+) -> None:
+    """The process that fills, of so many that answer."""
+    settings, crew = configuration.settings, None
     store = open_store(configuration)
     try:
         lock = store.lock()
-        listening = listen(settings.host, settings.port, look_up=not settings.offline)
-        url = url_of(listening)
-        tls_port = TlsPort.of(settings)
+        plain = shared(listen(settings.host, settings.port, look_up=not settings.offline), processes)
+        secure = shared(listen(settings.host, settings.tls_port or 0, look_up=not settings.offline), processes) if context else []
+        url, tls_port = url_of(plain[0]), TlsPort(secure[0], context) if context else None
         mirror = Mirror(configuration, store)
-        parts = assemble(mirror, listening.getsockname()[1])
+        parts = assemble(mirror, plain[0].getsockname()[1], processes)
         if tls_port:
             parts.doors.own_ports.add(tls_port.port)
+        if keeper:
+            sockets = [list(own) for own in (zip(plain, secure, strict=True) if secure else zip(plain, strict=True))]
+            crew = mirror.others = Crew(keeper, mirror, sockets[1:], parts.own, parts.services)
 
-        def ready() -> None:
+        def ready(server: uvicorn.Server) -> None:
+            if crew:
+                crew.start(server)
             lock.announce(url)
             _greet(configuration, store, url, tls_port)
             asyncio.get_running_loop().run_in_executor(None, _prepare, parts.doors.ca)
 
-        has_log = access_log is not None or log_level == "debug" or log_format == "json"
-        run(parts.app, parts.services, settings, listening, tls_port, access_log=has_log, ready=ready, reload=lambda: _reload(mirror))
+        config = uvicorn_config(parts.app, parts.services, settings, access_log=has_log)
+        Server(config, parts.services, ready, lambda: _reload(mirror), tls_port).run(sockets=[plain[0]])
     finally:
         store.close()
+    if crew and crew.is_lost:
+        sys.exit(1)
+
+
+def _work(
+    configuration: Configuration,
+    context: ssl.SSLContext | None,
+    has_log: bool,
+    processes: int,
+    control: socket.socket,
+    listening: list[socket.socket],
+) -> int:
+    """A process that answers hits; returns its exit status."""
+    port = listening[0].getsockname()[1]
+    worker = Worker(configuration, control, listening)
+    return asyncio.run(worker.run(partial(assemble_worker, port, processes), context, access_log=has_log))
 
 
 def _prepare(ca: CertificateAuthority) -> None:
@@ -84,10 +143,10 @@ def _prepare(ca: CertificateAuthority) -> None:
         log.error("%s Only plain http works meanwhile.", error)
 
 
-def _reload(mirror: Mirror) -> None:
+async def _reload(mirror: Mirror) -> None:
     """On SIGHUP; a wrong setting must not end what runs well."""
     try:
-        mirror.reload()
+        await mirror.reload()
     except UsageError as error:
         log.error("The configuration was not reloaded: %s", error)
 

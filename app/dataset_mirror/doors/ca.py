@@ -60,9 +60,9 @@ class CertificateAuthority:
     DataFolderError if its files cannot be read or written.
     """
 
-    def __init__(self, folder: DataFolder, origins: Callable[[], Origins]) -> None:
-        """`origins` tells those of the moment."""
-        self._folder, self._origins = folder, origins
+    def __init__(self, folder: DataFolder, origins: Callable[[], Origins], *, issues: bool = True) -> None:
+        """`origins` tells those of the moment. One that `issues` nothing only reads: DataFolderError if there is something to issue."""
+        self._folder, self._origins, self._issues = folder, origins, issues
         self._lock = threading.Lock()
         self._issued: _Issued | None = None
         self._leaf_key: Key | None = None
@@ -167,6 +167,8 @@ class CertificateAuthority:
         from dataset_mirror.doors import certificates
 
         self._contexts.clear()
+        if not self._issues:
+            raise DataFolderError("The certificate authority is not there, or for other hosts.", "Wait until it was issued.")
         origins = self._origins()
         try:
             self._folder.ca.parent.mkdir(mode=0o700, exist_ok=True)

@@ -66,19 +66,27 @@ class Doors:
         `mark` tells which certificate of the mirror the client trusts (rules.marks): an origin that it does not name stays
         tunnelled, as it was before it became an origin.
         """
-        match = _TARGET.fullmatch(target)
-        if match is None:
-            raise BadRequest("The target of CONNECT is not host:port (RFC 9110 9.3.6).", "Ask for HOST:443.")
-        host, port = normal_host(match[1]), int(match[2])
-        authority = normalise_authority(f"{host}:{port}", "https")
+        host, port, authority = _named(target)
         if self.mirror.origins.get(authority):
             if _is_address(host):
                 raise NoTunnel(f"{host} is an address; the mirror's certificates are for names.", "Ask for it over plain http.")
-            if host in self.ca.covered(mark, str(parsed(peer or "127.0.0.1"))):
+            if self._is_covered(host, peer, mark):
                 return Intercept(authority)
             return self._uncovered(Intercept(authority), port, peer, mark)
         self._check(host, port, peer)
         return TunnelTo(host)
+
+    def interception(self, target: str, peer: str | None, mark: str | None = None) -> Intercept | None:
+        """What `decide` says, if that is certain to be that the mirror itself answers; None leaves it open."""
+        try:
+            host, _, authority = _named(target)
+        except MirrorError:
+            return None
+        is_ours = self.mirror.origins.get(authority) is not None and not _is_address(host)
+        return Intercept(authority) if is_ours and self._is_covered(host, peer, mark) else None
+
+    def _is_covered(self, host: str, peer: str | None, mark: str | None) -> bool:
+        return host in self.ca.covered(mark, str(parsed(peer or "127.0.0.1")))
 
     def _uncovered(self, wanted: Intercept, port: int, peer: str | None, mark: str | None) -> Intercept | TunnelTo:
         """Where a client gets to that is not known to trust us for an origin's host.
@@ -137,6 +145,15 @@ class Doors:
                 "Try again, or raise `max_tunnels`.",
                 headers={"Retry-After": "5"},
             )
+
+
+def _named(target: str) -> tuple[str, int, str]:
+    """Host and port of a CONNECT's target, and the authority that they are. BadRequest if it is none."""
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        raise BadRequest("The target of CONNECT is not host:port (RFC 9110 9.3.6).", "Ask for HOST:443.")
+    host, port = normal_host(match[1]), int(match[2])
+    return host, port, normalise_authority(f"{host}:{port}", "https")
 
 
 def is_private(peer: str | None) -> bool:

@@ -114,7 +114,8 @@ async def _exchange(upstream: Upstream, origin: Origin, scope: Scope, body: _Bod
     try:
         await _pass_on(response, scope["method"], send)
     finally:
-        await response.aclose()
+        # The client's leaving may end this task while it closes; half closed, the connection would stay open.
+        await asyncio.shield(asyncio.create_task(response.aclose()))
 
 
 async def _answer(

@@ -70,6 +70,27 @@ class UnderWay(Protocol):
         """Bytes that are not counted yet, and are from now on."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Elsewhere:
+    """An answer that another process of this mirror gives, as it was when it last told of it. That one counts its bytes."""
+
+    id: str
+    client: str
+    archive: str
+    outcome: str
+    total: int | None
+    sent: int
+    rate: float
+    since: float
+
+    @classmethod
+    def of(cls, one: UnderWay) -> "Elsewhere":
+        return cls(one.id, one.client, one.archive, one.outcome, one.total, one.sent, one.rate, one.since)
+
+    def news(self) -> int:
+        return 0
+
+
 @dataclass(slots=True)
 class Client:
     """What one address asked for since the start."""
@@ -84,6 +105,15 @@ class Client:
     last: float = 0.0
     told: Counts = field(default_factory=Counts)
     """What of it is in the history."""
+
+    def add(self, more: "Client") -> None:
+        """What another process was asked by the same address."""
+        self.requests += more.requests
+        self.hits += more.hits
+        self.misses += more.misses
+        self.failures += more.failures
+        self.size += more.size
+        self.last = max(self.last, more.last)
 
     def news(self) -> Counts:
         """What it asked for since this was called last."""
@@ -103,6 +133,11 @@ class Histogram:
     def add(self, seconds: float) -> None:
         self.counts[bisect_left(BUCKETS, seconds)] += 1
         self.total += seconds
+
+    def merge(self, other: "Histogram") -> None:
+        """Adds what another one has."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.total += other.total
 
 
 class Recent:
@@ -149,7 +184,33 @@ class Recent:
                 found.setdefault(anonymised(address, "all" if how == "all" else "network"), Counts()).add(counts)
         return found
 
+    def take(self) -> "Recent":
+        """What was noted, answers under way included; it is somebody else's to tell, and here it begins anew."""
+        for answer in self.under_way:
+            self._client(answer.client).size += answer.news()
+        taken = Recent()
+        for name in ("requests", "clients", "first_bytes", "_gone"):
+            mine, fresh = getattr(self, name), getattr(taken, name)
+            setattr(taken, name, mine)
+            setattr(self, name, fresh)
+        return taken
+
+    def add(self, other: "Recent") -> None:
+        """Adds what another process noted since it last told; the latest request stays the last."""
+        if other.requests:
+            first, later = _ended(other.requests[0]), list(other.requests)
+            while self.requests and _ended(self.requests[-1]) > first:
+                later.append(self.requests.pop())
+            self.requests += sorted(later, key=_ended)
+        for outcome, found in other.first_bytes.items():
+            self.first_bytes[outcome].merge(found)
+        for more in other.clients.values():
+            self._client(more.address).add(more)
+        for address, counts in other._gone.items():
+            self._gone.setdefault(address, Counts()).add(counts)
+
     def _client(self, address: str) -> Client:
+        """What is known of an address, which is heard of just now."""
         client = self.clients.get(address)
         if client is None:
             client = self.clients[address] = Client(address)
@@ -159,3 +220,7 @@ class Recent:
         else:
             self.clients.move_to_end(address)
         return client
+
+
+def _ended(asked: Asked) -> float:
+    return asked.at + asked.seconds

@@ -65,6 +65,15 @@ class Traffic:
             asked.misses += outcome == "miss"
             asked.failures += outcome not in ("hit", "miss")
 
+    def add(self, requests: Counter[tuple[str, str]], sent: Counter[str]) -> None:
+        """What another process of this mirror answered and sent."""
+        self.requests.update(requests)
+        self.sent.update(sent)
+        for (_, outcome), number in requests.items():
+            self.hits += number * (outcome == "hit")
+            self.misses += number * (outcome == "miss")
+        self.served += sent.total()
+
     def send(self, archive: ArchiveId, size: int) -> None:
         """So many bytes of a body went to a client."""
         self.sent[archive.authority] += size

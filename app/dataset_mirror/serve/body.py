@@ -36,6 +36,10 @@ class Body:
             start = limit
         await self._end()
 
+    async def part(self, file: BinaryIO, start: int, end: int) -> None:
+        """Bytes [start, end) of a file, which are not the last of the body; nothing else reads from `file`."""
+        await (self._by_kernel if self._zero_copy else self._by_reading)(file, start, end)
+
     async def _by_kernel(self, file: BinaryIO, start: int, end: int) -> None:
         for at in range(start, end, STEP):
             count = min(STEP, end - at)

@@ -1,9 +1,12 @@
 """The ASGI gateway in front of FastAPI: it answers for archives; pages and API are FastAPI's."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 from urllib.parse import urlencode
 
@@ -51,6 +54,14 @@ Relay = Callable[[Origin, Request, Scope, Receive, Send], Awaitable[None]]
 """Passes a request inside a CONNECT on to the origin's real host, if it may; MirrorError while nothing was answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a request asks for, and it is there."""
+
+    what: Asked
+    hit: Hit
+
+
 class Gateway:
     """Finds out what a request asks for, and answers it from the mirror or hands it to the pages."""
 
@@ -65,10 +76,8 @@ class Gateway:
             return await self._pages(scope, receive, send)
         self._warn_if_unarmed(scope)
         request = Request.of(scope)
-        place = place_of(request, self._mirror, scope.get("scheme", "http"))
-        zero_copy = ZERO_COPY in (scope.get("extensions") or {})
-        answer = _Answer(self._mirror, self._keep, request, receive, send, zero_copy=zero_copy, place=place)
-        try:
+        answer = self._answer(request, scope, receive, send)
+        async with answer.said():
             if request.intercepted is not None and (origin := self._beyond_archives(request)):
                 return await self._relay(origin, request, scope, receive, answer.send)
             if (folder := self._folder(request)) is not None:
@@ -79,6 +88,7 @@ class Gateway:
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
             if self._is_batch(request, target):
+                place = place_of(request, self._mirror, scope.get("scheme", "http"))
                 return await self._batch(scope, request, target, receive, answer, place)
             what = await self._asked(request, target, receive)
             if self._mirror.shared and FOLLOW in request.fields:
@@ -90,14 +100,33 @@ class Gateway:
             except NotForKeeping:
                 origin = self._mirror.origins.of(target)
                 await self._relay(origin, request, _as_at_origin(scope, target), _again(what, receive), answer.pass_back)
-        except ClientGone:
-            log.debug("The client left.")
-        except MirrorError as error:
-            await answer.unlisted(error)
-            await answer.problem(error)
-        except OSError as error:
-            log.error("An answer failed: %s.", error)  # its words say it all
-            await answer.problem(SystemFailure.of(error))
+
+    def stored(self, request: Request) -> Stored | None:
+        """What a plain request is answered with, and nobody else need be asked, and nothing is to be fetched; whoever gets it closes it."""
+        if request.method not in ("GET", "HEAD"):
+            return None
+        try:
+            if (request.intercepted is not None and self._beyond_archives(request)) or self._folder(request) is not None:
+                return None
+            target = self._route(request)
+            if target is None or self._not_kept(target) is not None:
+                return None
+            what = asked(self._mirror.origins.of(target), target, request.fields.get("accept", ""))
+            hit = self._mirror.for_everybody(what) if what.is_kept else None
+        except (MirrorError, OSError):  # an index that is damaged, or too many open files
+            return None
+        return None if hit is None else Stored(what, hit)
+
+    async def answer_stored(self, found: Stored, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers a request with what `stored` found for it."""
+        answer = self._answer(request, scope, receive, send)
+        async with answer.said():
+            await answer.stored(found.what, found.hit)
+
+    def _answer(self, request: Request, scope: Scope, receive: Receive, send: Send) -> _Answer:
+        place = place_of(request, self._mirror, scope.get("scheme", "http"))
+        zero_copy = ZERO_COPY in (scope.get("extensions") or {})
+        return _Answer(self._mirror, self._keep, request, receive, send, zero_copy=zero_copy, place=place)
 
     def _folder(self, request: Request) -> str | None:
         """HOST/PATH/ of a folder whose stored archives are asked for; None if the very path is stored, too."""
@@ -136,7 +165,7 @@ class Gateway:
         return matched is not None and matched.is_batch and request.method == "POST"
 
     async def _batch(
-        self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: "_Answer", place: Place | None
+        self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: _Answer, place: Place | None
     ) -> None:
         """Git LFS asks where objects are: here. What is no question of that kind is passed on."""
         body = await _question(receive)
@@ -275,6 +304,20 @@ class _Answer:
         await self._start(status, fields)
         await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
 
+    @asynccontextmanager
+    async def said(self) -> AsyncIterator[None]:
+        """Inside, what goes wrong is answered, if nothing else was."""
+        try:
+            yield
+        except ClientGone:
+            log.debug("The client left.")
+        except MirrorError as error:
+            await self.unlisted(error)
+            await self.problem(error)
+        except OSError as error:
+            log.error("An answer failed: %s.", error)  # its words say it all
+            await self.problem(SystemFailure.of(error))
+
     async def json(self, body: bytes, media_type: str) -> None:
         """An answer of the mirror's own, for this client only."""
         self._outcome = "hit"
@@ -339,14 +382,29 @@ class _Answer:
             return await self._head(what)
         found = await self._mirror.find(what)
         if isinstance(found, Hit):
-            self._outcome = "hit"
-            self._mirror.usage.note(archive)
-            self._rewritten |= found.record.archive != archive
-            return await self._whole(found, "hit", *self._mirror.freshness(found.record, what).as_parameter())
+            return await self._hit(found, what)
         self._outcome = "miss"
         self._note["why"] = "It was not stored." if found.readers == 0 else "It was not stored; another request had begun to fetch it."
         self._admit(archive, private=found.job.private)
         await self._while_connected(found)
+
+    async def stored(self, what: Asked, hit: Hit) -> None:
+        """Answers with what is there, and is for everybody."""
+        self._what, self._archive = what, what.archive
+        self._note["archive"] = str(what.archive)
+        await (self._hit_head(hit, what) if self.request.method == "HEAD" else self._hit(hit, what))
+
+    async def _hit(self, hit: Hit, what: Asked) -> None:
+        self._outcome = "hit"
+        self._mirror.usage.note(what.archive)
+        self._rewritten |= hit.record.archive != what.archive
+        await self._whole(hit, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
+
+    async def _hit_head(self, hit: Hit, what: Asked) -> None:
+        with hit.file as file:
+            self._admit(what.archive, private=hit.record.private)
+            shown, _ = await self._led_back(self._of(hit.record), file, what.archive)
+        await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
 
     def _admit(self, archive: ArchiveId, *, private: bool = False) -> None:
         """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
@@ -356,10 +414,7 @@ class _Answer:
         archive = asked_for.archive
         hit = await self._mirror.fresh(asked_for)
         if hit:
-            with hit.file as file:
-                self._admit(archive, private=hit.record.private)
-                shown, _ = await self._led_back(self._of(hit.record), file, archive)
-            return await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, asked_for).as_parameter())
+            return await self._hit_head(hit, asked_for)
         flight = self._mirror.flights.get(archive)
         self._admit(archive, private=flight is not None and flight.job.private)
         found = await self._mirror.head(asked_for)

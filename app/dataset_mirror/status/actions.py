@@ -112,7 +112,7 @@ async def added(mirror: Mirror, what: Adding) -> Done:
         await mirror.store.in_worker(lambda: allow(file, block))
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.", f"Write there by hand: {block.to_line()}") from None
-    mirror.reload()
+    await mirror.reload()
     mirror.origins.of(archive)
     names = [f"{block.url}{path}"]
     mirror.store.changes.note("allowed", names[0], detail=f"redirects to {', '.join(hosts)}" if hosts else "")

@@ -150,7 +150,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     @router.post("/reload")
     async def reload() -> Health:
         """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
-        mirror.reload()
+        await mirror.reload()
         mirror.store.changes.note("reloaded", str(mirror.configuration.file))
         await mirror.store.write_changes()
         return Health(status="reloaded")

@@ -76,6 +76,15 @@ class Usage:
         asked.used = time.time()
         return asked
 
+    def take(self) -> Gathered:
+        """What was noted, which is somebody else's to write down."""
+        taken, self._gathered = self._gathered, Gathered()
+        return taken
+
+    def add(self, more: Gathered) -> None:
+        """Adds what was noted elsewhere, or could not be written."""
+        self._gathered.also(more)
+
     @property
     def pending(self) -> dict[str, int]:
         """What the totals of the index lack yet."""
@@ -97,7 +106,7 @@ class Usage:
             await self._flush_now()
 
     async def _flush_now(self) -> None:
-        gathered, self._gathered = self._gathered, Gathered()
+        gathered = self.take()
         for network, counts in self._clients().items():
             gathered.clients.setdefault(network, Counts()).add(counts)
         if not (gathered.archives or gathered.clients):
@@ -105,7 +114,7 @@ class Usage:
         try:
             await self._store.in_worker(lambda: self._write(gathered))
         except BaseException:
-            self._gathered.also(gathered)
+            self.add(gathered)
             raise
 
     def _write(self, gathered: Gathered) -> None:

@@ -431,6 +431,12 @@ class Connection(Line):
         self.transport.pause_reading()
         return self.services.opener(self, target, is_last=is_last)
 
+    def take_over(self, target: str, credentials: str | None, *, is_last: bool) -> None:
+        """Goes on with a CONNECT that another process has read; `is_last`: nothing came behind it."""
+        if not self._is_lingering:
+            self.credentials = credentials
+            self._connect(target, is_last=is_last)
+
     def refuse_connect(self, answer: bytes) -> None:
         """A CONNECT that was handed over comes to nothing."""
         self._server.connections.add(self)  # type: ignore[arg-type]

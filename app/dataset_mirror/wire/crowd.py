@@ -54,8 +54,9 @@ class Member(Protocol):
 class Crowd:
     """The connections of one process. Made once; used by one loop."""
 
-    def __init__(self, limits: Callable[[], Limits] = Limits) -> None:
-        self._limits = limits
+    def __init__(self, limits: Callable[[], Limits] = Limits, *, each: int = 2) -> None:
+        """`each`: how many descriptors a connection may need."""
+        self._limits, self._each = limits, each
         self._members: set[Member] = set()
         self._waiting: OrderedDict[Member, float] = OrderedDict()
         """Deadlines of those that wait for their clients, by how long they have been waiting."""
@@ -76,7 +77,7 @@ class Crowd:
 
     def enter(self, member: Member) -> bool:
         """Takes in a connection; False if there is no room for it, though those that wait longest have made some."""
-        most = min(self._limits().max_connections or _MOST, descriptors_for_clients())
+        most = min(self._limits().max_connections or _MOST, descriptors_for_clients() // self._each)
         if len(self._members) >= most and not self.make_room(1):
             return False
         self.departures.open()
@@ -148,6 +149,6 @@ def raise_descriptor_limit() -> None:
 
 
 def descriptors_for_clients() -> int:
-    """How many connections this process can have; each may need a descriptor for its file, too."""
+    """How many descriptors there are for connections, and what each of them needs besides, such as its file."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return 2**31 if limit == resource.RLIM_INFINITY else max(16, (limit - _RESERVED) // 2)
+    return 2**31 if limit == resource.RLIM_INFINITY else max(32, limit - _RESERVED)

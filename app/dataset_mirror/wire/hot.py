@@ -36,8 +36,9 @@ Answer = bytes | FromFile
 class Hot:
     """A bounded cache of what answers to GET and HEAD are made of, what was asked for longest ago going first."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
+    def __init__(self, mirror: Mirror, processes: int = 1) -> None:
+        """`processes` share the memory that is set for it."""
+        self._mirror, self._processes = mirror, processes
         self._tally = Tally(mirror)
         self._origins = mirror.origins
         self._entries: OrderedDict[Key, Entry] = OrderedDict()
@@ -51,7 +52,7 @@ class Hot:
 
     def keep(self, request: Request, record: Record, file: BinaryIO) -> None:
         """Remembers what a request was answered with, if the like may be answered without asking anybody."""
-        target, limit = request.target, self._mirror.settings.memory_cache
+        target, limit = request.target, self._mirror.settings.memory_cache // self._processes
         if len(target.hosts) != 1 or target.authority not in (None, target.hosts[0]) or limit < OVERHEAD:
             return
         self._check_origins()

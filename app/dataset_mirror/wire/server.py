@@ -7,10 +7,10 @@ import logging
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Self, cast
+from typing import Literal, cast
 
 import uvicorn
 
@@ -62,23 +62,6 @@ class TlsPort:
     listening: socket.socket
     context: ssl.SSLContext
 
-    @classmethod
-    def of(cls, settings: Settings) -> Self | None:
-        """The port that the settings name, if they do; UsageError if its certificate cannot be used."""
-        if settings.tls_port is None:
-            return None
-        if settings.tls_cert is None or settings.tls_key is None:
-            raise UsageError("`tls_port` needs a certificate and its key.", "Give --tls-cert FILE and --tls-key FILE, in PEM.")
-        try:
-            context = server_context(settings.tls_cert, settings.tls_key)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UsageError(
-                f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {reason}.",
-                "Give a certificate and its own key, in PEM and without a password.",
-            ) from None
-        return cls(listen(settings.host, settings.tls_port, look_up=not settings.offline), context)
-
     @property
     def port(self) -> int:
         number: int = self.listening.getsockname()[1]
@@ -96,6 +79,30 @@ class TlsPort:
         return await loop.create_server(connection, sock=self.listening, backlog=server.config.backlog)
 
 
+def tls_context(settings: Settings) -> ssl.SSLContext | None:
+    """What `tls_port` speaks with, if the settings name one; UsageError if its certificate cannot be used."""
+    if settings.tls_port is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise UsageError("`tls_port` needs a certificate and its key.", "Give --tls-cert FILE and --tls-key FILE, in PEM.")
+    try:
+        return server_context(settings.tls_cert, settings.tls_key)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"The certificate {settings.tls_cert} with the key {settings.tls_key} cannot be used: {reason}.",
+            "Give a certificate and its own key, in PEM and without a password.",
+        ) from None
+
+
+def _nothing(*_: object) -> None:
+    """There is nobody to tell."""
+
+
+async def _no_reload() -> None:
+    """There is nothing to read."""
+
+
 class Server(uvicorn.Server):
     """uvicorn's server with our signals: the first SIGINT or SIGTERM stops gently, a second one at once; SIGHUP reloads."""
 
@@ -103,12 +110,13 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         services: Services,
-        ready: Callable[[], None],
-        reload: Callable[[], None],
+        ready: Callable[[uvicorn.Server], None] = _nothing,
+        reload: Callable[[], Coroutine[None, None, None]] = _no_reload,
         tls_port: TlsPort | None = None,
     ) -> None:
         super().__init__(config)
         self._services, self._ready, self._reload, self._tls_port = services, ready, reload, tls_port
+        self._reloading: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         asyncio.get_running_loop().set_exception_handler(self._services.crowd.on_exception)
@@ -116,7 +124,7 @@ class Server(uvicorn.Server):
         if self.started and self._tls_port:
             self.servers.append(await self._tls_port.serve(self, self._services))
         if self.started:
-            self._ready()
+            self._ready(self)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         if self._services.stopping:
@@ -131,12 +139,15 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._begin_reload)
         try:
             yield
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
+
+    def _begin_reload(self) -> None:
+        self._reloading = asyncio.get_running_loop().create_task(self._reload())
 
     def _stop(self) -> None:
         if self.should_exit:
@@ -148,24 +159,16 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def run(
-    app: App,
-    services: Services,
-    settings: Settings,
-    listening: socket.socket,
-    tls_port: TlsPort | None = None,
-    *,
-    access_log: bool,
-    ready: Callable[[], None],
-    reload: Callable[[], None],
-) -> None:
-    """Serves until a signal ends it."""
-    config = uvicorn.Config(
+def uvicorn_config(
+    app: App, services: Services, settings: Settings, *, lifespan: Literal["on", "off"] = "on", access_log: bool
+) -> uvicorn.Config:
+    """uvicorn's configuration, with our connections."""
+    return uvicorn.Config(
         app,
         http=cast(type[asyncio.Protocol], partial(Connection, services=services)),
         ws="none",
         loop="asyncio",  # uvloop has no sendfile
-        lifespan="on",
+        lifespan=lifespan,
         log_config=None,
         access_log=access_log,
         server_header=False,
@@ -173,4 +176,3 @@ def run(
         timeout_graceful_shutdown=int(settings.grace) or 1,
         timeout_keep_alive=75,
     )
-    Server(config, services, ready, reload, tls_port).run(sockets=[listening])

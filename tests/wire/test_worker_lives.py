@@ -1,0 +1,186 @@
+"""Workers from start to end: what they are told at one moment, how they die, and that nobody is left over."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import warm
+from tests.conftest import StartMirror
+from tests.origin import MIB, Origin, body
+from tests.serving import HOST, URL, Mirror, environment
+from tests.wire.crew import at, below, is_there, keeper, owner, workers
+from tests.wire.test_protocol import Wire, raw_request, request, wait_until
+from tests.wire.test_workers import pytestmark as _needs_proc
+
+pytestmark = _needs_proc
+
+SMALL, LARGE, SLOW = "/sets/small.bin", "/sets/large.bin", "/sets/slow.bin"
+CONTENT, MUCH = body(50_000, 1), body(32 * MIB, 3)
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
+    """A mirror of three processes, with a small archive and a large one."""
+    shared_origin.add(SMALL, CONTENT)
+    shared_origin.add(LARGE, MUCH)
+    mirror = start_shared_mirror(workers=3)
+    for path in (SMALL, LARGE):
+        assert mirror.archive(path).status == 200
+    return mirror
+
+
+def test_as_many_as_were_asked_for(shared: Mirror) -> None:
+    """The filling process is one of them; a small process beside them starts workers."""
+    wait_until(lambda: len(workers(shared)) == 2)
+
+
+def test_a_worker_that_dies(shared: Mirror) -> None:
+    """Its clients are reset, another one takes its place, and one line of the log says so."""
+    with at(shared, worker=True) as wire, at(shared, worker=False) as first:
+        wire.send(request(LARGE))
+        assert wire.head()[0] == 200
+        died = owner(shared, wire.socket)
+        before = set(workers(shared))
+        os.kill(died, signal.SIGKILL)
+        received, is_reset = wire.until_any_end()
+        assert is_reset
+        assert len(received) < len(MUCH)
+        first.send(request(SMALL))
+        assert first.answer() == (200, CONTENT)
+    wait_until(lambda: len(set(workers(shared)) - before) == 1)
+    for _ in range(8):  # whichever of them gets it
+        assert shared.archive(SMALL).body == CONTENT
+    assert shared.log.count(f"The worker {died} ended (killed by signal 9)") == 1
+
+
+def test_a_configuration_is_taken_up_by_all_at_once(shared: Mirror) -> None:
+    """No client sees what holds now, and what held before after it; one that is wrong is taken up by nobody."""
+    file = shared.data / "mirror.toml"
+    closed = f'[[archives]]\nurl = "{URL}{SMALL}"\nsha256 = "{"0" * 64}"\n'
+    seen: list[tuple[float, float, bool]] = []
+    over = threading.Event()
+
+    def look(wire: Wire) -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            wire.send(request(SMALL, "X-Other: so that the head is made anew"))
+            _, fields = wire.head()
+            wire.body(int(fields["content-length"]))
+            seen.append((began, time.monotonic(), "ttl=-" in fields["cache-status"]))
+
+    wires = [at(shared, worker=True), at(shared, worker=True), at(shared, worker=False)]
+    threads = [threading.Thread(target=look, args=(wire,)) for wire in wires]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(seen) > 10)
+    file.write_text("port = no number")
+    shared.signal(signal.SIGHUP)
+    wait_until(lambda: "The configuration was not reloaded" in shared.log)
+    assert shared.api("reload").status == 400
+    file.write_text(closed)
+    assert shared.api("reload").status == 200
+    done = time.monotonic()
+    wait_until(lambda: any(began > done for began, _, _ in seen))
+    over.set()
+    for thread in threads:
+        thread.join()
+    for wire in wires:
+        wire.socket.close()
+    assert not [one for one in seen if one[0] > done and not one[2]], "an old answer after the reload was over"
+    first_new = min(ended for _, ended, new in seen if new)
+    assert not [one for one in seen if one[0] > first_new and not one[2]], "an old answer after a new one"
+
+
+def test_without_descriptors(shared: Mirror) -> None:
+    """If the filling process can take no request a worker's client is told to come back."""
+    with at(shared, worker=True) as wire:
+        soft, hard = resource.prlimit(shared.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            wire.send(raw_request("/status"))
+            status, fields = wire.head()
+            assert (status, fields["retry-after"]) == (503, "5")
+            wire.body(int(fields["content-length"]))
+        finally:
+            resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        wire.send(raw_request("/status"))
+        assert wire.answer()[0] == 200
+
+
+def test_another_mirror_at_the_same_port(shared: Mirror, tmp_path: Path) -> None:
+    """It is refused, though the sockets of one mirror share a port."""
+    said = serve(tmp_path, "--port", str(shared.port), "--workers", "2")
+    assert (said.returncode, said.stdout) == (1, "")
+    assert f"Port {shared.port} of 127.0.0.1 is in use." in said.stderr
+
+
+def serve(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return warm.run("serve", "--data", folder / "data", *options, env=environment(folder, {}))
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "1.5", ""])
+def test_numbers_that_are_none(tmp_path: Path, number: str) -> None:
+    """Are refused in a sentence."""
+    said = serve(tmp_path, "--workers", number)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert "--workers = " in said.stderr
+    assert 'it is a number from 1 to 256, or "auto" for one per core' in said.stderr
+    assert "Traceback" not in said.stderr
+
+
+def test_a_stop(start_mirror: StartMirror, origin: Origin) -> None:
+    """Answers under way come to their end, all processes end, and all that was asked for is counted and logged."""
+    origin.add(SMALL, CONTENT)
+    origin.add(SLOW, body(MIB), rate=MIB)
+    mirror = start_mirror(workers=2, grace=20)
+    mirror.restart("--access-log")
+    processes = below(mirror.pid)
+    with at(mirror, worker=True) as hit, at(mirror, worker=True) as miss:
+        for _ in range(5):
+            hit.send(raw_request(f"/{HOST}{SMALL}", "X-Request-Id: mine"))
+            assert hit.answer() == (200, CONTENT)
+        miss.send(request(SLOW))
+        assert miss.head()[0] == 200
+        for process in (*processes, mirror.pid):  # a service manager tells all of them
+            os.kill(process, signal.SIGTERM)
+        assert miss.body(MIB) == body(MIB)
+        mirror.ended()
+    assert not [process for process in processes if is_there(process)]
+    assert mirror.log.count(" mine") == 5
+    mirror.start()
+    assert (mirror.status["hits"], mirror.status["misses"]) == (4, 2)
+    [small] = [one for one in json.loads(mirror.get("/status/archives").body)["archives"] if SMALL in one["url"]]
+    assert small["hits"] == 4
+
+
+def test_a_kill(start_mirror: StartMirror, origin: Origin) -> None:
+    """Nobody is left over when the filling process is killed, and clients of workers are reset."""
+    origin.add(LARGE, MUCH)
+    mirror = start_mirror(workers=2)
+    assert mirror.archive(LARGE).status == 200
+    processes = below(mirror.pid)
+    with at(mirror, worker=True) as wire:
+        wire.send(request(LARGE))
+        assert wire.head()[0] == 200
+        mirror.kill()
+        received, is_reset = wire.until_any_end()
+        assert is_reset
+        assert len(received) < len(MUCH)
+    wait_until(lambda: not [process for process in processes if is_there(process)])
+
+
+def test_the_starter_of_workers_dies(start_mirror: StartMirror) -> None:
+    """The mirror stops, with an exit status that lets a service manager start it again."""
+    mirror = start_mirror(workers=2)
+    os.kill(keeper(mirror), signal.SIGKILL)
+    mirror.ended(1)
+    assert "Workers cannot be started any more" in mirror.log
