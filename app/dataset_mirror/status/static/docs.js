@@ -13,6 +13,17 @@ function mend() {
     heading.setAttribute("role", "heading");
     heading.setAttribute("aria-level", "2");
   }
+  for (const list of document.querySelectorAll("tr[data-param-name] select:not([aria-label])")) {
+    list.setAttribute("aria-label", list.closest("tr").dataset.paramName);
+  }
+  for (const example of document.querySelectorAll("pre.example:not([tabindex])")) example.tabIndex = 0;
+  for (const heading of document.querySelectorAll("h4.opblock-title:not([aria-level])")) {
+    heading.setAttribute("role", "heading");
+    heading.setAttribute("aria-level", "3");
+  }
+  for (const table of document.querySelectorAll("table.responses-table[role=region]:not([aria-label])")) {
+    table.setAttribute("aria-label", table.id.replaceAll("_", " "));
+  }
   for (const about of document.querySelectorAll(".information-container:not([role])")) {
     about.setAttribute("role", "region");
     about.setAttribute("aria-label", "About this API");
