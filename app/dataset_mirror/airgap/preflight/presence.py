@@ -91,11 +91,12 @@ def names_of(origins: Origins) -> dict[str, list[str]]:
 
 
 def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: str | None = None) -> list[str]:
-    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks.
+    """Puts what is missing of these URLs on the wanted list, and returns it; what is no URL is left out. Blocks.
 
-    Of a repository of which nothing is known it is the question for its revision.
+    What no origin lists is wanted, too: where the list is carried to somebody may allow it. Of a repository of which nothing is
+    known it is the question for its revision.
     """
-    missing = [one.url for url in urls for one in presences(store, origins, url) if one.listed and not one.present]
+    missing = [one.url for url in urls for one in presences(store, origins, url) if not one.present and (one.listed or _is_url(one.url))]
     now = time.time()
     store.want(Wanted(_archive(origins, one), 1, now, now, asked_by) for one in missing)
     return missing
@@ -104,3 +105,11 @@ def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: s
 def _archive(origins: Origins, wanted: str) -> ArchiveId:
     repository = origins.repository(wanted)
     return repository.question if repository else parse_url(wanted)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parse_url(text)
+    except BadRequest:
+        return False
+    return True
