@@ -9,7 +9,7 @@ from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import VOUCHED
-from dataset_mirror.store.repositories import snapshot_of
+from dataset_mirror.store.repositories import at_known_commit, snapshot_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -58,7 +58,8 @@ def presence(store: Store, origins: Origins, url: str) -> Presence:
     origin = origins.get(archive.authority)
     if origin is None or not origin.lists(archive.path):
         return Presence(url, leads=origin is not None and any(path.startswith(archive.path) for path in origin.paths))
-    record, entry = store.find(archive), origins.expected(archive)
+    record = store.find(archive) or store.find(at_known_commit(store.index, origins, archive))
+    entry = origins.expected(archive)
     if record is None or not store.blobs.has(record.sha256):
         return Presence(url, listed=True, size=entry.size if entry else None)
     return Presence(url, listed=True, present=True, verified=record.source in VOUCHED, size=record.size)
