@@ -30,6 +30,7 @@ MirrorError
 ├── TunnelsFull         503    as many tunnels as are allowed
 ├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
+├── Cancelled           503    somebody who may do so cancelled the download
 ├── Unready             503    the mirror cannot do its work at the moment
 ├── SystemFailure       503    the operating system refuses the mirror a file, a descriptor or memory
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
@@ -241,6 +242,12 @@ class Stopping(MirrorError):
     status = 503
     title = "The mirror is shutting down"
     problem = "stopping"
+
+
+class Cancelled(MirrorError):
+    status = 503
+    title = "The download was cancelled"
+    problem = "cancelled"
 
 
 class Unready(MirrorError):

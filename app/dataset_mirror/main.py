@@ -14,10 +14,12 @@ from dataset_mirror.doors.connect import Connect
 from dataset_mirror.doors.decision import Doors
 from dataset_mirror.doors.relay import relay
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.serve.gateway import Gateway
-from dataset_mirror.serve.observed import observed, seen
+from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
+from dataset_mirror.status.events import Events
 from dataset_mirror.status.routes import pages
 from dataset_mirror.store.key import made_key
 from dataset_mirror.store.store import open_store
@@ -56,21 +58,30 @@ def assemble(mirror: Mirror, port: int) -> Parts:
     """All parts of a mirror that listens at `port`."""
     ca = CertificateAuthority(mirror.store.folder, lambda: mirror.origins)
 
-    ahead, notifier = Ahead(mirror), Notifier(mirror)
+    ahead, notifier, events = Ahead(mirror), Notifier(mirror), Events(mirror)
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
         await mirror.start()
         try:
-            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever()):
+            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever(), events.look_for_ever()):
                 yield
         finally:
             await mirror.stop()
 
-    hot, doors, own_pages = Hot(mirror), Doors(mirror, ca, port), pages(mirror, ca, made_key(mirror.store.folder), lifespan)
+    hot, doors = Hot(mirror), Doors(mirror, ca, port)
+    own_pages = pages(mirror, ca, made_key(mirror.store.folder), events, lifespan)
     gateway = Gateway(mirror, own_pages, own_pages.state.own, port, keep=hot.keep, relay=partial(relay, mirror))
     crowd = Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections))
-    return Parts(observed(mirror, gateway), Services(hot, Connect(doors), crowd, seen(mirror)), doors)
+    services = Services(
+        hot,
+        Connect(doors),
+        crowd,
+        under_way=mirror.recent.under_way,
+        known_as=lambda address: anonymised(address, mirror.settings.anonymise_clients),
+        stopping=events.end,
+    )
+    return Parts(observed(mirror, gateway), services, doors)
 
 
 def __getattr__(name: str) -> App:

@@ -86,20 +86,20 @@ class Mirror:
         self.store = store
         self.began = time.time()
         self.upstream = Upstream(configuration)
-        self.traffic = Traffic()
-        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
         self.recent = Recent()
+        self.usage = Usage(store, self.dataset_of, lambda: self.recent.news(self.settings.anonymise_clients))
+        self.traffic = Traffic(self.usage)
+        self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
         self.look_again = asyncio.Event()
         """Set when pins or schedules may have changed."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
-        self.usage = Usage(store, self.traffic)
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.usage.flush)
         promises = Promises(configuration, self.upstream, store)
         self.flights = Flights(store, self.upstream, self.eviction, self.traffic, promises, self.settings.max_fills, self._slow_rate)
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
-        self.misses = Misses(store)
+        self.misses = Misses(store, lambda: self.settings.anonymise_clients)
         self._listings = Listings(store)
         self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
@@ -115,6 +115,10 @@ class Mirror:
     def origins(self) -> Origins:
         """Those of the moment."""
         return self.configuration.origins
+
+    def dataset_of(self, archive: ArchiveId) -> str:
+        """The dataset that an archive belongs to: its name in the catalog, else that it has none at its origin."""
+        return self.origins.dataset_of(archive)
 
     def _slow_rate(self) -> float:
         """Below which a download is slow by its origin's doing, not by our own limit."""
@@ -144,6 +148,7 @@ class Mirror:
         with suppress(StoreFull, IndexDamaged):
             await self.usage.flush()
             await self.flights.flush()
+            await self.store.write_changes()
 
     async def _flush_for_ever(self) -> None:
         while True:
@@ -151,6 +156,8 @@ class Mirror:
             try:
                 await self.usage.flush()
                 await self.flights.flush()
+                await self.store.write_changes()
+                self.store.renew_lock()
             except (StoreFull, IndexDamaged) as error:  # the store has said it, and so does /status; the counts stay
                 log.debug("Hit counts cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
@@ -452,6 +459,11 @@ class Mirror:
                     yield progress
             if waiting:
                 await _any_over(waiting.values(), every)
+
+    async def begin(self, archive: ArchiveId) -> Progress:
+        """Begins to fetch an archive that is missing, without waiting for it."""
+        started = await self._started(archive, anew=False)
+        return _progress(started) if isinstance(started, Fill) else started
 
     async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
         url = f"https://{archive}"

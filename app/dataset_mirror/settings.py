@@ -26,6 +26,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
 from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.anonymous import Anonymising
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.company import FROM_ENVIRONMENT, company_proxy
 from dataset_mirror.rules.no_proxy import entries_of
@@ -139,6 +140,11 @@ class Settings(BaseSettings):
     token: str | None = Field(None, min_length=8, repr=False, description="bearer token for /api/", examples=["a-long-secret"])
     forwarded_allow_ips: Networks = Field(
         (), description="proxies in front whose Forwarded or X-Forwarded-For is believed", examples=[["127.0.0.1"]]
+    )
+    anonymise_clients: Anonymising = Field(
+        "off",
+        description='what is told and kept of clients\' addresses: "off" all, "network" (/24, /48 of IPv6), "all" nothing',
+        examples=["network"],
     )
     tunnel: Annotated[Literal["public"] | tuple[str, ...], BeforeValidator(_tunnel)] = Field(
         "public",

@@ -161,6 +161,11 @@ def test_a_wanted_list_is_exported(outside: Store, inside: Store, tmp_path: Path
     file = tmp_path / "wanted.tar"
     export = run(outside, "export", str(file), "--wanted", str(tmp_path / "wanted.txt"))
     assert export.returncode == 1
+    told = [
+        json.loads(line) for line in run(outside, "export", "-", "--json", "--wanted", str(tmp_path / "wanted.txt")).stderr.splitlines()
+    ]
+    assert {one["url"] for one in told if one["state"] == "failed"} == {f"{URL}/sets/none.zip"}
+    assert any(one["state"] == "written" for one in told)
     assert b"failed   https://data.example.org/sets/none.zip" in export.stderr
     assert run(inside, "import", str(file)).returncode == 0
     assert {known.url for known in current(inside)} == {f"{URL}/sets/1.zip"}

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import bundles, crowds, drawing, herd, hits, million, misses, ranges
+from tests.benchmarks import bundles, crowds, drawing, herd, hits, million, misses, pages, ranges
 from tests.benchmarks.measure import Bench, Figures, missing, table
 
-MODULES = (hits, ranges, misses, herd, crowds, million, bundles)
+MODULES = (hits, ranges, misses, herd, crowds, million, pages, bundles)
 ROWS = {name: row for module in MODULES for name, row in module.ROWS.items()}
 
 

@@ -49,14 +49,14 @@ ASKED, HITS, TURN = 25, 2000, 50
 def _million(bench: Bench) -> Figures:
     """Start, hits, pages and memory. The folder with the million is kept in the temporary folder, since making it takes minutes."""
     count = MILLION // 10 if bench.quick else MILLION
-    full, empty = _kept(count), _made(bench.folder / "empty", range(0, count, EACH))
+    full, empty = kept(count), _made(bench.folder / "empty", range(0, count, EACH))
     starts: list[float] = []
     for _ in range(bench.rounds):
-        took, running = _start(full)
+        took, running = started(full)
         starts.append(took)
         running.close()
     with ExitStack() as ends:
-        ours, other = (_start(folder)[1] for folder in (full, empty))
+        ours, other = (started(folder)[1] for folder in (full, empty))
         ends.callback(ours.close)
         ends.callback(other.close)
         hits = _hits(ours, other, [_asked_for(count, turn) for turn in range(bench.rounds)])
@@ -70,7 +70,7 @@ def _million(bench: Bench) -> Figures:
     return Figures(bench.row, lines)
 
 
-def _start(folder: Path) -> tuple[float, Mirror]:
+def started(folder: Path) -> tuple[float, Mirror]:
     """Seconds until /readyz says 200, and the mirror, which runs."""
     running = Mirror(folder, origins=[{"url": URL, "paths": ["/sets/"], "freshness": "5200w"}], grace=1)
     began = time.perf_counter()
@@ -87,7 +87,7 @@ def _hits(ours: Mirror, other: Mirror, rounds: Sequence[Sequence[str]]) -> list[
         took: list[list[float]] = [[], []]
         for start in range(0, len(paths), TURN):
             for running, times in zip((ours, other), took, strict=True):
-                times += _times(running, paths[start : start + TURN], SMALL)
+                times += latencies(running, paths[start : start + TURN], SMALL)
         for kept, times in zip(medians, took, strict=True):
             kept.append(median(times))
     ratios = Line(OURS, [full / empty for full, empty in zip(*medians, strict=True)], "×", "hit latency", "to an empty one")
@@ -101,10 +101,10 @@ def _asked_for(count: int, seed: int) -> list[str]:
 
 def _asked(running: Mirror, page: str, rounds: int) -> Sequence[float]:
     """Median milliseconds of a page in each round."""
-    return [median(_times(running, [page] * ASKED)) for _ in range(rounds)]
+    return [median(latencies(running, [page] * ASKED)) for _ in range(rounds)]
 
 
-def _times(running: Mirror, paths: Sequence[str], wanted: bytes | None = None) -> list[float]:
+def latencies(running: Mirror, paths: Sequence[str], wanted: bytes | None = None) -> list[float]:
     """Milliseconds of each, on one connection."""
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=PATIENCE)
     took = []
@@ -124,7 +124,7 @@ def _times(running: Mirror, paths: Sequence[str], wanted: bytes | None = None) -
 # Making it
 
 
-def _kept(count: int) -> Path:
+def kept(count: int) -> Path:
     """A folder of so many archives, made if it is not there, or if it was made in another way than it would be now."""
     way = hashlib.sha256(Path(__file__).read_bytes() + Path(schema.__file__).read_bytes()).hexdigest()[:8]
     folder = Path(tempfile.gettempdir()) / f"dataset-mirror-benchmark-{count}-{way}" / "data"

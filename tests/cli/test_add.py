@@ -1,5 +1,6 @@
 """`add`, beside a live server and without one."""
 
+import json
 import os
 import signal
 import subprocess
@@ -59,6 +60,17 @@ def test_comments_and_other_blocks_stay(tmp_path: Path) -> None:
     assert tomllib.loads(text)["origins"] == [{"url": "https://more.example.org", "paths": ["/other/", "/sets/"]}]
 
 
+def test_as_json(tmp_path: Path) -> None:
+    """--json says in one object what was allowed, or that nothing had to be, and why it could not be looked at."""
+    for is_added in (True, False):
+        done = add(tmp_path, URL, "--json")
+        known = json.loads(done.stdout)
+        assert (done.returncode, known["url"], known["added"]) == (0, URL, is_added)
+        assert (known["path"], known["redirects_to"], known["file"]) == ("/sets/" if is_added else None, [], str(tmp_path / "mirror.toml"))
+        assert known["status"] is None
+        assert "cannot be reached" in known["detail"]
+
+
 def test_what_is_listed_is_not_added_again(tmp_path: Path) -> None:
     """An archive that may be mirrored already changes nothing."""
     data = tmp_path / "data"
@@ -93,3 +105,28 @@ def test_hangup_takes_up_the_file_and_survives_a_wrong_one(origin: Origin, tmp_p
         os.kill(mirror.pid, signal.SIGHUP)
         wait_until_logged(mirror, "The configuration was not reloaded")
         assert mirror.get("/more.example.org/sets/a.bin").status == 200
+
+
+def test_origins_of_the_environment(tmp_path: Path) -> None:
+    """Where the environment's origins count instead of the file's, nothing is written, and what to add there is said."""
+    hiding = environment(tmp_path, {"origins": [{"url": "https://other.example.org"}]})
+    done = warm.run("add", "--data", tmp_path / "data", URL, env=hiding)
+    assert done.returncode == 2
+    assert "DATASET_MIRROR_ORIGINS" in done.stderr
+    assert "https://more.example.org" in done.stderr
+    assert not (tmp_path / "data" / "mirror.toml").exists()
+
+
+def test_origins_of_the_servers_environment(start_shared_mirror: StartMirror) -> None:
+    """A server whose environment hides the file's origins still refuses the URL: the command says so, and so does the API."""
+    mirror = start_shared_mirror()
+    done = add(mirror.data, URL)
+    assert done.returncode == 2
+    assert "still refuses" in done.stderr
+    assert "DATASET_MIRROR_ORIGINS" in done.stderr
+    before = (mirror.data / "mirror.toml").read_text()
+    answer = mirror.api("add", url="https://again.example.org/sets/b.bin").problem
+    assert answer["status"] == 400
+    assert "DATASET_MIRROR_ORIGINS" in answer["detail"]
+    assert "again.example.org" in answer["hint"]
+    assert (mirror.data / "mirror.toml").read_text() == before

@@ -157,7 +157,7 @@ def test_gc(desk: Desk) -> None:
 
 def test_gc_over_a_limit(desk: Desk) -> None:
     """Archives over max_size go if their origin confirms them; if it does not, the end is 1 and says what helps."""
-    if any((desk.data / "serve.lock").read_bytes()):
+    if (desk.data / "serve.lock").read_bytes().strip():
         pytest.skip("a running server has its own max_size")
     desk.settings["max_size"] = 1500
     done = desk.run("gc")

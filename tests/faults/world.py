@@ -163,7 +163,7 @@ class World:
         if self._roomy.acquire(blocking=False):
             try:
                 command(self, "gc")
-                command(self, "rm", "--yes", f"https://{HOST}/sets/set-*", statuses=(0, 1, 2))
+                command(self, "rm", "--yes", f"https://{HOST}/sets/set-*", statuses=(0, 2))
             finally:
                 self._roomy.release()
 

@@ -218,6 +218,22 @@ def test_a_refusal_says_which_command_allows_it(path: bytes, command: str) -> No
     assert command in caught.value.hint
 
 
+YIELDING = OwnPaths(yielding=frozenset(("sets", "archives")))
+
+
+@pytest.mark.parametrize(
+    ("path", "outcome"),
+    [(b"/archives", None), (b"/archives/x/y", None), (b"/sets", None), (b"/sets/a.zip", SET), (b"/other/a.zip", NotAllowed)],
+)
+def test_a_page_yields_to_an_origin(path: bytes, outcome: Outcome) -> None:
+    """Of pages that yield, one whose very path an origin lists is that origin's archive; all others are pages."""
+    if isinstance(outcome, type):
+        with pytest.raises(outcome):
+            find_archive(asked(path), ORIGINS, PORT, YIELDING)
+    else:
+        assert find_archive(asked(path), ORIGINS, PORT, YIELDING) == outcome
+
+
 segments = st.sampled_from([b"sets", b"data.example.org", b"shared", b"..", b"%2e%2e", b"%2F", b"a", b"", b"%", b"\\", b"~kriz", b"status"])
 hosts = st.sampled_from(["data.example.org", "mirror.lab:8080", "evil.example.org", "", "@", "data.example.org:443", "\xff"])
 

@@ -18,11 +18,11 @@ class Element:
     children: list[Element | str] = field(default_factory=list)
 
     def all(self, tag: str = "") -> list[Element]:
-        """Every element below this one, in order; of one tag if it is given."""
+        """Every element below this one, in order; of one tag if it is given. What is in a template is not in the page."""
         found = []
         for child in self.children:
             if isinstance(child, Element):
-                found += [child] * (tag in ("", child.tag)) + child.all(tag)
+                found += [child] * (tag in ("", child.tag)) + ([] if child.tag == "template" else child.all(tag))
         return found
 
     def one(self, tag: str) -> Element:
@@ -85,8 +85,11 @@ def check_accessible(page: Element) -> None:
     assert all(below - above <= 1 for above, below in itertools.pairwise(headings))
     ids = [element.attributes["id"] for element in page.all() if "id" in element.attributes]
     assert len(ids) == len(set(ids))
-    for landmark in ("header", "main", "footer", "nav"):
+    for landmark in ("header", "main", "footer"):
         page.one(landmark)
+    navigations = [element.attributes.get("aria-label") for element in page.all("nav")]
+    assert all(navigations)
+    assert len(navigations) == len(set(navigations))
     for element in page.all():
         for reference in ("aria-labelledby", "aria-describedby"):
             assert element.attributes.get(reference, ids[0]) in ids

@@ -37,7 +37,8 @@ def operations(mirror: Mirror) -> Iterator[Any]:
     """What the API has, by its own words."""
     schema = schemathesis.openapi.from_url(f"{mirror.url}/openapi.json")
     for found in schema.get_all_operations():
-        yield found.ok()
+        if (operation := found.ok()).path != "/status/events":  # it never ends
+            yield operation
 
 
 @pytest.mark.parametrize("allowed", [True, False], ids=["with its key", "without"])

@@ -58,8 +58,9 @@ def test_a_full_disk(origin: Origin, start_mirror: StartMirror) -> None:
     assert mirror.archive("/sets/a.bin").body == DATA
     assert b'dataset_mirror_check_ok{check="room"} 0.0' in mirror.get("/metrics").body
     page = mirror.get("/").body
-    assert b'class="dot bad"' in page
-    assert b"Needs attention" in page
+    assert b"<title>Degraded: Overview" in page
+    assert b"favicon-degraded" in page
+    assert b"The disk is full" in page
     assert "PROBLEM (room): The disk is full" in run(mirror, "status").stdout
 
 

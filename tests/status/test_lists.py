@@ -47,6 +47,13 @@ def names(page: dict[str, Any]) -> list[str]:
         ("?state=computed", "abc"),
         (f"?prefix={URL}/sets/b", "b"),
         (f"?prefix={HOST}/sets/b", "b"),
+        ("?q=SETS/B", "b"),
+        ("?q=sets/&sort=size", "bca"),
+        ("?q=ts/AD", "a"),
+        ("?q=ts/AD&sort=size", "a"),
+        ("?q=nothing", ""),
+        ("?last_used_before=2020-01-01T00:00:00Z&sort=size", ""),
+        ("?last_used_before=2999-01-01T00:00:00Z&sort=size", "bca"),
     ],
 )
 def test_lists(mirror: Mirror, question: str, found: str) -> None:

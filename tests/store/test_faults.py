@@ -261,6 +261,7 @@ def test_a_read_only_disk(disk: Disk, tmp_path: Path, elsewhere: bool) -> None:
 def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
     """What is there can be read, even what a killed process left in the index' log; there is room again, and it goes on."""
     store = Store(disk.root / "data")
+    store.lock()
     put(store, b"a", A)
     left = {path.name: path.read_bytes() for path in store.folder.root.glob("index.db*")}
     store.close()
@@ -270,7 +271,8 @@ def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
                 (store.folder.root / name).write_bytes(content)
     disk.fill()
     store = Store(disk.root / "data")
-    store.lock()
+    store.lock().announce("http://127.0.0.1:1")
+    assert server_of(store.folder) == "http://127.0.0.1:1", "other commands find it"
     assert store.find(A) == record(b"a", A)
     assert "No space" in store.troubles[0]
     with pytest.raises(StoreFull):
@@ -280,6 +282,19 @@ def test_a_start_on_a_full_disk(disk: Disk, killed: bool) -> None:
     assert [store.find(A), store.find(B)] == [record(b"a", A), record(b"b", B)]
     assert store.troubles == []
     store.close()
+
+
+def test_a_first_start_on_a_full_disk(disk: Disk) -> None:
+    """A lock that could not be named is named once there is room."""
+    Store(disk.root / "data").close()
+    disk.fill()
+    store = Store(disk.root / "data")
+    store.lock().announce("http://127.0.0.1:1")
+    disk.empty()
+    store.renew_lock()
+    assert server_of(store.folder) == "http://127.0.0.1:1"
+    store.close()
+    assert server_of(store.folder) is None
 
 
 # File systems without locks

@@ -142,7 +142,7 @@ def test_a_second_process_is_refused_and_told_who_holds_the_lock(folder: DataFol
         for _ in range(2):
             with pytest.raises(DataFolderError, match=f"is in use by process {process.pid} at http://127.0.0.1:8123."):
                 FillLock(folder.lock)
-        assert json.loads(folder.lock.read_bytes()) == {"pid": process.pid, "url": "http://127.0.0.1:8123"}
+        assert json.loads(folder.lock.read_bytes()).items() >= {"pid": process.pid, "url": "http://127.0.0.1:8123"}.items()
 
 
 def test_a_holder_without_url_is_named_too(folder: DataFolder) -> None:
@@ -164,9 +164,9 @@ def test_a_released_lock_can_be_taken(folder: DataFolder) -> None:
     with holder(folder, "http://127.0.0.1:8123"):
         pass
     lock = FillLock(folder.lock)
-    assert json.loads(folder.lock.read_bytes()) == {"pid": os.getpid(), "url": None}
+    assert json.loads(folder.lock.read_bytes()).items() >= {"pid": os.getpid(), "url": None}.items()
     lock.release()
-    assert folder.lock.read_bytes() == b""
+    assert folder.lock.read_bytes().strip() == b""
 
 
 def test_a_killed_holder_leaves_no_lock(folder: DataFolder) -> None:

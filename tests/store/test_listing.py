@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,10 @@ from hypothesis import strategies as st
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store import paging
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Order, Query, State
+from dataset_mirror.store.sums import Held
 from tests.store import record
 
 HOSTS = ("a.example.org", "b.example.org")
@@ -52,6 +55,62 @@ def test_pages_make_up_the_list(index: Index, order: Order, descending: bool, or
     fitting = {line.record.url for line in everything if origin in (None, line.record.archive.authority) and state in (None, line.state)}
     assert len(found) == len(fitting)
     assert {line.record.url for line in found} == fitting
+
+
+@settings(deadline=None, max_examples=120)
+@given(
+    order=st.sampled_from(["name", "used", "size", "fetched"]),
+    descending=st.booleans(),
+    search=st.sampled_from(["", "SETS/1", "a.exam", "zip", "3", "%", "nothing"]),
+    named=st.sampled_from([(), (f"{HOSTS[0]}/sets/04.zip", f"{HOSTS[1]}/sets/31.zip", f"{HOSTS[0]}/absent")]),
+    used_before=st.sampled_from([None, 0.0, 2.0, 9.0]),
+    origin=st.sampled_from([None, HOSTS[0]]),
+    limits=st.tuples(st.integers(1, 70), st.sampled_from([1, 5, 1000]), st.sampled_from([1, 7, 1000])),
+)
+def test_searches(
+    index: Index,
+    order: Order,
+    descending: bool,
+    search: str,
+    named: tuple[str, ...],
+    used_before: float | None,
+    origin: str | None,
+    limits: tuple[int, int, int],
+) -> None:
+    """What has a text in it or is known by such a name, and was not used since: each once and in order, however few are read at once."""
+    limit, few, window = limits
+    with patch.object(paging, "FEW", few), patch.object(paging, "WINDOW", window):
+        query = Query(order, descending, origin, limit=limit, search=search, used_before=used_before, named=named)
+        found = list(index.every(query))
+    values = [value(line, order) for line in found]
+    assert values == sorted(values, reverse=descending)  # type: ignore[type-var]
+    fitting = [
+        str(line.record.archive)
+        for line in index.every(Query())
+        if (search.lower() in str(line.record.archive) or str(line.record.archive) in named)
+        and (used_before is None or line.used < used_before)
+        and origin in (None, line.record.archive.authority)
+    ]
+    assert sorted(str(line.record.archive) for line in found) == fitting
+
+
+def test_a_page_reads_so_many_rows(index: Index) -> None:
+    """A page that is not full after so many rows ends there, and the next one goes on."""
+    with patch.object(paging, "FEW", 1), patch.object(paging, "WINDOW", 10):
+        first = index.page(Query("used", search="sets/5", limit=5))
+        assert len(first.archives) < 5
+        assert first.next
+        assert len(list(index.every(Query("used", search="sets/5", limit=5)))) == 10
+
+
+def test_unused(index: Index) -> None:
+    """Number and bytes of what was not used since then, and the largest of it."""
+    lines = [line for line in index.every(Query()) if line.used < 2.0]
+    held, largest = index.unused(2.0, 4)
+    assert held == Held(len(lines), sum(line.record.size for line in lines))
+    assert [line.record.size for line in largest] == sorted((line.record.size for line in lines), reverse=True)[:4]
+    assert all(line.used < 2.0 for line in largest)
+    assert index.unused(0.0, 4) == (Held(), [])
 
 
 def test_states(index: Index) -> None:

@@ -3,6 +3,8 @@
 import sqlite3
 from pathlib import Path
 
+from dataset_mirror.store import changes, history, sums
+from dataset_mirror.store.history import Counts
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.schema import VERSION
@@ -12,8 +14,22 @@ from tests.store import archive, record
 _NEW = ("private", "state")
 
 
+def to_version_5(path: Path) -> None:
+    """Takes away what version 6 added."""
+    database = sqlite3.connect(path)
+    for table in ("kept", "history", "changes"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute("DROP INDEX archives_by_age")
+    database.execute("DROP INDEX versions_by_blob")
+    database.execute("CREATE INDEX versions_by_blob ON versions (sha256)")
+    database.execute("PRAGMA user_version=5")
+    database.commit()
+    database.close()
+
+
 def to_version_2(path: Path) -> None:
     """Takes away what version 3 and later ones added."""
+    to_version_5(path)
     database = sqlite3.connect(path)
     for table in ("archives", "versions"):
         database.execute(f"ALTER TABLE {table} DROP COLUMN restricted")
@@ -60,6 +76,25 @@ def test_from_version_1(tmp_path: Path) -> None:
     with fresh._engine.connect() as connection:
         assert {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'index'")} == names
     fresh.close()
+
+
+def test_from_version_5(tmp_path: Path) -> None:
+    """The sums are those of what is there, and history and log of changes begin."""
+    path = tmp_path / "index.db"
+    index = Index(f"sqlite:///{path}")
+    with index.transaction() as writing:
+        writing.publish(record(b"old", archive("/a"), 1.0), 1.0)
+        writing.publish(record(b"new", archive("/a"), 2.0), 1.0)
+        writing.publish(record(b"new", archive("/b"), 2.0), 3.0)
+    before = index.look(sums.by_origin)
+    index.close()
+    to_version_5(path)
+    again = Index(f"sqlite:///{path}")
+    assert again.look(sums.by_origin) == before == {archive("/a").authority: sums.Held(2, 6)}
+    with again.transaction() as writing:
+        history.add(writing.connection, {("all", ""): Counts(hits=1)}, 1.0)
+    assert again.look(changes.latest) == 0
+    again.close()
 
 
 def test_from_version_2(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
+from dataset_mirror.store import changes, history
+from dataset_mirror.store.history import Counts
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.rebuild import rebuild
@@ -217,3 +219,27 @@ def test_nothing_to_make_it_from(tmp_path: Path) -> None:
     with pytest.raises(DataFolderError, match=r"There is no .*archives\.ndjson"):
         rebuild(Settings(data=tmp_path / "none"))
     assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("is_lost", [False, True], ids=["damaged", "lost"])
+def test_history_and_changes(tmp_path: Path, *, is_lost: bool) -> None:
+    """They come from the old index, as far as that can be read, and go on; without one they begin afresh."""
+    store, day = Store(tmp_path), 86_400.0
+    put(store, b"a", of=ARCHIVES[0])
+    store.changes.note("added", "https://data.example.org/sets/a", 1)
+    with store.transaction("history") as writing:
+        history.add(writing.connection, {("all", ""): Counts(served=5, hits=1), ("client", "192.0.2.0/24"): Counts(hits=1)}, day)
+    store.close()
+    if is_lost:
+        lose(tmp_path)
+    rebuild(Settings(data=tmp_path))
+    store = Store(tmp_path)
+    with store.transaction("history") as writing:
+        history.add(writing.connection, {("all", ""): Counts(served=2)}, day)
+    look = store.index.look
+    assert look(lambda connection: history.by_name(connection, "all", 0.0, 2 * day))[""].served == (2 if is_lost else 7)
+    assert list(look(lambda connection: history.by_name(connection, "client", 0.0, 2 * day))) == ([] if is_lost else ["192.0.2.0/24"])
+    assert [one.what for one in look(lambda connection: changes.since(connection, 0))] == (
+        [] if is_lost else ["https://data.example.org/sets/a"]
+    )
+    store.close()

@@ -5,7 +5,6 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,16 +16,6 @@ from dataset_mirror.store.usage import Usage
 from tests.store import archive, record
 
 A, B = archive("/a"), archive("/b")
-
-
-@dataclass
-class Totals:
-    """What a process counts."""
-
-    hits: int = 0
-    misses: int = 0
-    served: int = 0
-    fetched: int = 0
 
 
 @pytest.fixture
@@ -56,9 +45,17 @@ def totals(store: Store) -> dict[str, int]:
     return {name: value for name, value in store.index.counters().items() if not name.startswith("archive")}
 
 
+def usage_of(store: Store, **counted: int) -> Usage:
+    """What a process counts, of one archive for a start."""
+    usage = Usage(store, lambda archive: archive.name)
+    for name, value in counted.items():
+        setattr(usage.of(A), name, value)
+    return usage
+
+
 async def test_hits_are_written_in_one_batch(store: Store, now: Callable[[float], None]) -> None:
     """Nothing is written per request; a flush writes how often each archive was asked for, and when last."""
-    usage = Usage(store, Totals())
+    usage = usage_of(store)
     for at, known in ((10.0, A), (20.0, B), (30.0, A)):
         now(at)
         usage.note(known)
@@ -68,16 +65,17 @@ async def test_hits_are_written_in_one_batch(store: Store, now: Callable[[float]
 
 
 async def test_a_flush_writes_nothing_twice(store: Store) -> None:
-    """What was written is forgotten; totals are written as the difference to the last time."""
-    traffic = Totals(hits=2, misses=1, served=500)
-    usage = Usage(store, traffic)
+    """What was written is forgotten, and what comes afterwards is added to it."""
+    usage = usage_of(store, hits=2, misses=1, served=500)
     usage.note(A)
     await usage.flush()
     await usage.flush()
     assert (written(store)[A][0], totals(store)) == (1, {"hits": 2, "misses": 1, "served": 500})
-    traffic.served += 50
-    traffic.fetched += 7
+    assert usage.pending == {"hits": 0, "misses": 0, "served": 0, "fetched": 0}
+    usage.of(A).served += 50
+    usage.of(B).fetched += 7
     usage.note(A)
+    assert usage.pending == {"hits": 0, "misses": 0, "served": 50, "fetched": 7}
     await usage.flush()
     assert (written(store)[A][0], totals(store)) == (2, {"hits": 2, "misses": 1, "served": 550, "fetched": 7})
 
@@ -85,13 +83,13 @@ async def test_a_flush_writes_nothing_twice(store: Store) -> None:
 async def test_totals_go_on_over_restarts(store: Store) -> None:
     """A new process adds to what earlier ones counted."""
     for _ in range(2):
-        await Usage(store, Totals(hits=3)).flush()
+        await usage_of(store, hits=3).flush()
     assert totals(store) == {"hits": 6}
 
 
 async def test_what_could_not_be_written_is_kept(store: Store, now: Callable[[float], None]) -> None:
     """If a flush fails the next one writes all of it, with what came in between."""
-    usage = Usage(store, Totals(hits=2))
+    usage = usage_of(store, hits=2)
     now(10.0)
     usage.note(A)
     usage.note(B)
@@ -109,7 +107,7 @@ async def test_what_could_not_be_written_is_kept(store: Store, now: Callable[[fl
 
 async def test_a_flush_that_is_cancelled_counts_once(store: Store) -> None:
     """A server that is stopped during a flush writes the same hits neither twice nor not at all."""
-    usage = Usage(store, Totals(hits=5))
+    usage = usage_of(store, hits=5)
     usage.note(A)
     started, go_on = threading.Event(), threading.Event()
 
@@ -136,7 +134,7 @@ async def test_a_flush_that_is_cancelled_counts_once(store: Store) -> None:
 
 async def test_two_flushes_at_once_count_once(store: Store) -> None:
     """Flushes wait for each other."""
-    usage = Usage(store, Totals(hits=5))
+    usage = usage_of(store, hits=5)
     usage.note(A)
     await asyncio.gather(usage.flush(), usage.flush(), usage.flush())
     assert written(store)[A][0] == 1
@@ -145,7 +143,7 @@ async def test_two_flushes_at_once_count_once(store: Store) -> None:
 
 async def test_hits_of_an_archive_that_has_gone_are_passed_over(store: Store) -> None:
     """An archive that is not in the index any more does not stop the others from being counted."""
-    usage = Usage(store, Totals())
+    usage = usage_of(store)
     usage.note(archive("/gone"))
     usage.note(A)
     await usage.flush()

@@ -20,11 +20,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dataset_mirror.serve.asgi import ZERO_COPY, ClientGone, Message, Receive, Scope, Send
-from dataset_mirror.serve.page_cache import STEP
 from dataset_mirror.wire import crowd, sendfile
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.server import listen
-from dataset_mirror.wire.sockets import NOT_SENT, SILENT_MILLISECONDS
+from dataset_mirror.wire.sockets import NOT_SENT_OF_FILES, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serving import PATIENCE
 from tests.wire.test_protocol import LARGE, Wire, dechunked
@@ -583,7 +582,7 @@ def test_the_kernel_keeps_little_and_gives_up(server: Server, peer: Peer) -> Non
     peer.answer()
     [connection] = server.server_state.connections
     tuned: Any = connection.transport.get_extra_info("socket")
-    assert tuned.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == NOT_SENT == 128 * 1024
+    assert tuned.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT) == NOT_SENT_OF_FILES == 1024 * 1024
     assert tuned.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == SILENT_MILLISECONDS == 300_000
 
 
@@ -645,7 +644,7 @@ async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.Mon
         sending = [asyncio.ensure_future(sendfile.PartOfFile(ours, opened, 0, LARGE).send()) for ours, _ in pairs]
         for _, theirs in pairs:
             await asyncio.get_running_loop().sock_recv(theirs, MIB)
-        assert asked[0] == STEP
+        assert asked[0] == sendfile.MOST
         assert 0 < asked[-1] <= sendfile.TURN // len(pairs)
         for each in sending:
             each.cancel()

@@ -1,4 +1,4 @@
-"""Small archives from memory: the same bytes as by the other way, and never old ones."""
+"""Answers that need no app: the same bytes as by the other way, whatever is asked, and never old ones."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, URL, Mirror
 
-DATA = body(50_000, 7)
-PATH = "/sets/small.bin"
+DATA, LARGE = body(50_000, 7), body(3_000_000, 8)
+PATH, LARGE_PATH = "/sets/small.bin", "/sets/large.bin"
+DATE = "Wed, 01 May 2024 10:00:00 GMT"
 GATEWAY = "Expect: nothing-special\r\n"
 """A field with which a request is never answered from memory, and that changes nothing else."""
 
@@ -61,52 +62,81 @@ def counted(mirror: Mirror) -> int:
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
-    """A mirror whose small archive was asked for."""
-    shared_origin.add(PATH, DATA, etag='"x"', headers={"Last-Modified": "Wed, 01 May 2024 10:00:00 GMT", "X-Note": "kept"})
+    """A mirror whose archives, a small one and one that is too large for memory, were asked for."""
     mirror = start_shared_mirror()
-    for _ in range(2):
-        assert mirror.archive(PATH).body == DATA
+    for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
+        shared_origin.add(path, data, etag='"x"', headers={"Last-Modified": DATE, "X-Goog-Hash": "kept"})
+        shared_origin.add(f"{path}?v=1", data, etag='"x"')
+        for _ in range(2):
+            assert mirror.archive(path).body == data
     return mirror
 
 
-REQUESTS = [
-    {},
-    {"target": PATH},
+RANGES = (
+    *("bytes=0-9", "bytes=-7", "bytes=-0", "bytes=99-", "bytes=9999999-", "bytes=5-4", "bytes=0-9999999", "bytes=-9999999", "bytes=0-"),
+    *("bytes=1-2,4-5", "bytes=0 - 9", "bytes= 0-9", "BYTES=0-9", "bytes=", "bytes=-", "bytes=x-9", "bytes=0-9 ", "items=0-9", ""),
+    *(f"bytes=0-{'9' * 60}", f"bytes={'0' * 70}1-2"),
+)
+CONDITIONS = (
+    *('If-None-Match: "x"', 'If-None-Match: "y"', 'If-None-Match: "y", W/"x"', "If-None-Match: *", "If-None-Match: x"),
+    *('If-Match: "x"', 'If-Match: "y"', "If-Match: *", f"If-Modified-Since: {DATE}", "If-Modified-Since: Tue, 30 Apr 2024 10:00:00 GMT"),
+    *(f"If-Unmodified-Since: {DATE}", "If-Unmodified-Since: Tue, 30 Apr 2024 10:00:00 GMT", "If-Modified-Since: soon"),
+    *('If-None-Match: "a"\r\nIf-None-Match: "x"', 'If-Match: "x"\r\nIf-None-Match: "x"'),
+)
+PARTS = (
+    *('If-Range: "x"', 'If-Range: "y"', 'If-Range: W/"x"', f"If-Range: {DATE}", 'If-None-Match: "x"', 'If-Match: "y"', "Range: bytes=1-2"),
+    *("range: bytes=5-6", "RANGE: bytes=5-6", "X-Other: a\r\nAccept: */*"),
+)
+FIELDS = (
+    "",
+    *(f"Range: {value}\r\n" for value in RANGES),
+    *(f"{condition}\r\n" for condition in CONDITIONS),
+    *(f"Range: bytes=0-9\r\n{part}\r\n" for part in PARTS),
+    *(f"{part}\r\nRange: bytes=0-9\r\nAccept: a/b\r\n" for part in PARTS),
+    *("range: bytes=2-3\r\n", "Range:bytes=2-3\r\n", "Range:  bytes=2-3\r\n", "Range: bytes=2-3\t\r\n", "RaNGE: bytes=2-3\r\n"),
+    "User-Agent: x\r\nAccept: */*\r\nConnection: keep-alive\r\n",
+    "X-Forwarded-For: 10.0.0.1\r\nAuthorization: Bearer x\r\nCookie: a=b\r\n",
+    "X-Request-Id: abc\r\n",
+)
+TARGETS: list[dict[str, str]] = [
     {"target": PATH, "host": HOST},
     {"target": PATH, "host": HOST.upper()},
+    {"target": PATH},
+    {"target": LARGE_PATH, "host": HOST},
     {"target": f"/{HOST}/%73ets/small.bin"},
     {"target": f"/{HOST}{PATH}?v=1"},
     {"target": f"http://{HOST}{PATH}"},
-    {"fields": "User-Agent: x\r\nAccept: */*\r\nConnection: keep-alive\r\n"},
-    {"fields": "Range: bytes=0-9\r\n"},
-    {"fields": "Range: bytes=-7\r\n"},
-    {"fields": "Range: bytes=99999-\r\n"},
-    {"fields": 'If-None-Match: "x"\r\n'},
-    {"fields": 'If-None-Match: "y"\r\n'},
-    {"fields": 'If-Match: "y"\r\n'},
-    {"fields": "If-Modified-Since: Wed, 01 May 2024 10:00:00 GMT\r\n"},
-    {"fields": 'Range: bytes=0-9\r\nIf-Range: "x"\r\n'},
-    {"fields": "X-Forwarded-For: 10.0.0.1\r\nAuthorization: Bearer x\r\nCookie: a=b\r\n"},
-    {"method": "HEAD"},
     {"method": "POST", "fields": "Content-Length: 0\r\n"},
     {"target": f"/{HOST}/sets/none.bin"},
     {"target": "/healthz"},
 ]
 
 
-@pytest.mark.parametrize("request_", REQUESTS, ids=str)
-def test_both_ways_answer_alike(shared: Mirror, shared_origin: Origin, request_: dict[str, str]) -> None:
-    """Head and body are the same byte for byte, whether the protocol or the gateway answers, over and over."""
-    shared_origin.add(f"{PATH}?v=1", DATA, etag='"x"')
+@pytest.mark.parametrize("path", [PATH, LARGE_PATH], ids=["small", "large"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_both_ways_select_alike(shared: Mirror, path: str, method: str) -> None:
+    """Whatever conditions and ranges, head and body are the same byte for byte, whether or not the gateway answers, over and over."""
+    for fields in FIELDS:
+        check_alike(shared, {"target": f"/{HOST}{path}", "method": method, "fields": fields})
+
+
+@pytest.mark.parametrize("request_", TARGETS, ids=str)
+def test_both_ways_answer_alike(shared: Mirror, request_: dict[str, str]) -> None:
+    """The same for other forms of a target, other targets and methods."""
+    check_alike(shared, request_)
+
+
+def check_alike(mirror: Mirror, request_: dict[str, str]) -> None:
+    """Asks for it one after the other in both ways."""
     other = request_ | {"fields": request_.get("fields", "") + GATEWAY}
-    with Client(shared) as client:
+    with Client(mirror) as client:
         for _ in range(3):
             client.ask(**request_)
         for _ in range(5):
             answers = [client.ask(**asked) for asked in (other, request_, other)]
             if answers[0][0] == answers[2][0]:  # else a second has passed in between, and tells in Age and Date
                 break
-    assert answers[1] == answers[0]
+    assert answers[1] == answers[0], request_
 
 
 def test_a_hit_from_memory_is_counted(shared: Mirror) -> None:
@@ -116,6 +146,41 @@ def test_a_hit_from_memory_is_counted(shared: Mirror) -> None:
         for _ in range(10):
             assert client.ask()[1] == DATA
     assert counted(shared) == before + 10
+
+
+def noted(mirror: Mirror) -> tuple[list[tuple[object, ...]], tuple[object, ...], tuple[object, ...]]:
+    """What the log has of archives, what clients were sent, and what was counted."""
+    log = [
+        tuple(line[name] for name in ("client", "method", "target", "archive", "status", "outcome", "size", "why", "complete"))
+        for line in json.loads(mirror.get("/api/log?limit=1000", fields=mirror.key).body)
+        if line["archive"]
+    ]
+    (client,) = json.loads(mirror.get("/api/clients", fields=mirror.key).body)
+    metrics = mirror.get("/metrics").body.decode()
+    counted = [line for line in metrics.splitlines() if line.startswith(("dataset_mirror_requests_total", "dataset_mirror_sent_bytes"))]
+    return log, tuple(client[name] for name in ("address", "requests", "hits", "misses", "size")), tuple(sorted(counted))
+
+
+def test_both_ways_are_noted_alike(origin: Origin, start_mirror: StartMirror) -> None:
+    """Log, clients and metrics are the same, whether or not the gateway answered; but whole small archives are in no log."""
+    seen = []
+    for fields in ("", GATEWAY):
+        mirror = start_mirror()
+        for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
+            origin.add(path, data, etag='"x"')
+            assert mirror.archive(path).body == data
+            with Client(mirror) as client:
+                for asked in ("Range: bytes=5-9\r\n", 'If-None-Match: "x"\r\n', "Range: bytes=9999999-\r\n"):
+                    for _ in range(3):
+                        client.ask(f"/{HOST}{path}", fields=asked + fields)
+                for _ in range(3):
+                    client.ask(f"/{HOST}{path}", method="HEAD", fields=fields)
+                    client.ask(f"/{HOST}{path}", fields=fields)
+        log, *others = noted(mirror)
+        whole = ("GET", f"/{HOST}{PATH}", f"{HOST}{PATH}", 200, "hit")
+        seen.append(([line for line in log if line[1:6] != whole], *others))
+    assert seen[0] == seen[1]
+    assert len(seen[0][0]) == 2 + 2 * 9 + 2 * 3 + 3
 
 
 def test_pipelined_requests_are_answered_in_order(shared: Mirror) -> None:
@@ -137,22 +202,37 @@ def test_pipelined_requests_are_answered_in_order(shared: Mirror) -> None:
     assert bodies[4] == DATA
 
 
-def warm(origin: Origin, mirror: Mirror, **how: Any) -> Client:
-    origin.add(PATH, DATA, **how)
+SIZES = pytest.mark.parametrize("data", [DATA, LARGE], ids=["small", "large"])
+
+
+def warm(origin: Origin, mirror: Mirror, data: bytes = DATA, **how: Any) -> Client:
+    origin.add(PATH, data, **how)
     client = Client(mirror)
     for _ in range(3):
-        assert client.ask()[1] == DATA
+        assert client.ask()[1] == data
+        assert client.ask(fields="Range: bytes=5-9\r\n")[1] == data[5:10]
     return client
 
 
-def test_what_is_removed_is_never_answered(origin: Origin, mirror: Mirror) -> None:
-    """After rm the very next request is a miss."""
-    with warm(origin, mirror) as client:
-        origin.change(PATH, body=DATA[::-1], etag='"2"')
+@SIZES
+def test_what_is_removed_is_never_answered(origin: Origin, mirror: Mirror, data: bytes) -> None:
+    """After rm the very next request is a miss, of a range too."""
+    with warm(origin, mirror, data) as client:
+        origin.change(PATH, body=data[::-1], etag='"2"')
         assert mirror.api("rm", archives=[URL + PATH]).status == 200
+        head, content = client.ask(fields="Range: bytes=0-99\r\n")
+        assert client.ask()[1] == data[::-1]
+    assert b"fwd=miss" in head
+    assert content == data[::-1][:100]
+
+
+def test_a_blob_that_has_gone_is_fetched_again(origin: Origin, mirror: Mirror) -> None:
+    """A large archive whose file somebody removed is a miss, as if nobody had asked for it before."""
+    with warm(origin, mirror, LARGE) as client:
+        mirror.blobs[0].unlink()
         head, content = client.ask()
     assert b"fwd=miss" in head
-    assert content == DATA[::-1]
+    assert content == LARGE
 
 
 def test_what_another_process_removes_is_never_answered(origin: Origin, mirror: Mirror) -> None:
@@ -169,16 +249,17 @@ def test_what_another_process_removes_is_never_answered(origin: Origin, mirror: 
         assert b"404" in client.ask()[0].splitlines()[0]
 
 
-def test_what_changed_is_answered_anew(origin: Origin, start_mirror: StartMirror) -> None:
+@SIZES
+def test_what_changed_is_answered_anew(origin: Origin, start_mirror: StartMirror, data: bytes) -> None:
     """New bytes of the origin replace the old ones in memory, with their tag; stale ones are checked from there, too."""
     mirror = start_mirror(origins=[{"url": URL, "paths": ["/sets/"], "freshness": "0s"}])
-    with warm(origin, mirror, etag='"1"') as client:
-        origin.change(PATH, body=DATA[::-1], etag='"2"')
+    with warm(origin, mirror, data, etag='"1"') as client:
+        origin.change(PATH, body=data[::-1], etag='"2"')
         end = time.monotonic() + PATIENCE
-        while (answer := client.ask())[1] == DATA:
+        while (answer := client.ask())[1] == data:
             assert time.monotonic() < end
     assert b'etag: "2"' in answer[0]
-    assert answer[1] == DATA[::-1]
+    assert answer[1] == data[::-1]
 
 
 def test_what_was_damaged_is_not_kept_in_memory(origin: Origin, mirror: Mirror) -> None:
@@ -194,19 +275,31 @@ def test_what_was_damaged_is_not_kept_in_memory(origin: Origin, mirror: Mirror) 
         assert client.ask()[1] == DATA
 
 
-def test_a_short_blob_is_never_kept_in_memory(origin: Origin, mirror: Mirror) -> None:
+@SIZES
+def test_a_short_blob_is_never_kept_in_memory(origin: Origin, mirror: Mirror, data: bytes) -> None:
     """If the blob has become shorter, every answer breaks off; none fills its length with what comes next."""
     mirror.may_log_traceback = True
-    origin.add(PATH, DATA)
+    origin.add(PATH, data)
     mirror.archive(PATH)
     (blob,) = mirror.blobs
-    blob.write_bytes(DATA[:-100])
+    blob.write_bytes(data[:-100])
     for _ in range(3):
         with Client(mirror) as client, pytest.raises((ConnectionResetError, AssertionError)):
-            assert len(client.ask()[1]) == len(DATA)
+            assert len(client.ask()[1]) == len(data)
 
 
-def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror) -> None:
+def test_a_large_blob_that_becomes_short(origin: Origin, mirror: Mirror) -> None:
+    """The same after it was answered whole, over and over; what of it is there is still sent."""
+    with warm(origin, mirror, LARGE) as client:
+        mirror.blobs[0].write_bytes(LARGE[:-100])
+        assert client.ask(fields="Range: bytes=0-99\r\n")[1] == LARGE[:100]
+        with pytest.raises((ConnectionResetError, AssertionError)):
+            assert len(client.ask()[1]) == len(LARGE)
+    assert "An answer failed: the file ends 100 bytes too early." in mirror.log
+
+
+@SIZES
+def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror, data: bytes) -> None:
     """An archive that the configuration does not list any more is refused at once."""
     mirror = start_mirror(origins=[])
     block = f'[[origins]]\nurl = "{URL}"\npaths = ["/sets/"]\n'
@@ -214,7 +307,7 @@ def test_a_reload_is_taken_up(origin: Origin, start_mirror: StartMirror) -> None
     del mirror._settings["origins"]
     (mirror.data / "mirror.toml").write_text(block)
     mirror.start()
-    with warm(origin, mirror) as client:
+    with warm(origin, mirror, data) as client:
         (mirror.data / "mirror.toml").write_text(block + 'readers = ["10.0.0.0/8"]\n')
         assert mirror.api("reload").status == 200
         assert b"403" in client.ask()[0].splitlines()[0]

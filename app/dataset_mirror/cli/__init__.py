@@ -11,7 +11,7 @@ from dataset_mirror.cli.exits import exits_of
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
     *("check", "wanted", "export", "import", "have", "adopt", "keras-home"),
-    *("pin", "unpin", "du", "top", "log", "clients"),
+    *("pin", "unpin", "du", "top", "log", "clients", "report"),
     *("run", "presets", "doctor", "demo", "completion", "man"),
 )
 """Each verb is the module of that name (with `_` for `-`), imported only when it is used, so that every command starts fast."""

@@ -1,11 +1,12 @@
 """`add`: allows an archive that no origin lists yet, by a block in mirror.toml."""
 
+import json
 import sys
 
 import click
 
+from dataset_mirror.airgap.blocks import allow
 from dataset_mirror.airgap.proposals import Proposal
-from dataset_mirror.cli.blocks import allow
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human
@@ -21,8 +22,9 @@ from dataset_mirror.settings import Configuration
 @click.argument("url")
 @click.option("--exact", is_flag=True, help="Allow only this path, not its whole folder.")
 @click.option("--yes", "-y", is_flag=True, help="Allow the hosts that it redirects to as well, without asking.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: where it goes, and what is allowed now. Asks nothing.")
 @local_only
-def command(configuration: Configuration, url: str, exact: bool, yes: bool) -> None:
+def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_json: bool) -> None:
     """Allow an archive that no origin lists yet: adds its folder to mirror.toml, keeping the comments there.
 
     It looks where the URL goes, shows that, and asks before it allows redirects to other hosts. A running server does the
@@ -34,17 +36,31 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool) -> N
     is_listed = origin is not None and origin.lists(archive.path)
     with opened(configuration, None) as port:
         found = _traced(port, url)
-        _show(url, found)
-        hosts = _agreed(found, url, yes=yes)
-        if is_listed and not hosts:
-            click.echo(f"{scheme}://{archive} is already allowed.")
-            return
+        if not as_json:
+            _show(url, found)
+        hosts = _agreed(found, url, yes=yes, asks=not as_json)
         path = archive.path if exact else path_to_list(archive)
-        allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
-        click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
-        if hosts:
-            click.echo(f"It may redirect to {', '.join(hosts)}.")
-        _tell(port, archive.authority, scheme, is_new=origin is None)
+        is_added = bool(hosts) or not is_listed
+        if is_added:
+            allow(configuration.file, Proposal(f"{scheme}://{archive.authority}", (path,), hosts))
+            port.reload()
+            _check(port, url)
+        if as_json:
+            known = {"url": f"{scheme}://{archive}", "added": is_added, "path": path if is_added else None, "redirects_to": hosts}
+            click.echo(json.dumps(known | {"file": str(configuration.file), "reloaded": port.url if is_added else None} | _facts(found)))
+        elif is_added:
+            click.echo(f"Added {path} of {archive.authority} to {configuration.file}.")
+            if hosts:
+                click.echo(f"It may redirect to {', '.join(hosts)}.")
+            _tell(port, archive.authority, scheme, is_new=origin is None)
+        else:
+            click.echo(f"{scheme}://{archive} is already allowed.")
+
+
+def _facts(found: Trace) -> dict[str, object]:
+    """What was seen of where it goes."""
+    trouble = {"detail": found.trouble.detail, "hint": found.trouble.hint} if found.trouble else {}
+    return {"status": found.status, "size": found.size, "content_type": found.content_type, "redirects": found.hosts, **trouble}
 
 
 def _traced(port: Port, url: str) -> Trace:
@@ -71,20 +87,29 @@ def _show(url: str, found: Trace) -> None:
         click.echo("Its bytes come over plain http: without a digest in [[archives]] changes on the way go unnoticed.")
 
 
-def _agreed(found: Trace, url: str, *, yes: bool) -> tuple[str, ...]:
+def _agreed(found: Trace, url: str, *, yes: bool, asks: bool) -> tuple[str, ...]:
     """The hosts that may be redirected to: asked for, where somebody can answer."""
     if not found.hosts or yes:
         return found.hosts
     named = ", ".join(found.hosts)
-    if sys.stdin.isatty() and click.confirm(f"Allow redirects to {named}?"):
+    if asks and sys.stdin.isatty() and click.confirm(f"Allow redirects to {named}?"):
         return found.hosts
     click.echo(f"Redirects to {named} are not allowed: it cannot be fetched. To allow them: dataset-mirror add '{url}' --yes", err=True)
     return ()
 
 
+def _check(port: Port, url: str) -> None:
+    """UsageError if a running server refuses it all the same."""
+    found = port.explain(url) if port.url else None
+    if found and found.outcome == "refusal":
+        raise UsageError(
+            f"The mirror at {port.url} has reloaded mirror.toml, and still refuses it: {' '.join(found.why)}",
+            "If it runs with DATASET_MIRROR_ORIGINS in its environment, that counts instead of the file's origins: add it there.",
+        )
+
+
 def _tell(port: Port, host: str, scheme: str, *, is_new: bool) -> None:
     """Who has to do what now."""
-    port.reload()
     if port.url:
         click.echo(f"The mirror at {port.url} has reloaded it.")
     mirror = unmarked(port.url)[0] if port.url else "http://MIRROR:8080"

@@ -36,6 +36,7 @@ from dataset_mirror.store.store import Store
 )
 @click.option("--versions", is_flag=True, help="Include older versions of each archive.")
 @click.option("--private", is_flag=True, help="Include private archives: anyone with the bundle can read them.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line; on standard error if FILE is -.")
 @local_only
 def command(
     configuration: Configuration,
@@ -46,6 +47,7 @@ def command(
     minus: Path | None,
     versions: bool,
     private: bool,
+    as_json: bool,
 ) -> None:
     """Write stored archives into a bundle, for dataset-mirror import on the other side of an air gap.
 
@@ -74,7 +76,7 @@ def command(
         scopes, chosen = Scopes(origins), _noted(_public(records, private=private), own, carried)
         planned = plan(scopes.watched(chosen), there, lambda: scopes.facts(store.index, private=private))
         planned = replace(planned, origins=tuple(one.to_line() for one in proposals(carried, origins)))
-        failed = _written(file, planned, store, missing)
+        failed = _written(file, planned, store, missing, as_json=as_json)
     sys.exit(1 if failed else 0)
 
 
@@ -98,9 +100,10 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
         click.echo(f"Private archives are left out: {left_out:,}. To include them: --private", err=True)
 
 
-def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]]) -> int:
+def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]], *, as_json: bool) -> int:
     """Writes the bundle; returns how many archives failed."""
-    shown = view(len(planned.payload) + len(missing), as_json=False, received=f"are in {file}", err=file == "-", size=planned.size)
+    total = len(planned.payload) + len(missing)
+    shown = view(total, as_json=as_json, received=f"are in {file}", err=file == "-", size=planned.size)
     with shown:
         for name, error in missing:
             shown.show(Step(name, "failed", error=error, over=True))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import click
 
+from dataset_mirror.airgap.blocks import allow as allow_in
 from dataset_mirror.airgap.lists import is_listed, meant, read_list
 from dataset_mirror.airgap.proposals import Proposal, in_list, needed
 from dataset_mirror.cli import INTERRUPTED
-from dataset_mirror.cli.blocks import allow as allow_in
 from dataset_mirror.cli.live import found
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.names import names_of_catalog

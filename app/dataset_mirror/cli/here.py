@@ -1,11 +1,16 @@
 """Working on a data folder without a live server."""
 
+import getpass
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store.changes import act_as
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.store import Store, open_store
 
@@ -19,11 +24,24 @@ def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Sto
     root = configuration.settings.data.absolute()
     if not new and not DataFolder(root).exists:
         raise DataFolderError(f"There is no mirror's data in {root}.", "Give its folder: --data DIR; or start with dataset-mirror serve.")
+    act_as(f"{_user()} ({_verb()})")
     store = open_store(configuration)
     try:
         yield store
     finally:
         store.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container the user may have no name
+        return f"user {os.getuid()}"
+
+
+def _verb() -> str:
+    context = click.get_current_context(silent=True)
+    return f"dataset-mirror {context.info_name}" if context else "dataset-mirror"
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
 from dataset_mirror.status.summary import summaries
 from dataset_mirror.store.listing import Query
@@ -60,12 +61,14 @@ class Local:
     def explain(self, url: str) -> Explanation:
         from dataset_mirror.doors.ca import CertificateAuthority
         from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.events import Events
         from dataset_mirror.status.explain import explain
         from dataset_mirror.status.routes import pages
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            app = pages(mirror, CertificateAuthority(store.folder, lambda: self._configuration.origins), key="")
+            ca = CertificateAuthority(store.folder, lambda: self._configuration.origins)
+            app = pages(mirror, ca, key="", events=Events(mirror))
             return explain(mirror, url, app.state.own)
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
@@ -93,6 +96,20 @@ class Local:
 
     def log(self, since: float, limit: int) -> list[LogLine]:
         raise self._nobody()
+
+    def usage(self, by: By) -> UsageStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.usage import MOST, usage
+
+        with store_of(self._configuration) as store:
+            return usage(Mirror(self._configuration, store), by, MOST)
+
+    def report(self, since: float) -> ReportStatus:
+        from dataset_mirror.mirror import Mirror
+        from dataset_mirror.status.report import report
+
+        with store_of(self._configuration) as store:
+            return report(Mirror(self._configuration, store), since)
 
     def _nobody(self) -> DataFolderError:
         root = self._configuration.settings.data.absolute()

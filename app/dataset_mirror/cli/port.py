@@ -15,6 +15,7 @@ from dataset_mirror.cli.steps import Step
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.key import known_key
@@ -81,6 +82,12 @@ class Port(Known, Protocol):
 
     def log(self, since: float, limit: int) -> list[LogLine]:
         """The latest requests of the last `since` seconds. UsageError if no mirror is running."""
+
+    def usage(self, by: By) -> UsageStatus:
+        """What takes the room."""
+
+    def report(self, since: float) -> ReportStatus:
+        """What the mirror did since then (seconds since the epoch)."""
 
     def wanted(self) -> list[Wish]:
         """The whole wanted list."""

@@ -1,5 +1,6 @@
 """A mirror that answers over HTTP: the live server of a data folder, or one somewhere else."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import (
     ArchivePage,
     ArchiveSummary,
@@ -37,6 +39,7 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
+from dataset_mirror.store.history import DAY
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.wanted import Wanted
 from dataset_mirror.upkeep.verify import OVER
@@ -146,6 +149,12 @@ class Remote:
 
     def log(self, since: float, limit: int) -> list[LogLine]:
         return self._list(LogLine, f"/api/log?since={since}&limit={limit}")
+
+    def usage(self, by: By) -> UsageStatus:
+        return self._get(UsageStatus, f"/status/usage?by={by}&limit=100000")
+
+    def report(self, since: float) -> ReportStatus:
+        return self._get(ReportStatus, f"/status/report?days={(time.time() - since) / DAY}")
 
     # What it does
 

@@ -70,7 +70,7 @@ def view(
     `err`: nothing goes to standard output.
     """
     if as_json:
-        return _Json()
+        return _Json(err=err)
     return (
         _Bars(total, received, err=err, total_size=Total(total, sizes or {}, size))
         if sys.stderr.isatty()
@@ -79,8 +79,8 @@ def view(
 
 
 class _Json:
-    def __init__(self) -> None:
-        self.failed = 0
+    def __init__(self, *, err: bool) -> None:
+        self.failed, self._err = 0, err
 
     def __enter__(self) -> None: ...
     def __exit__(self, *_: object) -> None: ...
@@ -92,7 +92,7 @@ class _Json:
             known["file"] = step.url
         if step.error:
             known |= {"detail": step.error.detail, "hint": step.error.hint}
-        click.echo(json.dumps(known))
+        click.echo(json.dumps(known), err=self._err)
 
 
 class _Lines:

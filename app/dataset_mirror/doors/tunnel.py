@@ -36,7 +36,7 @@ class End(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
-        tune(transport.get_extra_info("socket"))
+        tune(transport.get_extra_info("socket"), takes_files=False)
         transport.pause_reading()  # until somebody is there to take it
 
     def data_received(self, data: bytes) -> None:

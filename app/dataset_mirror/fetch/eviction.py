@@ -17,6 +17,7 @@ from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import asked
 from dataset_mirror.settings import Configuration
+from dataset_mirror.store.changes import MIRROR
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
@@ -97,7 +98,9 @@ class Eviction:
         records = [record for each in leaving for record in each.records if not self._busy(record)]
         freed = 0
         for record in records:
-            freed += await self._store.in_worker(partial(self._store.remove, record.archive))
+            size = await self._store.in_worker(partial(self._store.remove, record.archive))
+            self._store.changes.note("evicted", record.url, size, by=MIRROR)
+            freed += size
             log.info("Evicted %s (%s bytes) to make room; its origin still has it.", record.url, f"{record.size:,}")
         return freed
 

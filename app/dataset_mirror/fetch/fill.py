@@ -57,6 +57,8 @@ class Fill:
         self._promises = promises
         self._transfer: Transfer | None = None
         self._place: Place | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._cancelled: MirrorError | None = None
 
     # What others see
 
@@ -87,6 +89,11 @@ class Fill:
     def slow(self) -> bool:
         """Whether it brought too little, and goes on beside those that have its place now."""
         return self._place is not None and self._place.is_beside
+
+    @property
+    def connections(self) -> int:
+        """How many connections bring its bytes now."""
+        return self._transfer.connections if self._transfer else 0
 
     @property
     def received(self) -> int:
@@ -133,10 +140,17 @@ class Fill:
         while not self.over:
             await self.grown()
 
+    def cancel(self, error: MirrorError) -> None:
+        """Ends it, if it has not ended: its readers get this error."""
+        if self._task and not self.over:
+            self._cancelled = error
+            self._task.cancel()
+
     # The story
 
     async def run(self) -> None:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
+        self._task = asyncio.current_task()
         try:
             async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
@@ -145,7 +159,8 @@ class Fill:
         except MirrorError as error:
             self._intake.error = error
         except asyncio.CancelledError:
-            self._intake.error = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            stopped = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
+            self._intake.error = self._cancelled or stopped
         except OSError as error:
             self._intake.error = self._disk_error(error)
         except Exception as error:  # a bug must not leave its readers waiting for ever

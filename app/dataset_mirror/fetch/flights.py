@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from dataset_mirror.errors import MirrorError, OriginSaysNo, Stopping
+from dataset_mirror.fetch.cause import cause
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.intake import Intake
@@ -22,6 +23,7 @@ from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.secrets import without_secrets
+from dataset_mirror.store.changes import CLIENT, Kind
 from dataset_mirror.store.failures import MOST, Failed
 from dataset_mirror.store.store import Store
 
@@ -102,6 +104,17 @@ class Flights:
             Failed(one.at, one.url, one.error.status, without_secrets(one.error.detail), without_secrets(one.error.hint)) for one in known
         ]
 
+    def cancel(self, archive: ArchiveId, error: MirrorError) -> Fill | None:
+        """Ends the fill of an archive, if one is under way: its readers get this error."""
+        fill = self._fills.get(archive)
+        if fill:
+            fill.cancel(error)
+        return fill
+
+    def forget(self, archive: ArchiveId) -> None:
+        """Nothing is remembered of what its origin said a short while ago: it is asked again."""
+        self._absent.pop(archive, None)
+
     async def flush(self) -> None:
         """Writes down what failed, if that has changed: it is known after a restart, too."""
         if (known := self._facts()) != self._noted:
@@ -130,19 +143,21 @@ class Flights:
         if fill.record:
             self.failures = deque((failure for failure in self.failures if failure.url != fill.job.url), maxlen=self.failures.maxlen)
         if fill.record and known and known.sha256 == fill.record.sha256:
-            self._traffic.ended(fill.job.archive.authority, "confirmed")
+            self._traffic.ended(fill.job.archive, "confirmed")
             log.info("Checked %s: its origin still has the same.", fill.job.url)
             return
         if fill.record:
-            self._traffic.ended(fill.job.archive.authority, "stored")
+            self._traffic.ended(fill.job.archive, "stored", seconds)
             if known:
                 self._traffic.change(fill.job.url)
                 log.warning("%s changed at its origin; from now on the new bytes are served.", fill.job.url)
             size = fill.record.size
+            kind: Kind = "changed" if known else "added"
+            self._store.changes.note(kind, fill.job.url, size, by=CLIENT if cause() == "request" else "")
             log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
             return
         assert fill.error is not None
-        self._traffic.ended(fill.job.archive.authority, fill.error.problem)
+        self._traffic.ended(fill.job.archive, fill.error.problem, seconds)
         if isinstance(fill.error, OriginSaysNo) and fill.error.status in (404, 410):
             self._absent[fill.job.archive] = (time.monotonic() + REMEMBERED_SECONDS, fill.error)
             while len(self._absent) > REMEMBERED:

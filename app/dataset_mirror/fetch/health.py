@@ -44,6 +44,13 @@ class UpstreamHealth:
         health = self.by_place.setdefault(place, Health())
         health.failures, health.until = 0, 0.0
 
+    def release(self, named: str) -> list[str]:
+        """Upstreams on hold, of this host or scheme and host, are asked again at once; returns them."""
+        found = [place for place in self.by_place if named in (place, place.partition("://")[2]) and self.resting(place)]
+        for place in found:
+            self.by_place[place].failures, self.by_place[place].until = 0, 0.0
+        return found
+
     def told_time(self, place: str, date: str | None, age: str | None) -> None:
         """Date and Age of an answer that has just come (RFC 9110 6.6.1, RFC 9111 5.1)."""
         with suppress(ValueError):

@@ -113,7 +113,7 @@ class Intake:
         return size
 
     async def _arrived(self, edition: Edition, size: int) -> None:
-        self._traffic.receive(self.job.archive.authority, size)
+        self._traffic.receive(self.job.archive, size)
         self.pace.arrived(size)
         self._bell.arrived(edition.partial.have.total)
         self._look(LOOK)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import DatabaseError
 from dataset_mirror.errors import FillFailed, IndexDamaged, MirrorError, Offline, OriginBusy, OriginUnreachable, StoreFull
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.anonymous import Anonymising, anonymised
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -24,8 +26,9 @@ UNFETCHED = (Offline, OriginUnreachable, OriginBusy, FillFailed)
 class Misses:
     """Writes misses in batches: those that come while a batch is being written make the next one."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, anonymising: Callable[[], Anonymising]) -> None:
+        """`anonymising` says what is kept of clients' addresses."""
+        self._store, self._anonymising = store, anonymising
         self._new: dict[ArchiveId, Wanted] = {}
         self._next: asyncio.Task[bool] | None = None
         """The write that takes along what is new; None if nothing is."""
@@ -37,6 +40,7 @@ class Misses:
     async def note(self, archive: ArchiveId, asked_by: str | None, count: int = 1) -> bool:
         """Puts a miss on the list, and returns when it is there; False if the index cannot be written, which the log says."""
         now = time.time()
+        asked_by = anonymised(asked_by, self._anonymising()) if asked_by else asked_by
         known = self._new.get(archive, Wanted(archive, 0, now, now))
         self._new[archive] = replace(known, count=known.count + count, last=now, asked_by=asked_by)
         if self._next is None:

@@ -13,23 +13,24 @@ class Pace:
 
     def __init__(self) -> None:
         self._arrived: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
+        """The first is where the window begins; its bytes came before."""
 
     def arrived(self, size: int) -> None:
         """So many bytes came just now."""
         now = time.monotonic()
         at, before = self._arrived[-1]
-        if now - at < _STEP:
+        if len(self._arrived) > 1 and now - at < _STEP:
             self._arrived[-1] = (at, before + size)
             return
         self._arrived.append((now, size))
         self._forget(now)
 
-    def rate(self) -> float:
-        """Bytes per second."""
+    def rate(self, more: int = 0) -> float:
+        """Bytes per second; `more` arrived that are not counted yet."""
         now = time.monotonic()
         self._forget(now)
         seconds = now - self._arrived[0][0]
-        return sum(size for _, size in self._arrived) / max(seconds, _STEP)
+        return (more + sum(size for _, size in self._arrived) - self._arrived[0][1]) / max(seconds, _STEP)
 
     def _forget(self, now: float) -> None:
         while len(self._arrived) > 1 and now - self._arrived[0][0] > WINDOW:

@@ -1,8 +1,12 @@
-"""Who asked for what lately, in memory and bounded: behind `log`, `clients`, `top` and the latencies of /metrics."""
+"""Who asks for what, and asked lately, in memory and bounded: behind `log`, `clients`, `top` and the latencies of /metrics."""
 
 from bisect import bisect_left
 from collections import OrderedDict, deque
 from dataclasses import dataclass, field
+from typing import Protocol
+
+from dataset_mirror.rules.anonymous import Anonymising, anonymised
+from dataset_mirror.store.history import Counts
 
 MOST_REQUESTS, MOST_CLIENTS = 10_000, 1_000
 """How many are remembered; what is older, or was longest silent, goes first."""
@@ -10,9 +14,9 @@ BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 """Upper bounds, in seconds, of the histogram of first bytes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen ones take five times as long to make
 class Asked:
-    """One request that was answered. Times in seconds, `at` since the epoch; `size` in bytes of the body."""
+    """One request that was answered; nobody changes it. Times in seconds, `at` since the epoch; `size` in bytes of the body."""
 
     at: float
     id: str
@@ -30,6 +34,40 @@ class Asked:
     """Why it was no hit."""
     is_whole: bool = True
     """Whether all of the answer left."""
+    counted: int = 0
+    """Bytes of it that were told of while it was under way."""
+
+
+class UnderWay(Protocol):
+    """An answer with an archive's bytes that is under way. Times in seconds since the epoch, rates in bytes per second."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def client(self) -> str: ...
+
+    @property
+    def archive(self) -> str: ...
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def total(self) -> int | None: ...
+
+    @property
+    def sent(self) -> int:
+        """Bytes of its body that the client's connection took."""
+
+    @property
+    def rate(self) -> float: ...
+
+    @property
+    def since(self) -> float: ...
+
+    def news(self) -> int:
+        """Bytes that are not counted yet, and are from now on."""
 
 
 @dataclass(slots=True)
@@ -40,9 +78,19 @@ class Client:
     requests: int = 0
     hits: int = 0
     misses: int = 0
+    failures: int = 0
     size: int = 0
     """Bytes of bodies."""
     last: float = 0.0
+    told: Counts = field(default_factory=Counts)
+    """What of it is in the history."""
+
+    def news(self) -> Counts:
+        """What it asked for since this was called last."""
+        now = Counts(served=self.size, hits=self.hits, misses=self.misses, failures=self.failures)
+        fresh = now.without(self.told)
+        self.told = now
+        return fresh
 
 
 @dataclass(slots=True)
@@ -65,6 +113,9 @@ class Recent:
         self.clients: OrderedDict[str, Client] = OrderedDict()
         """The one that was heard of last comes last."""
         self.first_bytes = {"hit": Histogram(), "miss": Histogram()}
+        self.under_way: set[UnderWay] = set()
+        self._gone: dict[str, Counts] = {}
+        """What those asked for of whom there were too many to be remembered."""
 
     def note(self, asked: Asked) -> None:
         """A request was answered."""
@@ -72,19 +123,39 @@ class Recent:
         if asked.outcome in self.first_bytes and asked.method == "GET":
             self.first_bytes[asked.outcome].add(asked.first_byte)
         if asked.archive:
-            self.count(asked.client, asked.outcome, asked.size, asked.at)
+            self.count(asked.client, asked.outcome, asked.size - asked.counted, asked.at)
 
     def count(self, address: str, outcome: str, size: int, at: float) -> None:
         """A client was answered, so many bytes; of small archives in memory nothing but this is noted."""
+        client = self._client(address)
+        client.requests += 1
+        if outcome == "hit":
+            client.hits += 1
+        elif outcome == "miss":
+            client.misses += 1
+        elif outcome != "head":
+            client.failures += 1
+        client.size += size
+        client.last = at
+
+    def news(self, how: Anonymising) -> dict[str, Counts]:
+        """What each network of clients asked for since this was called last, answers under way included."""
+        for answer in self.under_way:
+            self._client(answer.client).size += answer.news()
+        found: dict[str, Counts] = {}
+        gone, self._gone = self._gone, {}
+        for address, counts in (*gone.items(), *((one.address, one.news()) for one in self.clients.values())):
+            if counts:
+                found.setdefault(anonymised(address, "all" if how == "all" else "network"), Counts()).add(counts)
+        return found
+
+    def _client(self, address: str) -> Client:
         client = self.clients.get(address)
         if client is None:
             client = self.clients[address] = Client(address)
             if len(self.clients) > MOST_CLIENTS:
-                self.clients.popitem(last=False)
+                longest_silent, lost = self.clients.popitem(last=False)
+                self._gone.setdefault(longest_silent, Counts()).add(lost.news())
         else:
             self.clients.move_to_end(address)
-        client.requests += 1
-        client.hits += outcome == "hit"
-        client.misses += outcome == "miss"
-        client.size += size
-        client.last = at
+        return client

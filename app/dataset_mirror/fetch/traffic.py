@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from dataset_mirror.fetch.cause import Cause, cause
 from dataset_mirror.fetch.throttle import Throttle
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.usage import Usage
 
 
 @dataclass(slots=True)
@@ -23,9 +25,10 @@ class Passages:
 
 
 class Traffic:
-    """Running totals, in requests and bytes."""
+    """Running totals, in requests and bytes; by archive they are for `usage`, which writes them down."""
 
-    def __init__(self) -> None:
+    def __init__(self, usage: Usage) -> None:
+        self.usage = usage
         self.passages = Passages()
         self.hits = 0
         self.misses = 0
@@ -45,27 +48,50 @@ class Traffic:
         self.changed: deque[tuple[float, str]] = deque(maxlen=100)
         """Archives whose bytes changed at their origins, the latest last: when (seconds since the epoch), and their URLs."""
 
-    def answered(self, origin: str, outcome: str) -> None:
-        """A request for an archive of `origin` was answered, or will be."""
-        self.requests[origin, outcome] += 1
-        self.hits += outcome == "hit"
-        self.misses += outcome == "miss"
+    def answered(self, archive: ArchiveId | None, outcome: str) -> None:
+        """A request for an archive, if it is known which, was answered, or will be."""
+        self.requests[archive.authority if archive else "", outcome] += 1
+        if outcome == "hit":
+            self.hits += 1
+        elif outcome == "miss":
+            self.misses += 1
+        elif outcome == "head":
+            return
+        if archive:
+            asked = self.usage.of(archive)
+            asked.hits += outcome == "hit"
+            asked.misses += outcome == "miss"
+            asked.failures += outcome not in ("hit", "miss")
 
-    def send(self, origin: str, size: int) -> None:
-        """So many bytes of bodies went to clients."""
-        self.sent[origin] += size
+    def send(self, archive: ArchiveId, size: int) -> None:
+        """So many bytes of a body went to a client."""
+        self.sent[archive.authority] += size
         self.served += size
+        self.usage.of(archive).served += size
 
-    def receive(self, origin: str, size: int) -> None:
-        """So many bytes of bodies came from upstreams."""
-        self.received[origin] += size
+    def send_from_memory(self, archive: ArchiveId, size: int) -> None:
+        """A hit, and its whole body at once: all that is counted of it."""
+        origin = archive.authority
+        self.requests[origin, "hit"] += 1
+        self.sent[origin] += size
+        self.hits += 1
+        self.served += size
+        asked = self.usage.note(archive)
+        asked.hits += 1
+        asked.served += size
+
+    def receive(self, archive: ArchiveId, size: int) -> None:
+        """So many bytes of a body came from an upstream."""
+        self.received[archive.authority] += size
         self.fetched += size
+        self.usage.of(archive).fetched += size
 
     def change(self, url: str) -> None:
         """An archive has other bytes at its origin now, which are served from now on."""
         self.changed.append((time.time(), url))
 
-    def ended(self, origin: str, result: str) -> None:
-        """A fill or a check ended."""
-        self.fills[origin, result] += 1
-        self.causes[origin, cause()] += 1
+    def ended(self, archive: ArchiveId, result: str, seconds: float = 0.0) -> None:
+        """A fill or a check ended; `seconds` is what its bytes took."""
+        self.fills[archive.authority, result] += 1
+        self.causes[archive.authority, cause()] += 1
+        self.usage.of(archive).seconds += seconds

@@ -67,6 +67,11 @@ class Transfer:
         self._backoff = Backoff(attempts=5)
         self._paused_until = 0.0
 
+    @property
+    def connections(self) -> int:
+        """How many bring bytes now."""
+        return len(self._bringing)
+
     async def run(self, reply: Reply) -> Reply:
         """Brings all from its first answer on, resuming after each break; the answer with the end.
 

@@ -19,9 +19,15 @@ class OwnPaths:
     exact: frozenset[str] = frozenset()
     folders: tuple[str, ...] = ()
     """What a path begins with if everything below is the mirror's; each ends with `/`."""
+    yielding: frozenset[str] = frozenset()
+    """Pages' first segments, with or without more below, that are the mirror's only where no origin has such a bare path."""
 
     def __contains__(self, path: str) -> bool:
         return path in self.exact or path.startswith(self.folders)
+
+    def yields(self, path: str) -> bool:
+        """Whether there is a page at the path, unless an origin has it."""
+        return path[1:].partition("/")[0] in self.yielding
 
 
 NO_PAGES = OwnPaths()
@@ -57,7 +63,7 @@ def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths 
     first, _, rest = path[1:].partition("/")
     if (authority := _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)) is not None:
         return _listed(_asked_for(authority, normalise_path(f"/{rest}".encode()), query), origins)
-    if path in own:
+    if path in own or (own.yields(path) and not bare_owners(path, origins)):
         return None
     return _bare(path, query, origins)
 
@@ -65,6 +71,11 @@ def find_archive(target: Target, origins: Origins, own_port: int, own: OwnPaths 
 def _asked_for(authority: str, path: str, query: str) -> ArchiveId:
     """What a client asks for: of a secret it has to know more than the mirror tells."""
     return ArchiveId.of(authority, path, query, again=True)
+
+
+def bare_owners(path: str, origins: Origins) -> list[Origin]:
+    """The origins that a bare path may name. One that lists `/` would catch every path; those have no bare form."""
+    return [origin for origin in origins.listing(path) if origin.lists(path, but="/")]
 
 
 _WHOLE = re.compile(r"/https?(?::|%3A)(?P<slashes>//?|%2F(?:%2F)?)(?P<rest>[^/].*)", re.IGNORECASE)
@@ -143,9 +154,7 @@ def _listed(archive: ArchiveId, origins: Origins) -> ArchiveId:
 
 
 def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
-    listing = origins.listing(path)
-    # An origin that lists `/` would catch every path; those have no bare form.
-    narrow = [origin for origin in listing if origin.lists(path, but="/")]
+    narrow = bare_owners(path, origins)
     if len(narrow) == 1:
         return _asked_for(narrow[0].authority, path, query)
     if narrow:
@@ -157,7 +166,7 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(_asked_for(first.lower(), "/" + rest, query), None)
-    if mirrored := [origin for origin in listing if origin.rule(path) is None]:
+    if mirrored := [origin for origin in origins.listing(path) if origin.rule(path) is None]:
         raise _several(mirrored, path, query)
     raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
 

@@ -101,6 +101,16 @@ class Origins:
         return dict.fromkeys([*(name for name in self._by_name if name), *(name for file in self._files for name in file.names)])
 
     @cached_property
+    def catalog_names(self) -> dict[str, str]:
+        """The name of each archive of the catalog that has one, by HOST/PATH. Reads the files of large presets as a whole, once."""
+        return {str(entry.archive): entry.name for entry in self.catalog if entry.name}
+
+    def known_as(self, text: str) -> tuple[str, ...]:
+        """HOST/PATH of the archives with a text in their name, whatever its case."""
+        part = text.casefold()
+        return tuple(key for key, name in self.catalog_names.items() if part in name.casefold())
+
+    @cached_property
     def _by_name(self) -> dict[str, list[CatalogEntry]]:
         found: dict[str, list[CatalogEntry]] = {}
         for entry in self._catalog.values():
@@ -180,6 +190,10 @@ class Origins:
         """The authorities of the origins whose repositories have names that begin so."""
         return list(dict.fromkeys(table.authority for table in self._names if table.prefix == prefix))
 
+    def dataset_of(self, archive: ArchiveId) -> str:
+        """The dataset that it belongs to, for sums: its name in the catalog, else one for all of its host that have none."""
+        return dataset_name(self.name_of(archive), archive.authority)
+
     def idle_rules(self) -> list[tuple[Origin, str]]:
         """What rules match in vain, since no entry of their origin's `paths` allows such a path."""
         patterns = [(origin, pattern) for origin in self for rule in origin.rules for pattern in rule.patterns]
@@ -198,6 +212,11 @@ class Origins:
 def _path_and_folders(path: str) -> list[str]:
     """The path, and the folders that it is in, but for the root."""
     return [path, *(path[: at + 1] for at, character in enumerate(path) if character == "/" and 0 < at < len(path) - 1)]
+
+
+def dataset_name(name: str, host: str) -> str:
+    """A dataset for sums: its name in the catalog, else one for all of the host that have none."""
+    return name or f"(no name) {host}"
 
 
 def closest(wanted: str, names: Iterable[str]) -> str:

@@ -7,30 +7,35 @@ from contextlib import suppress
 from dataset_mirror.errors import Forbidden
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.networks import LOOPBACK, Networks, is_on
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.serve.asgi import Request
 from dataset_mirror.serve.client import client_address, is_forwarded, parsed
-from dataset_mirror.serve.sites import check_own_site
+from dataset_mirror.serve.sites import check_own_page, check_own_site
 from dataset_mirror.settings import Settings
+from dataset_mirror.store.changes import OPERATOR
 
 GUARD_FIELD = "x-dataset-mirror"
 _LOOPBACK_NAMES = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
-def check_may_change(request: Request, key: str, settings: Settings) -> None:
+def check_may_change(request: Request, key: str, settings: Settings) -> str:
     """Forbidden unless this client may use /api/: by the `token` from anywhere, by the data folder's key on this machine.
 
     To be on this machine is no right by itself: it may have many users, and a page in a browser of one of them asks from here.
+    Returns who it is, for the log of changes.
     """
+    check_own_page(request, settings)
     given = _bearer(request)
     by_token = settings.token is not None and _is_secret(given, settings.token)
     by_key = _is_secret(given, key)
     if by_token:
-        return
+        address = client_address(request, settings.forwarded_allow_ips)
+        return anonymised(str(address) if address else "", settings.anonymise_clients) or OPERATOR
     reason = _why_not_beside(request, settings.host) if by_key else "the token is wrong"
     if not given:
         reason = "the mirror's token, or the key of its data folder, is missing"
     if reason is None:
-        return
+        return OPERATOR
     raise Forbidden(
         f"Changing the mirror is not for everybody: {reason}.",
         "Run the command as the user who runs the mirror, on its machine; or set `token` in mirror.toml and send it "

@@ -9,10 +9,12 @@ _PAGE = """<!doctype html>
 <head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
 <title>{title}</title></head>
 <body>
+<main>
 <h1>{status} {title}</h1>
 <p>{detail}</p>
 {more}<hr>
 <p><a href="/">dataset-mirror</a></p>
+</main>
 </body>
 </html>
 """

@@ -234,14 +234,16 @@ class _Answer:
         self._mirror, self._receive, self._send = mirror, receive, send
         self._started = False
         self._restricted = self._rewritten = False
-        self._origin, self._outcome = "", "head"
+        self._archive: ArchiveId | None = None
+        self._outcome = "head"
         self._what: Asked | None = None
         """What is asked for, once it is known what that means now."""
         self._note: dict[str, str] = {}
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
     def _served(self, count: int) -> None:
-        self._mirror.traffic.send(self._origin, count)
+        assert self._archive is not None
+        self._mirror.traffic.send(self._archive, count)
 
     async def send(self, message: Message) -> None:
         """What another one answers."""
@@ -291,7 +293,7 @@ class _Answer:
         return str(address) if address else None
 
     async def archive(self, what: Asked) -> None:
-        self._origin = what.archive.authority
+        self._archive = what.archive
         self._admit(what.archive)
         authorization = self.request.fields.get("authorization")
         located = await self._mirror.located(what, authorization)
@@ -305,7 +307,8 @@ class _Answer:
 
     async def _located(self, what: Asked) -> None:
         """Answers what this client may have, as far as the origin says."""
-        self._what, archive = what, what.archive
+        self._what = what
+        self._archive = archive = what.archive
         self._mirror.remember(what)
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
@@ -450,6 +453,6 @@ class _Answer:
 
     async def _start(self, status: int, fields: RawFields) -> None:
         self._started = True
-        self._mirror.traffic.answered(self._origin, self._outcome)
+        self._mirror.traffic.answered(self._archive, self._outcome)
         note = self._note | {"outcome": self._outcome}
         await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})

@@ -4,14 +4,16 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import asdict
+from functools import cached_property
 from urllib.parse import quote
 
+from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.serve.asgi import LOGGED, NOTE, RELAYED, ZERO_COPY, App, Message, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import LOGGED, NOTE, PART, RELAYED, ZERO_COPY, App, Message, Receive, Request, Scope, Send
 from dataset_mirror.serve.client import client_address
 
 access = logging.getLogger("uvicorn.access")
@@ -30,7 +32,7 @@ def observed(mirror: Mirror, app: App) -> App:
     async def watching(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await app(scope, receive, send)
-        watch = _Watch(mirror, scope, send)
+        watch = Watch(mirror, scope, send)
         scope[LOGGED] = True
         try:
             await app(scope, receive, watch.send)
@@ -46,8 +48,8 @@ def given_id(scope: Scope) -> str | None:
     return bytes(given[0]).decode() if len(given) == 1 and _GIVEN.fullmatch(given[0]) else None
 
 
-class _Watch:
-    """One request."""
+class Watch:
+    """One request, and its answer as far as it has left."""
 
     def __init__(self, mirror: Mirror, scope: Scope, send: Send) -> None:
         self._mirror, self._scope, self._send = mirror, scope, send
@@ -56,7 +58,12 @@ class _Watch:
         self._tells_id = given is not None or access.isEnabledFor(logging.INFO)
         """Where nobody logs requests, an id that was made here would say nothing."""
         self._status = self._size = 0
-        self._length: int | None = None
+        self._counted = 0
+        """Bytes of the answer that were counted while it was under way."""
+        self.total: int | None = None
+        """Bytes of the answer's body, if its head says so."""
+        self._pace: Pace | None = None
+        """How fast a body leaves that is not one part."""
         self._first: float | None = None
         self._note: dict[str, str] = {}
         self._is_over = self._is_whole = False
@@ -68,11 +75,16 @@ class _Watch:
         count = message["count"] if kind == ZERO_COPY else len(message.get("body", b""))
         if count and self._first is None:
             self._first = time.monotonic() - self._began
-        is_last = not message.get("more_body", False) or self._size + count == self._length
+        is_last = not message.get("more_body", False) or self._size + count == self.total
         if is_last and count <= _SMALL:
             self._end(count)
+        elif self._pace is None and self._note.get("archive"):
+            self._pace = Pace()
+            self._mirror.recent.under_way.add(self)
         await self._send(message)
         self._size += count
+        if self._pace:
+            self._pace.arrived(count)
         if is_last:
             self._end(0)
         return None
@@ -80,7 +92,7 @@ class _Watch:
     def _head(self, message: Message) -> Message:
         fields = list(message.get("headers", ()))
         self._status, self._note = message["status"], message.pop(NOTE, {})
-        self._length = next((int(value) for name, value in fields if bytes(name).lower() == b"content-length" and value.isdigit()), None)
+        self.total = next((int(value) for name, value in fields if bytes(name).lower() == b"content-length" and value.isdigit()), None)
         if self._scope.get(RELAYED) or not self._tells_id or any(bytes(name).lower() == ID for name, _ in fields):
             return message
         return {**message, "headers": [*fields, (ID, self._id.encode())]}
@@ -98,12 +110,13 @@ class _Watch:
         if self._is_over or self._scope.get(RELAYED) or not self._status:
             return
         self._is_over = True
+        self._mirror.recent.under_way.discard(self)
         asked = self._asked()
         if asked.outcome != "page" or asked.status >= 400:
             self._mirror.recent.note(asked)
         if access.isEnabledFor(logging.INFO):
             client = self._scope.get("client")
-            where = f"{client[0]}:{client[1]}" if client else ""
+            where = place(client, anonymised(client[0], self._mirror.settings.anonymise_clients)) if client else ""
             access.info(LINE, where, asked.method, asked.target, self._scope["http_version"], asked.status, extra={"facts": asdict(asked)})
 
     def _asked(self) -> Asked:
@@ -112,7 +125,7 @@ class _Watch:
         return Asked(
             at=self._at,
             id=self._id,
-            client=self._client(),
+            client=self.client,
             method=scope["method"],
             target=without_secrets(quote(scope["path"]) + query),
             status=self._status,
@@ -123,17 +136,57 @@ class _Watch:
             seconds=round(seconds, 6),
             why=without_secrets(self._note.get("why", "")),
             is_whole=self._is_whole,
+            counted=self._counted,
         )
 
-    def _client(self) -> str:
+    # Of an answer under way
+
+    @cached_property
+    def client(self) -> str:
+        """Who asked, as far as that is to be known."""
         trusted = self._mirror.settings.forwarded_allow_ips
-        peer = self._scope.get("client")
         if not trusted:
-            return str(peer[0]) if peer else ""
-        address = client_address(Request.of(self._scope), trusted)
-        return str(address) if address else ""
+            peer = self._scope.get("client")
+            address = str(peer[0]) if peer else ""
+        else:
+            found = client_address(Request.of(self._scope), trusted)
+            address = str(found) if found else ""
+        return anonymised(address, self._mirror.settings.anonymise_clients)
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def archive(self) -> str:
+        """Host and path."""
+        return without_secrets(self._note.get("archive", ""))
+
+    @property
+    def outcome(self) -> str:
+        return self._note.get("outcome", "page")
+
+    @property
+    def sent(self) -> int:
+        part = self._scope.get(PART)
+        return self._size + (part() if part else 0)
+
+    def news(self) -> int:
+        more = self.sent - self._counted
+        self._counted += more
+        return more
+
+    @property
+    def since(self) -> float:
+        """When it was asked for, in seconds since the epoch."""
+        return self._at
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second, of the last seconds."""
+        return self._pace.rate(self.sent - self._size) if self._pace else 0.0
 
 
-def seen(mirror: Mirror) -> Callable[[str, int], None]:
-    """Counts what a client was answered from memory."""
-    return lambda address, size: mirror.recent.count(address, "hit", size, time.time())
+def place(client: tuple[str, int], known_as: str) -> str:
+    """Where a request came from, as the access log has it: address and port, or what is to be known of the address."""
+    return f"{client[0]}:{client[1]}" if known_as == client[0] else known_as

@@ -23,7 +23,7 @@ def check_own_site(request: Request, origin: Origin, settings: Settings) -> None
             f"Archives of {origin.authority} are restricted, and {named[:80]!r} is not known as a name of this mirror.",
             "Use the mirror's address, or set `public_url` in mirror.toml to the URL at which clients reach it.",
         )
-    if _is_cross_site(request, named):
+    if is_cross_site(request, named):
         raise Forbidden(
             f"Archives of {origin.authority} are restricted, and a page of another site asked for this one.",
             "Open its URL directly, or fetch it with a program.",
@@ -60,7 +60,15 @@ def _machine() -> frozenset[str]:
     return frozenset({name, short, f"{short}.local"}) if name else frozenset()
 
 
-def _is_cross_site(request: Request, named: str) -> bool:
+def check_own_page(request: Request, settings: Settings) -> None:
+    """Forbidden if a page of another site sent the request: whoever's browser has the token, no other page is to use it."""
+    named = request.target.authority or ",".join(request.target.hosts)
+    public = urlsplit(settings.public_url or "").netloc
+    if is_cross_site(request, named) and not (public and not is_cross_site(request, public)):
+        raise Forbidden("A page of another site sent this request.", "Do it from the mirror's own pages, or with a program.")
+
+
+def is_cross_site(request: Request, named: str) -> bool:
     """By what browsers say (Fetch Metadata); those that do not, over plain http, say Origin where a page could read the answer."""
     site = request.fields.get("sec-fetch-site", "none").lower()
     if site in ("none", "same-origin"):

@@ -13,11 +13,14 @@ from dataset_mirror.errors import MirrorError, NoSuchPage
 from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror, Progress
 from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
+from dataset_mirror.status.actions import actions, named
 from dataset_mirror.status.guard import guarded
+from dataset_mirror.status.live import clients_of
 from dataset_mirror.status.models import (
     ClientStatus,
     Collection,
@@ -40,10 +43,11 @@ from dataset_mirror.status.models import (
     WantAnswer,
     WantRequest,
 )
-from dataset_mirror.status.upkeep import clients_of, log_of
+from dataset_mirror.status.upkeep import log_of
 from dataset_mirror.status.views import collected
+from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep import snapshots
-from dataset_mirror.upkeep.pinned import pin, unpin
+from dataset_mirror.upkeep.pinned import meant, pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify
 
@@ -54,8 +58,8 @@ _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def api(mirror: Mirror, key: str) -> APIRouter:
     """The routes below /api/, for those who may change the mirror; `key` is that of its data folder."""
 
-    def check(request: Request) -> None:
-        check_may_change(Asked.of(request.scope), key, mirror.settings)
+    def check(request: Request) -> str:
+        return check_may_change(Asked.of(request.scope), key, mirror.settings)
 
     router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=guarded(check))
 
@@ -69,7 +73,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def want(wanted: WantRequest, request: Request) -> WantAnswer:
         """Puts archives on the wanted list, which is carried out of an air gap. What is there is left out; what no origin lists is not."""
         address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
-        asked_by = str(address) if address else None
+        asked_by = anonymised(str(address), mirror.settings.anonymise_clients) if address else None
         listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))
         return WantAnswer(wanted=listed)
 
@@ -90,7 +94,10 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def rm(wanted: Selection) -> Removal:
         """Removes stored archives, older versions too. Whoever reads one gets it to its end."""
         removed = [RemovedArchive(**asdict(one)) for one in await remove(mirror, wanted.archives)]
-        return Removal(removed=removed, freed=sum(one.freed for one in removed))
+        freed = sum(one.freed for one in removed)
+        return Removal(
+            removed=removed, freed=freed, said=plain(f"Removed {named([one.url for one in removed])}; {size(freed)} are free now.")
+        )
 
     @router.post("/verify", responses=_lines_of(VerifyProgress))
     async def verification(wanted: VerifyRequest) -> StreamingResponse:
@@ -110,18 +117,27 @@ def api(mirror: Mirror, key: str) -> APIRouter:
         new = await mirror.store.in_worker(lambda: pin(mirror.store, mirror.origins, wanted.names))
         mirror.remember_urls(wanted.names)
         mirror.look_again.set()
-        return Pinned(names=[one.name for one in new])
+        return await _pinned([one.name for one in new], "Pinned", "That is pinned already.")
 
     @router.post("/unpin")
     async def unpinning(had: Pinning) -> Pinned:
         """Takes pins away; a glob takes all whose names fit it."""
         gone = await mirror.store.in_worker(lambda: unpin(mirror.store, had.names))
-        return Pinned(names=[one.name for one in gone])
+        return await _pinned([one.name for one in gone], "Unpinned", "Nothing was pinned.")
+
+    async def _pinned(names: list[str], done: str, nothing: str) -> Pinned:
+        await mirror.store.write_changes()
+        there = await mirror.store.in_worker(
+            lambda: [record for name in names for record in meant(mirror.store, mirror.origins, name).there]
+        )
+        total = sum(record.size for record in there)
+        said = f"{done} {named(names)}: {count(len(there), 'archive')} of it are there, {size(total)}." if names else nothing
+        return Pinned(names=names, size=total, said=plain(said))
 
     @router.get("/clients")
     async def clients() -> list[ClientStatus]:
         """Who asked for archives since the start, the one that was sent most first; the last thousand addresses."""
-        return clients_of(mirror)
+        return clients_of(mirror, whole=True)
 
     @router.get("/log")
     async def latest(
@@ -135,7 +151,11 @@ def api(mirror: Mirror, key: str) -> APIRouter:
     async def reload() -> Health:
         """Reads mirror.toml and its presets once more and takes them up; 400, and nothing changes, if anything in them is wrong."""
         mirror.reload()
+        mirror.store.changes.note("reloaded", str(mirror.configuration.file))
+        await mirror.store.write_changes()
         return Health(status="reloaded")
+
+    actions(router, mirror)
 
     @router.api_route("/{rest:path}", methods=_METHODS, include_in_schema=False)
     async def no_such(rest: str) -> None:

@@ -67,7 +67,7 @@ def router() -> APIRouter:
 
     @routes.api_route("/favicon.ico", methods=["GET", "HEAD"])
     async def favicon(request: Request) -> Response:
-        return _answer(assets()["favicon.svg"], request, ONE_DAY)
+        return _answer(assets()["favicon-ok.svg"], request, ONE_DAY)
 
     return routes
 

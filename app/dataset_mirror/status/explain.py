@@ -2,15 +2,18 @@
 
 import time
 from datetime import datetime
+from typing import Any
 
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage
+from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import closest
 from dataset_mirror.status.models import Explanation
-from dataset_mirror.status.wording import duration
+from dataset_mirror.status.views import failure_of
+from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
 from dataset_mirror.store.repositories import Snapshot, snapshot_of
 
@@ -33,13 +36,13 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     known = origin.url_of(archive)
     at = [f"/{archive}", *([archive.shown] if _has_bare_form(mirror, archive, own) else [])]
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
+    last = failure_of(failure) if (failure := _last(mirror, archive)) else None
+    common: dict[str, Any] = {"url": known, "at": at, "asked": asked, "last_error": last}
     if record := mirror.store.find(archive):
-        return Explanation(url=known, outcome="hit", why=_stored(mirror, record), hint="", status=200, at=at, asked=asked)
+        return Explanation(outcome="hit", why=_stored(mirror, record), hint="", status=200, **common)
     if (no := mirror.refusal(mirror.asked(archive))) is not None:
-        return Explanation(
-            url=known, outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, at=at, asked=asked
-        )
-    return Explanation(url=known, outcome="miss", why=_missing(mirror, archive), hint="", status=200, at=at, asked=asked)
+        return Explanation(outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, **common)
+    return Explanation(outcome="miss", why=_missing(mirror, archive), hint="", status=200, **common)
 
 
 def _of_repository(mirror: Mirror, repository: Repository) -> Explanation:
@@ -102,13 +105,17 @@ def _of_text(mirror: Mirror, text: str) -> ArchiveId:
     return parse_url(text)
 
 
-def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
+def _last(mirror: Mirror, archive: ArchiveId) -> Failure | None:
     """What went wrong when it was last fetched, if that is known."""
     key = str(archive)
-    last = next((one for one in reversed(mirror.flights.failures) if one.url.partition("://")[2] == key), None)
+    return next((one for one in reversed(mirror.flights.failures) if one.url.partition("://")[2] == key), None)
+
+
+def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
+    last = _last(mirror, archive)
     if last is None:
         return []
-    ago = duration(max(time.time() - last.at, 0)).replace("\N{NO-BREAK SPACE}", " ")
+    ago = plain(duration(max(time.time() - last.at, 0)))
     return [f"It was last tried {ago} ago, and failed: {last.error.detail}"]
 
 
@@ -139,7 +146,7 @@ def _stored(mirror: Mirror, record: Record) -> list[str]:
     elif ttl < 0:
         why.append("It is served at once; meanwhile its origin is asked whether it changed.")
     else:
-        lasting = duration(ttl).replace("\N{NO-BREAK SPACE}", " ")
+        lasting = plain(duration(ttl))
         why.append(f"Its origin is asked whether it changed when {lasting} more have passed.")
     return why
 

@@ -8,12 +8,13 @@ from fastapi.routing import APIRoute
 from starlette.types import Message
 
 from dataset_mirror.errors import TooLarge
+from dataset_mirror.store.changes import act_as
 
 MOST_BODY = 8 * 1024 * 1024
 """Bytes of a request's body: ten thousand URLs of a usual length, and more."""
 
-Check = Callable[[Request], None]
-"""Raises Forbidden."""
+Check = Callable[[Request], str]
+"""Tells who it is; raises Forbidden."""
 
 
 def guarded(check: Check) -> type[APIRoute]:
@@ -24,7 +25,7 @@ def guarded(check: Check) -> type[APIRoute]:
             answer = super().get_route_handler()
 
             async def admitted(request: Request) -> Response:
-                check(request)
+                act_as(check(request))
                 return await answer(_with_body(request, await _body(request)))
 
             return admitted

@@ -9,7 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.models import Check, HealthStatus
-from dataset_mirror.status.wording import count, size
+from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.store import Store
 
 CLOCK_SECONDS = 300.0
@@ -61,11 +61,7 @@ def _of_surroundings(mirror: Mirror) -> Iterator[Check]:
 
 def _check(name: str, good: str, wrong: Failing) -> Check:
     detail, hint = wrong or (good, "")
-    return Check(name=name, ok=wrong is None, detail=_plain(detail), hint=_plain(hint))
-
-
-def _plain(text: str) -> str:
-    return text.replace("\N{NO-BREAK SPACE}", " ")
+    return Check(name=name, ok=wrong is None, detail=plain(detail), hint=plain(hint))
 
 
 def _wrong(probe: Callable[[Store], Failing], store: Store) -> Failing:

@@ -10,7 +10,8 @@ from dataset_mirror.status import wording
 from dataset_mirror.status.assets import asset_path
 
 _NO_MORE = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-PAGE_POLICY = f"{_NO_MORE}; style-src 'self'; img-src 'self'"
+PAGE_POLICY = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; style-src 'self'; img-src 'self'"
+PAGE_POLICY += "; script-src 'self'; connect-src 'self'"
 DOCS_POLICY = f"{_NO_MORE}; style-src 'self'; img-src 'self' data:; script-src 'self'; connect-src 'self'"
 """Swagger UI: its icons are data URLs in its style sheet."""
 
@@ -25,7 +26,7 @@ def _environment() -> Environment:
     return environment
 
 
-def page(template: str, policy: str, fields: Mapping[str, str], **values: object) -> HTMLResponse:
+def page(template: str, policy: str, fields: Mapping[str, str], *, code: int = 200, **values: object) -> HTMLResponse:
     """A template as an answer, with its Content-Security-Policy and these header fields."""
     safe = {"Content-Security-Policy": policy, "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-    return HTMLResponse(_environment().get_template(template).render(values), headers={**safe, **fields})
+    return HTMLResponse(_environment().get_template(template).render(values), code, headers={**safe, **fields})

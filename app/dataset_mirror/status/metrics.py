@@ -97,6 +97,8 @@ class _Mirror(Collector):
         under_way = list(self._mirror.flights)
         yield _gauge("fills_under_way", "Downloads under way.", sum(fill.running for fill in under_way))
         yield _gauge("fills_waiting", "Downloads that wait for a free place.", sum(not fill.running for fill in under_way))
+        text = "Downloads that brought less than slow_rate, gave their places to others that waited, and go on beside."
+        yield _gauge("fills_slow", text, sum(fill.slow for fill in under_way))
 
     def _places(self) -> Iterator[Metric]:
         known, rates = self._mirror.upstream.health.by_place, dict.fromkeys(self._configured(), 0.0)

@@ -35,6 +35,7 @@ class FillStatus(BaseModel):
     rate: float = Field(description="bytes per second, of the last seconds", examples=[11800000.0])
     eta: float | None = Field(description="seconds until it is whole at this rate; null if nobody can tell", examples=[9.5])
     readers: int = Field(description="clients that follow it", examples=[3])
+    connections: int = Field(0, description="connections that bring its bytes now", examples=[4])
     began: Time
     waiting: bool = Field(description="whether it waits for a free place", examples=[False])
     slow: bool = Field(
@@ -125,13 +126,20 @@ class KeepStatus(BaseModel):
     rate_limit: int | None = Field(None, description="bytes per second that its downloads may take together", examples=[20000000])
 
 
-class ClientStatus(BaseModel):
-    """What one address asked for since the start."""
+CLIENT = (
+    "an address, to those who may change the mirror; else its network (/24, or /48 of IPv6); `anonymous` if anonymise_clients says so; "
+    "empty if it is not known"
+)
 
-    address: str = Field(description="an IP address; empty if it is not known", examples=["192.0.2.7"])
+
+class ClientStatus(BaseModel):
+    """What one client, or one network of clients, asked for since the start."""
+
+    address: str = Field(description=CLIENT, examples=["192.0.2.7"])
     requests: int = Field(examples=[120])
     hits: int = Field(examples=[118])
     misses: int = Field(examples=[2])
+    failures: int = Field(0, description="requests that were answered with an error", examples=[0])
     size: Bytes = Field(description="bytes that it was sent")
     last: Time
 
@@ -281,6 +289,7 @@ class DatasetStatus(BaseModel):
     complete: bool = Field(description="whether all of its archives are there")
     verified: bool = Field(description="whether they are, and all have the catalog's digests")
     size: Bytes = Field(description="bytes of its archives, as far as they are known", examples=[170498071])
+    used: Time | None = Field(None, description="the last request for what is there of it; null if nothing is")
     archives: list[DatasetArchive]
 
 
@@ -302,6 +311,9 @@ class Explanation(BaseModel):
         description="paths at this mirror that lead to it", examples=[["/www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"]]
     )
     asked: list[str] = Field(description="URLs that are asked for it, in order", examples=[[_CIFAR10]])
+    last_error: FailureStatus | None = Field(
+        None, description="why it could not be fetched the last time; null if it could, or nobody knows"
+    )
 
 
 class CheckedArchive(BaseModel):
@@ -398,6 +410,9 @@ class Removal(BaseModel):
 
     removed: list[RemovedArchive]
     freed: Bytes
+    said: str = Field(
+        "", description="what was done, in a sentence", examples=["Removed data.example.org/sets/a.zip; 170 MB are free now."]
+    )
 
 
 class CollectRequest(BaseModel):
@@ -419,6 +434,7 @@ class Collection(BaseModel):
     garbage: list[GarbageItem]
     freed: Bytes = Field(description="bytes that are free now; 0 in a dry run")
     missing: Bytes = Field(description="bytes that are still over max_size or min_free")
+    said: str = Field("", description="what was done, in a sentence", examples=["Removed 2 things, 170 MB are free now."])
 
 
 class ProblemFacts(BaseModel):
@@ -462,3 +478,5 @@ class Pinned(BaseModel):
     """Names whose pins were made, or taken away."""
 
     names: list[str]
+    size: Bytes = Field(0, description="bytes of what they mean, as far as it is there")
+    said: str = Field("", description="what was done, in a sentence", examples=["Pinned keras/*: 12 of 12 archives are there, 200 MB."])

@@ -26,7 +26,7 @@ _MEANINGS = {
     "503": "The mirror cannot do its work at the moment",
 }
 _API = ("400", "403", "413")
-_ALSO = {"/api/fetch": ("404",), "/readyz": ("503",), "/status": ("503",), "/": ("503",)}
+_ALSO = {"/api/fetch": ("404",), "/api/unblock": ("404",), "/readyz": ("503",), "/status": ("503",), "/": ("503",)}
 _READING = ("400", "403", "404", "414")
 _NOTHING = frozenset({"/healthz", "/docs", "/ca.pem", "/ca-bundle.pem", "/metrics", "/status/fills", "/status/catalog"})
 """Paths whose requests cannot be wrong."""

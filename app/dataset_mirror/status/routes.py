@@ -1,6 +1,7 @@
 """Pages and API as a FastAPI app."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
 from typing import Annotated
@@ -20,11 +21,12 @@ from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.error_page import prefers_page
 from dataset_mirror.serve.head import problem
-from dataset_mirror.status import assets, docs, front, keras_home, setup, trust
+from dataset_mirror.status import activity, assets, docs, keras_home, setup, trust
+from dataset_mirror.status import pages as site
 from dataset_mirror.status.api import api
+from dataset_mirror.status.events import Events
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
-from dataset_mirror.status.html import PAGE_POLICY, page
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
     ArchiveDetail,
@@ -40,7 +42,8 @@ from dataset_mirror.status.models import (
     WantedArchivePage,
 )
 from dataset_mirror.status.openapi import describe
-from dataset_mirror.status.own import own_paths
+from dataset_mirror.status.own import ALWAYS, own_paths
+from dataset_mirror.status.pages.frame import answer
 from dataset_mirror.status.system import SystemFailures
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
@@ -55,7 +58,7 @@ ArchiveUrl = Annotated[
 _AT_ONCE = 10_000
 
 
-def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+def pages(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """The app behind the gateway; `lifespan` starts and stops the mirror, and `key` is the data folder's.
 
     `state.own` are the paths that the routing leaves to it.
@@ -65,10 +68,14 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
         title="dataset-mirror", version=version("dataset-mirror"), summary=summary, lifespan=lifespan, docs_url=None, redoc_url=None
     )
     own = list(app.routes)
-    for router in _routers(mirror, ca, key):
+    for router in _routers(mirror, ca, key, events):
         app.include_router(router)
         own += router.routes
-    app.state.own = own_paths(own)
+    yielding = site.yielding(mirror)
+    for router in yielding:
+        app.include_router(router)
+        app.include_router(router, prefix=ALWAYS)
+    app.state.own = own_paths(own, [route for router in yielding for route in router.routes])
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
     app.add_middleware(SystemFailures)
@@ -77,10 +84,10 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, lifespan: Lifespan
     return app
 
 
-def _routers(mirror: Mirror, ca: CertificateAuthority, key: str) -> list[APIRouter]:
+def _routers(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events) -> list[APIRouter]:
     return [
-        *(front.router(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
-        *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror)),
+        *(site.front(mirror), site.acting(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
+        *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror), activity.activity(mirror, events, key)),
         *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
     ]
 
@@ -118,12 +125,15 @@ def _archives(mirror: Mirror) -> APIRouter:
         prefix: Annotated[str, Query(description="only where HOST/PATH begins like this; sorted by name", max_length=8192)] = "",
         limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
         after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+        q: Annotated[str, Query(description="a part of HOST/PATH or of the catalog's name, whatever its case", max_length=200)] = "",
+        last_used_before: Annotated[datetime | None, Query(description="only what nobody asked for since then (ISO 8601)")] = None,
         only: Annotated[
             list[str], Query(description="only these: catalog names, URLs, or globs of either; all in one page", max_length=1000)
         ] = [],  # noqa: B006
     ) -> ArchivePage:
-        """What is stored, page by page."""
-        query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after)
+        """What is stored, page by page. A page that is searched or filtered by use may be short, and yet have a `next`."""
+        before = last_used_before.timestamp() if last_used_before else None
+        query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after, q, before)
         return await archives_of(mirror, query, only)
 
     @router.get("/status/folder", response_model=ArchivePage)
@@ -137,7 +147,7 @@ def _archives(mirror: Mirror) -> APIRouter:
         if not prefers_page(request.headers.get("accept", "")):
             return found
         more = f"/status/folder?{urlencode({'prefix': prefix, 'after': found.next})}" if found.next else ""
-        return page("folder.html", PAGE_POLICY, {"Cache-Control": "no-store"}, prefix=prefix, archives=found.archives, more=more)
+        return await answer(mirror, request, "folder.html", prefix=prefix, archives=found.archives, more=more)
 
     @router.get("/status/digests", response_class=PlainTextResponse)
     async def digests() -> StreamingResponse:

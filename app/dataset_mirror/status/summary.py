@@ -30,8 +30,17 @@ def damaged_of(index: Index, origins: Origins, query: Query) -> list[ArchiveSumm
     """The damaged archives that a query means, by name."""
     if query.state not in (None, "damaged"):
         return []
-    fitting = [one for one in index.damaged() if str(one.archive).startswith(query.prefix)]
-    return [_damaged(origins, one) for one in fitting if query.origin in (None, one.archive.authority)]
+    return [_damaged(origins, one) for one in index.damaged() if _is_meant(query, one)]
+
+
+def _is_meant(query: Query, one: Damaged) -> bool:
+    key, since = str(one.archive), query.used_before
+    return (
+        key.startswith(query.prefix)
+        and query.origin in (None, one.archive.authority)
+        and (query.search.casefold() in key.casefold() or key in query.named)
+        and (since is None or one.found < since)
+    )
 
 
 def summary_of(origins: Origins, line: Listed) -> ArchiveSummary:

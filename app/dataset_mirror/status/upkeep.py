@@ -7,7 +7,8 @@ from datetime import datetime
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.ahead import Keep, rate_at
-from dataset_mirror.status.models import ClientStatus, KeepStatus, LogLine, PinStatus
+from dataset_mirror.status.live import told
+from dataset_mirror.status.models import KeepStatus, LogLine, PinStatus
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.upkeep.pinned import Meant, meant
 
@@ -56,26 +57,17 @@ def _keep(mirror: Mirror, keep: Keep, lost: Iterable[Damaged]) -> KeepStatus:
     )
 
 
-def clients_of(mirror: Mirror) -> list[ClientStatus]:
-    """Who asked for archives since the start, the one that was sent most first."""
-    known = sorted(mirror.recent.clients.values(), key=lambda one: one.size, reverse=True)
-    return [
-        ClientStatus(address=one.address, requests=one.requests, hits=one.hits, misses=one.misses, size=one.size, last=one.last)
-        for one in known
-    ]
-
-
 def log_of(mirror: Mirror, since: float, limit: int) -> list[LogLine]:
     """The latest requests of the last `since` seconds, the oldest first."""
     first = time.time() - since
-    return [_line(one) for one in list(mirror.recent.requests)[-limit:] if one.at >= first]
+    return [_line(mirror, one) for one in list(mirror.recent.requests)[-limit:] if one.at >= first]
 
 
-def _line(one: Asked) -> LogLine:
+def _line(mirror: Mirror, one: Asked) -> LogLine:
     return LogLine(
         at=one.at,
         id=one.id,
-        client=one.client,
+        client=told(mirror, one.client, whole=True),
         method=one.method,
         target=one.target,
         archive=one.archive,

@@ -1,9 +1,11 @@
 """What the mirror knows, as models."""
 
+import asyncio
 import time
 from collections.abc import Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -11,6 +13,7 @@ from dataset_mirror.airgap.preflight.presence import presences
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
+from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.secrets import without_secrets
@@ -37,6 +40,7 @@ from dataset_mirror.status.models import (
 )
 from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
+from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
@@ -65,7 +69,7 @@ async def status_of(mirror: Mirror) -> Status:
         wanted=number_wanted,
         store=_store(mirror, troubles),
         fills=fills_of(mirror),
-        failures=_failures(mirror),
+        failures=failures_of(mirror),
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
         **upkeep,
@@ -125,23 +129,23 @@ def _fill(fill: Fill) -> FillStatus:
         rate=rate,
         eta=left / rate if left is not None and rate > 0 else None,
         readers=fill.readers,
+        connections=fill.connections,
         began=fill.began,
         waiting=not fill.running,
         slow=fill.slow,
     )
 
 
-def _failures(mirror: Mirror) -> list[FailureStatus]:
-    return [
-        FailureStatus(
-            at=failure.at,
-            url=failure.url,
-            status=failure.error.status,
-            detail=without_secrets(failure.error.detail),
-            hint=without_secrets(failure.error.hint),
-        )
-        for failure in reversed(mirror.flights.failures)
-    ]
+def failures_of(mirror: Mirror, since: float = 0.0) -> list[FailureStatus]:
+    """The latest downloads that failed since then, the latest first."""
+    return [failure_of(failure) for failure in reversed(mirror.flights.failures) if failure.at >= since]
+
+
+def failure_of(failure: Failure) -> FailureStatus:
+    error = failure.error
+    return FailureStatus(
+        at=failure.at, url=failure.url, status=error.status, detail=without_secrets(error.detail), hint=without_secrets(error.hint)
+    )
 
 
 def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
@@ -160,13 +164,16 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
     """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
     index, origins = mirror.store.index, mirror.origins
+    if query.search:  # reads many rows: whoever waits for the store's worker does not wait for that
+        query = replace(query, named=await asyncio.to_thread(origins.known_as, query.search))
     if names:
         found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
         return ArchivePage(archives=found, next=None)
     damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
     if query.after == _DAMAGED or query.state == "damaged":
         return ArchivePage(archives=damaged, next=None)
-    page = await mirror.store.in_worker(lambda: index.page(query))
+    read = partial(index.page, query)
+    page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
     return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (_DAMAGED if damaged else None))
 
 
@@ -229,14 +236,14 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
     )
 
 
-async def catalog_of(mirror: Mirror) -> Catalog:
-    """Per named dataset what of it is there."""
-    names = sorted(mirror.origins.names)
+async def catalog_of(mirror: Mirror, names: Sequence[str] | None = None) -> Catalog:
+    """Per named dataset what of it is there; of all by name, or of these."""
+    named = sorted(mirror.origins.names) if names is None else names
 
     def look() -> Catalog:
         damaged = {one.archive for one in mirror.store.index.damaged()}
         stored = _Stored(mirror.store.index)
-        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in names])
+        return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in named])
 
     return await mirror.store.in_worker(look)
 
@@ -257,9 +264,10 @@ class _Stored:
 
 
 def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[ArchiveId]) -> DatasetStatus:
-    archives = []
+    archives, used = [], []
     for entry in mirror.origins.named(name):
         line = stored.listed(entry.archive)
+        used += [line.used] if line else []
         absent = "fetching" if mirror.flights.get(entry.archive) else "damaged" if entry.archive in damaged else "missing"
         size = line.record.size if line else entry.size
         archives.append(DatasetArchive(url=entry.shown, state=line.state if line else absent, size=size))
@@ -269,6 +277,7 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
         complete=not states & {"missing", "fetching", "damaged"},
         verified=states == {"verified"},
         size=sum(archive.size or 0 for archive in archives),
+        used=max(used, default=None),
         archives=archives,
     )
 
@@ -289,4 +298,5 @@ async def collected(mirror: Mirror, *, dry_run: bool, last_copies: bool) -> Coll
     garbage = await find_garbage(mirror, last_copies=last_copies)
     freed = 0 if dry_run else await collect(mirror, garbage)
     items = [GarbageItem(kind=one.kind, what=one.what, size=one.size) for one in garbage]
-    return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0))
+    said = f"{count(len(items), 'thing')} could go." if dry_run else f"Removed {count(len(items), 'thing')}, {size(freed)} are free now."
+    return Collection(garbage=items, freed=freed, missing=mirror.store.space.missing(0), said=plain(said))

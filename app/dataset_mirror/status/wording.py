@@ -4,7 +4,10 @@ import json
 import shlex
 from datetime import UTC, datetime
 
-__all__ = ["ago", "clock", "count", "duration", "file_name", "host", "iso", "literal", "path_here", "shell", "shown", "size"]
+__all__ = [
+    *("ago", "brief", "clock", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
+    *("shell", "shown", "size", "utc"),
+]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
@@ -23,6 +26,11 @@ def count(number: int, noun: str = "") -> str:
     """A number with thousands separated; with its noun, in the plural unless it is one."""
     plural = "" if number == 1 else "s"
     return f"{number:,}\N{NO-BREAK SPACE}{noun}{plural}" if noun else f"{number:,}"
+
+
+def plain(text: str) -> str:
+    """A text for terminals and programs: its blanks are ordinary ones."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def duration(seconds: float) -> str:
@@ -44,6 +52,28 @@ def iso(seconds: float) -> str:
 def clock(seconds: float) -> str:
     """Seconds since the epoch as a time of day in UTC."""
     return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S} UTC"
+
+
+def utc(seconds: float) -> str:
+    """Seconds since the epoch as a date and a time in UTC: what stands beside a time that a browser shows in its own zone."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def minute(seconds: float) -> str:
+    """Seconds since the epoch as a date and hours and minutes, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def brief(seconds: float) -> str:
+    """A short time with its unit: `0.4 ms`, `1.2 s`, `3 minutes`."""
+    if seconds >= 100:
+        return duration(seconds)
+    return f"{seconds:.1f}\N{NO-BREAK SPACE}s" if seconds >= 1 else f"{1000 * seconds:.{0 if seconds >= 0.01 else 1}f}\N{NO-BREAK SPACE}ms"
+
+
+def percent(part: float, whole: float) -> str:
+    """A share of a whole; a dash if there is no whole."""
+    return f"{100 * part / whole:.0f}\N{NO-BREAK SPACE}%" if whole else "–"
 
 
 def host(address: str) -> str:

@@ -35,9 +35,9 @@ def add(connection: Connection, record: Record, found: float) -> None:
     connection.execute(put.on_conflict_do_update(["key"], set_=known))
 
 
-def heal(connection: Connection, archive: ArchiveId) -> None:
-    """Its bytes have come, or nobody waits for them any more. Nothing if it was not damaged."""
-    connection.execute(_HEAL, {"at": str(archive)})
+def heal(connection: Connection, *those: ArchiveId) -> None:
+    """Their bytes have come, or nobody waits for them any more. Nothing happens to those that were not damaged."""
+    connection.execute(_HEAL, [{"at": str(archive)} for archive in those])
 
 
 def number(connection: Connection) -> int:

@@ -24,6 +24,8 @@ OTHERS = 0o027
 _AS_IT_IS = (errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _OWN = "Give one that you may write: --data DIR."
 _ATTEMPTS, _PAUSE = 20, 0.05
+_SAID = 512
+"""Bytes that a lock's file has at least, whatever it says: so a full disk has room for it."""
 NETWORK_FILE_SYSTEMS = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "9p", "afs")
 
 
@@ -149,6 +151,8 @@ class FillLock:
         """Takes the lock. DataFolderError, naming the holder, if another process has it."""
         self._path = path
         self._named: Path | None = None
+        self._said = b""
+        """What stands in the file, if it could be written."""
         try:
             self._fd = durable.open_file(path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
@@ -196,18 +200,22 @@ class FillLock:
         return False
 
     def announce(self, url: str | None) -> None:
-        """Writes who holds the lock and, for a server, the URL at which other commands can ask it; a full disk holds no name."""
-        if self._fd < 0:
-            return
+        """Writes who holds the lock and, for a server, the URL at which other commands can ask it."""
+        self._said = json.dumps({"pid": os.getpid(), "url": url, "began": _ticks(os.getpid())}).encode().ljust(_SAID)
+        self.renew()
+
+    def renew(self) -> None:
+        """Writes it again if it is not there: a disk that was full may have room by now."""
         with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "url": url, "began": _ticks(os.getpid())}).encode(), 0)
+            if self._fd >= 0 and os.pread(self._fd, len(self._said) + 1, 0) != self._said:
+                os.pwrite(self._fd, self._said, 0)
+                os.ftruncate(self._fd, len(self._said))
 
     def release(self) -> None:
         if self._fd < 0:
             return
-        with contextlib.suppress(OSError):
-            os.ftruncate(self._fd, 0)
+        self._said = b" " * _SAID  # its place on the disk stays, for the next holder's name
+        self.renew()
         if self._named:
             self._named.unlink(missing_ok=True)
         os.close(self._fd)

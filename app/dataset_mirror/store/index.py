@@ -7,15 +7,15 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
+from sqlalchemy import URL, BindParameter, Connection, Engine, RowMapping, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
@@ -23,19 +23,20 @@ from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, St
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
-from dataset_mirror.store import damaged, failures, knowledge, wanted
+from dataset_mirror.store import damaged, failures, knowledge, paging, sums, wanted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writing, place_of, why_unwritable
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
-from dataset_mirror.store.listing import Listed, Page, Query, State, page_of, statement
-from dataset_mirror.store.migrations import from_1, from_4
+from dataset_mirror.store.listing import Listed, Page, Query, State, page_of
+from dataset_mirror.store.migrations import from_1, from_4, from_5
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 MARKS = ("journal_bytes",)
 """Numbers that are kept among the totals, but are none."""
@@ -161,7 +162,12 @@ class Index:
     def versions(self, archive: ArchiveId) -> list[Record]:
         """Everything ever published for `archive`, the latest fetched first."""
         with self._engine.connect() as connection:
-            return [record_of(row) for row in connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
+            return _versions_of(connection, [archive])[archive]
+
+    def versions_of(self, those: Sequence[ArchiveId]) -> dict[ArchiveId, list[Record]]:
+        """As `versions`, for up to a thousand archives."""
+        with self._engine.connect() as connection:
+            return _versions_of(connection, those)
 
     def listed(self, archive: ArchiveId) -> Listed | None:
         """What lists say of the archive, or None."""
@@ -170,10 +176,10 @@ class Index:
             return _listed(row) if row else None
 
     def page(self, query: Query) -> Page:
-        """One page of a list; BadRequest if its cursor is not one."""
+        """One page of a list; BadRequest if its cursor is not one. A page may have less than its limit, and yet a next one."""
         with self._engine.connect() as connection:
-            rows = connection.execute(statement(query)).mappings().all()
-        return page_of(query, [(row["id"], _listed(row)) for row in rows])
+            rows, reached = paging.rows_of(connection, query)
+        return page_of(query, [(row["id"], _listed(row)) for row in rows], reached)
 
     def every(self, query: Query) -> Iterator[Listed]:
         """All pages of a list, one after the other; what is changed meanwhile may be missed or told twice."""
@@ -183,6 +189,12 @@ class Index:
             if page.next is None:
                 return
             query = replace(query, after=page.next)
+
+    def unused(self, since: float, most: int) -> tuple[sums.Held, list[Listed]]:
+        """What was not used since then (seconds since the epoch): number and bytes, equal ones for each archive, and the largest."""
+        with self._engine.connect() as connection:
+            rows = paging.largest_unused(connection, since, most)
+            return sums.unused(connection, since), [_listed(row) for row in rows]
 
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""
@@ -251,6 +263,11 @@ class Index:
         with self._engine.connect() as connection:
             return knowledge.every(connection, scopes)
 
+    def look(self, work: Callable[[Connection], T]) -> T:
+        """Reads other tables of the index: `work` gets a connection."""
+        with self._engine.connect() as connection:
+            return work(connection)
+
     def data_version(self) -> int:
         """A number that is another one after each write, by whichever process. Takes 2 µs."""
         with self._reading, suppress(sqlite3.Error):  # of a damaged one nobody knows: what is in memory counts
@@ -305,14 +322,31 @@ class Writing:
         Of bytes that were there the facts are `united`, so it does not matter in which order they come. What is there is not
         wanted any more.
         """
-        known = self.version(record.archive, record.sha256)
-        if known is None and not self.needs(record.sha256):
-            self.count("blob_bytes", record.size)
-        self._connection.execute(_PUT_VERSION, values_of(known.united(record) if known else record))
-        self.unwant([record.archive])
-        knowledge.forget(self._connection, "refusal", str(record.archive))
-        damaged.heal(self._connection, record.archive)
-        return self._settle(record.archive, used) or record
+        return self.publish_all([record], used)[0]
+
+    def publish_all(self, records: Sequence[Record], used: float) -> list[Record]:
+        """As `publish`, for several archives, each of which is there once: a bundle may have a great many."""
+        kept = _versions_of(self._connection, [record.archive for record in records])
+        united = [_united(record, kept[record.archive]) for record in records]
+        new = {one.sha256: one.size for one in united if not _of(one, kept[one.archive])}
+        self.count("blob_bytes", sum(size for sha256, size in new.items() if not self.needs(sha256)))
+        with ExitStack() as counting:
+            for sha256, size in new.items():
+                counting.enter_context(sums.owned(self._connection, sha256, size))
+            self._connection.execute(_PUT_VERSION, [values_of(one) for one in united])
+        self.unwant(kept)
+        knowledge.forget(self._connection, "refusal", *map(str, kept))
+        damaged.heal(self._connection, *kept)
+        for one in united:
+            others = [each for each in kept[one.archive] if each.sha256 != one.sha256]
+            kept[one.archive] = sorted([one, *others], key=lambda each: (-each.fetched, each.sha256))
+        self._settle(kept, used)
+        return [kept[one.archive][0] for one in united]
+
+    def united(self, records: Sequence[Record]) -> list[Record]:
+        """What is known of these bytes of their archives once they are published."""
+        kept = _versions_of(self._connection, [record.archive for record in records])
+        return [_united(record, kept[record.archive]) for record in records]
 
     def want(self, misses: Iterable[Wanted]) -> None:
         """Puts archives on the wanted list, or adds to what it says of them; those that are there by now are left out."""
@@ -328,10 +362,13 @@ class Writing:
         if sha256 is not None:
             which &= versions.c.sha256 == sha256
         gone = self._connection.execute(select(versions.c.sha256, versions.c.size).where(which)).all()
-        self._connection.execute(delete(versions).where(which))
+        with ExitStack() as counting:
+            for row in gone:
+                counting.enter_context(sums.owned(self._connection, row.sha256, row.size))
+            self._connection.execute(delete(versions).where(which))
         unneeded = [row for row in gone if not self.needs(row.sha256)]
         self.count("blob_bytes", -sum(row.size for row in unneeded))
-        self._settle(archive, used=0.0)
+        self._settle(_versions_of(self._connection, [archive]), used=0.0)
         return [row.sha256 for row in unneeded]
 
     def needs(self, sha256: str) -> bool:
@@ -348,18 +385,21 @@ class Writing:
         row = self._connection.execute(_FIND, {"key": str(archive)}).mappings().first()
         return record_of(row) if row else None
 
-    def _settle(self, archive: ArchiveId, used: float) -> Record | None:
-        """Makes what is current, which it returns, and the totals follow from the archive's versions; `used` is for a new archive."""
-        kept = [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
-        known = self._connection.execute(_SIZE, {"at": str(archive)}).first()
-        self.count("archives", bool(kept) - bool(known))
-        self.count("archive_bytes", (kept[0].size if kept else 0) - (known.size if known else 0))
-        if not kept:
-            self._connection.execute(delete(archives).where(archives.c.key == str(archive)))
-            return None
-        row = {**values_of(kept[0]), "origin": archive.authority, "state": _state(kept)}
-        self._connection.execute(_PUT_ARCHIVE, {**row, "hits": 0, "used": used})
-        return kept[0]
+    def _settle(self, kept: Mapping[ArchiveId, Sequence[Record]], used: float) -> None:
+        """Makes what is current, and the totals, follow from archives' versions, the latest first; `used` is for new archives."""
+        known = {row.key: row.size for row in self._connection.execute(_SIZES, {"keys": [str(archive) for archive in kept]})}
+        current = {archive: of[0] for archive, of in kept.items() if of}
+        self.count("archives", len(current) - len(known))
+        for archive, of in kept.items():
+            sums.count(self._connection, str(archive), archives=bool(of) - (str(archive) in known))
+        self.count("archive_bytes", sum(record.size for record in current.values()) - sum(known.values()))
+        if gone := [{"at": str(archive)} for archive, of in kept.items() if not of]:
+            self._connection.execute(_DROP_ARCHIVE, gone)
+        if rows := [
+            {**values_of(record), "origin": archive.authority, "state": _state(kept[archive]), "hits": 0, "used": used}
+            for archive, record in current.items()
+        ]:
+            self._connection.execute(_PUT_ARCHIVE, rows)
 
     def refresh(self, record: Record) -> None:
         """The origin confirmed these bytes at `record.checked`, with what it then said of them."""
@@ -420,7 +460,9 @@ def _prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
         from_1(connection)
     if 1 <= version <= 4:
         from_4(connection)
-    # From version 2 to 3 a table was added, two from 3 to 4, and three from 4 to 5; those come by themselves.
+    if 1 <= version <= 5:
+        from_5(connection)
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6) come by themselves.
     metadata.create_all(connection)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
@@ -485,17 +527,38 @@ def _upsert(table: Table, key: Collection[str], but: Collection[str] = ()) -> An
 
 
 # Made once: SQLAlchemy takes several times as long to make a statement as SQLite to run it, and a bundle may have many archives.
-_VERSIONS = select(versions).where(versions.c.key == bindparam("at")).order_by(versions.c.fetched.desc(), versions.c.sha256)
+_KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
+_VERSIONS = select(versions).where(versions.c.key.in_(_KEYS)).order_by(versions.c.fetched.desc(), versions.c.sha256)
 _VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("digest"))
 _NEEDED = select(versions.c.id).where(versions.c.sha256 == bindparam("digest")).limit(1)
-_SIZE = select(archives.c.size).where(archives.c.key == bindparam("at"))
+_SIZES = select(archives.c.key, archives.c.size).where(archives.c.key.in_(_KEYS))
+_DROP_ARCHIVE = delete(archives).where(archives.c.key == bindparam("at"))
 _PUT_VERSION = _upsert(versions, ("key", "sha256"))
 _PUT_ARCHIVE = _upsert(archives, ("key",), but=("hits", "used"))
 _ADDING = insert(counters)
 _COUNT = _ADDING.on_conflict_do_update(["name"], set_={"value": counters.c.value + _ADDING.excluded.value})
 
 
-def _state(kept: list[Record]) -> State:
+def _versions_of(connection: Connection, those: Iterable[ArchiveId]) -> dict[ArchiveId, list[Record]]:
+    """All versions of archives, the latest first."""
+    kept: dict[ArchiveId, list[Record]] = {archive: [] for archive in those}
+    for row in connection.execute(_VERSIONS, {"keys": [str(archive) for archive in kept]}).mappings():
+        record = record_of(row)
+        kept[record.archive].append(record)
+    return kept
+
+
+def _of(record: Record, kept: Iterable[Record]) -> Record | None:
+    """What is known of the bytes of a record among versions of its archive."""
+    return next((each for each in kept if each.sha256 == record.sha256), None)
+
+
+def _united(record: Record, kept: Iterable[Record]) -> Record:
+    known = _of(record, kept)
+    return known.united(record) if known else record
+
+
+def _state(kept: Sequence[Record]) -> State:
     if len(kept) > 1:
         return "changed"
     source = kept[0].source

@@ -16,6 +16,7 @@ from dataset_mirror.store.schema import knowledge
 Kind = Literal["ref", "refusal", "restricted"]
 _END_OF_TIME = 253402300800.0
 _FIND = select(knowledge).where(knowledge.c.kind == bindparam("kind"), knowledge.c.about == bindparam("about"))
+_FORGET = delete(knowledge).where(knowledge.c.kind == bindparam("kind_"), knowledge.c.about == bindparam("about_"))
 _MOST = 4096
 
 
@@ -117,9 +118,9 @@ def fact_of(row: RowMapping) -> Fact:
     return Fact.from_line(row["line"])
 
 
-def forget(connection: Connection, kind: Kind, about: str) -> None:
+def forget(connection: Connection, kind: Kind, *about: str) -> None:
     """It is not so any more."""
-    connection.execute(delete(knowledge).where(knowledge.c.kind == kind, knowledge.c.about == about))
+    connection.execute(_FORGET, [{"kind_": kind, "about_": each} for each in about])
 
 
 def every(connection: Connection, scopes: Iterable[str] | None = None) -> list[Fact]:

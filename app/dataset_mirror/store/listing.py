@@ -17,6 +17,7 @@ bytes are kept, too; `damaged`: its bytes were found to be, and have not come ag
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"
+_ESCAPED = {ord(character): f"\\{character}" for character in "%_\\"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,12 @@ class Query:
     limit: int = 100
     after: str | None = None
     """The cursor that the page before gave."""
+    search: str = ""
+    """A part of HOST/PATH, whatever its case."""
+    used_before: float | None = None
+    """Only what was not used since (seconds since the epoch)."""
+    named: tuple[str, ...] = ()
+    """Archives (HOST/PATH) that fit the search, too, since they have such a name in the catalog."""
 
     def __post_init__(self) -> None:
         if self.prefix and self.order != "name":
@@ -56,30 +63,42 @@ class Page:
     next: str | None
 
 
-def statement(query: Query) -> Select[Any]:
-    """One row more than the page has tells whether another page follows."""
-    order = _order(query)
-    found = select(archives).order_by(*(column.desc() if query.descending else column for column in order)).limit(query.limit + 1)
+def statement(query: Query, *, most: int | None = None) -> Select[Any]:
+    """All that fits, in order, from the cursor on; one row more than the page has (or `most`) tells whether another page follows."""
+    order = order_of(query)
+    found = select(archives).order_by(*(column.desc() if query.descending else column for column in order))
     if query.origin is not None:
         found = found.where(archives.c.origin == query.origin)
     if query.state is not None:
         found = found.where(archives.c.state == query.state)
     if query.prefix:
         found = found.where(archives.c.key >= query.prefix, archives.c.key < query.prefix + _END_OF_PREFIX)
+    if query.search:
+        found = found.where(has(query.search))
+    if query.used_before is not None:
+        found = found.where(archives.c.used < query.used_before)
     if query.after is not None:
         place = tuple_(*order)
         at = tuple_(*place_of(query.after, len(order)))
         found = found.where(place < at if query.descending else place > at)
-    return found
+    return found.limit(most or query.limit + 1)
 
 
-def page_of(query: Query, rows: list[tuple[int, Listed]]) -> Page:
-    """The page that these rows (id, line) of `statement` make."""
+def has(text: str) -> ColumnElement[bool]:
+    """Whether HOST/PATH contains a text."""
+    return archives.c.key.like(f"%{text.translate(_ESCAPED)}%", escape="\\")
+
+
+def page_of(query: Query, rows: list[tuple[int, Listed]], reached: list[Any] | None = None) -> Page:
+    """The page that these rows (id, line) make; `reached`: the place where looking for more ended, if it did."""
     shown = rows[: query.limit]
-    return Page(tuple(line for _, line in shown), _cursor(query, *shown[-1]) if len(rows) > query.limit else None)
+    if len(rows) > query.limit:
+        return Page(tuple(line for _, line in shown), _cursor(query, *shown[-1]))
+    return Page(tuple(line for _, line in shown), cursor_of(reached) if reached else None)
 
 
-def _order(query: Query) -> list[ColumnElement[Any]]:
+def order_of(query: Query) -> list[ColumnElement[Any]]:
+    """The columns that a list is sorted by; together they are a place in it."""
     return [archives.c.key] if query.order == "name" else [archives.c[query.order], archives.c.id]
 
 

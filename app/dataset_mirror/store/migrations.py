@@ -2,6 +2,9 @@
 
 from sqlalchemy import Connection
 
+from dataset_mirror.store.schema import kept
+from dataset_mirror.store.sums import recount
+
 _COLUMNS = (
     "ALTER TABLE archives ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE versions ADD COLUMN private INTEGER NOT NULL DEFAULT 0",
@@ -31,7 +34,22 @@ def from_1(connection: Connection) -> None:
         connection.exec_driver_sql(statement)
 
 
+_FOR_SUMS = (
+    "CREATE INDEX archives_by_age ON archives (used, size)",
+    "DROP INDEX versions_by_blob",
+    "CREATE INDEX versions_by_blob ON versions (sha256, key)",
+)
+
+
 def from_4(connection: Connection) -> None:
     """Version 5 knows whose readers alone may have an archive."""
     for statement in _RESTRICTED:
         connection.exec_driver_sql(statement)
+
+
+def from_5(connection: Connection) -> None:
+    """Version 6 knows history, changes, and the sums by origin."""
+    for statement in _FOR_SUMS:
+        connection.exec_driver_sql(statement)
+    kept.create(connection)
+    recount(connection)

@@ -1,5 +1,6 @@
 """The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, values_of
@@ -26,12 +28,14 @@ from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
+from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
 
 _BATCH = 10_000
 (_DONE,) = MARKS
 _STEP = 1024 * 1024
-_CACHE_KIB = 64 * 1024
+_CACHE_KIB = 256 * 1024
+"""Beyond it the keys of a large index would be read and written again and again."""
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
@@ -60,7 +64,9 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
-    """Makes the index anew; nothing is changed if that fails. Hits, last uses and the wanted list begin afresh. Blocks.
+    """Makes the index anew; nothing is changed if that fails. Blocks.
+
+    Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 
     DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
     harmless: either the database of before is in its place, or none is, and the next start says what to do.
@@ -73,7 +79,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     fresh = place.with_name(f"{place.name}.new")
     try:
         _remove(fresh)
-        found = _made(fresh, folder, report)
+        found = _made(fresh, folder, report, place)
         found.aside = _set_aside(place)
         durable.put(fresh, place)
         _write_down(found, folder)
@@ -83,12 +89,12 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
         lock.release()
 
 
-def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
+def _made(fresh: Path, folder: DataFolder, report: Report, old: Path) -> Rebuilt:
     """Nobody knows of the file before it is whole, so that it needs no log, and one fsync at its end."""
     found = Rebuilt()
     engine = create_engine(URL.create("sqlite", database=str(fresh)), isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
-        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}"):
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE_KIB}", f"threads={os.cpu_count()}"):
             connection.exec_driver_sql(f"PRAGMA {pragma}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         metadata.create_all(connection)
@@ -100,6 +106,7 @@ def _made(fresh: Path, folder: DataFolder, report: Report) -> Rebuilt:
         connection.execute(insert(counters).values(name=_DONE, value=done))
         with _indexed_at_the_end(connection, archives):
             _settle(connection)
+        carry(old, connection)
         found.archives = connection.execute(select(func.count()).select_from(archives)).scalar_one()
         connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
         connection.exec_driver_sql("COMMIT")
@@ -208,6 +215,7 @@ def _settle(connection: Connection) -> None:
         ("blob_bytes", select(func.coalesce(func.sum(blobs.c.size), 0))),
     ):
         connection.execute(insert(counters).values(name=name, value=value.scalar_subquery()))
+    recount(connection)
 
 
 def _make_current(connection: Connection, chosen: Select[Any]) -> None:

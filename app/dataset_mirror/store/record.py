@@ -14,6 +14,7 @@ from dataset_mirror.rules.fields import Fields
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _MD5 = re.compile("[0-9a-f]{32}")
+_NUMBERS, _TEXT, _TEXT_OR_NONE = frozenset([int, float]), frozenset([str]), frozenset([str, type(None)])
 _MOST_BYTES = 2**63 - 1
 _END_OF_TIME = 253402300800.0
 """The year 10000, in seconds since the epoch."""
@@ -113,9 +114,11 @@ class Record:
             and (self.md5 is None or _MD5.fullmatch(self.md5))
             and type(self.size) is int
             and 0 <= self.size <= _MOST_BYTES
-            and all(type(moment) in (int, float) and 0 <= moment <= _END_OF_TIME for moment in (self.fetched, self.checked))
-            and all(type(text) is str for text in texts)
-            and all(text is None or type(text) is str for text in maybe)
+            and _NUMBERS.issuperset((type(self.fetched), type(self.checked)))
+            and 0 <= self.fetched <= _END_OF_TIME
+            and 0 <= self.checked <= _END_OF_TIME
+            and _TEXT.issuperset(map(type, texts))
+            and _TEXT_OR_NONE.issuperset(map(type, maybe))
             and self.source in _SOURCES
             and type(self.validators.date_is_strong) is type(self.private) is bool
         ):

@@ -1,8 +1,8 @@
-"""The tables of the index, schema version 5."""
+"""The tables of the index, schema version 6."""
 
 from sqlalchemy import Column, Float, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-VERSION = 5
+VERSION = 6
 
 metadata = MetaData()
 
@@ -46,6 +46,7 @@ archives = Table(
     Column("used", Float, nullable=False),
     Column("state", String(8), nullable=False, server_default="computed"),
     Index("archives_by_blob", "sha256"),
+    Index("archives_by_age", "used", "size"),
     *_orders(),
 )
 """The current bytes of each archive. `key` is authority + path + query; `used` the time of the last request; `state` is
@@ -59,7 +60,7 @@ versions = Table(
     Column("key", Text, nullable=False),
     *_facts(),
     UniqueConstraint("key", "sha256"),
-    Index("versions_by_blob", "sha256"),
+    Index("versions_by_blob", "sha256", "key"),
 )
 """All bytes that are kept for an archive, the current ones too."""
 
@@ -115,6 +116,48 @@ knowledge = Table(
     Index("knowledge_by_scope", "scope"),
 )
 """What origins said that is no bytes: see `knowledge.py`."""
+
+kept = Table(
+    "kept",
+    metadata,
+    Column("origin", Text, primary_key=True),
+    Column("archives", Integer, nullable=False),
+    Column("size", Integer, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What is kept of each origin: archives, and bytes of blobs, each counted for one origin."""
+
+history = Table(
+    "history",
+    metadata,
+    Column("step", Integer, primary_key=True),
+    Column("of", String(8), primary_key=True),
+    Column("at", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("served", Integer, nullable=False),
+    Column("fetched", Integer, nullable=False),
+    Column("hits", Integer, nullable=False),
+    Column("misses", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("seconds", Float, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What was asked for in each minute, hour and day (`step` in seconds, which began `at`), in all, and by origin, dataset and network."""
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Float, nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("what", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("changes_by_kind", "kind", "id"),
+    sqlite_autoincrement=True,
+)
+"""The log of changes, the latest last."""
 
 counters = Table("counters", metadata, Column("name", String(40), primary_key=True), Column("value", Integer, nullable=False))
 """Running totals, so that nothing is counted per request: `archives`, `archive_bytes`, `blob_bytes`, and what requests add up to."""

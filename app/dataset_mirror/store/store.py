@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
-from dataset_mirror.errors import MirrorError
+from dataset_mirror.errors import IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration
-from dataset_mirror.store import damaged, failures, knowledge
+from dataset_mirror.store import changes, damaged, failures, knowledge
 from dataset_mirror.store.blobs import Blobs
+from dataset_mirror.store.changes import Changes
 from dataset_mirror.store.database import meaning, why_unwritable
 from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.failures import Failed
@@ -62,6 +64,7 @@ class Store:
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)
         self.pins = Pins(self.folder.pins)
+        self.changes = Changes()
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
         self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
@@ -76,6 +79,11 @@ class Store:
             self.mend()
         self.leftovers.find(clean=repair and writable)
         return self._lock
+
+    def renew_lock(self) -> None:
+        """Says again who has the lock, if a full disk had no room for it."""
+        if self._lock:
+            self._lock.renew()
 
     @property
     def why_read_only(self) -> str | None:
@@ -94,15 +102,17 @@ class Store:
         return found
 
     def close(self) -> None:
-        """Ends the worker and gives the lock back; nothing is lost by not calling it."""
+        """Ends the worker and gives the lock back; nothing but lines of the log of changes is lost by not calling it."""
         self._worker.shutdown()
+        with suppress(StoreFull, IndexDamaged, DatabaseError):
+            self._write_changes()
         self.index.close()
         if self._lock:
             self._lock.release()
 
     async def in_worker(self, work: Callable[[], T]) -> T:
         """Runs blocking `work` in the store's worker thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+        return await asyncio.get_running_loop().run_in_executor(self._worker, copy_context().run, work)
 
     def find(self, archive: ArchiveId) -> Record | None:
         return self.index.find(archive)
@@ -174,10 +184,10 @@ class Store:
         with self._changing(records[0].url if records else "Nothing") as writing:
             if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
                 return False
-            records = [self._united(record, writing) for record in records]
-            writing.mark(_DONE, self.journal.append(*records))
-            for record in records:
-                self._link(writing.publish(record, used=time.time()))
+            united = writing.united(_once(records))
+            writing.mark(_DONE, self.journal.append(*united))
+            for current in writing.publish_all(united, used=time.time()):
+                self._link(current)
         return True
 
     @contextmanager
@@ -277,13 +287,9 @@ class Store:
 
     def _note_publication(self, record: Record, writing: Writing) -> Record:
         """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
-        united = self._united(record, writing)
+        (united,) = writing.united([record])
         self._note(united, writing)
         return united
-
-    def _united(self, record: Record, writing: Writing) -> Record:
-        known = writing.version(record.archive, record.sha256)
-        return known.united(record) if known else record
 
     def _note(self, entry: Entry, writing: Writing) -> None:
         """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
@@ -292,12 +298,17 @@ class Store:
     def pin(self, names: Iterable[str]) -> list[Pin]:
         """Pins names; returns those that are new. Other processes that pin wait for the index' write lock. Blocks."""
         with self.transaction("The pins"):
-            return self.pins.add(names)
+            return self._pinned("pinned", self.pins.add(names))
 
     def unpin(self, names: Iterable[str]) -> list[Pin]:
         """Takes pins away; returns them. Blocks."""
         with self.transaction("The pins"):
-            return self.pins.remove(names)
+            return self._pinned("unpinned", self.pins.remove(names))
+
+    def _pinned(self, kind: changes.Kind, pins: list[Pin]) -> list[Pin]:
+        for pin in pins:
+            self.changes.note(kind, pin.name)
+        return pins
 
     def refresh(self, record: Record) -> Record:
         """The origin confirmed these bytes at `record.checked`. Blocks."""
@@ -372,6 +383,8 @@ class Store:
                 self._show(record.archive, writing)
             self.blobs.take(sha256, self.folder.quarantine)
             self._miss(had, writing)
+        for record in had:
+            self.changes.note("damaged", record.url, record.size)
         return had
 
     def _miss(self, had: Iterable[Record], writing: Writing) -> None:
@@ -394,6 +407,22 @@ class Store:
         with self.transaction("The list of failures") as writing:
             failures.put(writing.connection, known)
 
+    async def write_changes(self) -> None:
+        """Writes down what changed; if that fails it waits for the next time."""
+        if self.changes.waiting:
+            await self.in_worker(self._write_changes)
+
+    def _write_changes(self) -> None:
+        lines = [self.changes.waiting.popleft() for _ in range(len(self.changes.waiting))]
+        if not lines:
+            return
+        try:
+            with self.transaction("The log of changes") as writing:
+                changes.put(writing.connection, lines)
+        except BaseException:
+            self.changes.waiting.extendleft(reversed(lines))
+            raise
+
     def _show(self, archive: ArchiveId, writing: Writing) -> None:
         """Lets `tree/` say what the index says."""
         if current := writing.current(archive):
@@ -407,3 +436,11 @@ class Store:
             return
         if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
             log.debug("tree/ cannot hold a name for %s", current.url)
+
+
+def _once(records: Iterable[Record]) -> list[Record]:
+    """Each archive once, with what all records say of its bytes, which are the same."""
+    found: dict[ArchiveId, Record] = {}
+    for record in records:
+        found[record.archive] = found[record.archive].united(record) if record.archive in found else record
+    return list(found.values())

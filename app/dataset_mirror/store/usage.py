@@ -1,42 +1,89 @@
-"""Hits and totals, gathered in memory and written in batches: a request never waits for a write."""
+"""What is asked for, gathered in memory and written in batches: a request never waits for a write."""
 
 import asyncio
 import time
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store import history
+from dataset_mirror.store.history import HOUR, Counts, Of
 from dataset_mirror.store.store import Store
-
-
-class Counted(Protocol):
-    """Running totals of a process."""
-
-    hits: int
-    misses: int
-    served: int
-    fetched: int
-
 
 _TOTALS = ("hits", "misses", "served", "fetched")
 
 
-class Usage:
+@dataclass(slots=True)
+class Asked(Counts):
+    """What was asked for of one archive."""
+
+    uses: int = 0
+    """How often somebody got it from the store."""
+    used: float = 0.0
+    """When last, in seconds since the epoch."""
+
+    def also(self, more: "Asked") -> None:
+        self.add(more)
+        self.uses += more.uses
+        self.used = max(self.used, more.used)
+
+
+@dataclass(slots=True)
+class Gathered:
     """What was asked for since the last flush."""
 
-    def __init__(self, store: Store, traffic: Counted) -> None:
-        self._store, self._traffic = store, traffic
-        self._hits: dict[ArchiveId, tuple[int, float]] = {}
-        self._written = dict.fromkeys(_TOTALS, 0)
-        self._flushing = asyncio.Lock()
+    archives: dict[ArchiveId, Asked] = field(default_factory=dict)
+    clients: dict[str, Counts] = field(default_factory=dict)
+    """By network."""
 
-    def note(self, archive: ArchiveId) -> None:
+    def sums(self, dataset_of: Callable[[ArchiveId], str]) -> dict[tuple[Of, str], Counts]:
+        """The same in all, by origin, by dataset and by network."""
+        found: dict[tuple[Of, str], Counts] = {}
+        for archive, asked in self.archives.items():
+            if asked:
+                for key in (("all", ""), ("origin", archive.authority), ("dataset", dataset_of(archive))):
+                    found.setdefault(key, Counts()).add(asked)
+        return found | {("client", network): counts for network, counts in self.clients.items()}
+
+    def also(self, more: "Gathered") -> None:
+        for archive, asked in more.archives.items():
+            self.archives.setdefault(archive, Asked()).also(asked)
+        for network, counts in more.clients.items():
+            self.clients.setdefault(network, Counts()).add(counts)
+
+
+class Usage:
+    """What was asked for since the last flush, and its way into the index."""
+
+    def __init__(self, store: Store, dataset_of: Callable[[ArchiveId], str], clients: Callable[[], Mapping[str, Counts]] = dict) -> None:
+        """`dataset_of` names an archive's dataset; `clients` gives what each network asked for since it was called last."""
+        self._store, self._dataset_of, self._clients = store, dataset_of, clients
+        self._gathered = Gathered()
+        self._flushing = asyncio.Lock()
+        self._tidied = 0.0
+
+    def of(self, archive: ArchiveId) -> Asked:
+        """What was asked for of an archive since the last flush, to be counted up."""
+        asked = self._gathered.archives.get(archive)
+        if asked is None:
+            asked = self._gathered.archives[archive] = Asked()
+        return asked
+
+    def note(self, archive: ArchiveId) -> Asked:
         """Somebody asked for the archive, and gets it."""
-        self._hits[archive] = (self._hits.get(archive, (0, 0.0))[0] + 1, time.time())
+        asked = self.of(archive)
+        asked.uses += 1
+        asked.used = time.time()
+        return asked
 
     @property
     def pending(self) -> dict[str, int]:
         """What the totals of the index lack yet."""
-        return {name: getattr(self._traffic, name) - written for name, written in self._written.items()}
+        return _totals(self._gathered)
+
+    def unwritten(self, of: Of, name: str) -> Counts:
+        """What the history of one name lacks yet."""
+        return self._gathered.sums(self._dataset_of).get((of, name), Counts())
 
     async def flush(self) -> None:
         """Writes what was noted. If that fails it is kept, for the next time; being cancelled does not stop it half-way.
@@ -50,21 +97,29 @@ class Usage:
             await self._flush_now()
 
     async def _flush_now(self) -> None:
-        now = {name: getattr(self._traffic, name) for name in _TOTALS}
-        if not self._hits and now == self._written:
+        gathered, self._gathered = self._gathered, Gathered()
+        for network, counts in self._clients().items():
+            gathered.clients.setdefault(network, Counts()).add(counts)
+        if not (gathered.archives or gathered.clients):
             return
-        hits, self._hits = self._hits, {}
         try:
-            await self._store.in_worker(lambda: self._write(hits, now))
+            await self._store.in_worker(lambda: self._write(gathered))
         except BaseException:
-            for archive, (count, at) in hits.items():
-                more, later = self._hits.get(archive, (0, at))
-                self._hits[archive] = (count + more, later)
+            self._gathered.also(gathered)
             raise
-        self._written = now
 
-    def _write(self, hits: dict[ArchiveId, tuple[int, float]], now: dict[str, int]) -> None:
+    def _write(self, gathered: Gathered) -> None:
+        now = time.time()
         with self._store.transaction("The counts of hits") as writing:
-            writing.use(hits)
-            for name, value in now.items():
-                writing.count(name, value - self._written[name])
+            writing.use({archive: (asked.uses, asked.used) for archive, asked in gathered.archives.items() if asked.uses})
+            for name, value in _totals(gathered).items():
+                writing.count(name, value)
+            history.add(writing.connection, gathered.sums(self._dataset_of), now)
+            if not self._tidied or now - self._tidied >= HOUR:
+                history.tidy(writing.connection, now, self._tidied)
+        if now - self._tidied >= HOUR:
+            self._tidied = now
+
+
+def _totals(gathered: Gathered) -> dict[str, int]:
+    return {name: sum(getattr(asked, name) for asked in gathered.archives.values()) for name in _TOTALS}

@@ -53,7 +53,8 @@ def add(connection: Connection, misses: Iterable[Wanted]) -> None:
 
 def take_away(connection: Connection, gone: Iterable[ArchiveId]) -> int:
     """Takes archives off the list; returns how many were on it."""
-    return sum(connection.execute(_TAKE_AWAY, {"at": str(archive)}).rowcount for archive in gone)
+    those = [{"at": str(archive)} for archive in gone]
+    return connection.execute(_TAKE_AWAY, those).rowcount if those else 0
 
 
 def number(connection: Connection) -> int:

@@ -43,7 +43,13 @@ async def find_garbage(mirror: Mirror, *, last_copies: bool = False) -> list[Gar
 
 async def collect(mirror: Mirror, garbage: list[Garbage]) -> int:
     """Removes it; returns the bytes that were freed."""
-    return sum([await mirror.store.in_worker(each.remove) for each in garbage])
+    freed = 0
+    for each in garbage:
+        size = await mirror.store.in_worker(each.remove)
+        mirror.store.changes.note("gc", each.what, size, each.kind)
+        freed += size
+    await mirror.store.write_changes()
+    return freed
 
 
 def _unneeded(store: Store, in_use: set[Path]) -> Iterator[Garbage]:

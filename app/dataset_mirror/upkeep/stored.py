@@ -101,4 +101,7 @@ async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
     for line in lines:
         freed = await store.in_worker(partial(store.remove, line.record.archive))
         removed.append(Removed(line.record.url, freed))
+    for one in removed:
+        store.changes.note("removed", one.url, one.freed)
+    await store.write_changes()
     return removed

@@ -15,13 +15,16 @@ from urllib.parse import quote
 
 from dataset_mirror.errors import BadRequest, ConnectionsFull, MirrorError, RequestTimeout
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.serve.asgi import RawFields, Scope
+from dataset_mirror.serve.asgi import ZERO_COPY, RawFields, Scope
+from dataset_mirror.serve.observed import place
 from dataset_mirror.wire import crowd, requests, scope
 from dataset_mirror.wire.exchange import Exchange
 from dataset_mirror.wire.framing import Framing, refusal
+from dataset_mirror.wire.from_file import FromFile
 from dataset_mirror.wire.line import Line
 from dataset_mirror.wire.parsing import Head, Parser
 from dataset_mirror.wire.services import Services
+from dataset_mirror.wire.slow import Slow
 
 if TYPE_CHECKING:
     import uvicorn
@@ -41,8 +44,8 @@ class Connection(Line):
 
     _is_last = _is_refused = _is_idle = False
     """Whether no more requests are read, something was refused behind an answer, nothing is under way."""
-    _was_hot = False
-    """Whether the request that is being read was answered from memory."""
+    _slow: Slow | None = None
+    """The answer from memory that the client has not taken yet."""
     _target: str | None = None
     """Of a CONNECT that has come."""
     credentials: str | None = None
@@ -70,8 +73,9 @@ class Connection(Line):
         self._access = logging.getLogger("uvicorn.access")
         self.access_log = self._access.hasHandlers()
         self._parser = Parser(self)
-        self._unread = b""
-        self._running: Exchange | None = None
+        self._unread = self._read_now = b""
+        """What is to be parsed, and what is being parsed."""
+        self._running: Exchange | FromFile | None = None
         self._arriving: Exchange | None = None
         """The request whose body is being read."""
         self._queue: deque[Exchange] = deque()
@@ -87,6 +91,7 @@ class Connection(Line):
         super().connection_made(transport)
         self._shared = scope.of_connection(self.transport, self.authority)
         self.client: tuple[str, int] | None = self._shared["client"]
+        self.takes_files = ZERO_COPY in self._shared["extensions"]
         self._server.connections.add(self)  # type: ignore[arg-type]
         if self._crowd.enter(self):
             self._crowd.wait(self, self._crowd.head_timeout)
@@ -96,6 +101,8 @@ class Connection(Line):
     def data_received(self, data: bytes) -> None:
         if self._is_lingering or self._is_refused or (self._is_last and self._arriving is None):
             return  # it is not to be answered; it is only taken so that the client can read
+        if not self._unread and self._answered_again(data):
+            return
         self._unread = self._unread + data if self._unread else data
         self._read()
 
@@ -114,8 +121,18 @@ class Connection(Line):
         self._greet()
         return True
 
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._taken()
+
+    def _taken(self) -> None:
+        if self._slow:
+            self.services.under_way.discard(self._slow)
+            self._slow = None
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_gone = True
+        self._taken()
         self._let_go()
         self._room.set()
         if self._running:
@@ -130,7 +147,7 @@ class Connection(Line):
         if self._running is None:
             self.close()
         elif not self._queue:
-            self._running.framing.closes = True
+            self._running.closes = True
 
     def expire(self) -> None:
         """The client has been silent for too long."""
@@ -148,9 +165,9 @@ class Connection(Line):
         """Parses what has come, until a request has to wait for the answer to another."""
         while self._unread and not (self._queue or self._is_refused or self._is_lingering or self.is_gone):
             step = _BODIES if self._parser.in_body else _HEADS
-            data, self._unread = self._unread[:step], self._unread[step:]
+            self._read_now, self._unread = self._unread[:step], self._unread[step:]
             try:
-                behind = self._parser.feed(data)
+                behind = self._parser.feed(self._read_now)
             except MirrorError as error:
                 if not self._is_last or self._arriving is not None:
                     self._refuse(error)
@@ -163,8 +180,7 @@ class Connection(Line):
 
     def head(self, head: Head) -> None:
         """A request has come; MirrorError if it is refused."""
-        self._was_hot = self._answered_from_memory(head)
-        if self._was_hot:
+        if self._answered_from_memory(head):
             return
         requests.check(head)
         if head.method == "CONNECT":
@@ -216,29 +232,51 @@ class Connection(Line):
             self._is_idle = False
             self._crowd.wait(self, self._crowd.head_timeout)
 
-    def _answered_from_memory(self, head: Head) -> bool:
-        """Answers a plain GET of a small archive at once, if nothing else is being answered.
-
-        From the first such answer on the connection stays armed: it is disarmed only where it is closed in order. That costs
-        one call of the kernel for a connection, not two for an answer.
-        """
-        hot = self.services.hot
-        if hot is None or head.method != "GET" or head.version != "1.1" or self.is_answering or self.access_log:
+    def _answered_again(self, data: bytes) -> bool:
+        """Answers at once what was asked before in the same bytes, if nothing else is under way. That needs no parser."""
+        if not (self._parser.is_between and self._may_answer_at_once()):
             return False
-        if self._is_full or self.half_closed or self._is_stopping:
-            return False
-        if self.authority is not None and [value for name, value in head.fields if name == b"host"] != [self.authority.encode()]:
-            return False  # it is not for the host of the CONNECT around
-        answer = hot.answer(head.target, head.fields, self._server.default_headers)
+        assert self.services.hot is not None
+        answer = self.services.hot.again(data, self)
         if answer is None:
             return False
-        self.arm(reset=True)
-        self.transport.write(answer)
-        if self.services.seen and self.client:
-            self.services.seen(self.client[0], len(answer))
-        self._server.total_requests += 1
-        self._rest()
+        self._answer(answer)
         return True
+
+    def _answered_from_memory(self, head: Head) -> bool:
+        """Answers what needs no app at once, if nothing else is being answered."""
+        if not self._may_answer_at_once():
+            return False
+        assert self.services.hot is not None
+        answer = self.services.hot.answer(head, self._read_now, self)
+        if answer is None:
+            return False
+        self._answer(answer, in_parser=True)
+        return True
+
+    def _may_answer_at_once(self) -> bool:
+        busy = self._running is not None or self._is_full or self.half_closed or self._is_stopping
+        return not busy and self.services.hot is not None and not self.access_log
+
+    def _answer(self, answer: bytes | FromFile, *, in_parser: bool = False) -> None:
+        """From the first such answer on the connection stays armed: it is disarmed only where it is closed in order. That costs
+        one call of the kernel for a connection, not two for an answer.
+        """
+        if isinstance(answer, bytes):
+            self.arm(reset=True)
+            self.transport.write(answer)
+            if self._is_full and self.services.hot and self.client:
+                self._slow = Slow(self.transport, self._known_as(), self.services.hot.latest, len(answer))
+                self.services.under_way.add(self._slow)
+            self._server.total_requests += 1
+            return self._rest()
+        self._running = answer
+        self._crowd.work(self)
+        if in_parser:  # whose work must be done before the next request is looked at
+            self.loop.call_soon(answer.begin, self)
+        else:
+            answer.begin(self)
+        return None
 
     def _rest(self) -> None:
         """Nothing is under way: the next request may take its time."""
@@ -250,6 +288,11 @@ class Connection(Line):
     @property
     def is_answering(self) -> bool:
         return self._running is not None
+
+    @property
+    def peer(self) -> str | None:
+        """The address at the other end, if there is one."""
+        return self.client[0] if self.client else None
 
     @property
     def own_fields(self) -> RawFields:
@@ -272,7 +315,7 @@ class Connection(Line):
         if self.half_closed:
             self.loop.call_soon(self._greet)
 
-    def completed(self, exchange: Exchange) -> None:
+    def completed(self, exchange: Exchange | FromFile) -> None:
         """All of an answer is the kernel's; what is next?"""
         if exchange is not self._running:
             return
@@ -280,7 +323,7 @@ class Connection(Line):
         self._running = None
         if self.transport.is_closing():
             return
-        if exchange.framing.closes or (self._is_stopping and not self._queue):
+        if exchange.closes or (self._is_stopping and not self._queue):
             self._close_in_order()
         elif self._queue:
             self._start(self._queue.popleft())
@@ -324,7 +367,8 @@ class Connection(Line):
     def refuse_running(self, error: MirrorError) -> None:
         """Answers in place of the app, which has not begun to."""
         if self._running is not None:
-            self.log(self._running.scope, error.status)
+            if isinstance(self._running, Exchange):
+                self.log(self._running.scope, error.status)
             self._running.leave()
             self._running = None
         self._answer_refusal(error)
@@ -407,8 +451,11 @@ class Connection(Line):
             target = without_secrets(quote(asked["path"]) + query.decode("ascii"))
             self.log_line(asked["method"], target, asked["http_version"], status)
 
+    def _known_as(self) -> str:
+        return self.services.known_as(self.client[0]) if self.client else ""
+
     def log_line(self, method: str, target: str, version: str, status: int) -> None:
         """A line of the access log of any request."""
         if self.access_log:
-            where = f"{self.client[0]}:{self.client[1]}" if self.client else ""
+            where = place(self.client, self._known_as()) if self.client else ""
             self._access.info('%s - "%s %s HTTP/%s" %d', where, method, target, version, status)

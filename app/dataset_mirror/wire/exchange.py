@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.serve.asgi import LOGGED, RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
+from dataset_mirror.serve.asgi import LOGGED, PART, RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.framing import CONTINUE, Framing
 
@@ -49,6 +49,11 @@ class Exchange:
         self._expects_continue = expects_continue
         self._body = bytearray()
         self._news = asyncio.Event()
+        scope[PART] = self._sent_of_part
+
+    def _sent_of_part(self) -> int:
+        """Bytes of the part of a file that is just being sent, as far as the kernel has them."""
+        return self._part.sent if self._part else 0
 
     # What the connection tells
 
@@ -62,6 +67,15 @@ class Exchange:
         """The request is whole."""
         self.is_whole = True
         self._news.set()
+
+    @property
+    def closes(self) -> bool:
+        """Whether the connection closes behind the answer."""
+        return self.framing.closes
+
+    @closes.setter
+    def closes(self, closes: bool) -> None:
+        self.framing.closes = closes
 
     @property
     def is_over(self) -> bool:

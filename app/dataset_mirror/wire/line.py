@@ -4,6 +4,7 @@ A body that does not reach its end ends in a reset, by whatever cause: the conne
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from dataset_mirror.wire import crowd
@@ -23,6 +24,8 @@ class Line(asyncio.Protocol):
     is_gone = False
     """Whether nothing can be sent any more."""
     _is_armed = _is_full = _is_paused = _is_lingering = _is_greeted = _is_stopping = False
+    _then: Callable[[], None] | None = None
+    """What waits until the kernel has all that was written."""
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
@@ -35,7 +38,7 @@ class Line(asyncio.Protocol):
         # byte was handed over" can be known.
         transport.set_write_buffer_limits(high=0)
         self.socket: Any = transport.get_extra_info("socket")
-        tune(self.socket)
+        tune(self.socket, takes_files=transport.get_extra_info("sslcontext") is None)
 
     @property
     def is_answering(self) -> bool:
@@ -52,6 +55,9 @@ class Line(asyncio.Protocol):
         """The kernel has all that was written; if that is what an orderly close waited for, the end is a clean one."""
         self._is_full = False
         self._room.set()
+        if then := self._then:
+            self._then = None
+            then()
         if (self.transport.is_closing() or self._is_lingering) and not self.is_answering:
             self._disarm()
 
@@ -59,6 +65,13 @@ class Line(asyncio.Protocol):
         """Waits until the kernel has all that was written, or the connection is lost."""
         if self._is_full:
             await self._room.wait()
+
+    def when_flushed(self, then: Callable[[], None]) -> None:
+        """Calls it once the kernel has all that was written; never if the connection is lost."""
+        if self._is_full:
+            self._then = then
+        else:
+            then()
 
     def write_head(self, head: bytes) -> None:
         """Writes what begins with a status line."""

@@ -9,15 +9,16 @@ asyncio lets nobody else wait on that of a transport. The transport goes on read
 import asyncio
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
-TURN = 4 * STEP
+TURN = 16 * STEP
 """Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
-_LEAST = 64 * 1024
+MOST, _LEAST = 4 * STEP, 64 * 1024
+"""Of that a client gets at most so much, and at least."""
 AHEAD = 8 * STEP
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
@@ -44,46 +45,85 @@ class PartOfFile:
     under_way = 0
     """How many there are now, in this process."""
 
-    def __init__(self, connection: Descriptor, file: Descriptor, offset: int, end: int) -> None:
-        self._connection, self._file, self._offset, self._end = connection, file.fileno(), offset, end
-        self._in_memory = offset
-        """How far the file is known to be in memory."""
-        self._waiting: asyncio.Future[None] | None = None
-        self._lost = False
+    def __init__(
+        self,
+        connection: Descriptor,
+        file: Descriptor | int,
+        offset: int,
+        end: int,
+        *,
+        in_memory: set[int] | None = None,
+        told: Callable[[int], None] | None = None,
+    ) -> None:
+        """`in_memory`: numbers of the file's steps that were found in memory a moment ago; `told`: of each share that left."""
+        self._connection, self._offset, self._end = connection, offset, end
+        self._file = file if isinstance(file, int) else file.fileno()
+        self._in_memory = set() if in_memory is None else in_memory
+        self._told = told
+        self._begin = offset
+        self._read = offset
+        """How far the file was just read."""
+        self._done: Callable[[Exception | None], None] | None = None
+        self._duplicate = -1
+
+    @property
+    def sent(self) -> int:
+        """Bytes of it that the kernel has."""
+        return self._offset - self._begin
 
     async def send(self) -> None:
         """Returns when the kernel has all of it. ClientGone if the client left, OSError if the file is shorter."""
-        PartOfFile.under_way += 1
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.begin(lambda error: None if over.done() else over.set_exception(error) if error else over.set_result(None))
         try:
-            await self._send()
+            if over.done():
+                await asyncio.sleep(0)  # other clients, too
+            await over
         finally:
-            PartOfFile.under_way -= 1
+            self.give_up()
 
-    async def _send(self) -> None:
-        while self._offset < self._end:
-            if not self._is_in_memory():
-                await asyncio.to_thread(_read_in, self._file, self._offset)
-                self._in_memory = min(self._offset + STEP, self._end)
-            if self._lost:  # while this waited; its descriptor may be another connection's by now
-                raise ClientGone
-            if not self._push(self._connection.fileno()):
-                await self._push_when_writable()
-            else:
-                await asyncio.sleep(0)  # other clients, too, after each step
+    def begin(self, done: Callable[[Exception | None], None]) -> None:
+        """Sends what the kernel takes at once, and the rest by and by; tells once when it has all of it, or what went wrong."""
+        self._done = done
+        PartOfFile.under_way += 1
+        self._go()
 
     def give_up(self) -> None:
-        """The connection is lost, its descriptor not closed yet: `send` raises ClientGone."""
-        self._lost = True
-        if self._waiting and not self._waiting.done():
-            self._waiting.set_exception(ClientGone())
+        """The connection is lost, its descriptor not closed yet: that is ClientGone, if it was not over."""
+        self._end_with(ClientGone())
 
-    def _push(self, connection: int) -> bool:
-        """Sends what the kernel takes at once, at most this client's share and to where the file is in memory; False if it took less."""
-        wanted = min(self._in_memory - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
+    def _end_with(self, error: Exception | None) -> None:
+        done, self._done = self._done, None
+        if done is not None:
+            PartOfFile.under_way -= 1
+            self._stop_waiting()
+            done(error)
+
+    def _go(self) -> None:
+        """Sends a share. Then the others have their turn, or the client has to read first, or the disk."""
+        if self._done is None:
+            return None
+        if self._offset == self._end:
+            return self._end_with(None)
+        wanted = min(MOST, self._end - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
+        if self._read > self._offset:
+            wanted = min(wanted, self._read - self._offset)
+        elif not self._is_in_memory(self._offset + wanted):
+            return self._read_in()
         try:
-            sent = os.sendfile(connection, self._file, self._offset, wanted)
+            sent = self._push(wanted)
+            if self._offset < self._end:
+                return self._wait(for_room=sent < wanted)
+        except OSError as error:
+            return self._end_with(error)
+        return self._end_with(None)
+
+    def _push(self, wanted: int) -> int:
+        """Sends what the kernel takes at once, at most so much."""
+        try:
+            sent = os.sendfile(self._connection.fileno(), self._file, self._offset, wanted)
         except BlockingIOError:
-            return False
+            return 0
         except (ConnectionError, TimeoutError):
             raise ClientGone from None
         except OSError as error:
@@ -93,42 +133,49 @@ class PartOfFile:
         if sent == 0:
             raise OSError(f"the file ends {self._end - self._offset} bytes too early")
         self._offset += sent
-        return sent == wanted
+        if self._told:
+            self._told(sent)
+        return sent
 
-    async def _push_when_writable(self) -> None:
-        """Pushes each time the client has read, until all is sent, or what comes next is not in memory."""
+    def _wait(self, *, for_room: bool) -> None:
+        """For the next turn, or until the kernel takes more: from then on each turn in which it does is one."""
         loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
-        duplicate = os.dup(self._connection.fileno())
-        try:
-            loop.add_writer(duplicate, self._writable, duplicate)
-            await self._waiting
-        finally:
-            loop.remove_writer(duplicate)
-            os.close(duplicate)
-            self._waiting = None
-
-    def _writable(self, connection: int) -> None:
-        assert self._waiting
-        if self._waiting.done():
+        if self._duplicate >= 0:
             return
-        try:
-            self._push(connection)
-        except OSError as error:
-            self._waiting.set_exception(error)
+        if for_room:
+            self._duplicate = os.dup(self._connection.fileno())
+            loop.add_writer(self._duplicate, self._go)
         else:
-            if self._offset == self._end or not self._is_in_memory():
-                self._waiting.set_result(None)
+            loop.call_soon(self._go)
 
-    def _is_in_memory(self) -> bool:
-        """Whether the next step would not wait for the disk, judged by a byte of each 128 KiB, which the kernel reads at once."""
-        if self._offset < self._in_memory:
-            return True
-        end = min(self._offset + STEP, self._end)
-        if not is_in_memory(self._file, self._offset, end):
-            return False
-        self._in_memory = end
+    def _stop_waiting(self) -> None:
+        if self._duplicate >= 0:
+            asyncio.get_running_loop().remove_writer(self._duplicate)
+            os.close(self._duplicate)
+            self._duplicate = -1
+
+    def _is_in_memory(self, end: int) -> bool:
+        """Whether sending up to there would not wait for the disk."""
+        for step in range(self._offset // STEP, (end - 1) // STEP + 1):
+            if step not in self._in_memory:
+                if not is_in_memory(self._file, step * STEP, (step + 1) * STEP):
+                    return False
+                self._in_memory.add(step)
         return True
+
+    def _read_in(self) -> None:
+        """Has a thread bring a step of the file into memory, and goes on then."""
+        self._stop_waiting()
+        read = asyncio.get_running_loop().run_in_executor(None, _read_in, self._file, self._offset)
+        read.add_done_callback(self._was_read)
+
+    def _was_read(self, read: asyncio.Future[None]) -> None:
+        if read.cancelled():
+            return self.give_up()
+        if isinstance(error := read.exception(), Exception):
+            return self._end_with(error)
+        self._read = min(self._offset + STEP, self._end)
+        return self._go()
 
 
 def _read_in(file: int, offset: int) -> None:

@@ -119,6 +119,8 @@ class Server(uvicorn.Server):
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._services.stopping:
+            self._services.stopping()
         await super().shutdown(sockets)
         await alerts_sent(ALERT_SECONDS)
         if self.force_exit:  # uvicorn skips this then: the fills would not end, and the lifespan's task would be torn down

@@ -8,8 +8,12 @@ from typing import Any
 
 _RESET = struct.pack("ii", 1, 0)
 _NORMAL = struct.pack("ii", 0, 0)
-NOT_SENT = 128 * 1024
-"""Bytes that wait in the kernel before a connection counts as writable: its memory per slow client."""
+NOT_SENT, NOT_SENT_OF_FILES = 128 * 1024, 1024 * 1024
+"""Bytes that wait in the kernel before a connection counts as writable: its memory per slow client.
+
+Of files, which are in memory anyway, it takes only references: as many as are sent at once, or a client on a fast line would need
+two turns of the loop for each step.
+"""
 SILENT_MILLISECONDS = 300_000
 """How long a client may read nothing while there is something for it."""
 
@@ -46,11 +50,12 @@ def _set(ready: "asyncio.Future[None]") -> None:
         ready.set_result(None)
 
 
-def tune(connection: Any) -> None:
+def tune(connection: Any, *, takes_files: bool) -> None:
     """A client is sent to as soon as little waits in the kernel for it, and given up when it has read nothing for long.
 
     asyncio's timeouts cannot tell a slow reader from a dead one; the kernel can.
     """
-    for option, value in (("TCP_NOTSENT_LOWAT", NOT_SENT), ("TCP_USER_TIMEOUT", SILENT_MILLISECONDS)):
+    not_sent = NOT_SENT_OF_FILES if takes_files else NOT_SENT
+    for option, value in (("TCP_NOTSENT_LOWAT", not_sent), ("TCP_USER_TIMEOUT", SILENT_MILLISECONDS)):
         if connection is not None and connection.family != socket.AF_UNIX and hasattr(socket, option):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,7 +1,7 @@
 """Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial as call
@@ -18,6 +18,7 @@ from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.airgap.proposals import Proposal, of_line
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.digests import Hashing, digests_of
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
@@ -52,6 +53,8 @@ class Import:
         self._store, self._judge, self._report = store, judge, report
         self._listing = Listing()
         self._publishing = Lock()
+        self._hashed: tuple[str, str | None] = "", None
+        """The blob whose MD5 was computed last, and that: it may have a great many lines."""
 
     def payload(self) -> list[str]:
         """Paths that the manifest has; after the tag files were taken."""
@@ -109,7 +112,7 @@ class Import:
         except BundleError as error:
             return [Taken(_plain(member.name), "failed", error=error)], None
         records, taken = self._judged(lines, member)
-        if not records or self._is_there(records[0]):
+        if not records or self._size_here(records[0].sha256) == records[0].size:
             return [*taken, *self._without_bytes(records)], None
         try:
             partial, copied, room = self._read(member, records, copier)
@@ -129,9 +132,6 @@ class Import:
             except MirrorError as error:
                 taken.append(Taken(_named(line), "failed", error=error))
         return records, taken
-
-    def _is_there(self, record: Record) -> bool:
-        return self._store.blobs.inode(record.sha256) is not None and self._store.blobs.size(record.sha256) == record.size
 
     # Bytes that come
 
@@ -212,31 +212,41 @@ class Import:
 
     # Bytes that are here
 
-    def _without_bytes(self, records: Iterable[Record]) -> Iterator[Taken]:
-        """Archives whose bytes are here already: most of them are here themselves, and nothing is written."""
+    def _without_bytes(self, records: Sequence[Record]) -> Iterator[Taken]:
+        """Archives whose bytes, all the same, are here already: most of them are here themselves, and nothing is written."""
+        for start in range(0, len(records), _AT_ONCE):
+            some = records[start : start + _AT_ONCE]
+            try:
+                kept = self._store.index.versions_of([record.archive for record in some])
+                yield from self._known(some, kept, self._size_here(some[0].sha256))
+            except (MirrorError, OSError, DatabaseError) as error:
+                yield from self._failed(some, error)
+
+    def _size_here(self, sha256: str) -> int | None:
+        """Bytes of the blob; None if it is not here."""
+        return None if self._store.blobs.inode(sha256) is None else self._store.blobs.size(sha256)
+
+    def _known(self, records: Iterable[Record], kept: Mapping[ArchiveId, Iterable[Record]], size: int | None) -> Iterator[Taken]:
+        """Passes over what is among what is `kept`, just so; adds the others to their bytes, of which `size` are here."""
         lacking: list[Record] = []
         for record in records:
             try:
-                settled, is_there = self._kept(record)
-            except (MirrorError, OSError, DatabaseError) as error:
-                yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
+                if record.size != size:
+                    raise _nowhere(record)
+                known = next((each for each in kept[record.archive] if each.sha256 == record.sha256), None)
+                settled = self._judge.settled(record, self._md5(record, known))
+            except (MirrorError, OSError) as error:
+                yield from self._failed([record], error)
                 continue
-            if is_there:
+            if known is not None and known.united(settled) == known:
                 yield Taken(record.url, "present", record.size)
             else:
                 lacking.append(settled)
         yield from self._added(lacking)
 
-    def _kept(self, record: Record) -> tuple[Record, bool]:
-        """The record as it is to be kept, and whether it is, just so."""
-        if not self._is_there(record):
-            raise BundleError(
-                f"The bytes of {record.url} are neither in the bundle nor here.",
-                "Copy the bundle again; if it was made with --minus, export it again without it.",
-            )
-        known = next((each for each in self._store.index.versions(record.archive) if each.sha256 == record.sha256), None)
-        settled = self._judge.settled(record, self._md5(record, known))
-        return settled, known is not None and known.united(settled) == known
+    def _failed(self, records: Iterable[Record], error: MirrorError | OSError | DatabaseError) -> Iterator[Taken]:
+        for record in records:
+            yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
@@ -244,8 +254,10 @@ class Import:
             return None
         if known and known.md5:
             return known.md5
-        with self._store.blobs.open(record.sha256) as file:
-            return digests_of(contents(file.fileno()), md5=True).md5
+        if self._hashed[0] != record.sha256:
+            with self._store.blobs.open(record.sha256) as file:
+                self._hashed = record.sha256, digests_of(contents(file.fileno()), md5=True).md5
+        return self._hashed[1]
 
 
 def _appending(report: Report, partial: PartialFile, room: Reservation, record: Record) -> Callable[[memoryview], None]:
@@ -264,6 +276,13 @@ def _check_fits(member: Member, record: Record) -> None:
         raise BundleError(f"{record.url} comes as a {member.kind}, not as a file.", "It was not imported. Export it again.")
     if record.size != member.size:
         raise BundleError(f"{record.url} comes with {member.size:,} bytes, but the list says {record.size:,}.", "Copy the bundle again.")
+
+
+def _nowhere(record: Record) -> BundleError:
+    return BundleError(
+        f"The bytes of {record.url} are neither in the bundle nor here.",
+        "Copy the bundle again; if it was made with --minus, export it again without it.",
+    )
 
 
 def _gone(record: Record) -> BundleError:

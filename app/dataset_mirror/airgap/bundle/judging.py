@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from dataset_mirror.errors import BundleError, DigestMismatch
 from dataset_mirror.origins.table import Origins
@@ -110,6 +111,7 @@ def _validators(known: Validators) -> Validators:
     return Validators(etag, known.last_modified if dated else None, known.date_is_strong and dated)
 
 
+@lru_cache(1024)
 def _is_date(text: str) -> bool:
     if not (len(text) <= 64 and text.isascii() and text.isprintable()):
         return False

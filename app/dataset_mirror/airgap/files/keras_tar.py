@@ -53,7 +53,7 @@ async def _bytes_of(mirror: Mirror, file: KerasFile, pending: bytes) -> AsyncIte
             while left or pending:
                 data = await asyncio.to_thread(_read, blob, min(STEP, left))
                 left -= len(data)
-                mirror.traffic.send(file.archive.authority, len(data))
+                mirror.traffic.send(file.archive, len(data))
                 yield pending + data
                 pending = b""
                 if not data and left:

@@ -45,7 +45,8 @@ def command(configuration: Configuration, client: bool, mirror: str | None, new_
 
     On the mirror's machine it checks data folder, disk, clock, upstreams, certificate authority and port; with --client, on
     any machine, the way from here to a mirror. --rebuild fixes a damaged or lost index, with no server running: archives and
-    their older versions come back; hits, last uses and the wanted list begin afresh.
+    their older versions come back, history and log of changes as far as the old index can be read; hits, last uses and the wanted
+    list begin afresh.
     """
     configure("error")
     if click.get_current_context().get_parameter_source("mirror") is ParameterSource.COMMANDLINE and not client:

@@ -1,0 +1,109 @@
+"""`/status/act`: what changes the mirror, by a form that says beforehand what it concerns, and afterwards what was done.
+
+Whoever sends it has to know the token, which no page of another site does. It is done by the API, exactly as a program would ask for it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from dataset_mirror.errors import BadRequest, MirrorError, TooLarge
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.pages.calling import Told, call
+from dataset_mirror.status.pages.concerned import Concerned, concerned
+from dataset_mirror.status.pages.frame import answer
+
+MOST_BODY = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What can be done: what its button and its page say, and the body of the request to /api/."""
+
+    verb: str
+    sentence: str
+    asked: Callable[[str], Mapping[str, object]]
+    is_loss: bool = False
+
+
+def _archives(name: str) -> Mapping[str, object]:
+    return {"archives": [name]}
+
+
+def _names(name: str) -> Mapping[str, object]:
+    return {"names": [name]}
+
+
+ACTIONS: Mapping[str, Action] = {
+    "fetch": Action("Fetch", "What is missing is fetched from its origin, verified and kept.", _archives),
+    "rm": Action("Remove", "Removed with all its versions. It is fetched again when somebody asks for it.", _archives, is_loss=True),
+    "verify": Action("Verify", "Read again and compared with its digest; what is damaged is set aside and fetched again.", _archives),
+    "pin": Action("Pin", "What it means is never evicted, and is fetched if it is missing or damaged.", _names),
+    "unpin": Action("Unpin", "What it means stays, but may be evicted when room is needed.", _names),
+    "cancel": Action("Cancel", "The download ends; its clients get an error. The next request starts it again.", _archives, is_loss=True),
+    "retry": Action("Retry", "Its origin is asked again now.", _archives),
+    "unblock": Action("Ask again", "It is no longer on hold: the next download asks it again.", lambda name: {"origin": name}),
+    "add": Action("Allow", "Its folder may be mirrored from now on: a block is added to mirror.toml.", lambda name: {"url": name}),
+    "unwant": Action("Forget", "Taken off the wanted list. It comes back when somebody asks for it in vain.", _archives),
+}
+
+
+def router(mirror: Mirror) -> APIRouter:
+    """`/status/act`."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/status/act")
+    async def ask(
+        request: Request, what: Annotated[str, Query(max_length=20)], name: Annotated[str, Query(min_length=1, max_length=8192)]
+    ) -> HTMLResponse:
+        return await shown(request, what, name)
+
+    @routes.post("/status/act")
+    async def do(request: Request) -> HTMLResponse:
+        given = {key: values[0] for key, values in parse_qs(await _body(request), max_num_fields=10).items()}
+        what, name = given.get("what", ""), given.get("name", "")
+        action = _action(what)
+        told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
+        return await shown(request, what, name, told)
+
+    async def shown(request: Request, what: str, name: str, told: Told | None = None) -> HTMLResponse:
+        action = _action(what)
+        found, refused = Concerned(), None
+        if told is None or not told.is_good:
+            try:
+                found = await mirror.store.in_worker(lambda: concerned(mirror, what, name))
+            except MirrorError as error:
+                refused = error
+        return await answer(
+            mirror,
+            request,
+            "act.html",
+            code=told.status if told else refused.status if refused else 200,
+            what=what,
+            name=name,
+            action=action,
+            found=found,
+            refused=refused,
+            told=told,
+        )
+
+    return routes
+
+
+def _action(what: str) -> Action:
+    if what not in ACTIONS:
+        raise BadRequest(f"There is no action {what!r}.", f"Actions are {', '.join(ACTIONS)}.")
+    return ACTIONS[what]
+
+
+async def _body(request: Request) -> str:
+    body = bytearray()
+    async for some in request.stream():
+        body += some
+        if len(body) > MOST_BODY:
+            raise TooLarge("The form is larger than any that this page sends.", "Use the API for many names at once.")
+    return body.decode("utf-8", "replace")

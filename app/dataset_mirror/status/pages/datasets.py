@@ -1,0 +1,119 @@
+"""`/datasets`: everything that is known by name, what of it is here; and a page for each."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+from urllib.parse import unquote, urlencode
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from dataset_mirror.errors import NoSuchPage
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.table import closest
+from dataset_mirror.status.models import DatasetStatus
+from dataset_mirror.status.pages.frame import address_of, answer
+from dataset_mirror.status.pages.late import Late
+from dataset_mirror.status.pages.loading import calls
+from dataset_mirror.status.pages.paths import raw_below
+from dataset_mirror.status.pages.plot import Plot
+from dataset_mirror.status.pages.snippets import setup_line
+from dataset_mirror.status.traffic import traffic_of
+from dataset_mirror.status.upkeep import pins_of
+from dataset_mirror.status.views import catalog_of
+
+SHOWN = 100
+State = Literal["", "complete", "verified", "partial", "missing"]
+STATES: Sequence[tuple[State, str]] = (
+    ("", "all"),
+    ("complete", "complete"),
+    ("verified", "verified"),
+    ("partial", "in part"),
+    ("missing", "missing"),
+)
+
+
+def router(mirror: Mirror) -> APIRouter:
+    """`/datasets` and `/datasets/PRESET/NAME`."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/datasets", methods=["GET", "HEAD"])
+    async def datasets(
+        request: Request,
+        q: Annotated[str, Query(max_length=200)] = "",
+        preset: Annotated[str, Query(max_length=200)] = "",
+        state: State = "",
+        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+    ) -> HTMLResponse:
+        names = sorted(mirror.origins.names)
+        fitting = [name for name in names if _fits(name, q, preset)]
+        found, number = await _shown(mirror, fitting, state, page)
+        late = Late(mirror)
+        return await answer(
+            mirror,
+            request,
+            "datasets.html",
+            datasets=[(one, late.of(archive.url for archive in one.archives)) for one in found],
+            number=number,
+            known=len(names),
+            first=SHOWN * (page - 1) + 1,
+            before=_query(q, preset, state, page - 1) if page > 1 else "",
+            after=_query(q, preset, state, page + 1) if SHOWN * page < number else "",
+            presets=sorted({name.partition("/")[0] for name in names}),
+            states=STATES,
+            asked={"q": q, "preset": preset, "state": state},
+        )
+
+    @routes.api_route("/datasets/{name:path}", methods=["GET", "HEAD"])
+    async def dataset(request: Request, name: str) -> HTMLResponse:
+        name = unquote(raw_below(request, "/datasets/"))
+        entries = mirror.origins.named(name) if name else []
+        if not entries:
+            raise NoSuchPage(f"There is no dataset named {name}.", closest(name, mirror.origins.names))
+        (found,) = (await catalog_of(mirror, [name])).datasets
+        traffic = await traffic_of(mirror, "month", dataset=name)
+        pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
+        return await answer(
+            mirror,
+            request,
+            "dataset.html",
+            dataset=found,
+            entries={entry.url: entry for entry in entries},
+            loading=calls(name, entries),
+            setup=setup_line(address_of(mirror, request)),
+            pins=[pin for pin in pins if _means(mirror, pin.name, name)],
+            late=Late(mirror).of(entry.url for entry in entries),
+            traffic=traffic,
+            plot=Plot.of(traffic),
+        )
+
+    return routes
+
+
+def _fits(name: str, q: str, preset: str) -> bool:
+    return all(word in name.lower() for word in q.lower().split()) and preset in ("", name.partition("/")[0])
+
+
+async def _shown(mirror: Mirror, names: Sequence[str], state: State, page: int) -> tuple[list[DatasetStatus], int]:
+    """One page of them, and how many there are. What is stored is looked up of all only if a state is asked for."""
+    start = SHOWN * (page - 1)
+    if not state:
+        return (await catalog_of(mirror, names[start : start + SHOWN])).datasets, len(names)
+    fitting = [one for one in (await catalog_of(mirror, names)).datasets if _is(one, state)]
+    return fitting[start : start + SHOWN], len(fitting)
+
+
+def _is(one: DatasetStatus, state: State) -> bool:
+    here = any(archive.state not in ("missing", "fetching", "damaged") for archive in one.archives)
+    return {"complete": one.complete, "verified": one.verified, "partial": here and not one.complete, "missing": not here}[state]
+
+
+def _query(q: str, preset: str, state: str, page: int) -> str:
+    given = {"q": q, "preset": preset, "state": state, "page": str(page) if page > 1 else ""}
+    return urlencode({name: value for name, value in given.items() if value})
+
+
+def _means(mirror: Mirror, pin: str, name: str) -> bool:
+    """Whether a pin is of some archive of the dataset."""
+    wanted = {entry.archive for entry in mirror.origins.named(name)}
+    return pin == name or bool(wanted & set(mirror.origins.meant(pin))) or any("://" in pin and parse_url(pin) == one for one in wanted)

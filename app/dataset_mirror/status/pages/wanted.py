@@ -1,0 +1,43 @@
+"""`/wanted`: what was asked for and could not be fetched, why, and how the list is carried across an air gap."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+
+from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.live import told
+from dataset_mirror.status.pages.frame import answer
+from dataset_mirror.status.views import wanted_of
+
+SHOWN = 100
+KINDS = {
+    "offline": "could not be fetched: the mirror was offline, or its origin out of reach",
+    "refused": "its origin refuses it",
+    "404": "its origin does not have it",
+    "unlisted": "no origin lists it",
+    "damaged": "its bytes here were damaged",
+}
+
+
+def router(mirror: Mirror) -> APIRouter:
+    """`/wanted`."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/wanted", methods=["GET", "HEAD"])
+    async def wanted(request: Request, after: Annotated[str, Query(max_length=500)] = "") -> HTMLResponse:
+        found = await wanted_of(mirror, SHOWN, after or None)
+        number = await mirror.store.in_worker(mirror.store.index.number_wanted)
+        return await answer(
+            mirror,
+            request,
+            "wanted.html",
+            wanted=[(one, told(mirror, one.asked_by or "", whole=False)) for one in found.wanted],
+            number=number,
+            kinds=KINDS,
+            before="from=start" if after else "",
+            after=f"after={found.next}" if found.next else "",
+            offline=mirror.settings.offline,
+        )
+
+    return routes

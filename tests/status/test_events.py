@@ -1,0 +1,87 @@
+"""`/status/events`: what happens, as it happens."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from dataset_mirror.status import events
+from dataset_mirror.status.events import Viewer as Waiting
+from tests.conftest import StartMirror
+from tests.origin import Origin, body
+from tests.serving import HOST, URL, Mirror
+from tests.status.streams import Viewer
+
+
+@pytest.fixture(scope="module")
+def shared(start_shared_mirror: StartMirror) -> Mirror:
+    """A mirror for all tests here."""
+    return start_shared_mirror()
+
+
+def test_the_beginning(shared: Mirror) -> None:
+    """Who comes is told at once how things are: downloads, answers, traffic and health."""
+    with Viewer(shared) as viewer:
+        assert viewer.response.headers["content-type"].startswith("text/event-stream")
+        seen = {event[0] for event in (viewer.next() for _ in range(4)) if event}
+    assert seen == {"fills", "answers", "traffic", "health"}
+
+
+def test_a_download(shared: Mirror, shared_origin: Origin) -> None:
+    """A download and the answer that follows it are told of while they are under way, and the change that came of it."""
+    shared_origin.add("/sets/slow.bin", body(400_000), rate=150_000)
+    with Viewer(shared) as viewer, Viewer(shared) as client:
+        client._connection.close()
+        client._connection.request("GET", f"/{HOST}/sets/slow.bin")
+        while not (fills := viewer.until("fills")["fills"]):
+            pass
+        assert fills[0]["url"] == f"{URL}/sets/slow.bin"
+        while not (answers := viewer.until("answers")["answers"]):
+            pass
+        (answer,) = answers
+        assert (answer["url"], answer["client"], answer["outcome"]) == (f"{URL}/sets/slow.bin", "127.0.0.0/24", "miss")
+        assert viewer.until("change", kind="added")["what"] == f"{URL}/sets/slow.bin"
+        assert viewer.until("fills")["fills"] == []
+
+
+def test_what_was_missed(shared: Mirror, shared_origin: Origin) -> None:
+    """Who comes again and says what came last gets the failures and changes since; if nobody knows them any more, it is told."""
+    with Viewer(shared) as viewer:
+        shared.archive("/sets/none-1.bin")
+        viewer.until("failure", url=f"{URL}/sets/none-1.bin")
+        last = viewer.last
+        shared.archive("/sets/none-2.bin")
+        viewer.until("failure", url=f"{URL}/sets/none-2.bin")
+    with Viewer(shared, last) as again:
+        assert again.until("failure")["url"] == f"{URL}/sets/none-2.bin"
+    for unknown in ("0badc0de-7", "nonsense"):
+        with Viewer(shared, unknown) as other:
+            assert other.next() == ("reset", {})
+
+
+def test_the_end(start_shared_mirror: StartMirror) -> None:
+    """The stream ends, whole, as soon as the mirror is stopped, and holds up nothing."""
+    mirror = start_shared_mirror(grace=20)
+    with Viewer(mirror) as viewer:
+        viewer.until("health")
+        mirror.signal(signal.SIGTERM)
+        while viewer.next():
+            pass
+        mirror.ended()
+    assert "Traceback" not in mirror.log
+
+
+async def test_a_slow_viewer() -> None:
+    """Of states the latest waits alone; of what happened once as much as is bounded, and then the viewer is let go."""
+    viewer = Waiting()
+    for number in range(events.MOST_WAITING):
+        viewer.tell("traffic", b"t%d;" % number)
+        viewer.tell("failure", b"f%d;" % number)
+    assert not viewer.is_over
+    part = await anext(viewer.parts())
+    assert part.startswith(b"f0;f1;")
+    assert part.endswith(b"f%d;t%d;" % (events.MOST_WAITING - 1, events.MOST_WAITING - 1))
+    for _ in range(events.MOST_WAITING + 1):
+        viewer.tell("change", b"c;")
+    assert viewer.is_over
