@@ -43,6 +43,24 @@ def rows(folder: Path, source: str) -> list[Row]:
 
 
 CANNOT = {
+    "sunpy, by its import": "import sunpy.data.sample",
+    "sunpy, a name of it": "from sunpy.data.sample import AIA_171_IMAGE",
+    "sunpy, by importlib": "import importlib\nimportlib.import_module('sunpy.data.sample')",
+    "globals, chosen": "import torchvision\nglobals()[name].datasets.MNIST('.', download=True)",
+    "sys.modules, chosen": "import sys, torchvision\nsys.modules[name].datasets.MNIST('.', download=True)",
+    "pandas, a variable": "import pandas as pd\npd.read_csv(args.path)",
+    "pandas, a folder that may be a URL": "import os, pandas as pd\npd.read_csv(os.path.join(folder, 'x.csv'))",
+    "pandas, several": "import pandas as pd\nfor path in paths:\n  pd.read_parquet(path)",
+    "polars": "import polars as pl\npl.scan_ndjson(path)",
+    "dask": "import dask.dataframe as dd\ndd.read_csv(path)",
+    "xarray": "import xarray as xr\nxr.open_dataset(path)",
+    "xarray, its examples": "import xarray as xr\nxr.tutorial.open_dataset('air_temperature')",
+    "numpy.DataSource": "import numpy as np\nplace = np.DataSource('.')\nplace.open(path)",
+    "duckdb": "import duckdb\nduckdb.read_parquet(path)",
+    "duckdb, a query": "import duckdb\nduckdb.connect().execute(query)",
+    "duckdb, a bucket": "import duckdb\nduckdb.sql(\"select * from 's3://a/b.parquet'\")",
+    "get_file of tf.keras": "import tensorflow as tf\ntf.keras.utils.get_file(origin=url)",
+    "tf.data": "import tensorflow as tf\ntf.data.TFRecordDataset(paths)",
     "datasets": "from datasets import load_dataset\nload_dataset('imdb')",
     "datasets, whole": "import datasets\nds = datasets.load_dataset('glue', 'cola')",
     "transformers": "from transformers import AutoModel\nAutoModel.from_pretrained('bert-base-uncased')",
@@ -175,7 +193,11 @@ def test_urls_that_are_fetched(source: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "source",
     [
-        "import pandas as pd\npd.read_csv('data/x.csv')\npd.read_csv(args.path)",
+        "import pandas as pd\npd.read_csv('data/x.csv')\npath = 'y.csv'\npd.read_csv(path)",
+        "import pandas as pd\nfrom pathlib import Path\npd.read_csv(Path(folder) / 'x.csv')\nwith open(path) as f:\n  pd.read_csv(f)",
+        "import os, pandas as pd, xarray\npd.read_csv(os.path.join('data', name))\nxarray.open_dataset('data/' + name)",
+        "import pandas as pd\npd.read_csv(f'data/{x}')",
+        "import duckdb, torchvision\nduckdb.sql('select 1')\nglobals()['torchvision'].datasets.MNIST('.')",
         "from transformers import AutoModel\nAutoModel.from_pretrained('./checkpoint')",
         "from torchvision.datasets import ImageFolder, MNIST\nImageFolder('x')\nMNIST('.')",
         "from torchvision.models.detection.faster_rcnn import FastRCNNPredictor\nFastRCNNPredictor(3, 4)",

@@ -116,6 +116,15 @@ def test_the_loop(shared_origin: Server, tmp_path: Path) -> None:
         assert "unlisted" not in run(inside.data, "wanted").stdout
 
 
+def test_fetch_beside_a_mirror_by_url(shared_origin: Server, tmp_path: Path) -> None:
+    """--allow works where --mirror names the mirror of the data folder here, which takes it up at once."""
+    url = f"https://{HOST}{PATHS[0]}"
+    shared_origin.add(PATHS[0], body(1000, 0))
+    with Mirror(tmp_path / "data", upstreams={HOST: [shared_origin.url]}) as mirror:
+        done = run(mirror.data, "fetch", url, "--allow", HOST, "--mirror", f"{mirror.url}/")
+        assert (done.returncode, done.stdout.startswith(f"fetched  {url}")) == (0, True), done.stderr
+
+
 def test_whose_host_is_asked_for(tmp_path: Path) -> None:
     """Another mirror's configuration is not changed by --allow."""
     done = run(tmp_path / "data", "fetch", f"https://{HOST}/sets/a", "--allow", HOST, "--mirror", "http://127.0.0.1:9")

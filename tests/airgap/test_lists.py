@@ -1,6 +1,8 @@
 """Lists of archives, as people edit them."""
 
-from dataset_mirror.airgap.lists import entries
+import pytest
+
+from dataset_mirror.airgap.lists import decoded, entries
 
 
 def test_entries() -> None:
@@ -12,3 +14,9 @@ def test_entries() -> None:
 def test_nothing() -> None:
     """A list may be empty."""
     assert entries("# nothing is wanted\n") == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_encodings(encoding: str) -> None:
+    """A list may begin with a byte order mark, and be in UTF-16, as a shell of Windows writes it."""
+    assert entries(decoded("keras/mnist\r\nkeras/cifar10\r\n".encode(encoding))) == ["keras/mnist", "keras/cifar10"]

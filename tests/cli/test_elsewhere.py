@@ -68,6 +68,22 @@ def test_changing(mirror: Mirror, shared_origin: Origin, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_list_of_which_not_all_can_be_fetched(mirror: Mirror, tmp_path: Path) -> None:
+    """What that mirror does not list, does not know or cannot name is said; the rest of the list is fetched there."""
+    lines = ["https://x.example.org/a/b.zip", A, "keras/mnst", "hf:dataset/org/set", f"{URL}/other/x.zip?v=1", A]
+    done = run(tmp_path, "fetch", "--from", "-", "--mirror", mirror.url, typed="\ufeff" + "\r\n".join(lines), token=TOKEN)
+    assert (done.returncode, f"present  {A}" in done.stdout) == (1, True)
+    assert "standard input, line 3: The mirror's catalog has no archive named 'keras/mnst'. Did you mean keras/mnist" in done.stderr
+    assert (
+        "1 archive of x.example.org, which no origin lists. To allow it, run on that mirror's machine: dataset-mirror fetch" in done.stderr
+    )
+    assert "1 archive of data.example.org, which no origin lists" in done.stderr
+    assert "hf:dataset/org/set: " in done.stderr
+    assert done.stdout.splitlines()[0].startswith("present")
+    allow = run(tmp_path, "fetch", A, "--allow", "x.example.org", "--mirror", mirror.url, token=TOKEN)
+    assert (allow.returncode, "Run it on that mirror's machine." in allow.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("command", [["fetch", A], ["rm", "--yes", A], ["verify"], ["gc"], ["check", "--want", f"{URL}/sets/no.bin"]])
 @pytest.mark.parametrize("variables", [{}, {"token": "a-wrong-token"}], ids=["no token", "wrong token"])
 def test_without_the_right(mirror: Mirror, tmp_path: Path, command: list[str], variables: dict[str, str]) -> None:

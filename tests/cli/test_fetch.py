@@ -143,7 +143,7 @@ def test_a_url_that_no_origin_lists(keras: Origin, tmp_path: Path) -> None:
     """A URL outside of the listed origins is refused in one line, without a packet."""
     done = fetch(keras, tmp_path / "data", "https://elsewhere.example/a.zip")
     assert done.returncode == 1
-    assert done.stderr.startswith("dataset-mirror: No origin is named elsewhere.example.")
+    assert done.stderr.startswith("Not fetched: 1 archive of elsewhere.example, which no origin lists. To allow it, add")
     assert done.stderr.count("\n") == 1
     assert keras.connections == 0
 
@@ -174,21 +174,21 @@ def test_a_list(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> No
     assert (again.returncode, [request.target for request in keras.requests]) == (0, ["/sets/none.bin"])
 
 
-@pytest.mark.parametrize(
-    ("line", "said"),
-    [
-        ("keras/boston_huosing", "Did you mean keras/boston_housing"),
-        ("https://data.example.org/sets/../a.zip", "'..'"),
-    ],
-)
-def test_a_wrong_line(keras: Origin, tmp_path: Path, line: str, said: str) -> None:
-    """A line that means nothing is named with its file and number; nothing is fetched, and it ends with 2."""
-    (tmp_path / "list.txt").write_text(f"# first\nkeras/boston_housing\n{line} # third\n")
-    done = fetch(keras, tmp_path / "data", "--from", "list.txt")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("dataset-mirror: list.txt, line 3: ")
-    assert said in done.stderr
-    assert keras.connections == 0
+@pytest.mark.parametrize("live", [False, True], ids=["alone", "beside a server"])
+def test_wrong_lines(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) -> None:
+    """What is wrong with a list is said by line and by host, and ends with 1; the rest of it is fetched, each once."""
+    lines = ["\ufeff# first", f"{URL}/sets/own.bin  # once", "keras/boston_huosing", f"{URL}/sets/own.bin", "https://x.example.org/a/b.zip"]
+    lines += [f"{URL}/sets/../a.zip", "hf:dataset/org/set", "", "https://x.example.org/a/c.zip"]
+    done = fetch(keras, mirror.data if live else tmp_path / "data", "--from", "-", typed="\r\n".join(lines))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "1 of 1 archives are there (100,000 bytes)."
+    first, second, third, last = done.stderr.splitlines()
+    assert first.startswith("Not fetched: standard input, line 3: ")
+    assert "Did you mean keras/boston_housing" in first
+    assert "line 6: " in second
+    assert "line 7: " in third
+    assert last.startswith("Not fetched: 2 archives of x.example.org, which no origin lists. ")
+    assert [request.target for request in keras.requests] == ["/sets/own.bin"]
 
 
 def test_hosts_that_no_origin_lists(keras: Origin, tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_it_is_known_everywhere(where: str, data: Path, hub: Hub, tmp_path: Path
 
     assert len(said("ls", "hf:org/model", "--json").splitlines()) == FILES + BESIDES
     assert f"All {FILES + BESIDES} archives are there" in said("check", "hf:org/model")
+    assert said("check", "https://huggingface.co/org/model/resolve/main/config.json")
     assert f"{FILES + BESIDES} of {FILES + BESIDES} archives are good" in said("verify", "hf:org/model@main")
     assert said("explain", "hf:org/model").startswith("HIT (200)  hf:org/model\n")
     assert f"{FILES + BESIDES} of {FILES + BESIDES} archives" in said("pin", "hf:org/model")

@@ -1,6 +1,7 @@
 """Lists of archives that people read, edit and carry: one URL or catalog name a line; `#` begins a comment."""
 
 import sys
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,26 +28,41 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry of a list, and the archives that it means."""
+    """One entry of a list, and the archives that it means; or what no origin lists, or why it means nothing."""
 
     entry: str
-    archives: tuple[ArchiveId, ...]
+    archives: tuple[ArchiveId, ...] = ()
+    unlisted: ArchiveId | None = None
+    wrong: MirrorError | None = None
 
 
 def read_list(file: str) -> str:
     """The text of a list file, `-` being standard input; UsageError if it cannot be read."""
+    name = _shown(file)
     try:
-        return sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        return decoded(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
     except OSError as error:
-        raise UsageError(f"The list {file} cannot be read: {error.strerror}.", "Give a file, or - for standard input.") from None
+        raise UsageError(f"The list {name} cannot be read: {error.strerror}.", "Give a file, or - for standard input.") from None
     except UnicodeDecodeError:
-        raise UsageError(f"The list {file} is not text in UTF-8.", "Give a file with one URL or catalog name a line.") from None
+        raise UsageError(f"The list {name} is not text in UTF-8.", "Give a file with one URL or catalog name a line.") from None
+
+
+def decoded(content: bytes) -> str:
+    """The text of a list, in UTF-8, or in UTF-16 as some shells write what is sent to a file; UnicodeDecodeError if it is neither."""
+    return content.decode("utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig")
+
+
+def _shown(file: str) -> str:
+    return "standard input" if file == "-" else file
 
 
 class Catalog(Protocol):
     """Knows what an entry means."""
 
     def select(self, wanted: str, /) -> list[ArchiveId]: ...
+
+    def repository(self, word: str, /) -> object:
+        """UsageError if it is like the name of a repository, and can name none."""
 
 
 def is_listed(origins: Origins, archive: ArchiveId) -> bool:
@@ -55,22 +71,19 @@ def is_listed(origins: Origins, archive: ArchiveId) -> bool:
     return origin is not None and origin.lists(archive.path)
 
 
-def meant(file: str, text: str, catalog: Catalog, unlisted: list[ArchiveId] | None = None) -> list[Line]:
-    """The entries of a list with what they mean; UsageError, with file and line, for the first that means nothing.
+def meant(file: str, text: str, catalog: Catalog) -> Iterator[Line]:
+    """The entries of a list with what they mean; the error of one that means nothing names file and line.
 
     Of a whole repository of a hub only its origin knows what that is: no archives.
-
-    URLs that no origin lists go into `unlisted`, if that is given.
     """
-    name = "standard input" if file == "-" else file
-    found = []
     for number, entry in numbered(text):
         try:
-            found.append(Line(entry, () if prefix_of(entry) else tuple(catalog.select(entry))))
-        except NotAllowed as error:
-            if unlisted is None:
-                raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
-            unlisted.append(parse_url(entry))
+            if prefix_of(entry):
+                catalog.repository(entry)
+                yield Line(entry)
+            else:
+                yield Line(entry, tuple(catalog.select(entry)))
+        except NotAllowed:
+            yield Line(entry, unlisted=parse_url(entry))
         except MirrorError as error:
-            raise UsageError(f"{name}, line {number}: {error.detail}", error.hint) from None
-    return found
+            yield Line(entry, wrong=UsageError(f"{_shown(file)}, line {number}: {error.detail}", error.hint))

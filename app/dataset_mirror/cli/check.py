@@ -14,7 +14,7 @@ from dataset_mirror.cli.rows import show, summary
 
 @click.command(name="check")
 @click.argument("given", nargs=-1, required=True, metavar="NAME|URL|GLOB|SCRIPT.py|NOTEBOOK.ipynb|LIST...")
-@click.option("--want", is_flag=True, help="Add what is missing to the mirror's wanted list.")
+@click.option("--want", is_flag=True, help="Add what is missing, and what no origin lists, to the mirror's wanted list.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @ported
 def command(port: Port, given: tuple[str, ...], want: bool, as_json: bool) -> None:
@@ -27,7 +27,7 @@ def command(port: Port, given: tuple[str, ...], want: bool, as_json: bool) -> No
     Exits with status 0 if everything is there, 1 if something is missing or cannot be told, 2 for wrong usage.
     """
     rows = preflight(asks_in_all(given, port.names), port)
-    wanted = port.want(row.url for row in rows if row.state == "missing") if want else []
+    wanted = port.want(row.url for row in rows if row.state in ("missing", "not listed")) if want else []
     if as_json:
         for row in rows:
             click.echo(json.dumps(_facts(row)))

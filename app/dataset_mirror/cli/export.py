@@ -12,7 +12,7 @@ import click
 
 from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, incomplete, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
-from dataset_mirror.airgap.lists import entries
+from dataset_mirror.airgap.lists import entries, read_list
 from dataset_mirror.airgap.proposals import proposals
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
@@ -63,7 +63,7 @@ def command(
         origins = configuration.origins
         missing: list[tuple[str, MirrorError]] = []
         if wanted is not None:
-            found, missing = split(store.index, origins, entries(wanted.read_text(encoding="utf-8")))
+            found, missing = split(store.index, origins, entries(read_list(str(wanted))))
             names = tuple(found)
         there = digests(minus) if minus else frozenset()
         missing += incomplete(store, origins, names)

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 import click
 
 from dataset_mirror.airgap.blocks import allow as allow_in
-from dataset_mirror.airgap.lists import Catalog, is_listed, meant, read_list
+from dataset_mirror.airgap.lists import is_listed, meant, read_list
 from dataset_mirror.airgap.proposals import Proposal, in_list, needed
 from dataset_mirror.cli import INTERRUPTED
+from dataset_mirror.cli.live import found
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.names import names_of_catalog
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.steps import view
-from dataset_mirror.errors import MirrorError, UsageError
+from dataset_mirror.errors import MirrorError, NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.settings import Configuration
@@ -38,8 +39,9 @@ def command(
     @REVISION its main branch). GLOB is several catalog names ('keras/*'), URL any archive of a listed origin. If a server is running,
     it does the work. What is already stored is not fetched again, so an interrupted run can simply be repeated.
 
-    Archives of hosts that no origin lists are named by host, and the others are fetched. --allow HOST writes the origin that they
-    need into mirror.toml; a wanted list proposes it, with the hosts that it redirects to, which have to be allowed, too.
+    Archives of hosts that no origin lists are named by host, lines of a list that mean nothing by their numbers, and the others are
+    fetched. --allow HOST writes the origin that they need into mirror.toml of the mirror here; a wanted list proposes it, with the
+    hosts that it redirects to, which have to be allowed, too.
 
     Exits with status 1 if any archive did not arrive; with --from, the last lines list those, as input for another run.
     """
@@ -48,38 +50,62 @@ def command(
         raise UsageError("Nothing to fetch was named.", "Name archives (keras/mnist), or give a list: --from FILE")
     lists = [(file, read_list(file)) for file in files]
     proposed = [proposal for _, text in lists for proposal in in_list(text)]
+    elsewhere = _elsewhere(configuration, mirror)
     if allow:
-        _allow(configuration, mirror, wanted, lists, allow)
-    with opened(configuration, mirror_url(mirror) if mirror else None) as port:
+        _allow(configuration, elsewhere, wanted, lists, allow)
+    with opened(configuration, elsewhere) as port:
         if allow:
             port.reload()
         asked = _asked(port, wanted, lists)
         failed = _fetched(port, asked, as_json=as_json)
-    _name_unlisted(asked, proposed)
+    for error in asked.wrong:
+        click.echo(f"Not fetched: {error}", err=True)
+    _name_unlisted(asked, proposed, elsewhere)
     if failed and files and not as_json:
         _list(failed)
-    sys.exit(1 if failed or asked.unlisted else 0)
+    sys.exit(1 if failed or asked.unlisted or asked.wrong else 0)
+
+
+def _elsewhere(configuration: Configuration, mirror: str | None) -> str | None:
+    """The URL of a mirror that was named, unless it is that of the data folder."""
+    url = mirror_url(mirror) if mirror else None
+    return None if url == found(configuration.settings) else url
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What was named: archives, whole repositories, and what no origin lists."""
+    """What was named: archives, whole repositories, what no origin lists, and lines that mean nothing."""
 
     archives: list[ArchiveId]
     repositories: list[str]
     unlisted: list[ArchiveId]
+    wrong: list[MirrorError]
 
 
-def _asked(catalog: Catalog, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]]) -> _Asked:
-    """One name that means nothing ends it all; a URL that no origin lists in a list does not."""
-    unlisted: list[ArchiveId] = []
+def _asked(port: Port, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]]) -> _Asked:
+    """One name on the command line that means nothing ends it all; what is wrong with a list's lines does not."""
     repositories = [name for name in wanted if prefix_of(name)]
-    named = [archive for name in wanted if name not in repositories for archive in catalog.select(name)]
-    for file, text in lists:
-        lines = meant(file, text, catalog, unlisted)
-        repositories += [line.entry for line in lines if prefix_of(line.entry)]
-        named += [archive for line in lines for archive in line.archives]
-    return _Asked(list(dict.fromkeys(named)), list(dict.fromkeys(repositories)), list(dict.fromkeys(unlisted)))
+    named, unlisted = list[ArchiveId](), list[ArchiveId]()
+    for name in wanted:
+        try:
+            if name in repositories:
+                port.repository(name)
+            else:
+                named += port.select(name)
+        except NotAllowed:
+            unlisted.append(parse_url(name))
+    lines = [line for file, text in lists for line in meant(file, text, port)]
+    repositories += [line.entry for line in lines if prefix_of(line.entry) and not line.wrong]
+    named += [archive for line in lines for archive in line.archives]
+    unlisted += [line.unlisted for line in lines if line.unlisted]
+    more = port.unlisted(list(dict.fromkeys(named)))
+    refused = frozenset(more)
+    return _Asked(
+        [archive for archive in dict.fromkeys(named) if archive not in refused],
+        list(dict.fromkeys(repositories)),
+        list(dict.fromkeys([*unlisted, *more])),
+        [line.wrong for line in lines if line.wrong],
+    )
 
 
 def _allow(
@@ -88,7 +114,7 @@ def _allow(
     if mirror:
         raise UsageError("--allow changes mirror.toml here, not that of another mirror.", "Run it on that mirror's machine.")
     origins = configuration.origins
-    unlisted = _asked(origins, (), lists).unlisted
+    unlisted = [line.unlisted for file, text in lists for line in meant(file, text, origins) if line.unlisted]
     unlisted += [parse_url(url) for url in wanted if "://" in url and not is_listed(origins, parse_url(url))]
     blocks = needed(unlisted, origins, [proposal for _, text in lists for proposal in in_list(text)], allowed)
     if blocks:
@@ -118,13 +144,14 @@ def _fetched(port: Port, asked: _Asked, *, as_json: bool) -> dict[str, MirrorErr
     return failed
 
 
-def _name_unlisted(asked: _Asked, proposed: list[Proposal]) -> None:
+def _name_unlisted(asked: _Asked, proposed: list[Proposal], elsewhere: str | None) -> None:
     """By host, with what allows it."""
     for host, count in Counter(archive.authority for archive in asked.unlisted).items():
         more = [redirect for proposal in proposed if proposal.host == host for redirect in proposal.redirects_to]
         options = " ".join(f"--allow {one}" for one in (host, *more))
         archives = f"{count:,} {'archive' if count == 1 else 'archives'} of {host}"
-        click.echo(f"Not fetched: {archives}, which no origin lists. To allow it, add to the command: {options}", err=True)
+        how = "run on that mirror's machine: dataset-mirror fetch ..." if elsewhere else "add to the command:"
+        click.echo(f"Not fetched: {archives}, which no origin lists. To allow it, {how} {options}", err=True)
 
 
 def _interrupted(port: Port, there: int, total: int) -> str:

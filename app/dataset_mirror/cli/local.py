@@ -37,6 +37,12 @@ class Local:
     def select(self, wanted: str) -> list[ArchiveId]:
         return self._origins.select(wanted)
 
+    def repository(self, word: str) -> object:
+        return self._origins.repository(word)
+
+    def unlisted(self, archives: Sequence[ArchiveId]) -> list[ArchiveId]:
+        return []  # whoever selected one was told
+
     def size_of(self, archive: ArchiveId) -> int | None:
         entry = self._origins.expected(archive)
         return entry.size if entry else None

@@ -38,6 +38,12 @@ class Port(Known, Protocol):
     def select(self, wanted: str) -> list[ArchiveId]:
         """The archives that a name of the catalog, a glob of names, or a URL means, stored or not."""
 
+    def repository(self, word: str) -> object:
+        """UsageError if it is like the name of a repository, and can name none, as far as that is known here."""
+
+    def unlisted(self, archives: Sequence[ArchiveId]) -> list[ArchiveId]:
+        """Those of selected archives that no origin lists: a mirror elsewhere knows its origins alone."""
+
     def size_of(self, archive: ArchiveId) -> int | None:
         """Its bytes as the catalog has them; None if it does not, or the catalog is elsewhere."""
 

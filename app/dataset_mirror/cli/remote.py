@@ -80,6 +80,15 @@ class Remote:
             raise UsageError(f"The mirror's catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found
 
+    def repository(self, word: str) -> object:
+        return None if self._origins is None else self._origins.repository(word)
+
+    def unlisted(self, archives: Sequence[ArchiveId]) -> list[ArchiveId]:
+        if not self.elsewhere:
+            return []  # whoever selected one was told
+        asked = {f"https://{archive.authority}{archive.target}": archive for archive in archives}
+        return [asked[url] for url, one in self.look(asked).items() if not one.listed and url in asked]
+
     def size_of(self, archive: ArchiveId) -> int | None:
         entry = self._origins.expected(archive) if self._origins else None
         return entry.size if entry else None
@@ -150,10 +159,18 @@ class Remote:
     # What it does
 
     def fetch(self, archives: Iterable[ArchiveId], repositories: Iterable[str] = ()) -> Iterator[Step]:
-        for some in _batches([*(f"https://{archive.authority}{archive.target}{archive.mark}" for archive in archives), *repositories]):
-            for known in lines(self._client, "/api/fetch", {"archives": some}):
-                over = known["state"] in ("present", "fetched", "failed")
-                yield Step(known["url"], known["state"], known["received"], known.get("total"), error_of(known), over)
+        for some in _batches([f"https://{archive.authority}{archive.target}{archive.mark}" for archive in archives]):
+            yield from self._fetch(some)
+        for name in repositories:
+            try:
+                yield from self._fetch([name])
+            except UsageError as error:
+                yield Step(name, "failed", error=error, over=True)
+
+    def _fetch(self, some: Sequence[str]) -> Iterator[Step]:
+        for known in lines(self._client, "/api/fetch", {"archives": some}):
+            over = known["state"] in ("present", "fetched", "failed")
+            yield Step(known["url"], known["state"], known["received"], known.get("total"), error_of(known), over)
 
     def verify(self, names: Sequence[str]) -> Iterator[Step]:
         for known in lines(self._client, "/api/verify", {"archives": list(names)}):

@@ -38,8 +38,8 @@ def check_may_change(request: Request, key: str, settings: Settings) -> str:
         return OPERATOR
     raise Forbidden(
         f"Changing the mirror is not for everybody: {reason}.",
-        "Run the command as the user who runs the mirror, on its machine; or set `token` in mirror.toml and send it: "
-        "Authorization: Bearer TOKEN (commands send DATASET_MIRROR_TOKEN).",
+        "Run the command as the user who runs the mirror, on its machine; or set `token` in mirror.toml and send it "
+        "as a Bearer token (commands send DATASET_MIRROR_TOKEN).",
     )
 
 

@@ -71,7 +71,7 @@ def api(mirror: Mirror, key: str) -> APIRouter:
 
     @router.post("/want")
     async def want(wanted: WantRequest, request: Request) -> WantAnswer:
-        """Puts archives on the wanted list, which is carried out of an air gap. What is there, or no origin lists, is left out."""
+        """Puts archives on the wanted list, which is carried out of an air gap. What is there is left out; what no origin lists is not."""
         address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
         asked_by = anonymised(str(address), mirror.settings.anonymise_clients) if address else None
         listed = await mirror.store.in_worker(lambda: put_on_list(mirror.store, mirror.origins, wanted.archives, asked_by))

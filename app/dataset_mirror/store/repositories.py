@@ -3,7 +3,7 @@
 import os
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urljoin
 
 from dataset_mirror.errors import BadRequest, UsageError
@@ -56,6 +56,16 @@ def commit_of(index: Index, repository: Repository) -> str | None:
         return repository.commit
     fact = index.known("ref", f"{repository.about}@{repository.ref}")
     return fact.commit if fact else None
+
+
+def at_known_commit(index: Index, origins: Origins, archive: ArchiveId) -> ArchiveId:
+    """A file at the commit that its branch or tag was at last, as far as that is known here; any other archive as it is."""
+    origin = origins.get(archive.authority)
+    matched = origin.rule(archive.path) if origin else None
+    if matched is None or matched.rule.ref is None or matched.ref is None:
+        return archive
+    fact = index.known("ref", f"{archive.authority}/{matched.scope}@{matched.ref}")
+    return replace(archive, path=matched.at_commit(archive.path, fact.commit)) if fact else archive
 
 
 def snapshot_of(store: Store, repository: Repository) -> Snapshot | None:

@@ -12,7 +12,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Query
-from dataset_mirror.store.repositories import stored_of
+from dataset_mirror.store.repositories import at_known_commit, stored_of
 from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
         return
     yield from (line for archive in origins.meant(wanted) if (line := index.listed(archive)))
     archive = meaning.as_url()
-    if archive and (exact := index.listed(archive)):
+    if archive and (exact := index.listed(archive) or index.listed(at_known_commit(index, origins, archive))):
         yield exact
     elif meaning.is_glob and meaning.beginning:
         lines = index.every(Query(prefix=meaning.beginning, limit=1000))

@@ -71,6 +71,7 @@ class _Reader:
 
     def of(self, seen: Seen) -> Iterator[Subject]:
         """What a name, a chain of attributes, or a call asks for."""
+        yield from self._of_module(seen)
         if isinstance(seen.node, ast.Call):
             yield from self._of_call(seen.node)
         if isinstance(seen.parent, ast.Attribute) or not _is_read(seen.node):
@@ -81,6 +82,24 @@ class _Reader:
                 yield subject
                 if None in paths:
                     yield Unclear(f"{_written(path)}, or something else that has its name here")
+
+    def _of_module(self, seen: Seen) -> Iterator[Subject]:
+        """A module that fetches when it is imported; a name that a variable chooses among all."""
+        match seen.node:
+            case ast.Import(names):
+                paths = [alias.name for alias in names]
+            case ast.ImportFrom(str(module), names, 0):
+                paths = [f"{module}.{alias.name}" for alias in names]
+            case ast.Subscript(space, chosen, ast.Load()) if self._bindings.is_namespace(space):
+                paths = []
+                if not isinstance(chosen, ast.Constant):
+                    yield Unclear(f"{ast.unparse(seen.node)[:80]}, which a variable names")
+            case ast.Attribute() | ast.Call():
+                paths = [path for path in self._bindings.paths(seen.node) if path]
+            case _:
+                return
+        modules = dict.fromkeys(filter(None, map(loaders.fetched_on_import, paths)))
+        yield from (Unclear(f"{module}, which fetches when it is imported") for module in modules)
 
     def _of_call(self, call: ast.Call) -> Iterator[Subject]:
         """What is asked for by a call whatever its function is a name of: of known methods, of URLs and of programs."""

@@ -131,6 +131,10 @@ class Bindings:
                 return self.paths(one, depth + 1) | self.paths(other, depth + 1)
             case ast.NamedExpr(_, value):
                 return self.paths(value, depth + 1)
+            case ast.Subscript(space, ast.Constant(str(name))) if self.is_namespace(space):
+                return frozenset([name]) if isinstance(space, ast.Attribute) else self._of_name(name, depth)
+            case ast.Call(ast.Attribute(space, "get"), [ast.Constant(str(name)), *_]) if self.is_namespace(space):
+                return frozenset([name]) if isinstance(space, ast.Attribute) else self._of_name(name, depth)
             case ast.Call(ast.Name("getattr"), [of, name, *_]):
                 chosen = self.constant(name)
                 is_name = isinstance(chosen, str) and chosen.isidentifier()
@@ -165,6 +169,19 @@ class Bindings:
             else:
                 found |= {None} if meaning is None else self.paths(meaning, depth + 1)
         return frozenset(found)
+
+    def is_namespace(self, node: ast.AST) -> bool:
+        """Whether an expression is all names of a source (`globals()`), or all modules (`sys.modules`)."""
+        match node:
+            case ast.Call(ast.Name("globals" | "locals" | "vars"), []):
+                return True
+            case ast.Attribute(_, "modules"):
+                return "sys.modules" in self.paths(node)
+        return False
+
+    def bound_to(self, node: ast.AST) -> list[Meaning]:
+        """All that a name is bound to, as far as it stands here; nothing for what is no name."""
+        return self._meanings.get(node.id, []) if isinstance(node, ast.Name) else []
 
     def is_bound(self, name: str) -> bool:
         """Whether the source itself binds the name: it is not a builtin then."""

@@ -1,7 +1,8 @@
 """What calls of known libraries ask for, from tables beside the presets: data, not code.
 
     FUNCTION <tab> PARAMETERS <tab> WHEN <tab> ARCHIVES      in loaders/NAME.tsv
-    PREFIX LAST                                              in loaders/known.txt: functions that load, of which no more is known
+    PREFIX LAST                                              in loaders/known.txt: functions that load, of which no more is known;
+                                                             `import` for a module that fetches when it is imported
 
 A call asks for the archives of all lines of its function whose WHEN holds (`download=True;split=train|val`). An argument that
 a WHEN names must be known, and one of its values; else nobody can tell. ARCHIVES are names of the catalog, in which `{name}`
@@ -18,6 +19,8 @@ from importlib.resources import files
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN
 
 _FOLDER = "dataset_mirror.origins.presets"
+FETCHERS = "fetchers.tsv"
+"""The table of functions that fetch the URL that they are given, beside these."""
 _ARGUMENT = re.compile(r"\{(\w+)\}")
 
 
@@ -50,7 +53,7 @@ def tables() -> Mapping[str, Sequence[Line]]:
     """The lines of each function."""
     found: dict[str, list[Line]] = {}
     for item in sorted((files(_FOLDER) / "loaders").iterdir(), key=lambda each: each.name):
-        if item.name.endswith(".tsv"):
+        if item.name.endswith(".tsv") and item.name != FETCHERS:
             for line in item.read_text(encoding="utf-8").splitlines():
                 if line and not line.startswith("#"):
                     function, *rest = line.split("\t")
@@ -93,15 +96,27 @@ def loads(path: str) -> bool:
     return mapped(path) is not None or any(fnmatchcase(last, glob) for prefix in prefixes for glob in _known().get(prefix, ()))
 
 
+def fetched_on_import(path: str) -> str:
+    """The module that fetches as soon as it is imported, if a dotted path is that or something in it; else empty."""
+    return next((name for name, lasts in _known().items() if "import" in lasts and f"{path}.".startswith(f"{name}.")), "")
+
+
+@cache
+def _names() -> frozenset[str]:
+    """Whatever stands in a table."""
+    lines = (files(_FOLDER) / "loaders" / FETCHERS).read_text(encoding="utf-8").splitlines()
+    return frozenset([*_known(), *tables(), *(line.partition("\t")[0] for line in lines if line and not line.startswith("#"))])
+
+
 def has_loaders(path: str) -> bool:
     """Whether a module of that dotted path, below a library's own name, has functions that load something."""
     below = f"{path}."
-    return "." in path and (path in _known() or any(name.startswith(below) for name in (*_known(), *tables())))
+    return "." in path and (path in _known() or any(name.startswith(below) for name in _names()))
 
 
 def is_library(path: str) -> bool:
     """Whether a library of that name is known."""
-    return any(name.partition(".")[0] == path for name in (*_known(), *tables()))
+    return any(name.partition(".")[0] == path for name in _names())
 
 
 def archives(call: Call, names: Mapping[str, list[str]]) -> list[str]:

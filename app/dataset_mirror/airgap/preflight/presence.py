@@ -9,7 +9,7 @@ from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import VOUCHED
-from dataset_mirror.store.repositories import snapshot_of
+from dataset_mirror.store.repositories import at_known_commit, snapshot_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
 
@@ -58,7 +58,8 @@ def presence(store: Store, origins: Origins, url: str) -> Presence:
     origin = origins.get(archive.authority)
     if origin is None or not origin.lists(archive.path):
         return Presence(url, leads=origin is not None and any(path.startswith(archive.path) for path in origin.paths))
-    record, entry = store.find(archive), origins.expected(archive)
+    record = store.find(archive) or store.find(at_known_commit(store.index, origins, archive))
+    entry = origins.expected(archive)
     if record is None or not store.blobs.has(record.sha256):
         return Presence(url, listed=True, size=entry.size if entry else None)
     return Presence(url, listed=True, present=True, verified=record.source in VOUCHED, size=record.size)
@@ -91,11 +92,12 @@ def names_of(origins: Origins) -> dict[str, list[str]]:
 
 
 def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: str | None = None) -> list[str]:
-    """Puts what is missing of these URLs on the wanted list, and returns it; what no origin lists is left out. Blocks.
+    """Puts what is missing of these URLs on the wanted list, and returns it; what is no URL is left out. Blocks.
 
-    Of a repository of which nothing is known it is the question for its revision.
+    What no origin lists is wanted, too: where the list is carried to somebody may allow it. Of a repository of which nothing is
+    known it is the question for its revision.
     """
-    missing = [one.url for url in urls for one in presences(store, origins, url) if one.listed and not one.present]
+    missing = [one.url for url in urls for one in presences(store, origins, url) if not one.present and (one.listed or _is_url(one.url))]
     now = time.time()
     store.want(Wanted(_archive(origins, one), 1, now, now, asked_by) for one in missing)
     return missing
@@ -104,3 +106,11 @@ def put_on_list(store: Store, origins: Origins, urls: Iterable[str], asked_by: s
 def _archive(origins: Origins, wanted: str) -> ArchiveId:
     repository = origins.repository(wanted)
     return repository.question if repository else parse_url(wanted)
+
+
+def _is_url(text: str) -> bool:
+    try:
+        parse_url(text)
+    except BadRequest:
+        return False
+    return True

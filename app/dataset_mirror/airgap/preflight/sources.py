@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from dataset_mirror.airgap.lists import decoded as as_text
 from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
@@ -106,7 +107,7 @@ def _named(wanted: str, names: Names) -> list[str]:
 
 def _text(name: str) -> str:
     try:
-        return _read(name).decode("utf-8-sig")
+        return as_text(_read(name))
     except UnicodeDecodeError:
         raise UsageError(
             f"{name} is not a text in UTF-8.", "A script ends in .py, a notebook in .ipynb, anything else is a list."

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings, Seen
+from dataset_mirror.airgap.preflight.loaders import FETCHERS
 from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject, Unclear
 
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
@@ -31,7 +32,7 @@ def urls_in(text: str) -> list[str]:
 
 @cache
 def _fetchers() -> dict[str, tuple[str, int, str]]:
-    lines = (files("dataset_mirror.origins.presets") / "loaders" / "fetchers.tsv").read_text(encoding="utf-8").splitlines()
+    lines = (files("dataset_mirror.origins.presets") / "loaders" / FETCHERS).read_text(encoding="utf-8").splitlines()
     fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
     return {name: (argument, int(position), how) for name, argument, position, how in fields}
 
@@ -59,13 +60,55 @@ def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
     value = bindings.constant(node) if node is not None else UNKNOWN
     if how == "send":
         yield Unclear(f"{path}, which does more than fetch a URL")
+    elif isinstance(value, str) and how == "text":
+        yield from (Address(url, certain=True) for url in urls_in(value))
+        if _OTHER.search(value):
+            yield Unclear(f"{path}, whose {argument} has a URL that is no http or https URL")
     elif isinstance(value, str) and _URL.fullmatch(value):
         yield Address(value, certain=True)
     elif isinstance(value, str):
         if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")
-    elif how in ("get", "either") or (node is not None and _looks_like_url(node, bindings)):
+    elif how == "get" or node is None or not _is_local(node, bindings):
         yield Unclear(f"{path}, whose {argument} is a variable")
+
+
+def _is_local(node: ast.expr, bindings: Bindings, depth: int = 0) -> bool:
+    """Whether an expression is certainly a file of this machine, or what was read of one."""
+    if depth > _MAX_DEPTH:
+        return False
+    match node:
+        case ast.Constant(value):
+            return not (isinstance(value, str) and _REMOTE.match(value))
+        case ast.BinOp(_, ast.Div(), _):  # of paths: what stands between slashes in them is no scheme
+            return True
+        case ast.BinOp(first, ast.Add() | ast.Mod(), _) | ast.JoinedStr([first, *_]):
+            return first != ast.Constant("") and not isinstance(first, ast.FormattedValue) and _is_local(first, bindings, depth + 1)
+        case ast.Tuple(elements) | ast.List(elements):
+            return all(_is_local(element, bindings, depth + 1) for element in elements)
+        case ast.Call(function, arguments):
+            return _makes_local(function, arguments, bindings, depth)
+        case ast.Name():
+            known = bindings.bound_to(node)
+            return bool(known) and all(isinstance(one, ast.expr) and _is_local(one, bindings, depth + 1) for one in known)
+    return False
+
+
+def _makes_local(function: ast.expr, arguments: list[ast.expr], bindings: Bindings, depth: int) -> bool:
+    if isinstance(function, ast.Name) and function.id == "open" and not bindings.is_bound("open"):
+        return True
+    paths = bindings.paths(function)
+    if "os.path.join" in paths:
+        return bool(arguments) and _is_local(arguments[0], bindings, depth + 1)
+    if paths and all(path and path.startswith(_OF_FILES) for path in paths):
+        return True
+    return isinstance(function, ast.Attribute) and function.attr in _OF_PATHS and _is_local(function.value, bindings, depth + 1)
+
+
+_MAX_DEPTH = 20
+_OF_FILES = ("pathlib.", "io.", "glob.", "os.path.", "tempfile.", "gzip.open", "bz2.open", "lzma.open", "zipfile.", "tarfile.", "os.getcwd")
+"""Functions that make paths of this machine, or read files of it."""
+_OF_PATHS = ("open", "read", "resolve", "absolute", "joinpath", "with_suffix", "expanduser", "iterdir", "glob", "rglob", "extractfile")
 
 
 def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
