@@ -10,8 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from dataset_mirror.cli import COMMANDS, program
 from dataset_mirror.settings import load
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment
@@ -49,6 +51,7 @@ UPKEEP = """.venv/bin/dataset-mirror status --watch
 .venv/bin/dataset-mirror verify 'keras/*'
 .venv/bin/dataset-mirror rm keras/boston_housing
 .venv/bin/dataset-mirror gc --dry-run
+.venv/bin/dataset-mirror report --since 30d
 .venv/bin/dataset-mirror doctor"""
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
 FILE = ROOT / "tests" / "data" / "origin" / "storage.googleapis.com" / BOSTON.lstrip("/")
@@ -87,6 +90,20 @@ def test_every_command_is_known() -> None:
     """README has these commands, one line each, and no other: a new one needs a test here."""
     pointing = [SETUP, RUN, KERAS_HOME, KERAS_TAR, CURL, ADD]
     assert [SERVE, TEST, DOCKER, *pointing, FETCH, WHEELS, INSIDE, OUTSIDE, AGAIN, UPKEEP] == SHELL
+
+
+def test_every_verb_and_option_is_known() -> None:
+    """Whatever the text names of the command line exists: verbs, and the options behind them."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"(?<=[`/])dataset-mirror ([a-z]+(?:-[a-z]+)*)\b([^`|&\n]*)", text)
+    named += [(verb, rest) for verb, rest in re.findall(r"`([a-z-]+)((?: [^`\n]*)?)`", text) if verb in COMMANDS]
+    assert len(named) > 30
+    for verb, rest in named:
+        assert verb in COMMANDS, verb
+        command = program.get_command(click.Context(program), verb)
+        assert command is not None
+        options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+        assert set(re.findall(r"(?<= )--[a-z][a-z-]*", rest.partition(" -- ")[0])) <= options, (verb, rest)
 
 
 def test_run_it(checkout: Path, tmp_path: Path) -> None:
@@ -227,6 +244,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     assert "1 of 1 archives are good" in said["verify"]
     assert "Removed 1 archive" in said["rm"]
     assert "nothing to remove" in said["gc"]
+    assert "boston_housing" in said["report"]
     assert "checks passed" in said["doctor"]
 
 
@@ -234,7 +252,7 @@ def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """The example of mirror.toml is valid, and what it says is in force."""
     for name in [name for name in os.environ if name.startswith("DATASET_MIRROR_")]:
         monkeypatch.delenv(name)
-    (written,) = TOML
+    _, written = TOML
     (tmp_path / "mirror.toml").write_text(written, encoding="utf-8")
     configuration = load(tmp_path / "mirror.toml")
     assert configuration.settings.min_free == 10_000_000_000
@@ -243,6 +261,16 @@ def test_the_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     expected = configuration.origins.expected(archive)
     assert expected is not None
     assert expected.sha256
+
+
+def test_the_configuration_of_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other example is valid, too, with the line that stands in it as a comment."""
+    for name in [name for name in os.environ if name.startswith("DATASET_MIRROR_")]:
+        monkeypatch.delenv(name)
+    written, _ = TOML
+    (tmp_path / "mirror.toml").write_text(written.replace("# upstream_proxy", "upstream_proxy"), encoding="utf-8")
+    settings = load(tmp_path / "mirror.toml").settings
+    assert (settings.host, settings.token, [kept.name for kept in settings.keep]) == ("0.0.0.0", "change-me", [("keras/*",)])
 
 
 @pytest.mark.parametrize("source", PYTHON)
