@@ -12,10 +12,8 @@ from tests.shared.services import MISSING
 
 @pytest.mark.skipif(any(MISSING.values()), reason="; ".join(filter(None, MISSING.values())))
 def test_rounds(tmp_path: Path) -> None:
-    """Mirrors die, and database and bucket go away: no answer is wrong or short, nothing is lost, and every client gets its archive.
-
-    Long for what it starts: three mirrors, a database that is restarted, and a dozen deaths.
-    """
+    """Mirrors die, and database and bucket go away: no answer is wrong or short, nothing is lost, and every client gets its archive."""
+    # Long for what it starts: three mirrors, a database that is restarted, and several deaths.
     tally = run(10, 3, tmp_path, short=True)
     assert tally.is_clean, str(tally)
     assert tally.right == 10 * 6

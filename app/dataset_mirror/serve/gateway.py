@@ -342,7 +342,7 @@ class _Answer:
 
     async def followed(self, what: Asked) -> None:
         """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
-        self._origin, self._outcome, self._restricted = what.archive.authority, "followed", True
+        self._archive, self._outcome, self._restricted = what.archive, "followed", True
         check_may_follow(self._mirror, what.archive, self.request.fields[FOLLOW])
         if fill := self._mirror.flights.get(what.archive):
             self._follows = fill

@@ -402,7 +402,7 @@ class Writing:
 
     def versions(self, archive: ArchiveId) -> list[Record]:
         """All bytes of the archive, inside this transaction, the latest fetched first."""
-        return [record_of(row) for row in self._connection.execute(_VERSIONS, {"at": str(archive)}).mappings()]
+        return _versions_of(self._connection, [archive])[archive]
 
     def current(self, archive: ArchiveId) -> Record | None:
         """What is current for the archive, inside this transaction, or None."""

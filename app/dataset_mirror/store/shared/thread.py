@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
+_LAST_SECONDS = 1.0
+
 
 class OwnThread:
     """Runs coroutines beside the mirror's own loop."""
@@ -37,6 +39,8 @@ class OwnThread:
         """Ends it, once nothing runs in it any more."""
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
+        if left := asyncio.all_tasks(self.loop):  # statements that were cut off learn of it
+            self.loop.run_until_complete(asyncio.wait(left, timeout=_LAST_SECONDS))
         self.loop.close()
 
 
