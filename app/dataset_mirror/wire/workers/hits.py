@@ -31,7 +31,11 @@ class HitsOnly(Mirror):
 
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         now = time.monotonic()
-        if self.settings.offline or not self._freshness(record).is_stale or now - self._told_stale.get(record.archive, 0.0) < _AGAIN_SECONDS:
+        if (
+            self.settings.offline
+            or not self._freshness(record).is_stale
+            or now - self._told_stale.get(record.archive, 0.0) < _AGAIN_SECONDS
+        ):
             return None
         self._told_stale = {archive: at for archive, at in self._told_stale.items() if now - at < _AGAIN_SECONDS} | {record.archive: now}
         self._tell_stale(record.archive)
