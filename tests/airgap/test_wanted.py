@@ -107,7 +107,7 @@ def test_the_page(offline: Mirror) -> None:
     """`/` shows the list and the commands that carry it out and bring the archives in."""
     page = read(offline.get("/").body)
     check_accessible(page)
-    assert "2 archives were asked for and could not be fetched." in page.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "2 archives were requested but could not be fetched." in page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "sets/b" in page.text
     commands = [code.text for pre in page.all("pre") for code in pre.all("code")]
     for command in ("wanted --export wanted.txt", "fetch --from wanted.txt", "export bundle.tar --wanted wanted.txt", "import bundle.tar"):
