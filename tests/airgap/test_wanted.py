@@ -104,8 +104,8 @@ def test_the_api(offline: Mirror) -> None:
 
 
 def test_the_page(offline: Mirror) -> None:
-    """`/` shows the list and the commands that carry it out and bring the archives in."""
-    page = read(offline.get("/").body)
+    """`/wanted` shows the list and the commands that carry it out and bring the archives in."""
+    page = read(offline.get("/wanted").body)
     check_accessible(page)
     assert "2 archives were requested but could not be fetched." in page.text.replace("\N{NO-BREAK SPACE}", " ")
     assert "sets/b" in page.text
