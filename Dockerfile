@@ -4,6 +4,7 @@ FROM python:3.13-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY app app
+# hadolint ignore=DL3013
 RUN python -m venv --without-pip /opt/mirror && pip --python /opt/mirror/bin/python install --no-cache-dir '.[shared]'
 COPY docker/healthcheck.py /opt/mirror/healthcheck.py
 

@@ -70,11 +70,9 @@ def beside(serve: str, *lines: str) -> list[str]:
 
 
 def test_the_loop(origin: Origin, tmp_path: Path) -> None:
-    """A script that nobody changes fails inside, and works after eight commands and two ways of a disk.
-
-    It asks for a data set of Keras, one of TFDS, a file of a repository of a hub, which is named as a whole, and a zip of a host that
-    no origin lists. Each file was fetched once.
-    """
+    """A script that nobody changes fails inside, and works after eight commands and two ways of a disk; each file was fetched once."""
+    # It asks for a data set of Keras, one of TFDS, a file of a repository of a hub, which is named as a whole, and a zip of a host
+    # that no origin lists.
     if reason := why_not():
         pytest.skip(reason)
     if importlib.util.find_spec("openvino") is None:

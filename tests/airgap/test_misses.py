@@ -46,7 +46,7 @@ def test_an_offline_miss(offline: Mirror) -> None:
     assert (answer.status, answer.problem["type"]) == (504, "urn:dataset-mirror:offline")
     assert wanted(offline) == {"/sets/b.bin?v=1": Row(1, "127.0.0.1")}
     assert f"{URL}/sets/b.bin?v=1" in answer.problem["detail"]
-    assert "wanted now" in answer.problem["detail"]
+    assert "on the wanted list now" in answer.problem["detail"]
     assert "dataset-mirror wanted --export wanted.txt" in answer.problem["hint"]
     assert offline.head("/sets/b.bin?v=1").status == 504
     assert offline.archive("/sets/a.bin").status == 200

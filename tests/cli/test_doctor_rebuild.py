@@ -57,7 +57,7 @@ def test_a_line_that_cannot_be_read(start_mirror: StartMirror, origin: Origin) -
     (mirror.data / "index.db").unlink()
     done = run(mirror.data, "doctor", "--rebuild")
     assert done.returncode == 1
-    assert done.stdout.startswith("Made the index anew: 2 archives from 3 lines; 1 of them could not be read.\n")
+    assert done.stdout.startswith("Rebuilt the index: 2 archives from 3 lines; 1 of them could not be read.\n")
     assert f"unknown  {digests[0]}: " in done.stderr
     for _ in range(2):
         assert run(mirror.data, "gc").returncode == 0

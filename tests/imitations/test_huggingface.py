@@ -76,4 +76,4 @@ def test_transformers(variables: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize("way", ["whole", "streaming"])
 def test_datasets(way: str, variables: dict[str, str], tmp_path: Path) -> None:
     """A data set loads, whole and as a stream."""
-    assert ran(DATASETS, DATA, tmp_path, way, variables=variables) == ROWS
+    assert ran(DATASETS, DATA, tmp_path, "org/set", way, variables=variables) == ROWS

@@ -12,6 +12,7 @@ import struct
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from dataset_mirror.serve.asgi import ZERO_COPY, ClientGone, Message, Receive, S
 from dataset_mirror.wire import crowd, sendfile
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.server import listen
+from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.sockets import NOT_SENT_OF_FILES, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serving import PATIENCE
@@ -238,7 +240,8 @@ def large_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(protocol: type[asyncio.Protocol], large_file: Path) -> Iterator[Server]:
     """A server of the App under the protocol that the test names."""
     app = App(large_file)
-    with app.file, Server(app, protocol).running() as running:
+    made: Any = partial(Connection, services=Services()) if protocol is Connection else protocol
+    with app.file, Server(app, made).running() as running:
         yield running
 
 

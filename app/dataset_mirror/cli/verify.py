@@ -16,7 +16,7 @@ from dataset_mirror.settings import Configuration, sharing
 @click.command(name="verify")
 @click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--bucket", is_flag=True, help="Of several mirrors: read every object of the bucket instead.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line: how far each archive is.")
+@click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @mirror_option()
 @configured
 def command(configuration: Configuration, mirror: str | None, wanted: tuple[str, ...], bucket: bool, as_json: bool) -> None:

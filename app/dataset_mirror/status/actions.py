@@ -125,7 +125,7 @@ def _about(all_hosts: Iterable[str], allowed: Iterable[str], trouble: MirrorErro
     missing = [host for host in all_hosts if host not in tuple(allowed)]
     if missing:
         return f". It redirects to {', '.join(missing)}, which is not allowed: it cannot be fetched until that is."
-    return f". Looked where it goes, in vain: {trouble}" if trouble else "."
+    return f". Could not look up where it goes: {trouble}" if trouble else "."
 
 
 def named(names: list[str]) -> str:

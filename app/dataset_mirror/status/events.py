@@ -118,7 +118,7 @@ class Events:
         return [event for at, event in self._remembered if at > int(number)]
 
     def end(self) -> None:
-        """The mirror is being stopped: all streams end."""
+        """The mirror is shutting down: all streams end."""
         self._is_over = True
         for viewer in self._viewers:
             viewer.end()

@@ -235,7 +235,7 @@ class Crew:
     # Their end
 
     def shutdown(self) -> None:
-        """The mirror is being stopped: what they are answering is answered still."""
+        """The mirror is shutting down: what they are answering is answered still."""
         self._is_stopping = True
         for worker in self._workers:
             worker.channel.post(("stop",))
