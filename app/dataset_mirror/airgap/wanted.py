@@ -7,12 +7,11 @@ from typing import Literal
 
 from dataset_mirror.airgap.proposals import MARK, Proposal
 from dataset_mirror.errors import UsageError
-from dataset_mirror.fetch.unlisted import WHOLE_HOST
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.store.wanted import Wanted
+from dataset_mirror.store.wanted import WHOLE_HOST, Wanted
 
 CARRIED = "wanted.txt"
 """What the file is called in examples."""

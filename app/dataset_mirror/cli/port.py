@@ -1,25 +1,29 @@
 """What commands want of a mirror, wherever it is: `Local` works on the data folder, `Remote` asks a mirror over HTTP."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from dataset_mirror.airgap.preflight.presence import Known
-from dataset_mirror.airgap.proposals import Proposal
-from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli import live
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
-from dataset_mirror.cli.steps import Step
-from dataset_mirror.fetch.tracing import Trace
-from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import ENV_PREFIX, Configuration
-from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
-from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.key import known_key
-from dataset_mirror.store.listing import Query
+
+if TYPE_CHECKING:
+    from dataset_mirror.airgap.proposals import Proposal
+    from dataset_mirror.airgap.wanted import Wish
+    from dataset_mirror.cli.steps import Step
+    from dataset_mirror.fetch.tracing import Trace
+    from dataset_mirror.origins.identity import ArchiveId
+    from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
+    from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
+    from dataset_mirror.store.listing import Query
 
 R = TypeVar("R")
 

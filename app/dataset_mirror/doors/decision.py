@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import BadRequest, MirrorError, NoTunnel, Offline, TunnelsFull
 from dataset_mirror.fetch.flights import Failure
-from dataset_mirror.fetch.unlisted import WHOLE_HOST
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.networks import Address
 from dataset_mirror.rules.authority import normal_host
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.serve.client import parsed
+from dataset_mirror.store.wanted import WHOLE_HOST
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,6 @@ from dataset_mirror.fetch.misses import Misses
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.queries import identifying
 
-WHOLE_HOST = "/"
-"""The path that stands for a host of which no URL is known: what goes through a tunnel nobody sees."""
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\.[a-z][a-z0-9-]*[a-z0-9](:\d+)?")
 _SECRET = re.compile(r"(?:^|[-_&])(?:token|key|sig|signature|secret|password|auth|credential)[^&=]*=", re.IGNORECASE)
 _MOST_HOSTS, _MOST_PATHS = 200, 20

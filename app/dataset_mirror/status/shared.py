@@ -1,11 +1,15 @@
 """What several mirrors share, as any of them sees it."""
 
-from typing import Annotated
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
-from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.times import Time
+
+if TYPE_CHECKING:
+    from dataset_mirror.mirror import Mirror
 
 _Count = Annotated[int, Field(ge=0, examples=[0])]
 

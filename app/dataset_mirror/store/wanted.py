@@ -19,6 +19,9 @@ _FACTS = ("key", "count", "first", "last", "asked_by")
 _TAKE_AWAY = delete(wanted).where(wanted.c.key == bindparam("at"))
 _LATEST = (wanted.c.last.desc(), wanted.c.id.desc())
 
+WHOLE_HOST = "/"
+"""The path that stands for a host of which no URL is known: what goes through a tunnel nobody sees."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
