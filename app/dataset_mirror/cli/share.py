@@ -1,6 +1,7 @@
 """`share`: moves what a lone mirror has into the store that several share."""
 
 import asyncio
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -20,8 +21,9 @@ Shared = Callable[[], dict[str, object] | None]
 
 
 @click.command(name="share")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: how many archives were uploaded.")
 @local_only
-def command(configuration: Configuration) -> None:
+def command(configuration: Configuration, *, as_json: bool) -> None:
     """Put everything that this mirror stores into the shared store: into the bucket, and into what the other mirrors know.
 
     Set `shared` and `bucket` first. Interrupted, it can be repeated: what is there is not uploaded again. If a server is running,
@@ -32,12 +34,13 @@ def command(configuration: Configuration) -> None:
         raise UsageError("`shared` and `bucket` are not set.", "docker/mirror.toml explains them.")
     with store_of(configuration) as store:
         total = max(store.tell_all(), store.index.number_in_outbox())
-    click.echo(f"{total:,} archives are to be uploaded." if total else "Everything is there already.")
-    if not total:
-        return
-    url = live.found(configuration.settings)
-    asyncio.run(_uploaded(configuration) if url is None else _watched(configuration, url))
-    click.echo("All mirrors have them now.")
+    click.echo(f"{total:,} archives are to be uploaded." if total else "Everything is there already.", err=as_json)
+    if total:
+        url = live.found(configuration.settings)
+        asyncio.run(_uploaded(configuration) if url is None else _watched(configuration, url))
+        click.echo("All mirrors have them now.", err=as_json)
+    if as_json:
+        click.echo(json.dumps({"archives": total}))
 
 
 async def _uploaded(configuration: Configuration) -> None:
