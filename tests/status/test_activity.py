@@ -7,7 +7,9 @@ import http.client
 import io
 import json
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
 from tests.store import archive, record
+from tests.wire.test_protocol import wait_until
 
 GOOGLE = "storage.googleapis.com"
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
@@ -40,8 +43,15 @@ def used(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     mirror.archive("/sets/none.bin")
     while told(mirror, "usage?by=client")["rows"] == []:  # until the batch is written
         mirror.get("/healthz")
+    wait_until(lambda: _failures_written(mirror))
     mirror.kill()
     return mirror.start()
+
+
+def _failures_written(mirror: Mirror) -> bool:
+    """Whether failed downloads are in the index; they have a batch of their own."""
+    with closing(sqlite3.connect(f"file:{mirror.data}/index.db?mode=ro", uri=True)) as index:
+        return index.execute("select 1 from failures").fetchone() is not None
 
 
 def told(mirror: Mirror, path: str) -> Any:
