@@ -142,6 +142,16 @@ def test_refusals_inside_connect(shared: Mirror) -> None:
         assert seen == status or (b"/api/" in sent and seen in (403, 404, 405)), case
 
 
+def test_why_can_be_read_over_tls(shared: Mirror) -> None:
+    """Over TLS, a client that is still sending when it is refused can read why, however much of it had come."""
+    context = trusting(shared)
+    sent, status = REFUSALS["large extension of 1 MB"]
+    for _ in range(50):
+        with secured(shared, context=context) as wire:
+            wire.send(sent.replace(H, f"Host: {HOST}\r\n".encode()))
+            assert refused(wire) == status
+
+
 ACCEPTED = {
     "absolute form without a path": b"GET http://127.0.0.1:%d HTTP/1.1\r\nHost: mirror\r\n\r\n",
     "absolute form with a query alone": b"GET http://127.0.0.1:%d?x=1 HTTP/1.1\r\nHost: mirror\r\n\r\n",

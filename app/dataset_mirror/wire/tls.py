@@ -52,8 +52,8 @@ class Tls(asyncio.Protocol):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._context, self._above, self._seconds = context, above, seconds
-        self._is_ready = self._is_paused = self._is_ended = False
-        """Whether the handshake is done, reading is paused, the client has said its last."""
+        self._is_ready = self._is_paused = self._is_ended = self._has_said_goodbye = False
+        """Whether the handshake is done, reading is paused, the client has said its last, and we have."""
 
     # Beneath
 
@@ -68,6 +68,8 @@ class Tls(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._has_said_goodbye:
+            return  # OpenSSL takes records behind its own close_notify for a broken connection: they are not shown to it
         self._incoming.write(data)
         if not self._is_ready:
             self._shake_hands()
@@ -138,7 +140,7 @@ class Tls(asyncio.Protocol):
 
     def _read(self) -> None:
         """Hands up what can be deciphered, until the protocol above has enough."""
-        while not (self._is_paused or self._is_ended or self.raw.is_closing()):
+        while not (self._is_paused or self._is_ended or self._has_said_goodbye or self.raw.is_closing()):
             try:
                 data = self._tls.read(_RECORD)
             except ssl.SSLWantReadError:
@@ -184,9 +186,11 @@ class Tls(asyncio.Protocol):
 
     def say_goodbye(self) -> None:
         """Our close_notify (RFC 8446 6.1). The client's own is not waited for: one that does not read would hold up the mirror's end."""
-        with contextlib.suppress(ssl.SSLError):
-            self._tls.unwrap()
-        self.flush()
+        if not self._has_said_goodbye:
+            self._has_said_goodbye = True
+            with contextlib.suppress(ssl.SSLError):
+                self._tls.unwrap()
+            self.flush()
 
     def extra(self, name: str, default: Any) -> Any:
         return self._tls if name == "ssl_object" else self.raw.get_extra_info(name, default)
