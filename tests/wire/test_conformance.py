@@ -28,7 +28,7 @@ from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.sockets import NOT_SENT_OF_FILES, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serving import PATIENCE
-from tests.wire.test_protocol import LARGE, Wire, dechunked
+from tests.wire.test_protocol import LARGE, Wire, dechunked, wait_until
 
 SMALL_BODY, LARGE_BODY = body(10_000, 1), body(LARGE)
 Page = Callable[["App", Scope, Receive, Send], Awaitable[None]]
@@ -309,6 +309,15 @@ def test_expect(peer: Peer) -> None:
     assert peer.answer() == (200, b"hello")
 
 
+@ONLY_OURS
+def test_expect_of_a_client_that_is_refused(server: Server, peer: Peer) -> None:
+    """No `100 Continue` comes behind a refusal, though the app, which does not know of it yet, wants the body."""
+    peer.send(asking("echo", "Expect: 100-continue", "Transfer-Encoding: chunked", method="POST") + b"zz\r\n")
+    assert peer.answer()[0] == 400
+    assert peer.rest() == b""
+    assert isinstance(server.app.end(), ClientGone)
+
+
 # ---- HTTP/1.0, and unknown lengths
 
 
@@ -383,6 +392,28 @@ def test_a_client_that_leaves(server: Server) -> None:
         peer.head()
         peer.reset()
     assert isinstance(server.app.end(), ClientGone)
+
+
+@ONLY_OURS
+def test_a_client_that_left_as_a_write_finds_out(server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An app that ends because its client has left has not failed, though the connection has not heard of it yet."""
+    has_left = threading.Event()
+
+    async def ends_quietly(_app: App, _scope: Scope, _receive: Receive, send: Send) -> None:
+        await start(send, LARGE)
+        assert has_left.wait(PATIENCE)  # the loop stands still meanwhile
+        with suppress(ClientGone):
+            await stream(send, LARGE_BODY)
+
+    monkeypatch.setitem(PAGES, "/ends_quietly", ends_quietly)
+    with Peer(server) as peer:
+        peer.ask("ends_quietly")
+        assert peer.head()[0] == 200
+        peer.reset()
+        has_left.set()
+    assert server.app.end() is None
+    wait_until(lambda: not server.server_state.tasks)
+    assert "failed" not in caplog.text
 
 
 @BOTH

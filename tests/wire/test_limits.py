@@ -129,7 +129,7 @@ def test_the_oldest_make_room(start_mirror: StartMirror, origin: Origin) -> None
 
 
 def test_no_room_at_all(start_mirror: StartMirror, origin: Origin) -> None:
-    """When all connections are busy a new client is told so at once."""
+    """When all connections are busy each new client is told so at once; those who are being told make no room for others."""
     origin.add(SLOW, body(3 * MIB), stall_after=2 * MIB)
     mirror = start_mirror(max_connections=3)
     with ExitStack() as ends:
@@ -137,9 +137,9 @@ def test_no_room_at_all(start_mirror: StartMirror, origin: Origin) -> None:
             wire = ends.enter_context(Wire(mirror))
             wire.send(request(SLOW))
             assert wire.head()[0] == 200
-        with Wire(mirror) as refused:
-            status, fields = refused.head()
-        assert (status, fields["retry-after"]) == (503, "5")
+        for _ in range(3):
+            status, fields = ends.enter_context(Wire(mirror)).head()
+            assert (status, fields["retry-after"]) == (503, "5")
 
 
 @pytest.mark.timed
@@ -168,7 +168,8 @@ def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> 
         wait_until(lambda: open_files(mirror) >= files + 30)
         now = open_files(mirror) - 10
         resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (now, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-        assert mirror.archive(SMALL).body == SMALL_BODY
+        with silent(mirror, 5):  # they take what was open for a moment only
+            assert mirror.archive(SMALL).body == SMALL_BODY
     assert mirror.log.count("can be accepted") == 1
     assert len(mirror.log) < 4000
 

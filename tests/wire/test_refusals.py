@@ -17,6 +17,7 @@ SMALL, LARGE = "/sets/small.bin", "/sets/large.bin"
 SMALL_BODY, LARGE_BODY = body(10_000, 1), body(24 * MIB, 2)
 H = b"Host: mirror\r\n"
 POST = b"POST /api/rm HTTP/1.1\r\n" + H
+CONNECT = f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +117,9 @@ REFUSALS = {
     "field folded by a tab": (b"GET / HTTP/1.1\r\n" + H + b"A: b\r\n\tc\r\n\r\n", 400),
     "DEL in the target": (b"GET /a\x7f HTTP/1.1\r\n" + H + b"\r\n", 400),
     "tab between the parts": (b"GET\t/\tHTTP/1.1\r\n" + H + b"\r\n", 400),
+    "CONNECT with a length": (CONNECT + b"Content-Length: 5\r\n\r\n", 400),
+    "CONNECT with a body": (CONNECT + b"Content-Length: 5\r\n\r\nhello", 400),
+    "CONNECT with a coding": (CONNECT + b"Transfer-Encoding: chunked\r\n\r\n", 400),
     "large extension of 1 MB": (POST + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 1_000_000, 431),
     "large extension": (b"POST /api/rm HTTP/1.1\r\n" + H + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"x" * 200_000, 431),
 }
@@ -150,6 +154,17 @@ def test_why_can_be_read_over_tls(shared: Mirror) -> None:
         with secured(shared, context=context) as wire:
             wire.send(sent.replace(H, f"Host: {HOST}\r\n".encode()))
             assert refused(wire) == status
+
+
+def test_a_head_that_is_refused(shared: Mirror) -> None:
+    """What is refused to a HEAD has no body either (RFC 9110 9.3.2)."""
+    for asks in (b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD / HTTP/1.1\r\n" + H + b"Transfer-Encoding: gzip, chunked\r\n\r\n"):
+        with Wire(shared) as wire:
+            wire.send(asks)
+            status, fields = wire.head()
+            assert (status in (400, 501), fields["connection"]) == (True, "close")
+            assert int(fields["content-length"]) > 0
+            assert wire.rest() == b""
 
 
 ACCEPTED = {

@@ -123,6 +123,7 @@ class Opening:
             await writable(self._connection.socket)
         if self._transport.is_closing():
             raise ClientGone
+        self._connection.arm(reset=False)  # an answer from memory may have left it armed
 
     async def _vanish(self, error: Offline) -> None:
         """Offline: the client meets a network that is not there. What it wanted is in the log, in /status and on the wanted list."""
@@ -130,7 +131,7 @@ class Opening:
         try:
             await self._doors.turned_away(str(error.facts["host"]), client[0] if client else None, error)
             await self._establish(error.status)
-            self._leave()
+            self._crowd.departures.forget(self._connection.socket)
             await Vanishing(self._transport).run(self._doors.handshake_seconds)
         except (ClientGone, asyncio.CancelledError):
             self._transport.abort()

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_HEADS = 4 * 1024
-"""Bytes that are parsed at once: no more requests than fit in them wait in line."""
+_HEADS = 2 * 1024
+"""Bytes that are parsed at once: no more requests than fit in them wait in line, each of which takes a hundred times their memory."""
 _BODIES = 64 * 1024
 _UNREAD_BODY = 1024 * 1024
 """Bytes of a body that nobody wants which are read, so that the connection can go on."""
@@ -42,8 +42,10 @@ _UNREAD_BODY = 1024 * 1024
 class Connection(Line):
     """One client's connection, plain or in TLS; `authority` is that of the CONNECT around it."""
 
-    _is_last = _is_refused = _is_idle = False
-    """Whether no more requests are read, something was refused behind an answer, nothing is under way."""
+    _is_last = _is_refused = _is_idle = _is_head = False
+    """Whether no more requests are read, something was refused behind an answer, nothing is under way, and what is being read is
+    a HEAD, so that its refusal has no body.
+    """
     _slow: Slow | None = None
     """The answer from memory that the client has not taken yet."""
     _target: str | None = None
@@ -110,12 +112,14 @@ class Connection(Line):
         """A client that only closed its sending side still gets its answers."""
         self.half_closed = True
         if self._is_lingering or not self.is_answering:
-            self._disarm()
+            self.close()
             return False
         if self._arriving is not None:  # of what it asks the rest never comes
             self._is_refused = True
             self._arriving.leave()
             if self._arriving is self._running:
+                self._running = None
+                self.break_off() if self._arriving.has_begun else self.close()
                 return False
         self._watch()
         self._greet()
@@ -182,10 +186,13 @@ class Connection(Line):
         """A request has come; MirrorError if it is refused."""
         if self._answered_from_memory(head):
             return
+        self._is_head = head.method == "HEAD"
         requests.check(head)
         if head.method == "CONNECT":
             if self.services.opener is None:
                 raise BadRequest("CONNECT leads nowhere here.", "Use CONNECT on the mirror's plain port.")
+            if self.is_answering:
+                raise BadRequest("CONNECT came before the answer to the request before it.", "Wait for that answer first.")
             self._target = head.target.decode("latin-1")
             self.credentials = next((value.decode("latin-1") for name, value in head.fields if name == b"proxy-authorization"), None)
             return
@@ -210,7 +217,7 @@ class Connection(Line):
         if self._arriving is not None:
             self._arriving.finish()
             self._arriving = None
-            self._unwanted = 0
+            self._unwanted, self._is_head = 0, False
 
     def regulate(self) -> None:
         """Decides whether the client may send on, and how long it may take."""
@@ -369,6 +376,7 @@ class Connection(Line):
         if self._running is not None:
             if isinstance(self._running, Exchange):
                 self.log(self._running.scope, error.status)
+                self._is_head = self._running.scope["method"] == "HEAD"
             self._running.leave()
             self._running = None
         self._answer_refusal(error)
@@ -377,7 +385,7 @@ class Connection(Line):
         log.debug("Refused a request: %s", error)
         self._queue.clear()
         if not self.transport.is_closing():
-            self.write_head(refusal(error, self.own_fields))
+            self.write_head(refusal(error, self.own_fields, is_head=self._is_head))
             self.linger()
 
     def _end_refused(self) -> None:
@@ -424,8 +432,6 @@ class Connection(Line):
         self._crowd.departures.forget(self.socket)
 
     def _connect(self, target: str, *, is_last: bool) -> None:
-        if self.is_answering:
-            return self.break_off()  # CONNECT came before the answer to the request before it
         assert self.services.opener is not None
         self._is_paused = True
         self.transport.pause_reading()

@@ -78,7 +78,7 @@ class Crowd:
     def enter(self, member: Member) -> bool:
         """Takes in a connection; False if there is no room for it, though those that wait longest have made some."""
         most = min(self._limits().max_connections or _MOST, descriptors_for_clients() // self._each)
-        if len(self._members) >= most and not self.make_room(1):
+        if len(self._members) >= most and not self._replaced():
             return False
         self.departures.open()
         self._members.add(member)
@@ -101,21 +101,31 @@ class Crowd:
         """Its client waits for us."""
         self._waiting.pop(member, None)
 
-    def make_room(self, count: int) -> int:
-        """Ends those that have waited longest; says how many."""
-        oldest = list(self._waiting)[:count] if count > 1 else [next(iter(self._waiting))] if self._waiting else []
-        for member in oldest:
-            self.leave(member)
-            member.give_way()
-        return len(oldest)
+    def make_room(self, count: int) -> None:
+        """Ends so many of those that have waited longest."""
+        for member in list(self._waiting)[:count]:
+            self._end(member)
+
+    def _replaced(self) -> bool:
+        """Ends the one that has waited longest, if any waits. One that was refused may still be there: its end makes no room."""
+        oldest = next((member for member in self._waiting if member in self._members), None)
+        if oldest is not None:
+            self._end(oldest)
+        return oldest is not None
+
+    def _end(self, member: Member) -> None:
+        self.leave(member)
+        member.give_way()
 
     def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for member in [member for member, deadline in self._waiting.items() if deadline <= now]:
-            if self._waiting.pop(member, now + 1) <= now:
-                member.expire()
-        self._timer = loop.call_later(min(1.0, self.head_timeout / 4), self._sweep) if self._waiting else None
+        try:
+            for member in [member for member, deadline in self._waiting.items() if deadline <= now]:
+                if self._waiting.pop(member, now + 1) <= now:
+                    member.expire()
+        finally:  # whatever fails at one of them, the others have their deadlines
+            self._timer = loop.call_later(min(1.0, self.head_timeout / 4), self._sweep) if self._waiting else None
 
     def on_exception(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """A handler for asyncio's exceptions: a want of descriptors is said once a minute, and ends what waits for nothing.

@@ -106,14 +106,14 @@ class Exchange:
         except BaseException as error:  # noqa: BLE001
             await self._failed(error)
         else:
-            if not self.is_over and not self._connection.is_gone:
+            if not self.is_over and not self._is_lost:
                 await self._failed(RuntimeError("The app returned without a whole answer."))
         finally:
             self._connection.ran(self)
 
     async def _failed(self, error: BaseException) -> None:
         cause = error if isinstance(error, MirrorError) else error.__cause__
-        if self.is_over or self._connection.is_gone:
+        if self.is_over or self._is_lost:
             log.debug("The app ended after its client had left, or had been answered: %r", error)
         elif isinstance(cause, MirrorError):  # the cause, of a page's body: Starlette says that it comes too late for an answer
             log.warning("Broke off an answer: %s", cause)
@@ -133,7 +133,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """ASGI's `receive`: the body as it comes, then the client's leaving or the answer's end."""
-        if self._expects_continue and not self.has_begun and not self._connection.is_gone:
+        if self._expects_continue and not self.has_begun and not self.is_over and not self._connection.is_gone:
             self._expects_continue = False
             self._connection.write_head(CONTINUE)
         while not (self.is_over or self._body or (self.is_whole and not self._is_told)):
@@ -212,5 +212,10 @@ class Exchange:
         """A write that fails makes the transport close; the connection hears of it only when the app lets the loop run."""
         if self.is_complete:
             raise RuntimeError("The answer is complete already.")
-        if self.is_gone or self._connection.is_gone or self._connection.transport.is_closing():
+        if self.is_gone or self._is_lost:
             raise ClientGone
+
+    @property
+    def _is_lost(self) -> bool:
+        """Whether the client has left, as a write may have found out before the connection hears of it."""
+        return self._connection.is_gone or self._connection.transport.is_closing()

@@ -25,11 +25,11 @@ def head(status: int, fields: RawFields, words: str | None = None) -> bytes:
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def refusal(error: MirrorError, own_fields: RawFields = [], *, in_first_line: bool = False) -> bytes:  # noqa: B006
+def refusal(error: MirrorError, own_fields: RawFields = [], *, in_first_line: bool = False, is_head: bool = False) -> bytes:  # noqa: B006
     """A whole answer that refuses a request and announces the close; some clients show nothing but the first line."""
     status, fields, body = problem(error)
     words = "".join(character for character in error.detail if " " <= character <= "~")[:200] if in_first_line else None
-    return head(status, [*own_fields, *fields, _CLOSE], words) + body
+    return head(status, [*own_fields, *fields, _CLOSE], words) + (b"" if is_head else body)
 
 
 class Framing:

@@ -5,6 +5,7 @@ A body that does not reach its end ends in a reset, by whatever cause: the conne
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from dataset_mirror.wire import crowd
@@ -126,6 +127,8 @@ class Line(asyncio.Protocol):
     def close(self) -> None:
         """Closes in order, behind what was written."""
         self._disarm()
+        if self._is_full:
+            self._say_end()  # in TLS closing what is armed says that the end is none
         self.transport.close()
 
     def linger(self) -> None:
@@ -134,10 +137,14 @@ class Line(asyncio.Protocol):
             return self.close()
         self._disarm()
         self._is_lingering = True
-        self.transport.write_eof()
+        self._say_end()
         self._pause(must_wait=False)
         self._crowd.wait(self, crowd.LINGER_SECONDS)
         return None
+
+    def _say_end(self) -> None:
+        with suppress(OSError):  # the client has reset the connection; reading will tell
+            self.transport.write_eof()
 
     def break_off(self) -> None:
         """Breaks the connection, so that nobody takes what came for whole."""
@@ -151,6 +158,6 @@ class Line(asyncio.Protocol):
 
     def give_way(self) -> None:
         """Others need the room."""
-        if self.is_answering:
+        if self.is_answering or self._is_full:  # a client that takes nothing would keep its connection
             return self.break_off()
         return self.close()

@@ -32,6 +32,10 @@ def check(head: Head) -> None:
     if hosts and not is_host(hosts[0].strip()):
         raise BadRequest(f"{_shown(hosts[0])} in the field Host is not a host with an optional port.", "Check the field Host.")
     _check_coding(head)
+    if head.method == "CONNECT" and any(
+        name == b"transfer-encoding" or (name == b"content-length" and int(value)) for name, value in head.fields
+    ):
+        raise BadRequest("CONNECT has no content (RFC 9110 9.3.6).", "Send it without Content-Length and Transfer-Encoding.")
 
 
 def _check_coding(head: Head) -> None:

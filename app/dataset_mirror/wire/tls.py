@@ -12,11 +12,13 @@ import contextlib
 import logging
 import socket
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
 from dataset_mirror.errors import BadRequest
+from dataset_mirror.wire import crowd
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.crowd import Crowd
 from dataset_mirror.wire.framing import refusal
@@ -30,8 +32,8 @@ _HANDSHAKE_FAILED = bytes.fromhex("15030300020228")
 _RECORD = 16 * 1024
 _EVERYTHING = 2**31 - 1
 _NOT_YET = (ssl.SSLWantReadError, ssl.SSLSyscallError)
-_ending: "WeakSet[asyncio.Transport]" = WeakSet()
-"""Connections whose last bytes, the alert among them, the kernel has not got yet."""
+_leaving: "WeakSet[asyncio.Transport]" = WeakSet()
+"""Connections that nothing is to be said in any more. Their last bytes, perhaps an alert, the kernel may not have got yet."""
 
 
 def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -52,8 +54,10 @@ class Tls(asyncio.Protocol):
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self._context, self._above, self._seconds = context, above, seconds
-        self._is_ready = self._is_paused = self._is_ended = self._has_said_goodbye = False
-        """Whether the handshake is done, reading is paused, the client has said its last, and we have."""
+        self._is_ready = self._is_paused = self._is_choked = self._is_ended = self.has_said_goodbye = self._is_left = False
+        """Whether the handshake is done, the protocol above has enough, the client takes nothing of what is said of its keys, it
+        has said its last, we have, and the protocol above has done with it.
+        """
 
     # Beneath
 
@@ -68,8 +72,8 @@ class Tls(asyncio.Protocol):
             transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        if self._has_said_goodbye:
-            return  # OpenSSL takes records behind its own close_notify for a broken connection: they are not shown to it
+        if self._is_ended or self.has_said_goodbye:
+            return  # nobody would read it; and records behind our close_notify are a broken connection to OpenSSL
         self._incoming.write(data)
         if not self._is_ready:
             self._shake_hands()
@@ -91,6 +95,10 @@ class Tls(asyncio.Protocol):
             self._above.pause_writing()
 
     def resume_writing(self) -> None:
+        if self._is_choked:
+            self._is_choked = False
+            if not self._is_paused:
+                self.raw.resume_reading()
         if self._is_ready:
             self._above.resume_writing()
 
@@ -140,7 +148,7 @@ class Tls(asyncio.Protocol):
 
     def _read(self) -> None:
         """Hands up what can be deciphered, until the protocol above has enough."""
-        while not (self._is_paused or self._is_ended or self._has_said_goodbye or self.raw.is_closing()):
+        while not (self._is_paused or self._is_ended or self.has_said_goodbye or self.is_closing):
             try:
                 data = self._tls.read(_RECORD)
             except ssl.SSLWantReadError:
@@ -149,12 +157,21 @@ class Tls(asyncio.Protocol):
                 data = b""
             except ssl.SSLError as error:
                 log.debug("TLS broke: %s.", error.reason)
-                return self.raw.abort()
+                self.flush()  # OpenSSL tells the client why
+                return self._above.give_way()
             if data:
                 self._above.data_received(data)
-            elif not self._ended():
-                return self._above.transport.close()
-        return self.flush()  # an answer to a change of keys
+            else:
+                self._ended()
+        return self._answer_for_keys()
+
+    def _answer_for_keys(self) -> None:
+        """OpenSSL answers to a change of keys. A client that does not take the answers has no more of them made."""
+        if self._outgoing.pending:
+            self.flush()
+            if self.raw.get_write_buffer_size() and not self.is_closing:
+                self._is_choked = True
+                self.raw.pause_reading()
 
     def _ended(self) -> bool:
         """The client says nothing more. With or without saying so in TLS: what it asked for is whole by itself."""
@@ -170,30 +187,73 @@ class Tls(asyncio.Protocol):
     def resume(self) -> None:
         if self._is_paused:
             self._is_paused = False
-            self.raw.resume_reading()
+            if not self._is_choked:
+                self.raw.resume_reading()
             asyncio.get_running_loop().call_soon(self._read)
 
     # Writing
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if data and not self.raw.is_closing():
+        if data and not self.is_closing:
             self._tls.write(data)
             self.flush()
 
     def flush(self) -> None:
-        if self._outgoing.pending and not self.raw.is_closing():
+        if self._outgoing.pending and not self.is_closing:
             self.raw.write(self._outgoing.read())
 
     def say_goodbye(self) -> None:
         """Our close_notify (RFC 8446 6.1). The client's own is not waited for: one that does not read would hold up the mirror's end."""
-        if not self._has_said_goodbye:
-            self._has_said_goodbye = True
+        if not self.has_said_goodbye:
+            self.has_said_goodbye = True
             with contextlib.suppress(ssl.SSLError):
                 self._tls.unwrap()
             self.flush()
 
+    # The end
+
+    @property
+    def is_closing(self) -> bool:
+        return self._is_left or self.raw.is_closing()
+
+    def leave(self) -> None:
+        """All has been said. The protocol above is told that the connection is lost as soon as the kernel has all of it."""
+        with contextlib.suppress(OSError):  # the client has reset it
+            self.raw.write_eof()
+        if not self.raw.is_closing():
+            self._is_left = True
+            _leaving.add(self.raw)
+            _Leaving(self.raw, self.connection_lost)
+
     def extra(self, name: str, default: Any) -> Any:
         return self._tls if name == "ssl_object" else self.raw.get_extra_info(name, default)
+
+
+class _Leaving(asyncio.Protocol):
+    """The rest of a connection: what its client still sends is taken for a while. Closing at once would reset (RFC 9112 9.6), and
+    a reset takes away what the client has not read: it might miss the alert, and take what it has for whole.
+    """
+
+    def __init__(self, raw: asyncio.Transport, told: Callable[[Exception | None], None]) -> None:
+        """`told`: that nothing is to be done for it any more."""
+        self._raw, self._told = raw, told
+        self._timer: asyncio.TimerHandle | None = None
+        raw.set_protocol(self)
+        raw.resume_reading()
+        if not raw.get_write_buffer_size():
+            asyncio.get_running_loop().call_soon(self.resume_writing)
+
+    def resume_writing(self) -> None:
+        """The kernel has all that was written."""
+        if self._timer is None and not self._raw.is_closing():
+            self._timer = asyncio.get_running_loop().call_later(crowd.LINGER_SECONDS, self._raw.close)
+            self._told(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is None:
+            self._told(exc)
+        else:
+            self._timer.cancel()
 
 
 class TlsTransport(asyncio.Transport):
@@ -207,14 +267,14 @@ class TlsTransport(asyncio.Transport):
         return self._context if name == "sslcontext" else self._tls.extra(name, default)
 
     def is_closing(self) -> bool:
-        return self._raw.is_closing()
+        return self._tls.is_closing
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._tls.write(data)
 
     def write_eof(self) -> None:
         self._tls.say_goodbye()
-        if not self._raw.is_closing():
+        if not self.is_closing():
             self._raw.write_eof()
 
     def can_write_eof(self) -> bool:
@@ -237,20 +297,24 @@ class TlsTransport(asyncio.Transport):
             return None
         if is_armed(self.get_extra_info("socket")):
             return self.abort()
+        if self._tls.has_said_goodbye:  # and what the client went on sending was taken
+            return self._raw.close()
         self._tls.say_goodbye()
-        return self._raw.close()
+        return self._tls.leave()
 
     def abort(self) -> None:
-        """Ends the connection with a fatal alert. The kernel is given more room, lest a client that does not read misses it."""
-        if self._raw.is_closing():
+        """Ends the connection with a fatal alert, unless its orderly end has been said. The kernel is given more room, lest a
+        client that does not read misses it.
+        """
+        if self.is_closing():
             return
         connection = self._raw.get_extra_info("socket")
         set_linger(connection, reset=False)
-        self._raw.write(ALERT)
+        if not self._tls.has_said_goodbye:
+            self._raw.write(ALERT)
         if self._raw.get_write_buffer_size():
             _make_room(connection)
-            _ending.add(self._raw)
-        self._raw.close()
+        self._tls.leave()
 
 
 def _make_room(connection: Any) -> None:
@@ -262,7 +326,7 @@ def _make_room(connection: Any) -> None:
 
 async def alerts_sent(seconds: float) -> None:
     """Waits until the kernel has the alerts of all connections that ended, at most so long."""
-    waiting = [asyncio.ensure_future(_flushed(raw)) for raw in _ending]
+    waiting = [asyncio.ensure_future(_flushed(raw)) for raw in _leaving if raw.get_write_buffer_size()]
     if waiting:
         _, late = await asyncio.wait(waiting, timeout=seconds)
         for each in late:
