@@ -44,7 +44,7 @@ from dataset_mirror.status.models import (
 from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import ALWAYS, own_paths
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.system import SystemFailures
+from dataset_mirror.status.failing import Failing
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
@@ -78,7 +78,7 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events, li
     app.state.own = own_paths(own, [route for router in yielding for route in router.routes])
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
-    app.add_middleware(SystemFailures)
+    app.add_middleware(Failing)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
     return app
