@@ -92,9 +92,7 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
     explained = explain(mirror, url, request.app.state.own)
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
-    traffic = (
-        await traffic_of(mirror, "month", dataset=named) if named else await traffic_of(mirror, "month", origin=parse_url(url).authority)
-    )
+    traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset
     pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
@@ -113,8 +111,8 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
         pins=[pin.name for pin in pins if pin.name == explained.url],
         late=Late(mirror).of([url]),
         traffic=traffic,
-        plot=Plot.of(traffic),
-        of=traffic.of,
+        plot=Plot.of(traffic) if traffic else None,
+        together=len(mirror.origins.named(named)) if named else 0,
     )
 
 
