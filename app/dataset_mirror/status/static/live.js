@@ -13,7 +13,8 @@
   function size(bytes) {
     let unit = 0;
     for (; bytes >= 999.5 && unit < UNITS.length - 1; unit++) bytes /= 1000;
-    return `${bytes.toFixed(unit === 0 || bytes >= 99.95 ? 0 : 1)}\u00a0${UNITS[unit]}`;
+    const number = bytes.toFixed(unit === 0 || bytes >= 99.95 ? 0 : 1);
+    return `${number}\u00a0${unit === 0 && number === "1" ? "byte" : UNITS[unit]}`;
   }
 
   const count = (number, noun) => `${number.toLocaleString("en")}\u00a0${noun}${number === 1 ? "" : "s"}`;
