@@ -41,7 +41,7 @@ def mirror_address(configuration: Configuration, named: str | None) -> str:
     """The mirror that was named, else the live server of the data folder. UsageError if there is none."""
     address = named or live.found(configuration.settings)
     if address is None:
-        raise UsageError(f"No mirror serves {configuration.settings.data.absolute()}.", "Name one: --mirror http://mirror.lab:8080")
+        raise UsageError(f"No mirror serves {configuration.settings.data.absolute()}.", "Start one, dataset-mirror serve, or name one: --mirror http://mirror.lab:8080")
     return proxy_address(address)
 
 

@@ -5,13 +5,16 @@ import re
 import shlex
 from datetime import UTC, datetime
 
+from markupsafe import Markup, escape
+
 __all__ = [
-    *("ago", "brief", "clock", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
-    *("shell", "shown", "size", "utc", "with_lines"),
+    *("ago", "brief", "clock", "coded", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent"),
+    *("plain", "shell", "shown", "size", "utc", "with_lines"),
 ]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 _BLOCK = re.compile(r'(?P<words>.*?)(?P<name>\[\[\w+\]\])(?P<keys>(?: \w+ = (?:"[^"]*"|\[[^]]*\]|\d+))+)')
+_CODE = re.compile(r"`([^`\n]+)`")
 _KEY = re.compile(r" (?=\w+ = )")
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
@@ -98,6 +101,11 @@ def path_here(url: str) -> str:
 def file_name(url: str) -> str:
     """The last segment of a URL's path."""
     return url.partition("?")[0].rsplit("/", 1)[-1]
+
+
+def coded(text: str) -> Markup:
+    """A sentence in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", escape(text)))  # what stands there was escaped
 
 
 def shell(word: str) -> str:

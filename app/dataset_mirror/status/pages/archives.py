@@ -18,7 +18,7 @@ from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.upkeep import pins_of
-from dataset_mirror.status.views import archive_of, archives_of
+from dataset_mirror.status.views import DAMAGED, archive_of, archives_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
 
@@ -75,6 +75,7 @@ def router(mirror: Mirror) -> APIRouter:
             asked=asked,
             before=_query(asked) if after else "",
             after=_query(asked | {"after": found.next}) if found.next else "",
+            following="Damaged archives" if found.next == DAMAGED else "Next page",
         )
 
     @routes.api_route("/archives/{place:path}", methods=["GET", "HEAD"])
