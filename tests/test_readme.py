@@ -13,13 +13,17 @@ from pathlib import Path
 import click
 import pytest
 
+from dataset_mirror import errors
 from dataset_mirror.cli import COMMANDS, program
+from dataset_mirror.origins.presets.facts import facts_of
 from dataset_mirror.settings import load
+from tests import warm
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, PROGRAM, Mirror, environment
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 SHELL = [text.strip() for kind, text in BLOCKS if kind == "sh"]
 PYTHON = [text for kind, text in BLOCKS if kind == "python"]
 TOML = [text for kind, text in BLOCKS if kind == "toml"]
@@ -94,9 +98,8 @@ def test_every_command_is_known() -> None:
 
 def test_every_verb_and_option_is_known() -> None:
     """Whatever the text names of the command line exists: verbs, and the options behind them."""
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"(?<=[`/])dataset-mirror ([a-z]+(?:-[a-z]+)*)\b([^`|&\n]*)", text)
-    named += [(verb, rest) for verb, rest in re.findall(r"`([a-z-]+)((?: [^`\n]*)?)`", text) if verb in COMMANDS]
+    named = re.findall(r"(?<=[`/])dataset-mirror ([a-z]+(?:-[a-z]+)*)\b([^`|&\n]*)", README)
+    named += [(verb, rest) for verb, rest in re.findall(r"`([a-z-]+)((?: [^`\n]*)?)`", README) if verb in COMMANDS]
     assert len(named) > 30
     for verb, rest in named:
         assert verb in COMMANDS, verb
@@ -271,6 +274,76 @@ def test_the_configuration_of_a_team(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "mirror.toml").write_text(written.replace("# upstream_proxy", "upstream_proxy"), encoding="utf-8")
     settings = load(tmp_path / "mirror.toml").settings
     assert (settings.host, settings.token, [kept.name for kept in settings.keep]) == ("0.0.0.0", "change-me", [("keras/*",)])
+
+
+def test_when_it_says() -> None:
+    """Each status and title that the table of answers has is one that the mirror gives."""
+    rows = re.findall(r"^\| `(\d{3})`, (.+?) \|", README, re.MULTILINE)
+    assert len(rows) > 5
+    assert {(int(status), title) for status, title in rows} <= {
+        (error.status, error.title) for error in vars(errors).values() if _is_error(error)
+    }
+
+
+def _is_error(known: object) -> bool:
+    return isinstance(known, type) and issubclass(known, errors.MirrorError)
+
+
+def test_figures_of_presets() -> None:
+    """The table of presets has the numbers of archives, and of those with a digest, that the presets have."""
+    rows = re.findall(r"(?<=^\|---\|---\|---\|\n)(?:^\| `.*\n)+", README, re.MULTILINE)
+    for line in "".join(rows).splitlines():
+        _, names, archives, digests, _ = line.split("|")
+        facts = [facts_of(name, Path(), on=False) for name in re.findall(r"`([a-z-]+)`", names)]
+        counted = [one.archives for one in facts]
+        assert _numbers(archives) == (counted if any(counted) else []), names
+        if any(counted) and "none" not in digests:
+            proven = [one.with_digest for one in facts]
+            assert _numbers(digests)[: len(facts)] == proven or (digests.strip().startswith("all") and proven == counted), names
+
+
+def _numbers(cell: str) -> list[int]:
+    """What a cell counts, in its order; not the names and hosts behind it."""
+    return [
+        int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", re.sub(r"`[^`]*`|on \d+ hosts", "", cell).partition(" by ")[0])
+    ]
+
+
+def test_pictures() -> None:
+    """Each picture that the text shows is there, and small."""
+    named = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert named
+    assert [name for name in named if not 0 < (ROOT / name).stat().st_size <= 150_000] == []
+
+
+def test_what_to_back_up(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
+    """What the text names is a backup: rebuilt from it the mirror serves what it had, keeps its pins, its authority and its key."""
+    (sentence,) = re.findall(r"Back up (.*?):", README, re.DOTALL)
+    origin.add("/sets/a.bin", body(1000))
+    assert mirror.archive("/sets/a.bin").status == 200
+    assert mirror.api("pin", names=[f"https://{HOST}/sets/a.bin"]).status == 200
+    authority = mirror.get("/ca.pem").body
+    mirror.stop()
+    copy = tmp_path / "restored"
+    copy.mkdir()
+    for name in re.findall(r"`([^`]+)`", sentence):
+        if (source := mirror.data / name).is_dir():
+            shutil.copytree(source, copy / name)
+        elif name != "mirror.toml":  # which this mirror has none of
+            shutil.copy2(source, copy / name)
+    (copy / "layout.json").rename(tmp_path / "layout.json")  # a backup that lacks it is told how to get it
+    refused = warm.run("doctor", "--rebuild", "--data", str(copy), env=environment(tmp_path, {})).stderr
+    subprocess.run(["sh", "-c", refused.partition("backup: ")[2]], check=True)
+    assert (copy / "layout.json").read_text() == (tmp_path / "layout.json").read_text()
+    done = warm.run("doctor", "--rebuild", "--data", str(copy), env=environment(tmp_path, {}))
+    assert done.returncode == 0, done.stdout + done.stderr
+    with Mirror(copy, **mirror._settings) as restored:
+        origin.refuse = True
+        assert restored.archive("/sets/a.bin").body == body(1000)
+        assert [pin["present"] for pin in restored.status["pins"]] == [1]
+        assert restored.get("/ca.pem").body == authority
+        assert restored.api("verify", archives=[]).status == 200
+        assert restored.key == mirror.key
 
 
 @pytest.mark.parametrize("source", PYTHON)

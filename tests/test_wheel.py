@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -80,6 +81,16 @@ def test_a_wheel_has_one_package(wheel: Path) -> None:
     assert f"{PACKAGE}/py.typed" in names
     assert "Typing :: Typed" in metadata.get_all("Classifier", [])
     assert {line.partition(",")[0] for line in metadata.get_all("Project-URL", [])} >= {"Homepage", "Source", "Issues", "Changelog"}
+
+
+def test_pictures_stay_at_home(wheel: Path, tmp_path: Path) -> None:
+    """Neither the wheel nor the source distribution carries what only the README shows."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)], cwd=ROOT, check=True)
+    (source,) = tmp_path.glob("*.tar.gz")
+    with zipfile.ZipFile(wheel) as archive, tarfile.open(source) as sources:
+        names = archive.namelist() + sources.getnames()
+    assert any(name.endswith("README.md") for name in names)
+    assert [name for name in names if name.endswith("overview.png")] == []
 
 
 def test_an_editable_install_has_one_package(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ MirrorError
 ├── Cancelled           503    somebody who may do so cancelled the download
 ├── Unready             503    the mirror cannot do its work at the moment
 ├── SystemFailure       503    the operating system refuses the mirror a file, a descriptor or memory
+├── Unexpected          500    a bug in the mirror; its log has the reason
 ├── BundleError                a bundle, or an archive in one, cannot be taken or made (exit code 1)
 ├── IndexDamaged        503    the index cannot be read; what is in memory is served all the same
 └── DataFolderError            the data folder cannot be used (exit code 1)
@@ -275,6 +276,18 @@ class SystemFailure(MirrorError):
         if error.errno in _EXHAUSTED:
             return cls(what, "Ask again; if it lasts, raise the mirror's limit of open files.", headers={"Retry-After": "5"})
         return cls(what, "Check the data folder's disk and permissions: dataset-mirror doctor.")
+
+
+class Unexpected(MirrorError):
+    title = "The mirror failed"
+    problem = "internal-error"
+
+    @classmethod
+    def at(cls, request_id: str) -> "Unexpected":
+        """The words for a failure of which the log has the traceback, under this id."""
+        detail = f"The mirror failed at this request ({request_id}), through a bug of its own."
+        hint = "Its log has the reason under this id; please report it: the traceback says where."
+        return cls(detail, hint, headers={"X-Request-ID": request_id})
 
 
 class BundleError(MirrorError):

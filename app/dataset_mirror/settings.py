@@ -365,7 +365,7 @@ def _read_file(file: Path, *, must_exist: bool) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"The configuration file {file} cannot be read: {error}.", "Check its permissions.") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is not valid TOML: {error}.", "Fix that line.") from None
+        raise UsageError(f"{file} is not valid TOML: {error}.", "Fix that line; texts, sizes and hours stand in quotes.") from None
 
 
 def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, object]]]) -> Settings:

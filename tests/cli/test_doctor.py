@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from dataset_mirror.cli.doctor import kinds
 from dataset_mirror.rules import environment as names
 from dataset_mirror.settings import load
 from dataset_mirror.upkeep.checkup import check_folder
@@ -210,6 +211,14 @@ def test_a_client_with_one_thing_wrong(shared: Mirror, tmp_path: Path, name: str
     status, found = examined(tmp_path, "--client", "--mirror", shared.url, known=known | changed)
     assert status == 1
     assert what in wrong(found)
+
+
+@pytest.mark.parametrize("known", [{}, {"SSL_CERT_FILE": ""}, {"SSL_CERT_FILE": "/"}])
+def test_kinds_of_clients_without_a_bundle(known: dict[str, str]) -> None:
+    """Each kind can be tried in a shell that has no bundle, too."""
+    commands = kinds._commands(f"{URL}/sets/a.zip", known)
+    assert not any("--conf-path" in word for command in commands.values() for word in command)
+    assert "python urllib" in commands
 
 
 def test_usage(tmp_path: Path) -> None:

@@ -155,6 +155,12 @@ def test_below_a_path(prefixed: str, tmp_path: Path) -> None:
     assert run(tmp_path, "fetch", A, url=prefixed, token=TOKEN).stdout.startswith("present")
 
 
+def test_https_where_there_is_none(mirror: Mirror, tmp_path: Path) -> None:
+    """Who asks a mirror's port by https is told its right URL."""
+    done = run(tmp_path, "ls", "--mirror", mirror.url.replace("http:", "https:"))
+    assert (done.returncode, done.stderr.count("\n"), f"Use {mirror.url}," in done.stderr) == (1, 1, True), done.stderr
+
+
 @pytest.mark.parametrize("command", [["ls"], ["status"], ["fetch", A], ["wanted"], ["have"], ["explain", A]], ids=lambda c: c[0])
 def test_what_is_no_mirror(shared_origin: Origin, tmp_path: Path, command: list[str]) -> None:
     """Nobody there, another server and no URL at all are each one sentence."""

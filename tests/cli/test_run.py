@@ -138,7 +138,7 @@ def test_no_mirror(tmp_path: Path, shared_origin: Origin) -> None:
     """Without a mirror, or with something else in its place, the program is not run, and one sentence says why."""
     status, said, errors = run(tmp_path, "--data", str(tmp_path / "none"), "--", "echo", "run")
     assert (status, said) == (2, "")
-    assert "Name one: --mirror" in errors
+    assert "dataset-mirror serve, or name one: --mirror" in errors
     for address, expected, word in (
         ("http://127.0.0.1:9", 1, "does not answer"),
         (shared_origin.url, 1, "has no certificate authority"),

@@ -165,6 +165,7 @@ async def test_unreachable_origin_is_a_504(origin: Origin) -> None:
     origin.stop()
     error = await refusal(origin)
     assert (type(error), error.status) == (OriginUnreachable, 504)
+    assert "(Connection refused)" in error.detail
     assert "upstreams" in error.hint
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dataset_mirror.errors import BadRequest, NotAllowed, UsageError
-from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.presets import read_preset, shipped
 from dataset_mirror.origins.table import Origins
@@ -191,6 +191,16 @@ def test_the_refusal_of_an_unknown_host_says_what_allows_it() -> None:
         "command": "dataset-mirror add 'https://new.example.org/a/b/c.zip?v=1'",
         "configuration": ["[[origins]]", 'url = "https://new.example.org"', 'paths = ["/a/b/"]'],
     }
+
+
+def test_a_host_that_is_misspelt() -> None:
+    """The refusal of a host that is almost one of the origins' names that one, too."""
+    origins = Origins([], [Origin(url="https://storage.googleapis.com", paths=("/sets/",))])
+    for host, meant in (("storage.gogleapis.com", True), ("data.example.org", False)):
+        with pytest.raises(NotAllowed) as refused:
+            origins.of(parse_url(f"https://{host}/sets/a.zip"))
+        assert ("Did you mean storage.googleapis.com?" in refused.value.hint) == meant
+        assert f"dataset-mirror add 'https://{host}/sets/a.zip'" in refused.value.hint
 
 
 def test_the_refusal_of_an_unlisted_path_keeps_the_origins_scheme() -> None:

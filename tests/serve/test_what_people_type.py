@@ -107,9 +107,10 @@ def test_ftp(verb: str, tmp_path: Path) -> None:
 
 
 def test_notes_at_start(start_mirror: StartMirror) -> None:
-    """Upstreams of a host that no origin lists, and an origin without paths, are said at start; a whole host beside another is not."""
+    """Upstreams of a host that no origin lists, an origin without paths, and a name to keep that means nothing are said at start."""
     origins = [{"url": "https://empty.example.org"}, {"url": "https://a.org", "paths": ["/"]}, {"url": "https://b.org", "paths": ["/x/"]}]
-    started = start_mirror(origins=origins, upstreams={"nobody.example.org": ["http://127.0.0.1:9"]})
+    keep = [{"name": ["kears/*", "keras/*", "https://data.example.org/*", "hf:org/model"], "at": "02:00"}]
+    started = start_mirror(origins=origins, upstreams={"nobody.example.org": ["http://127.0.0.1:9"]}, keep=keep)
     process = started.process
     assert process is not None
     assert process.stdout is not None
@@ -119,6 +120,9 @@ def test_notes_at_start(start_mirror: StartMirror) -> None:
     assert any("nobody.example.org, which no origin lists" in note for note in notes)
     assert any("https://empty.example.org has no `paths`" in note for note in notes)
     assert not any("more than one origin" in note for note in notes)
+    (kept,) = (note for note in notes if "[[keep]]" in note)
+    assert "kears/*" in kept
+    assert "Did you mean keras/" in kept
 
 
 @pytest.mark.parametrize("word", ["a.bin", "[a].bin", "a.*", f"{HOST}/sets/a.bin", f"{HOST}/sets/a*", f"https://{HOST}/s*/a.bin"])

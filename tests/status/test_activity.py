@@ -156,7 +156,9 @@ def test_report(used: Mirror) -> None:
     assert "that the origins gave on average" in text
     known = json.loads(report(used, "--json", "--since", "2d"))
     assert known["hours_saved"] == pytest.approx(known["total"]["saved"] / known["origin_rate"] / 3600)
-    assert [row["name"] for row in known["clients"]] == ["127.0.0.0/24"]
+    (client,) = known["clients"]
+    assert client["name"] == "127.0.0.0/24"
+    assert client["fetched"] == known["total"]["fetched"]
     lines = list(csv.DictReader(io.StringIO(report(used, "--csv"))))
     assert {line["section"] for line in lines} >= {"total", "dataset", "origin", "client", "failure"}
     assert next(line for line in lines if line["section"] == "failure")["name"] == f"{URL}/sets/none.bin"

@@ -27,6 +27,10 @@ FEW = settings(
 )
 
 
+KEYED = ("/api/", "/status/answers", "/status/clients")
+"""Paths for which it matters whether the mirror's key is sent."""
+
+
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror) -> Mirror:
     """A mirror that has nothing, and may ask no origin."""

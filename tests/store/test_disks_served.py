@@ -11,7 +11,8 @@ import pytest
 from tests import warm
 from tests.disks import Disk, small_disk
 from tests.origin import Origin
-from tests.serving import PROGRAM, URL, environment, mirroring
+from tests.serving import HOST, PROGRAM, URL, environment, mirroring
+from tests.status.streams import Viewer
 
 
 @pytest.fixture
@@ -52,6 +53,20 @@ def test_a_disk_that_takes_nothing_is_served_from(disk: Disk, shared_origin: Ori
             done = said(mirror.data, *command)
             assert done.returncode == 0, done.stderr
             assert "Traceback" not in done.stderr
+
+
+def test_pages_of_a_full_disk(disk: Disk, shared_origin: Origin) -> None:
+    """Every page can be read, and events are told, though what happened meanwhile cannot be written down."""
+    shared_origin.add("/sets/here", b"here")
+    with mirroring(shared_origin, disk.root, min_free=0) as mirror:
+        assert mirror.archive("/sets/here").status == 200
+        disk.fill()
+        assert mirror.api("reload").status == 507  # the log of changes has no room for its line
+        for path in ("/", "/activity", "/archives", f"/archives/{HOST}/sets/here", "/datasets", "/origins", "/wanted", "/status/changes"):
+            assert mirror.get(path).status == 200, path
+        with Viewer(mirror) as viewer:
+            assert viewer.until("health")["state"] == "degraded"
+        disk.empty()
 
 
 def test_a_garbled_index_beside_a_running_mirror(shared_origin: Origin, tmp_path: Path) -> None:

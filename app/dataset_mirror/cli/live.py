@@ -1,6 +1,7 @@
 """Talking to a mirror over HTTP: the live server of a data folder, or one somewhere else."""
 
 import json
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -42,7 +43,16 @@ def server(url: str, secret: str | None) -> Iterator[httpx.Client]:
         with httpx.Client(base_url=url, headers=fields, trust_env=False, verify=verify, timeout=httpx.Timeout(10, read=None)) as client:
             yield client
     except httpx.HTTPError as error:
-        raise OriginUnreachable(f"The mirror at {url} does not answer: {error}.", "Check its URL, and that it is running.") from None
+        raise unreachable(url, error) from None
+
+
+def unreachable(url: str, error: httpx.HTTPError) -> OriginUnreachable:
+    """Why a mirror does not answer, and what to do about it."""
+    said = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or "no answer in time"
+    if "WRONG_VERSION_NUMBER" in said:
+        plain = url.replace("https:", "http:", 1)
+        return OriginUnreachable(f"What listens at {url} does not speak https.", f"Use {plain}, or the port of --tls-port.")
+    return OriginUnreachable(f"The mirror at {url} does not answer: {said}.", "Check its URL and port, and that it is running.")
 
 
 def lines(client: httpx.Client, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:

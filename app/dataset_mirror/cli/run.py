@@ -41,7 +41,10 @@ def mirror_address(configuration: Configuration, named: str | None) -> str:
     """The mirror that was named, else the live server of the data folder. UsageError if there is none."""
     address = named or live.found(configuration.settings)
     if address is None:
-        raise UsageError(f"No mirror serves {configuration.settings.data.absolute()}.", "Name one: --mirror http://mirror.lab:8080")
+        raise UsageError(
+            f"No mirror serves {configuration.settings.data.absolute()}.",
+            "Start one, dataset-mirror serve, or name one: --mirror http://mirror.lab:8080",
+        )
     return proxy_address(address)
 
 
@@ -58,7 +61,7 @@ def authority_of(address: str) -> Authority:
         with httpx.Client(trust_env=False, timeout=10) as client:
             answer = client.get(f"{address}/ca.pem", headers={GUARD_FIELD: "1"})
     except httpx.HTTPError as error:
-        raise OriginUnreachable(f"The mirror at {address} does not answer: {error}.", "Check its address, and that it runs.") from None
+        raise live.unreachable(address, error) from None
     if answer.status_code != 200 or not answer.content.startswith(b"-----BEGIN CERTIFICATE-----"):
         raise OriginUnreachable(f"What answers at {address} has no certificate authority ({answer.status_code}).", "Check the address.")
     return Authority(answer.content, answer.headers.get(MARK_FIELD))

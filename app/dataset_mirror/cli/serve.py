@@ -22,6 +22,8 @@ from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.main import assemble, assemble_worker
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.origins.names import prefix_of
+from dataset_mirror.origins.table import closest
 from dataset_mirror.rules.company import company_proxy
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
@@ -212,6 +214,10 @@ def _notes(configuration: Configuration) -> Iterator[str]:
         listed = origins.get(origin.authority)
         if listed is not None and not listed.paths:
             yield f'the origin {origin.url} has no `paths`, so nothing of it is mirrored. To allow all of it: paths = ["/"]'
+    for keep in configuration.settings.keep:
+        for name in keep.name:
+            if "://" not in name and prefix_of(name) is None and "." not in name.partition("/")[0] and not origins.meant(name):
+                yield f"[[keep]] names {name}, which no archive of the catalog has. {closest(name, origins.names)}"
     ambiguous = origins.ambiguities()
     for path in ambiguous[:_MOST_AMBIGUOUS]:
         yield f"more than one origin lists {path}; it is served under its host's name only."

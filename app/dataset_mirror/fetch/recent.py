@@ -102,6 +102,8 @@ class Client:
     failures: int = 0
     size: int = 0
     """Bytes of bodies."""
+    fetched: int = 0
+    """Those of them that had to be fetched for it."""
     last: float = 0.0
     told: Counts = field(default_factory=Counts)
     """What of it is in the history."""
@@ -113,11 +115,18 @@ class Client:
         self.misses += more.misses
         self.failures += more.failures
         self.size += more.size
+        self.fetched += more.fetched
         self.last = max(self.last, more.last)
+
+    def send(self, outcome: str, size: int) -> None:
+        """It was sent so many bytes."""
+        self.size += size
+        if outcome == "miss":
+            self.fetched += size
 
     def news(self) -> Counts:
         """What it asked for since this was called last."""
-        now = Counts(served=self.size, hits=self.hits, misses=self.misses, failures=self.failures)
+        now = Counts(served=self.size, fetched=self.fetched, hits=self.hits, misses=self.misses, failures=self.failures)
         fresh = now.without(self.told)
         self.told = now
         return fresh
@@ -170,13 +179,13 @@ class Recent:
             client.misses += 1
         elif outcome != "head":
             client.failures += 1
-        client.size += size
+        client.send(outcome, size)
         client.last = at
 
     def news(self, how: Anonymising) -> dict[str, Counts]:
         """What each network of clients asked for since this was called last, answers under way included."""
         for answer in self.under_way:
-            self._client(answer.client).size += answer.news()
+            self._client(answer.client).send(answer.outcome, answer.news())
         found: dict[str, Counts] = {}
         gone, self._gone = self._gone, {}
         for address, counts in (*gone.items(), *((one.address, one.news()) for one in self.clients.values())):
@@ -187,7 +196,7 @@ class Recent:
     def take(self) -> "Recent":
         """What was noted, answers under way included; it is somebody else's to tell, and here it begins anew."""
         for answer in self.under_way:
-            self._client(answer.client).size += answer.news()
+            self._client(answer.client).send(answer.outcome, answer.news())
         taken = Recent()
         for name in ("requests", "clients", "first_bytes", "_gone"):
             mine, fresh = getattr(self, name), getattr(taken, name)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 import socket
 import ssl
@@ -588,6 +589,16 @@ async def _close(reply: Reply | None) -> None:
         await reply.close()
 
 
+def _why(error: BaseException) -> str:
+    """Why there is no connection: the system's own words, where asyncio has only the address."""
+    cause: BaseException | None = error
+    while cause and not isinstance(cause, OSError):
+        cause = cause.__cause__ or cause.__context__
+    if isinstance(cause, OSError) and cause.errno and "Connect call failed" in str(cause):
+        return os.strerror(cause.errno)
+    return str(error) or "no connection"
+
+
 def _said(error: httpx.HTTPError, place: str) -> str:
     if isinstance(error, httpx.ReadTimeout):
         return f"{place} was silent for too long"
@@ -596,7 +607,7 @@ def _said(error: httpx.HTTPError, place: str) -> str:
     if isinstance(error, httpx.ConnectTimeout):
         return f"{place} did not accept a connection in time"
     if isinstance(error, httpx.ConnectError):
-        return f"{place} cannot be reached ({str(error) or 'no connection'})"
+        return f"{place} cannot be reached ({_why(error)})"
     if isinstance(error.__cause__, httpcore.RemoteProtocolError) or isinstance(error, httpx.RemoteProtocolError):
         return f"{place} broke off ({error})"
     return f"{place} broke off ({str(error) or 'the connection was reset'})"

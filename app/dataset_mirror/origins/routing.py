@@ -165,7 +165,7 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
         raise NoSuchPage(f"{path[1:]} is a name of the catalog, not a path.", f"Ask for: {shown}", choices=paths[:100])
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
-        raise not_listed(_asked_for(first.lower(), "/" + rest, query), None)
+        raise not_listed(_asked_for(first.lower(), "/" + rest, query), None, (origin.authority for origin in origins))
     if mirrored := [origin for origin in origins.listing(path) if origin.rule(path) is None]:
         raise _several(mirrored, path, query)
     raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")

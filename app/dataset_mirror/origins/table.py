@@ -66,7 +66,7 @@ class Origins:
         """The origin that lists `archive`; NotAllowed, with what would allow it, if none does."""
         origin = self._by_authority.get(archive.authority)
         if origin is None or not origin.lists(archive.path):
-            raise not_listed(archive, origin)
+            raise not_listed(archive, origin, () if origin else self._by_authority)
         return origin
 
     def listing(self, path: str) -> list[Origin]:
@@ -234,14 +234,22 @@ def path_to_list(archive: ArchiveId) -> str:
     return archive.path if folder == "/" else folder
 
 
-def not_listed(archive: ArchiveId, origin: Origin | None) -> NotAllowed:
-    """The refusal for an archive that no origin lists, with the command and the lines that allow it."""
+def _meant_host(authority: str, hosts: Iterable[str]) -> str:
+    """What to say of a host that is almost one of these; nothing if it is none."""
+    from difflib import get_close_matches  # slow to import, needed only here
+
+    near = get_close_matches(authority, sorted(hosts), n=1, cutoff=0.9)
+    return f"Did you mean {near[0]}? " if near else ""
+
+
+def not_listed(archive: ArchiveId, origin: Origin | None, hosts: Iterable[str] = ()) -> NotAllowed:
+    """The refusal for an archive that no origin lists, with the command and the lines that allow it; `hosts` may be what was meant."""
     scheme = origin.scheme if origin else "https"
     url = f"{scheme}://{archive}"
     folder = path_to_list(archive)
     what = f"The origin {archive.authority} does not list {archive.path}." if origin else f"No origin is named {archive.authority}."
     hint = (
-        f"To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
+        f"{_meant_host(archive.authority, hosts)}To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
         f'[[origins]] url = "{scheme}://{archive.authority}" paths = ["{folder}"]'
     )
     lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f'paths = ["{folder}"]']

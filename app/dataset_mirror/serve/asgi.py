@@ -27,6 +27,9 @@ RELAYED = "dataset_mirror.relayed"
 LOGGED = "dataset_mirror.logged"
 """Key in a scope whose request gets its line in the access log when it ends."""
 
+REQUEST_ID = "dataset_mirror.id"
+"""Key in a scope whose request is observed: its id, given or made."""
+
 PART = "dataset_mirror.part"
 """Key in a scope: tells, when it is called, how many bytes of the part of a file that is just being sent the kernel has."""
 

@@ -1,34 +1,52 @@
 """An error as a small page, for people whose browser asked for one: escaped, without scripts, and nothing is loaded."""
 
+from base64 import b64encode
+from hashlib import sha256
 from html import escape
 
 from dataset_mirror.errors import MirrorError
 
+_STYLE = """
+:root { color-scheme: light dark; --paper: #f6f6f3; --sheet: #fffefc; --ink: #1b2226; --line: #dcdad2; --accent: #0b5563; --bad: #a32b1f }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #12171a; --sheet: #191f23; --ink: #e7e9e6; --line: #2f383d; --accent: #86cbd9; --bad: #f29c8f }
+}
+body { max-width: 46rem; margin: 0 auto; padding: 1.5rem 1rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+main { padding: 0.4rem 1.2rem 0.8rem; border: 1px solid var(--line); border-left: 0.3rem solid var(--bad); border-radius: 0.5rem;
+  background: var(--sheet) }
+h1 { font-size: 1.5rem; line-height: 1.25 }
+a { color: var(--accent) }
+nav { padding: 1rem 0 }
+"""
+"""The colours of the pages, whose files an error is not to need."""
 _PAGE = """<!doctype html>
 <html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
-<title>{title}</title></head>
+<head>
+<meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<title>{title}</title><style>{style}</style></head>
 <body>
 <main>
 <h1>{status} {title}</h1>
 <p>{detail}</p>
-{more}<hr>
-<p><a href="/">dataset-mirror</a></p>
-</main>
+{more}</main>
+<nav aria-label="Pages"><a href="/">Overview of this dataset-mirror</a></nav>
 </body>
 </html>
 """
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_DIGEST = b64encode(sha256(_STYLE.encode()).digest()).decode()
+POLICY = f"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; style-src 'sha256-{_DIGEST}'"
+"""Nothing is loaded, and no style applies but that of the page (CSP 3, 2.3.1)."""
 
 
 def error_page(error: MirrorError) -> bytes:
     """The page of an error, with what to do next, and links to what may have been meant."""
-    more = f"<p>{escape(error.hint)}</p>\n" if error.hint else ""
+    more = f"<p><strong>What to do:</strong> {escape(error.hint)}</p>\n" if error.hint else ""
     choices = error.facts.get("choices")
     if isinstance(choices, list):
         items = "".join(f'<li><a href="{escape(str(path))}">{escape(str(path))}</a></li>\n' for path in choices)
         more += f"<ul>\n{items}</ul>\n"
-    return _PAGE.format(title=escape(error.title), status=error.status, detail=escape(error.detail), more=more).encode()
+    return _PAGE.format(style=_STYLE, title=escape(error.title), status=error.status, detail=escape(error.detail), more=more).encode()
 
 
 def prefers_page(accept: str) -> bool:

@@ -13,7 +13,7 @@ from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.serve.asgi import LOGGED, NOTE, PART, RELAYED, ZERO_COPY, App, Message, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import LOGGED, NOTE, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, Message, Receive, Request, Scope, Send
 from dataset_mirror.serve.client import client_address
 
 access = logging.getLogger("uvicorn.access")
@@ -54,7 +54,8 @@ class Watch:
     def __init__(self, mirror: Mirror, scope: Scope, send: Send) -> None:
         self._mirror, self._scope, self._send = mirror, scope, send
         given = given_id(scope)
-        self._id, self._began, self._at = given or secrets.token_hex(8), time.monotonic(), time.time()
+        self._id = scope[REQUEST_ID] = given or secrets.token_hex(8)
+        self._began, self._at = time.monotonic(), time.time()
         self._tells_id = given is not None or access.isEnabledFor(logging.INFO)
         """Where nobody logs requests, an id that was made here would say nothing."""
         self._status = self._size = 0

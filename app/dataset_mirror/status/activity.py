@@ -26,13 +26,13 @@ DAY = 86_400
 def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
     """The routes; `key` is that of the data folder."""
     router = APIRouter(tags=["status"])
+    _history(router, mirror)
+    _live(router, mirror, events, key)
+    return router
 
-    def may_change(request: Request) -> bool:
-        try:
-            check_may_change(Asked.of(request.scope), key, mirror.settings)
-        except Forbidden:
-            return False
-        return True
+
+def _history(router: APIRouter, mirror: Mirror) -> None:
+    """What was: figures over time, what takes the room, what came and went."""
 
     @router.get("/status/traffic")
     async def traffic(
@@ -52,16 +52,6 @@ def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
         """What takes the room, and what was asked for of it in the last 30 days."""
         return await usage_of(mirror, by, limit)
 
-    @router.get("/status/answers")
-    async def answers(request: Request) -> list[AnswerStatus]:
-        """Answers under way, the longest first; with the token their clients' addresses, else networks."""
-        return answers_of(mirror, whole=may_change(request))
-
-    @router.get("/status/clients")
-    async def clients(request: Request) -> list[ClientStatus]:
-        """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
-        return clients_of(mirror, whole=may_change(request))
-
     @router.get("/status/changes")
     async def log(
         limit: Annotated[int, Query(ge=1, le=1000, description="most changes of a page")] = 100,
@@ -76,6 +66,27 @@ def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
         """What the mirror did in some time: datasets, saved bytes and hours, clients, failures, and what nobody used."""
         return await report_of(mirror, time.time() - days * DAY)
 
+
+def _live(router: APIRouter, mirror: Mirror, events: Events, key: str) -> None:
+    """What is: answers under way, clients, and events as they happen."""
+
+    def may_change(request: Request) -> bool:
+        try:
+            check_may_change(Asked.of(request.scope), key, mirror.settings)
+        except Forbidden:
+            return False
+        return True
+
+    @router.get("/status/answers")
+    async def answers(request: Request) -> list[AnswerStatus]:
+        """Answers under way, the longest first; with the token their clients' addresses, else networks."""
+        return answers_of(mirror, whole=may_change(request))
+
+    @router.get("/status/clients")
+    async def clients(request: Request) -> list[ClientStatus]:
+        """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
+        return clients_of(mirror, whole=may_change(request))
+
     @router.get("/status/events", response_class=StreamingResponse, responses=_STREAM)
     async def stream(
         last_event_id: Annotated[str | None, Header(description="the last event that was had", max_length=100)] = None,
@@ -83,8 +94,6 @@ def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
         """What happens, as server-sent events: fills, answers, traffic, failure, change, health; each an object in JSON."""
         fields = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(events.follow(last_event_id), media_type="text/event-stream", headers=fields)
-
-    return router
 
 
 _STREAM: dict[int | str, dict[str, object]] = {

@@ -63,6 +63,23 @@ def api(mirror: Mirror, key: str) -> APIRouter:
 
     router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=guarded(check))
 
+    _coming(router, mirror)
+    _keeping(router, mirror)
+    _pinning(router, mirror)
+    _operating(router, mirror)
+    actions(router, mirror)
+
+    @router.api_route("/{rest:path}", methods=_METHODS, include_in_schema=False)
+    async def no_such(rest: str) -> None:
+        """What is not there is not told to those who may not change anything."""
+        raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
+
+    return router
+
+
+def _coming(router: APIRouter, mirror: Mirror) -> None:
+    """What is to come: fetched, put on the wanted list, looked for."""
+
     @router.post("/fetch", responses=_lines_of(FetchProgress))
     async def fetch(wanted: FetchRequest) -> StreamingResponse:
         """Fetches what is missing; the answer is a stream of lines, each a progress in JSON, until all are over."""
@@ -90,6 +107,10 @@ def api(mirror: Mirror, key: str) -> APIRouter:
         found = await trace(mirror.upstream, origin_for(mirror.origins, archive, scheme), archive)
         return TraceAnswer(**asdict(replace(found, trouble=None)) | {"trouble": _facts(found.trouble)})
 
+
+def _keeping(router: APIRouter, mirror: Mirror) -> None:
+    """What is here: removed, verified, cleaned up."""
+
     @router.post("/rm")
     async def rm(wanted: Selection) -> Removal:
         """Removes stored archives, older versions too. Whoever reads one gets it to its end."""
@@ -111,28 +132,35 @@ def api(mirror: Mirror, key: str) -> APIRouter:
         """Removes what nobody needs: older versions, orphans, leftovers, quarantined blobs, and what is over the limits."""
         return await collected(mirror, dry_run=how.dry_run, last_copies=how.last_copies)
 
+
+def _pinning(router: APIRouter, mirror: Mirror) -> None:
+    """What is to stay."""
+
     @router.post("/pin")
     async def pinning(wanted: Pinning) -> Pinned:
         """Pins names: what they mean is never evicted, and is fetched if it is missing or damaged. Tells which are new."""
         new = await mirror.store.in_worker(lambda: pin(mirror.store, mirror.origins, wanted.names))
         mirror.remember_urls(wanted.names)
         mirror.look_again.set()
-        return await _pinned([one.name for one in new], "Pinned", "That is pinned already.")
+        return await _pinned(mirror, [one.name for one in new], "Pinned", "That is pinned already.")
 
     @router.post("/unpin")
     async def unpinning(had: Pinning) -> Pinned:
         """Takes pins away; a glob takes all whose names fit it."""
         gone = await mirror.store.in_worker(lambda: unpin(mirror.store, had.names))
-        return await _pinned([one.name for one in gone], "Unpinned", "Nothing was pinned.")
+        return await _pinned(mirror, [one.name for one in gone], "Unpinned", "Nothing was pinned.")
 
-    async def _pinned(names: list[str], done: str, nothing: str) -> Pinned:
-        await mirror.store.write_changes()
-        there = await mirror.store.in_worker(
-            lambda: [record for name in names for record in meant(mirror.store, mirror.origins, name).there]
-        )
-        total = sum(record.size for record in there)
-        said = f"{done} {named(names)}: {count(len(there), 'archive')} of it are there, {size(total)}." if names else nothing
-        return Pinned(names=names, size=total, said=plain(said))
+
+async def _pinned(mirror: Mirror, names: list[str], done: str, nothing: str) -> Pinned:
+    await mirror.store.write_changes()
+    there = await mirror.store.in_worker(lambda: [record for name in names for record in meant(mirror.store, mirror.origins, name).there])
+    total = sum(record.size for record in there)
+    said = f"{done} {named(names)}; here of that: {count(len(there), 'archive')}, {size(total)}." if names else nothing
+    return Pinned(names=names, size=total, said=plain(said))
+
+
+def _operating(router: APIRouter, mirror: Mirror) -> None:
+    """Who asks, for what, and by which configuration."""
 
     @router.get("/clients")
     async def clients() -> list[ClientStatus]:
@@ -154,15 +182,6 @@ def api(mirror: Mirror, key: str) -> APIRouter:
         mirror.store.changes.note("reloaded", str(mirror.configuration.file))
         await mirror.store.write_changes()
         return Health(status="reloaded")
-
-    actions(router, mirror)
-
-    @router.api_route("/{rest:path}", methods=_METHODS, include_in_schema=False)
-    async def no_such(rest: str) -> None:
-        """What is not there is not told to those who may not change anything."""
-        raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
-
-    return router
 
 
 def _lines_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

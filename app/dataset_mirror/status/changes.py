@@ -1,7 +1,9 @@
 """The log of changes, as it is told."""
 
+from contextlib import suppress
 from dataclasses import asdict
 
+from dataset_mirror.errors import StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.figures import ChangePage, ChangeStatus
 from dataset_mirror.store import changes
@@ -14,7 +16,8 @@ def change_of(change: Change) -> ChangeStatus:
 
 async def changes_of(mirror: Mirror, limit: int, after: str | None = None, kind: Kind | None = None) -> ChangePage:
     """One page of the log of changes, the latest first; BadRequest if `after` is not a cursor of it."""
-    await mirror.store.write_changes()
+    with suppress(StoreFull):  # what the disk has no room for waits; what is written can be read
+        await mirror.store.write_changes()
     index = mirror.store.index
     found = await mirror.store.in_worker(lambda: index.look(lambda connection: changes.page(connection, limit, after, kind)))
     return ChangePage(changes=[change_of(one) for one in found.changes], next=found.next)

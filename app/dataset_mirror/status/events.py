@@ -134,11 +134,12 @@ class Events:
         """Until it is cancelled."""
         while True:
             await asyncio.sleep(TICK)
-            with suppress(StoreFull, IndexDamaged):
-                await self._look()
+            await self._look()
 
     async def _look(self, *, whole: bool = False) -> None:
-        await self._happened()
+        self._failed()
+        with suppress(IndexDamaged):  # all else can be told, and `health` says it
+            await self._changed()
         if not (self._viewers or whole):
             self._before = None
             return
@@ -151,14 +152,17 @@ class Events:
             self._told_health = time.monotonic()
             self._state("health", (await health_of(self._mirror)).model_dump(mode="json"))
 
-    async def _happened(self) -> None:
-        """Failures and changes, by whichever process."""
+    def _failed(self) -> None:
         failures = [one for one in self._mirror.flights.failures if one.at > self._seen_failure]
         for one in failures:
             self._seen_failure = max(self._seen_failure, one.at)
             self._once("failure", failure_of(one).model_dump_json().encode())
+
+    async def _changed(self) -> None:
+        """Changes, by whichever process, as far as they are written."""
         store = self._mirror.store
-        await store.write_changes()
+        with suppress(StoreFull):
+            await store.write_changes()
         seen = self._seen_change
         if seen is None:
             self._seen_change = await store.in_worker(lambda: store.index.look(changes.latest))

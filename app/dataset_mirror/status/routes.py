@@ -26,6 +26,7 @@ from dataset_mirror.status import pages as site
 from dataset_mirror.status.api import api
 from dataset_mirror.status.events import Events
 from dataset_mirror.status.explain import explain
+from dataset_mirror.status.failing import Failing
 from dataset_mirror.status.health import READING, WRITING, can, health_of
 from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.models import (
@@ -44,7 +45,6 @@ from dataset_mirror.status.models import (
 from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import ALWAYS, own_paths
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.system import SystemFailures
 from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
@@ -78,7 +78,7 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events, li
     app.state.own = own_paths(own, [route for router in yielding for route in router.routes])
     describe(app)
     app.add_exception_handler(MirrorError, _problem)
-    app.add_middleware(SystemFailures)
+    app.add_middleware(Failing)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_problem)
     return app
@@ -87,7 +87,14 @@ def pages(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events, li
 def _routers(mirror: Mirror, ca: CertificateAuthority, key: str, events: Events) -> list[APIRouter]:
     return [
         *(site.front(mirror), site.acting(mirror), docs.router(), assets.router(), keras_home.router(mirror)),
-        *(_overview(mirror), _archives(mirror), _health(mirror), _checksums(mirror), activity.activity(mirror, events, key)),
+        *(
+            _overview(mirror),
+            _lists(mirror),
+            _archives(mirror),
+            _health(mirror),
+            _checksums(mirror),
+            activity.activity(mirror, events, key),
+        ),
         *(trust.router(mirror, ca), setup.router(mirror, ca), api(mirror, key), metrics(mirror)),
     ]
 
@@ -113,7 +120,8 @@ def _overview(mirror: Mirror) -> APIRouter:
     return router
 
 
-def _archives(mirror: Mirror) -> APIRouter:
+def _lists(mirror: Mirror) -> APIRouter:
+    """Of many archives, page by page."""
     router = APIRouter(tags=["status"])
 
     @router.get("/status/archives")
@@ -161,6 +169,13 @@ def _archives(mirror: Mirror) -> APIRouter:
     ) -> WantedArchivePage:
         """What was asked for and could not be fetched, page by page; what was asked for last first."""
         return await wanted_of(mirror, limit, after)
+
+    return router
+
+
+def _archives(mirror: Mirror) -> APIRouter:
+    """Of those that are named."""
+    router = APIRouter(tags=["status"])
 
     @router.get("/status/archive")
     async def archive(url: ArchiveUrl) -> ArchiveDetail:

@@ -49,7 +49,7 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.garbage import collect, find_garbage
 
-_DAMAGED = "damaged"
+DAMAGED = "damaged"
 """The cursor of a list's last page."""
 
 
@@ -173,11 +173,11 @@ async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -
         found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
         return ArchivePage(archives=found, next=None)
     damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
-    if query.after == _DAMAGED or query.state == "damaged":
+    if query.after == DAMAGED or query.state == "damaged":
         return ArchivePage(archives=damaged, next=None)
     read = partial(index.page, query)
     page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
-    return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (_DAMAGED if damaged else None))
+    return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (DAMAGED if damaged else None))
 
 
 async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:

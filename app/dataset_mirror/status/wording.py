@@ -1,15 +1,21 @@
 """Numbers, times, URLs and words of commands, as people read and copy them."""
 
 import json
+import re
 import shlex
 from datetime import UTC, datetime
 
+from markupsafe import Markup, escape
+
 __all__ = [
-    *("ago", "brief", "clock", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent", "plain"),
-    *("shell", "shown", "size", "utc"),
+    *("ago", "brief", "clock", "coded", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent"),
+    *("plain", "shell", "shown", "size", "utc", "with_lines"),
 ]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
+_BLOCK = re.compile(r'(?P<words>.*?)(?P<name>\[\[\w+\]\])(?P<keys>(?: \w+ = (?:"[^"]*"|\[[^]]*\]|\d+))+)')
+_CODE = re.compile(r"`([^`\n]+)`")
+_KEY = re.compile(r" (?=\w+ = )")
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -19,7 +25,8 @@ def size(bytes_: float) -> str:
     while bytes_ >= 999.5 and unit < len(_UNITS) - 1:
         bytes_, unit = bytes_ / 1000, unit + 1
     digits = 0 if unit == 0 or bytes_ >= 99.95 else 1
-    return f"{bytes_:.{digits}f}\N{NO-BREAK SPACE}{_UNITS[unit]}"
+    number = f"{bytes_:.{digits}f}"
+    return f"{number}\N{NO-BREAK SPACE}{'byte' if unit == 0 and number == '1' else _UNITS[unit]}"
 
 
 def count(number: int, noun: str = "") -> str:
@@ -96,6 +103,11 @@ def file_name(url: str) -> str:
     return url.partition("?")[0].rsplit("/", 1)[-1]
 
 
+def coded(text: str) -> Markup:
+    """A sentence in which what stands between backticks is code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", escape(text)))  # what stands there was escaped
+
+
 def shell(word: str) -> str:
     """One word of a command for a POSIX shell, quoted if it must be."""
     return shlex.quote(word)
@@ -104,3 +116,11 @@ def shell(word: str) -> str:
 def literal(text: str) -> str:
     """A string as it stands in Python's source."""
     return json.dumps(text)
+
+
+def with_lines(hint: str) -> tuple[str, str]:
+    """A hint's words; and, if it ends with a block for mirror.toml, that block's lines one below the other."""
+    found = _BLOCK.fullmatch(hint)
+    if found is None:
+        return hint, ""
+    return found["words"].rstrip(), "\n".join([found["name"], *_KEY.split(found["keys"].strip())])

@@ -6,6 +6,7 @@ import fcntl
 import json
 import logging
 import os
+import shlex
 import stat
 import time
 from pathlib import Path
@@ -99,6 +100,15 @@ class DataFolder:
             return self._fingerprint.exists()
         except OSError:  # a folder that may not be looked into
             return False
+
+    def check_made(self) -> None:
+        """DataFolderError, with the command that helps, if a folder that has a mirror's files does not say that a mirror made it."""
+        if not self.exists:
+            mark = json.dumps({"program": "dataset-mirror", "layout": LAYOUT})
+            raise DataFolderError(
+                f"The folder {self.root} has no {self._fingerprint.name}, which says that a mirror made it.",
+                f"Restore it, too; or, if this is your backup: echo '{mark}' > {shlex.quote(str(self._fingerprint))}",
+            )
 
     def _refuse_foreign(self) -> None:
         """A folder without a fingerprint is somebody else's if it has our names: `partial/` would be cleaned at the start."""

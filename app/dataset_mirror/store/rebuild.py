@@ -72,8 +72,9 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     harmless: either the database of before is in its place, or none is, and the next start says what to do.
     """
     folder = DataFolder(settings.data.absolute())
-    if not folder.exists or not folder.journal.exists():
+    if not folder.journal.exists():
         raise DataFolderError(f"There is no {folder.journal}, from which an index could be made.", "Give the mirror's folder: --data DIR.")
+    folder.check_made()
     place = Path(make_url(folder.index_url(settings.database)).database or folder.index)
     lock = FillLock(folder.lock)
     fresh = place.with_name(f"{place.name}.new")

@@ -10,8 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from dataset_mirror.errors import MirrorError
-from dataset_mirror.serve.asgi import LOGGED, PART, RELAYED, ZERO_COPY, App, ClientGone, Message, Scope
+from dataset_mirror.errors import MirrorError, Unexpected
+from dataset_mirror.serve.asgi import LOGGED, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, Scope
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.framing import CONTINUE, Framing
 
@@ -22,12 +22,6 @@ log = logging.getLogger(__name__)
 
 AHEAD = 64 * 1024
 """Bytes of a request's body that are read before the app asks for them."""
-
-
-class Failure(MirrorError):
-    """The app failed before it answered; the log tells how."""
-
-    problem = "internal-error"
 
 
 class Exchange:
@@ -118,9 +112,10 @@ class Exchange:
         elif isinstance(cause, MirrorError):  # the cause, of a page's body: Starlette says that it comes too late for an answer
             log.warning("Broke off an answer: %s", cause)
         else:
-            log.error("An answer failed.", exc_info=error)
+            request_id = self.scope.get(REQUEST_ID, "without an id")
+            log.error("An answer failed (request %s).", request_id, exc_info=error)
             if not self.has_begun:
-                return self._connection.refuse_running(Failure("The mirror failed at this request.", "See its log."))
+                return self._connection.refuse_running(Unexpected.at(request_id))
         if not self.is_over:
             self._break_off("deliberately")
         return None

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.status.browser import Watched, needs_browser, started
+from tests.wire.test_protocol import wait_until
 
 pytestmark = needs_browser
 DATA = body(100_000, 3)
@@ -104,6 +106,24 @@ def test_a_download_is_live(window: Watched, shared: Mirror, shared_origin: Orig
     expect(page.locator("#fills li")).to_have_count(0)
     problem = page.locator("#problems-part .problem", has_text="403")
     expect(problem).to_contain_text("What to do: The origin wants credentials")
+
+
+def test_more_than_is_shown(window: Watched, shared: Mirror, shared_origin: Origin) -> None:
+    """The overview shows ten downloads at most, and how many there are, before and after it is live: nothing jumps."""
+    names = [f"/sets/crowd-{number}.bin" for number in range(12)]
+    for name in names:
+        shared_origin.add(name, body(300_000), stall_after=1_000)
+    with ExitStack() as clients:
+        for name in names:
+            client = clients.enter_context(socket.create_connection(("127.0.0.1", shared.port), PATIENCE))
+            client.sendall(f"GET /{HOST}{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        wait_until(lambda: len(shared.status["fills"]) == len(names))
+        page = window.goto("/")
+        expect(page.locator("#serving")).not_to_have_text("–")  # events have come
+        expect(page.locator("#fills-count")).to_have_text("12")
+        expect(page.locator("#fills li")).to_have_count(10)
+        expect(page.locator("#fills-more")).to_have_text("2 more.")
+        assert shared.api("cancel", archives=[URL + name for name in names]).status == 200
 
 
 def test_search_as_one_types(window: Watched) -> None:

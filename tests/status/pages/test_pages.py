@@ -13,6 +13,7 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Answer, Mirror
 from tests.status.html import Element, check_accessible, loaded, read
+from tests.status.streams import Viewer
 
 DATA = body(100_000, 3)
 ODD = "/sets/a%22b%27%3Cscript%3E.tar?x='&y=%3E"
@@ -223,7 +224,7 @@ def test_empty_and_offline(empty: Mirror) -> None:
 
 
 def test_a_broken_index(start_mirror: StartMirror) -> None:
-    """With an index that cannot be read the overview says so, and what to do; pages that need it are errors with the same hint."""
+    """With an index that cannot be read overview and events say so, and what to do; pages that need it are errors with the same hint."""
     mirror = start_mirror()
     index = mirror.data / "index.db"
     with index.open("r+b") as file:
@@ -238,6 +239,8 @@ def test_a_broken_index(start_mirror: StartMirror) -> None:
     assert "Nothing kept yet" not in found.text
     assert page(mirror, "/activity").one("title").text.startswith("Broken")
     assert "doctor --rebuild" in mirror.get("/archives").problem["hint"]
+    with Viewer(mirror) as viewer:
+        assert viewer.until("health")["state"] == "failing"
 
 
 def test_refresh_without_scripts(shared: Mirror) -> None:

@@ -65,12 +65,18 @@ def _commands(url: str, known: Mapping[str, str]) -> dict[str, list[str]]:
     """What to run for each; a Python package only where it is installed for the `python3` that is found first."""
     python = shutil.which("python3", path=known.get("PATH")) or sys.executable
     host = url.rpartition(urlsplit(url).path)[0] + "/"  # git and pip find neither a repository nor an index there, and say so
-    conf = Path(known.get("SSL_CERT_FILE", "/")).with_name(ARIA2)
+    conf = Path(known.get("SSL_CERT_FILE", "")).parent / ARIA2
     found = {
         "curl": ["curl", "-sSfI", url],
         "wget": ["wget", "-S", "--spider", "-T", "10", "-t", "1", url],
         "git": ["git", "ls-remote", host],
-        "aria2": ["aria2c", "--dry-run", "--allow-overwrite", *([f"--conf-path={conf}"] if conf.exists() else []), url],
+        "aria2": [
+            "aria2c",
+            "--dry-run",
+            "--allow-overwrite",
+            *([f"--conf-path={conf}"] if conf.is_absolute() and conf.exists() else []),
+            url,
+        ],
         "node": ["node", "-e", f"const URL_ = {url!r};{_NODE}"],
         "conda": ["conda", "--version"],
     }

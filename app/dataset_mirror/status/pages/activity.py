@@ -53,6 +53,7 @@ def router(mirror: Mirror) -> APIRouter:
             refresh=REFRESH if refresh is None else refresh,
             fills=sorted(fills, key=lambda fill: fill.waiting)[:SHOWN],
             number=len(fills),
+            most=SHOWN,
             answers=answers[:SHOWN],
             more_answers=max(0, len(answers) - SHOWN),
             problems=grouped(failures_of(mirror)),

@@ -18,7 +18,7 @@ from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.upkeep import pins_of
-from dataset_mirror.status.views import archive_of, archives_of
+from dataset_mirror.status.views import DAMAGED, archive_of, archives_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
 
@@ -75,6 +75,7 @@ def router(mirror: Mirror) -> APIRouter:
             asked=asked,
             before=_query(asked) if after else "",
             after=_query(asked | {"after": found.next}) if found.next else "",
+            following="Damaged archives" if found.next == DAMAGED else "Next page",
         )
 
     @routes.api_route("/archives/{place:path}", methods=["GET", "HEAD"])
@@ -92,9 +93,7 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
     explained = explain(mirror, url, request.app.state.own)
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
-    traffic = (
-        await traffic_of(mirror, "month", dataset=named) if named else await traffic_of(mirror, "month", origin=parse_url(url).authority)
-    )
+    traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset
     pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
@@ -113,8 +112,8 @@ async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
         pins=[pin.name for pin in pins if pin.name == explained.url],
         late=Late(mirror).of([url]),
         traffic=traffic,
-        plot=Plot.of(traffic),
-        of=traffic.of,
+        plot=Plot.of(traffic) if traffic else None,
+        together=len(mirror.origins.named(named)) if named else 0,
     )
 
 

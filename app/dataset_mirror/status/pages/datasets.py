@@ -45,49 +45,56 @@ def router(mirror: Mirror) -> APIRouter:
         state: State = "",
         page: Annotated[int, Query(ge=1, le=100_000)] = 1,
     ) -> HTMLResponse:
-        names = sorted(mirror.origins.names)
-        fitting = [name for name in names if _fits(name, q, preset)]
-        found, number = await _shown(mirror, fitting, state, page)
-        late = Late(mirror)
-        return await answer(
-            mirror,
-            request,
-            "datasets.html",
-            datasets=[(one, late.of(archive.url for archive in one.archives)) for one in found],
-            number=number,
-            known=len(names),
-            first=SHOWN * (page - 1) + 1,
-            before=_query(q, preset, state, page - 1) if page > 1 else "",
-            after=_query(q, preset, state, page + 1) if SHOWN * page < number else "",
-            presets=sorted({name.partition("/")[0] for name in names}),
-            states=STATES,
-            asked={"q": q, "preset": preset, "state": state},
-        )
+        return await _list(mirror, request, q, preset, state, page)
 
     @routes.api_route("/datasets/{name:path}", methods=["GET", "HEAD"])
     async def dataset(request: Request, name: str) -> HTMLResponse:
-        name = unquote(raw_below(request, "/datasets/"))
-        entries = mirror.origins.named(name) if name else []
-        if not entries:
-            raise NoSuchPage(f"There is no dataset named {name}.", closest(name, mirror.origins.names))
-        (found,) = (await catalog_of(mirror, [name])).datasets
-        traffic = await traffic_of(mirror, "month", dataset=name)
-        pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
-        return await answer(
-            mirror,
-            request,
-            "dataset.html",
-            dataset=found,
-            entries={entry.url: entry for entry in entries},
-            loading=calls(name, entries),
-            setup=setup_line(address_of(mirror, request)),
-            pins=[pin for pin in pins if _means(mirror, pin.name, name)],
-            late=Late(mirror).of(entry.url for entry in entries),
-            traffic=traffic,
-            plot=Plot.of(traffic),
-        )
+        return await _one(mirror, request, unquote(raw_below(request, "/datasets/")))
 
     return routes
+
+
+async def _list(mirror: Mirror, request: Request, q: str, preset: str, state: State, page: int) -> HTMLResponse:
+    names = sorted(mirror.origins.names)
+    fitting = [name for name in names if _fits(name, q, preset)]
+    found, number = await _shown(mirror, fitting, state, page)
+    late = Late(mirror)
+    return await answer(
+        mirror,
+        request,
+        "datasets.html",
+        datasets=[(one, late.of(archive.url for archive in one.archives)) for one in found],
+        number=number,
+        known=len(names),
+        first=SHOWN * (page - 1) + 1,
+        before=_query(q, preset, state, page - 1) if page > 1 else "",
+        after=_query(q, preset, state, page + 1) if SHOWN * page < number else "",
+        presets=sorted({name.partition("/")[0] for name in names}),
+        states=STATES,
+        asked={"q": q, "preset": preset, "state": state},
+    )
+
+
+async def _one(mirror: Mirror, request: Request, name: str) -> HTMLResponse:
+    entries = mirror.origins.named(name) if name else []
+    if not entries:
+        raise NoSuchPage(f"There is no dataset named {name}.", closest(name, mirror.origins.names))
+    (found,) = (await catalog_of(mirror, [name])).datasets
+    traffic = await traffic_of(mirror, "month", dataset=name)
+    pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
+    return await answer(
+        mirror,
+        request,
+        "dataset.html",
+        dataset=found,
+        entries={entry.url: entry for entry in entries},
+        loading=calls(name, entries),
+        setup=setup_line(address_of(mirror, request)),
+        pins=[pin for pin in pins if _means(mirror, pin.name, name)],
+        late=Late(mirror).of(entry.url for entry in entries),
+        traffic=traffic,
+        plot=Plot.of(traffic),
+    )
 
 
 def _fits(name: str, q: str, preset: str) -> bool:

@@ -82,8 +82,8 @@ def _headings(tokens: list[Token]) -> list[Heading]:
 
 
 def _without_elsewhere(token: Token) -> None:
-    """Links to files of the project and pictures lead nowhere here: their words stay."""
+    """Links to files of the project lead nowhere here: their words stay. Pictures are left out."""
     if token.type == "link_open" and not str(token.attrGet("href")).startswith(("http:", "https:", "#")):
         token.attrs.pop("href")
     if token.type == "image":
-        token.type, token.tag = "text", ""
+        token.type, token.tag, token.content = "text", "", ""

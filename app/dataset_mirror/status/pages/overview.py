@@ -22,7 +22,7 @@ from dataset_mirror.status.usage import usage_of
 from dataset_mirror.status.views import archives_of, status_of, wanted_of
 from dataset_mirror.store import listing
 
-FILLS_SHOWN, ANSWERS_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 20, 20, 6, 6, 10
+UNDER_WAY_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 10, 6, 6, 10
 SPANS = (("hour", "Hour"), ("day", "Day"), ("month", "Month"), ("year", "Year"))
 
 
@@ -44,12 +44,13 @@ def router(mirror: Mirror) -> APIRouter:
             health=status.health,
             refresh=REFRESH if refresh is None else refresh,
             status=status,
-            fills=sorted(status.fills, key=lambda fill: fill.waiting)[:FILLS_SHOWN],
+            fills=sorted(status.fills, key=lambda fill: fill.waiting)[:UNDER_WAY_SHOWN],
             problems=grouped(status.failures)[:PROBLEMS_SHOWN],
             room=room(status.store),
             disk=disk_of(status.store, known.usage),
-            answers=known.answers[:ANSWERS_SHOWN],
-            more_answers=max(0, len(known.answers) - ANSWERS_SHOWN),
+            answers=known.answers[:UNDER_WAY_SHOWN],
+            more_answers=max(0, len(known.answers) - UNDER_WAY_SHOWN),
+            most=UNDER_WAY_SHOWN,
             traffic=known.traffic,
             plot=Plot.of(known.traffic) if known.traffic else None,
             spans=SPANS,

@@ -12,7 +12,7 @@ from dataset_mirror.status.views import wanted_of
 
 SHOWN = 100
 KINDS = {
-    "offline": "could not be fetched: the mirror was offline, or its origin out of reach",
+    "offline": "could not be fetched: the mirror was offline, or its origin failed",
     "refused": "its origin refuses it",
     "404": "its origin does not have it",
     "unlisted": "no origin lists it",

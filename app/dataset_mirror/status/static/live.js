@@ -4,7 +4,6 @@
 (() => {
   const STATES = { ok: "Working", degraded: "Degraded", failing: "Broken" };
   const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
-  const SHOWN = 200;
   const title = document.title.replace(/^(Degraded|Broken): /, "").replace(/^\(\d+\) /, "");
   const offline = document.querySelector("#state .what").textContent.includes("offline");
   const one = (id) => document.getElementById(id);
@@ -13,7 +12,8 @@
   function size(bytes) {
     let unit = 0;
     for (; bytes >= 999.5 && unit < UNITS.length - 1; unit++) bytes /= 1000;
-    return `${bytes.toFixed(unit === 0 || bytes >= 99.95 ? 0 : 1)}\u00a0${UNITS[unit]}`;
+    const number = bytes.toFixed(unit === 0 || bytes >= 99.95 ? 0 : 1);
+    return `${number}\u00a0${unit === 0 && number === "1" ? "byte" : UNITS[unit]}`;
   }
 
   const count = (number, noun) => `${number.toLocaleString("en")}\u00a0${noun}${number === 1 ? "" : "s"}`;
@@ -54,11 +54,12 @@
   function under(name, items, more, keyOf, fillIn) {
     const list = one(name);
     if (!list) return;
-    rows(list, items.slice(0, SHOWN), keyOf, fillIn);
+    const most = Number(list.dataset.most);
+    rows(list, items.slice(0, most), keyOf, fillIn);
     const number = items.length + more;
     list.parentElement.hidden = number === 0;
     write(one(`${name}-count`), number.toLocaleString("en"));
-    const rest = number - Math.min(items.length, SHOWN);
+    const rest = number - Math.min(items.length, most);
     one(`${name}-more`).hidden = rest === 0;
     write(one(`${name}-more`), `${rest.toLocaleString("en")} more.`);
     one("quiet").hidden = one("fills").children.length + one("answers").children.length > 0;

@@ -23,11 +23,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Literal
 
-from dataset_mirror.errors import MirrorError, SystemFailure
-from dataset_mirror.serve.asgi import LOGGED, PART, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
+from dataset_mirror.errors import MirrorError, SystemFailure, Unexpected
+from dataset_mirror.serve.asgi import LOGGED, PART, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.head import problem
-from dataset_mirror.wire.exchange import Failure
 from dataset_mirror.wire.workers.channel import Channel, Closed
 
 log = logging.getLogger(__name__)
@@ -171,19 +170,18 @@ async def answer(app: App, scope: Scope, connection: socket.socket) -> None:
 
 
 async def _failed(error: Exception, asking: _Asking, scope: Scope) -> None:
-    cause = error.__cause__
+    cause, request_id = error.__cause__, scope.get(REQUEST_ID, "without an id")
     if asking.is_gone:
         log.debug("The app ended after its client had left: %r", error)
     elif isinstance(cause, MirrorError):
         log.warning("Broke off an answer: %s", cause)
     else:
-        log.error("An answer failed.", exc_info=error)
+        log.error("An answer failed (request %s).", request_id, exc_info=error)
     if asking.has_begun:
         asking.fail()
         return
     with suppress(ClientGone):
-        failure = Failure("The mirror failed at this request.", "See its log.")
-        await _refuse(asking.send, scope, failure, [(b"connection", b"close")])
+        await _refuse(asking.send, scope, Unexpected.at(request_id), [(b"connection", b"close")])
         asking.finish()
 
 
