@@ -14,12 +14,13 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.settings import Configuration
 
 
 @click.command(name="add")
-@click.argument("url")
+@click.argument("url", type=as_typed)
 @click.option("--exact", is_flag=True, help="Allow only this path, not its whole folder.")
 @click.option("--yes", "-y", is_flag=True, help="Allow the hosts that it redirects to as well, without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: where it goes, and what is allowed now. Asks nothing.")

@@ -16,6 +16,7 @@ from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.typed import as_typed
 
 MAX_FILE = 256 * 1024 * 1024
 """Longest file that is read, in bytes: notebooks carry their pictures."""
@@ -32,6 +33,9 @@ def asks_in(given: str, names: Names) -> list[Ask]:
     """
     if given == "-":
         return _of_list(read_list(given), "standard input", names)
+    if not Path(given).exists():
+        given = as_typed(given)
+    Meaning(given).check_one()
     if "://" in given:
         return _of_url(given, GIVEN)
     if prefix_of(given):
@@ -43,6 +47,8 @@ def asks_in(given: str, names: Names) -> list[Ask]:
         return _of_notebook(given)
     if found := _named(given, names):
         return [Ask(GIVEN, Address(url, certain=True)) for url in found]
+    if not Path(given).exists() and Meaning(given).as_url():
+        return _of_url(given, GIVEN)
     if not Path(given).exists():
         raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names))
     return _of_list(_text(given), given, names)
