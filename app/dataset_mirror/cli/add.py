@@ -31,6 +31,10 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
     It looks where the URL goes, shows that, and asks before it allows redirects to other hosts. A running server does the
     looking, and reloads mirror.toml at once.
     """
+    if (repository := configuration.origins.repository(url)) is not None:
+        said = f"{repository} is already allowed. Fetch it: dataset-mirror fetch {repository}"
+        click.echo(json.dumps({"url": str(repository), "added": False}) if as_json else said)
+        return
     archive = parse_url(url)
     origin = configuration.origins.get(archive.authority)
     scheme = origin.scheme if origin else "http" if url.startswith("http://") else "https"

@@ -80,7 +80,7 @@ def _revision(mirror: Mirror, repository: Repository) -> list[str]:
     fact = mirror.store.index.known("ref", f"{repository.about}@{repository.ref}")
     named = f"Its revision {repository.revision or repository.names.ref}"
     if fact is None:
-        return [f"{named} was never asked for."]
+        return [f"{named} is not known here."]
     ago = duration(max(time.time() - fact.checked, 0)).replace("\N{NO-BREAK SPACE}", " ")
     return [f"{named} is the commit {fact.commit}, as its origin said {ago} ago."]
 

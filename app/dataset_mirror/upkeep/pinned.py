@@ -45,7 +45,7 @@ def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
 
 
 def closest_pin(name: str, known: list[str]) -> str:
-    covering = [one for one in known if Meaning(one).names(name)]
+    covering = [one for one in known if Meaning(one).names(name) or one == without_revision(name)]
     if covering:
         return f"It is pinned by {covering[0]!r}: dataset-mirror unpin '{covering[0]}'"
     return "See what is pinned: dataset-mirror pin"
