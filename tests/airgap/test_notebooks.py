@@ -91,6 +91,14 @@ def test_no_notebook(tmp_path: Path, content: str, said: str) -> None:
     assert said in str(error.value)
 
 
+def test_another_language(tmp_path: Path) -> None:
+    """A notebook of another language is refused: some of its lines would be Python, and mean something else."""
+    about = {"kernelspec": {"name": "ir", "language": "R"}}
+    (tmp_path / "n.ipynb").write_text(json.dumps({"metadata": about, "cells": [code("x <- dataset_mnist()")]}))
+    with pytest.raises(UsageError, match="a notebook of r: only those of Python"):
+        asks_in(str(tmp_path / "n.ipynb"), {})
+
+
 def test_an_old_notebook(tmp_path: Path) -> None:
     """Notebooks of nbformat 3 have sheets."""
     cell = {"cell_type": "code", "input": ["import keras\n", "keras.datasets.mnist.load_data()"]}
