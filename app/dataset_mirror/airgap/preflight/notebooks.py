@@ -17,6 +17,10 @@ _OF_PYTHON = re.compile(
 """Magics that run the Python that stands behind them and their options."""
 
 
+_SAYS = (("kernelspec", "language"), ("language_info", "name"))
+"""Where a notebook says in which language it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """A code cell; `number` counts all code cells from 1. `commands`: the lines of its magics, by line number."""
@@ -51,8 +55,8 @@ def _sources(text: str, name: str) -> Iterator[str]:
 def _language(notebook: object) -> str:
     """That of its kernel, in small letters; empty if it does not say."""
     known = notebook.get("metadata") if isinstance(notebook, dict) else None
-    kernels = [known.get(key) for key in ("kernelspec", "language_info")] if isinstance(known, dict) else []
-    said = [kernel.get(key) for kernel in kernels if isinstance(kernel, dict) for key in ("language", "name")]
+    kernels = [(known.get(key), word) for key, word in _SAYS] if isinstance(known, dict) else []
+    said = [kernel.get(word) for kernel, word in kernels if isinstance(kernel, dict)]
     return next((word.lower().rstrip("0123456789. ") for word in said if isinstance(word, str)), "")
 
 
