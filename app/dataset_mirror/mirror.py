@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.errors import IndexDamaged, MirrorError, NotForKeeping, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -547,6 +547,8 @@ class Mirror:
         try:
             what = await self.located(self.asked(archive))
             url = self.origins.of(archive).url_of(what.archive)
+            if what.matched is not None and not what.matched.rule.store:
+                raise NotForKeeping(f"{url} is not kept: by its rule it is passed on to its origin.", "Give the URL of a file.")
             found = self._fill(what) if anew else await self.find(what)
         except MirrorError as error:
             return Progress(url, "failed", error=error)

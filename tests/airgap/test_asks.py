@@ -4,12 +4,13 @@ import pytest
 
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN
+from dataset_mirror.airgap.preflight.loaders import Call
 from dataset_mirror.airgap.preflight.python import parsed
-from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Beginning, Subject, Unclear
 from dataset_mirror.errors import UsageError
 
 CIFAR10 = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
-MNIST = Dataset("mnist", "load_data")
+MNIST = Call("keras.datasets.mnist.load_data")
 
 DOUBTS = """
 from tensorflow import keras
@@ -55,7 +56,8 @@ def subjects(source: str) -> list[Subject]:
 )
 def test_one_data_set(source: str) -> None:
     """However Keras is imported and named, a loader is found, and nothing else."""
-    assert set(map(repr, subjects(source))) == {repr(MNIST)}
+    assert {subject.function for subject in subjects(source) if isinstance(subject, Call)} == {MNIST.function}
+    assert all(isinstance(subject, Call) for subject in subjects(source))
 
 
 @pytest.mark.parametrize(
@@ -83,16 +85,19 @@ def test_nothing(source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("from keras.applications.resnet50 import ResNet50\nResNet50()", Application("ResNet50")),
-        ("import keras\nW = 'imagenet'\nkeras.applications.VGG16(True, W)", Application("VGG16", (True, "imagenet"))),
-        ("import keras as k\nk.applications.vgg16.VGG16(weights=w)", Application("VGG16", (), {"weights": UNKNOWN})),
-        ("import keras as k\nk.applications.VGG16(**w)", Application("VGG16", (), {}, True)),
+        ("from keras.applications.resnet50 import ResNet50\nResNet50()", Call("keras.applications.ResNet50")),
+        ("import keras\nW = 'imagenet'\nkeras.applications.VGG16(True, W)", Call("keras.applications.VGG16", (True, "imagenet"))),
+        ("import keras as k\nk.applications.vgg16.VGG16(weights=w)", Call("keras.applications.VGG16", (), {"weights": UNKNOWN})),
+        ("import keras as k\nk.applications.VGG16(**w)", Call("keras.applications.VGG16", (), {}, True)),
         (
             "import keras as k\nS = (160, 160)\nT = S + (3,)\nk.applications.MobileNetV2(T)",
-            Application("MobileNetV2", ((160, 160, 3),)),
+            Call("keras.applications.MobileNetV2", ((160, 160, 3),)),
         ),
-        ("from keras.applications import imagenet_utils as u\nu.decode_predictions(p)", ClassIndex()),
-        ("from keras.datasets import imdb\nimdb.get_word_index()", Dataset("imdb", "get_word_index")),
+        (
+            "from keras.applications import imagenet_utils as u\nu.decode_predictions(p)",
+            Call("keras.applications.decode_predictions", (UNKNOWN,)),
+        ),
+        ("from keras.datasets import imdb\nimdb.get_word_index()", Call("keras.datasets.imdb.get_word_index")),
         (f"import keras\nkeras.utils.get_file('c', '{CIFAR10}')", Address(CIFAR10, True)),
         (f"from keras.utils import get_file\nU = '{CIFAR10}'\nget_file(origin=U)", Address(CIFAR10, True)),
         (f"from keras.utils import get_file as g\nB = '{CIFAR10[:30]}'\ng('c', f'{{B}}{CIFAR10[30:]}')", Address(CIFAR10, True)),
@@ -158,9 +163,9 @@ def test_reasons() -> None:
 def test_several_meanings() -> None:
     """A name with several meanings may be any of them; one that may be something unknown besides is said to be so."""
     either = "import keras\nd = keras.datasets.mnist if a else keras.datasets.cifar10\nd.load_data()"
-    assert set(map(repr, subjects(either)[-2:])) == {repr(MNIST), repr(Dataset("cifar10", "load_data"))}
+    assert set(map(repr, subjects(either)[-2:])) == {repr(MNIST), repr(Call("keras.datasets.cifar10.load_data"))}
     unknown = "from keras.datasets import mnist\nif a:\n  mnist = b()\nmnist.load_data()"
-    assert [type(subject) for subject in subjects(unknown)] == [Dataset, Unclear]
+    assert [type(subject) for subject in subjects(unknown)] == [Call, Unclear]
 
 
 def test_cells_share_their_names() -> None:

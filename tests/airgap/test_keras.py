@@ -20,9 +20,8 @@ from typing import Any
 
 import pytest
 
-from dataset_mirror.airgap.preflight.check import archives_of
+from dataset_mirror.airgap.preflight.loaders import Call, archives
 from dataset_mirror.airgap.preflight.presence import names_of
-from dataset_mirror.airgap.preflight.subjects import Application, ClassIndex, Dataset
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
 from tests.airgap.test_asks import asked_by
@@ -35,8 +34,8 @@ def read(source: str) -> list[str]:
     """The URLs that `check` finds in a source."""
     found: list[str] = []
     for ask in asked_by(source):
-        assert isinstance(ask.subject, Dataset | Application | ClassIndex), ask
-        found += archives_of(ask.subject, NAMES)
+        assert isinstance(ask.subject, Call), ask
+        found += archives(ask.subject, NAMES)
     return sorted(found)
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from dataset_mirror.airgap.preflight.loaders import Call
 from dataset_mirror.airgap.preflight.sources import asks_in
-from dataset_mirror.airgap.preflight.subjects import Address, Dataset, Unclear
+from dataset_mirror.airgap.preflight.subjects import Address, Unclear
 from dataset_mirror.errors import UsageError
 
 URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -28,7 +29,7 @@ def test_cells_are_one_program(tmp_path: Path) -> None:
     """Code cells are counted and share their imports; other cells do not count."""
     text = {"cell_type": "markdown", "source": f"keras.datasets.mnist.load_data() {URL}"}
     found = asks(tmp_path, text, code(["import keras\n", "x = 1"]), code("\nkeras.datasets.mnist.load_data()"))
-    assert found == [("cell 2, line 2", Dataset("mnist", "load_data"))]
+    assert found == [("cell 2, line 2", Call("keras.datasets.mnist.load_data"))]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_magics(tmp_path: Path, magics: str) -> None:
     """Lines that only IPython understands are left out, and no line moves."""
     lines = magics.count("\n") + 3
     found = asks(tmp_path, code(f"{magics}\nimport keras\nkeras.datasets.mnist.load_data()"))
-    assert found == [(f"cell 1, line {lines}", Dataset("mnist", "load_data"))]
+    assert found == [(f"cell 1, line {lines}", Call("keras.datasets.mnist.load_data"))]
 
 
 def test_other_languages(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ def test_python_that_looks_like_magic(tmp_path: Path) -> None:
     """A line that begins with % inside an expression is Python."""
     assert asks(tmp_path, code(f"x = ('{URL}?%s'\n% name)\nimport keras\nkeras.datasets.mnist.load_data()"))[-1] == (
         "cell 1, line 4",
-        Dataset("mnist", "load_data"),
+        Call("keras.datasets.mnist.load_data"),
     )
 
 
@@ -91,8 +92,16 @@ def test_no_notebook(tmp_path: Path, content: str, said: str) -> None:
     assert said in str(error.value)
 
 
+def test_another_language(tmp_path: Path) -> None:
+    """A notebook of another language is refused: some of its lines would be Python, and mean something else."""
+    about = {"kernelspec": {"name": "ir", "language": "R"}}
+    (tmp_path / "n.ipynb").write_text(json.dumps({"metadata": about, "cells": [code("x <- dataset_mnist()")]}))
+    with pytest.raises(UsageError, match="a notebook of r: only those of Python"):
+        asks_in(str(tmp_path / "n.ipynb"), {})
+
+
 def test_an_old_notebook(tmp_path: Path) -> None:
     """Notebooks of nbformat 3 have sheets."""
     cell = {"cell_type": "code", "input": ["import keras\n", "keras.datasets.mnist.load_data()"]}
     (tmp_path / "n.ipynb").write_text(json.dumps({"worksheets": [{"cells": [cell]}]}))
-    assert [ask.subject for ask in asks_in(str(tmp_path / "n.ipynb"), {})] == [Dataset("mnist", "load_data")]
+    assert [ask.subject for ask in asks_in(str(tmp_path / "n.ipynb"), {})] == [Call("keras.datasets.mnist.load_data")]

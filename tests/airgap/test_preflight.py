@@ -3,19 +3,24 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN
-from dataset_mirror.airgap.preflight.check import archives_of, preflight
-from dataset_mirror.airgap.preflight.loaders import CannotTell
+from dataset_mirror.airgap.preflight.check import preflight
+from dataset_mirror.airgap.preflight.loaders import Call, CannotTell, archives
 from dataset_mirror.airgap.preflight.presence import Presence, names_of
-from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Subject, Unclear
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Beginning, Subject, Unclear
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
 
 NAMES = names_of(Origins([read_preset("keras", Path())]))
 A, B, C = (f"https://a.org/sets/{name}" for name in "abc")
+
+
+def model(name: str, *arguments: Any, **more: Any) -> Call:
+    return Call(f"keras.applications.{name}", *arguments, **more)
 
 
 @dataclass
@@ -33,28 +38,32 @@ class Fake:
         return list(urls)
 
 
-def files(subject: Dataset | Application | ClassIndex) -> list[str]:
-    return [url.rpartition("/")[2] for url in archives_of(subject, NAMES)]
+def files(subject: Call) -> list[str]:
+    return [url.rpartition("/")[2] for url in archives(subject, NAMES)]
 
 
 @pytest.mark.parametrize(
     ("subject", "found"),
     [
-        (Dataset("mnist", "load_data"), ["mnist.npz"]),
-        (Dataset("imdb", "load_data"), ["imdb.npz"]),
-        (Dataset("imdb", "get_word_index"), ["imdb_word_index.json"]),
-        (ClassIndex(), ["imagenet_class_index.json"]),
-        (Application("VGG16", (), {"weights": None}), []),
-        (Application("VGG16", (False, None)), []),
-        (Application("ResNetRS101"), ["resnet-rs-101-i192.h5"]),
-        (Application("ResNetRS101", (False, "imagenet-i160")), ["resnet-rs-101-i160_notop.h5"]),
-        (Application("RegNetX002", ("regnetx002", False)), None),
-        (Application("ConvNeXtTiny", (False,)), ["convnext_tiny_notop.h5"]),
-        (Application("ConvNeXtTiny", ("convnext_tiny", False)), ["convnext_tiny_notop.h5"]),
-        (Application("MobileNetV2", ((3, 96, 96), 1, False)), ["mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"]),
+        (Call("keras.datasets.mnist.load_data"), ["mnist.npz"]),
+        (Call("keras.datasets.imdb.load_data"), ["imdb.npz"]),
+        (Call("keras.datasets.imdb.get_word_index"), ["imdb_word_index.json"]),
+        (Call("keras.applications.decode_predictions"), ["imagenet_class_index.json"]),
+        (model("VGG16", (), {"weights": None}), []),
+        (model("VGG16", (False, None)), []),
+        (model("VGG16", (UNKNOWN, None)), []),
+        (
+            model("MobileNetV2", ((200, 200, 3),), {"include_top": False}),
+            ["mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5"],
+        ),
+        (model("ResNetRS101"), ["resnet-rs-101-i192.h5"]),
+        (model("ResNetRS101", (False, "imagenet-i160")), ["resnet-rs-101-i160_notop.h5"]),
+        (model("RegNetX002", ("regnetx002", False)), None),
+        (model("ConvNeXtTiny", (False,)), ["convnext_tiny_notop.h5"]),
+        (model("MobileNetV2", ((3, 96, 96), 1, False)), ["mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_96_no_top.h5"]),
     ],
 )
-def test_archives_of_keras(subject: Dataset | Application | ClassIndex, found: list[str] | None) -> None:
+def test_archives_of_keras(subject: Call, found: list[str] | None) -> None:
     """Data sets, weights, and what only Keras 2 and tf_keras have."""
     assert files(subject) == found or (found is None and len(files(subject)) == 1)
 
@@ -62,24 +71,22 @@ def test_archives_of_keras(subject: Dataset | Application | ClassIndex, found: l
 @pytest.mark.parametrize(
     ("subject", "reason"),
     [
-        (Dataset("mnist2", "load_data"), "keras.datasets.mnist2 is not in the catalog"),
-        (Dataset("mnist", "get_word_index"), "keras.datasets.mnist.get_word_index has no archive in the catalog"),
-        (Application("Unheard"), "keras.applications.Unheard is not in the catalog"),
-        (Application("VGG16", (), {"weights": UNKNOWN}), "keras.applications.VGG16: weights is a variable"),
-        (Application("VGG16", (UNKNOWN,)), "keras.applications.VGG16: include_top is a variable"),
-        (Application("VGG16", starred=True), "keras.applications.VGG16: its arguments are a variable"),
-        (Application("VGG16", (), {"weights": "my.h5"}), "VGG16: weights='my.h5' is a file of one's own, or not known here"),
-        (Application("EfficientNetB0", (), {"weights": "noisy-student"}), "or not known here"),
-        (Application("ResNetRS101", (), {"weights": "imagenet-i999"}), "or not known here"),
-        (Application("MobileNet", (UNKNOWN,)), "keras.applications.MobileNet: input_shape is a variable"),
-        (Application("MobileNet", (), {"input_tensor": UNKNOWN}), "keras.applications.MobileNet: input_tensor decides it"),
-        (Application("MobileNet", (), {"alpha": 0.3}), "there are no weights for these arguments in the catalog"),
+        (model("VGG16", (), {"weights": UNKNOWN}), "keras.applications.VGG16: weights is a variable"),
+        (model("VGG16", (UNKNOWN,)), "keras.applications.VGG16: include_top is a variable"),
+        (model("VGG16", starred=True), "keras.applications.VGG16: its arguments are a variable"),
+        (model("VGG16", (), {"weights": "my.h5"}), "VGG16: nothing is known of weights='my.h5'"),
+        (model("EfficientNetB0", (), {"weights": "noisy-student"}), "nothing is known of weights='noisy-student'"),
+        (model("ResNetRS101", (), {"weights": "imagenet-i999"}), "nothing is known of weights='imagenet-i999'"),
+        (model("ConvNeXtTiny", ("convnext_tiny", False)), "nothing is known of include_top='convnext_tiny'"),
+        (model("MobileNet", (UNKNOWN,)), "keras.applications.MobileNet: input_shape is a variable"),
+        (model("MobileNet", (), {"input_tensor": UNKNOWN}), "keras.applications.MobileNet: input_tensor is a variable"),
+        (model("MobileNet", (), {"alpha": 0.3}), "nothing is known of alpha='0.3'"),
     ],
 )
-def test_doubts(subject: Dataset | Application | ClassIndex, reason: str) -> None:
+def test_doubts(subject: Call, reason: str) -> None:
     """What cannot be told is not guessed, and says why."""
     with pytest.raises(CannotTell) as doubt:
-        archives_of(subject, NAMES)
+        archives(subject, NAMES)
     assert str(doubt.value).endswith(reason)
 
 

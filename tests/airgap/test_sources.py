@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dataset_mirror.airgap.preflight.loaders import Call
 from dataset_mirror.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
-from dataset_mirror.airgap.preflight.subjects import Address, Ask, Dataset
+from dataset_mirror.airgap.preflight.subjects import Address, Ask
 from dataset_mirror.errors import UsageError
 
 A, B, C = (f"https://a.org/{name}" for name in "abc")
@@ -28,7 +29,7 @@ def test_a_list(tmp_path: Path) -> None:
 def test_a_declared_encoding(tmp_path: Path) -> None:
     """A script in the encoding that it declares is read."""
     (tmp_path / "a.py").write_bytes(b"# -*- coding: latin-1 -*-\nx = '\xe4'\nimport keras\nkeras.datasets.mnist.load_data()")
-    assert asks_in(str(tmp_path / "a.py"), NAMES) == [Ask(f"{tmp_path}/a.py:4", Dataset("mnist", "load_data"))]
+    assert asks_in(str(tmp_path / "a.py"), NAMES) == [Ask(f"{tmp_path}/a.py:4", Call("keras.datasets.mnist.load_data"))]
 
 
 @pytest.mark.parametrize(

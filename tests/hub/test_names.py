@@ -112,12 +112,42 @@ def test_it_is_known_everywhere(where: str, data: Path, hub: Hub, tmp_path: Path
     assert f"{FILES + BESIDES} of {FILES + BESIDES} archives" in said("pin", "hf:org/model")
     assert said("unpin", "hf:org/model")
     assert f"{FILES + BESIDES} of {FILES + BESIDES} archives are there" in said("fetch", "hf:org/model")
+    said("pin", "hf:org/*")
+    assert "is pinned" in run(hub, place, "rm", "-y", "hf:org/model", *options, **key).stderr
+    said("unpin", "hf:org/*")
+    assert f"Removed {FILES + BESIDES} archives" in said("rm", "-y", "https://huggingface.co/org/model/tree/main")
+    assert "explain hf:org/model" in run(hub, place, "verify", "hf:org/model", *options, **key).stderr
+    said("fetch", "https://huggingface.co/org/model")
+    assert said("have").count("\n") > FILES
+
+
+def test_damage_is_mended_by_name(own_hub: Hub, tmp_path: Path) -> None:
+    """`verify hf:...` over HTTP finds a file of a repository that is damaged, and the mirror fetches it again."""
+    data = tmp_path / "data"
+    assert run(own_hub, data, "fetch", "hf:org/model").returncode == 0
+    with mirror_of(own_hub, data) as mirror:
+        whole = next(blob for blob in mirror.blobs if blob.read_bytes() == MODEL["model.safetensors"])
+        whole.chmod(0o600)
+        whole.write_bytes(MODEL["model.safetensors"][:-1] + b"!")
+        key = {"token": (data / "api.key").read_text().strip()}
+        done = run(own_hub, tmp_path / "none", "verify", "hf:org/model@main", "--mirror", mirror.url, "--json", **key)
+        steps = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [step["url"].rpartition("/")[2] for step in steps if step["state"] == "damaged"] == ["model.safetensors"]
+        assert (done.returncode, steps[-1]["state"]) == (0, "fetched")
+        elsewhere = run(own_hub, tmp_path / "none", "export", "b.tar", "hf:org/model", "--mirror", mirror.url, **key)
+        assert (elsewhere.returncode, "Run it on that mirror's machine" in elsewhere.stderr) == (2, True)
+        assert run(own_hub, data, "export", str(tmp_path / "b.tar"), "hf:org/model").returncode == 0
 
 
 def test_names_that_mean_nothing(data: Path, hub: Hub) -> None:
     """A name of no known shape is wrong usage, with what names look like; one that the hub does not have fails, with its words."""
     shape = run(hub, data, "fetch", "hf:dataset/org/set")
     assert (shape.returncode, "hf:datasets/*/*" in shape.stderr) == (2, True)
+    file = run(hub, data, "ls", "hf:org/model/a/config.json")
+    assert (file.returncode, "is https://huggingface.co/org/model/resolve/main/a/config.json" in file.stderr) == (2, True)
+    several = run(hub, data, "fetch", "hf:org/*")
+    assert (several.returncode, "dataset-mirror ls 'hf:org/*'" in several.stderr) == (2, True)
+    assert "hf:org/model is already allowed" in run(hub, data, "add", "https://huggingface.co/org/model").stdout
     prefix = run(hub, data, "ls", "hg:org/model")
     assert (prefix.returncode, "begin with hf:" in prefix.stderr) == (2, True)
     done = run(hub, data, "fetch", "hf:org/none", "hf:org/model@v9", "hf:org/gated")

@@ -3,6 +3,7 @@
 import json
 import signal
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -18,7 +19,9 @@ PIP = {"Accept": "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simp
 @pytest.fixture(scope="module")
 def mirror(shared_origin: Origin, start_shared_mirror: StartMirror) -> Mirror:
     """A mirror that has two archives of a folder."""
-    mirror = start_shared_mirror(upstreams={HOST: [shared_origin.url], "nobody.example.org": [shared_origin.url]})
+    mirror = start_shared_mirror(
+        upstreams={HOST: [shared_origin.url], "huggingface.co": [shared_origin.url], "nobody.example.org": [shared_origin.url]}
+    )
     for name in ("a.bin", "b&.bin"):
         shared_origin.add(f"/sets/{name}", body(3000))
         assert mirror.archive(f"/sets/{name}").status == 200
@@ -58,9 +61,50 @@ def test_a_name_of_the_catalog(mirror: Mirror) -> None:
     assert '<a href="/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz">' in page
 
 
+NEARLY = {
+    "/keras/mnist/": ["/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"],
+    "/keras%2Fmnist%20": ["/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"],
+    "/boston_housing.npz": ["/storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz"],
+    "/gs://tensorflow/tf-keras-datasets/mnist.npz": ["/storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"],
+    "/%22https://a.example.org/x%22": ["/a.example.org/x"],
+    f"/{HOST}%2Fsets%2Fa.bin": [f"/{HOST}/sets/a.bin"],
+    "/keras/mnst": ["/keras/mnist", "/keras/imdb"],
+}
+
+
+@pytest.mark.parametrize(("path", "choices"), NEARLY.items())
+def test_what_nearly_means_something(mirror: Mirror, path: str, choices: list[str]) -> None:
+    """A path that people write for an archive elsewhere, or with an error, is told what it means, and has links to that for browsers."""
+    answer = mirror.get(path)
+    assert (answer.status in (403, 404), answer.problem["choices"]) == (True, choices)
+    assert f'<a href="{choices[0]}">' in mirror.get(path, fields=BROWSER).body.decode()
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/keras/*", "dataset-mirror ls 'keras/*'"),
+        ("/hf:org/model@v1", "dataset-mirror fetch hf:org/model@v1"),
+        ("/org/model", "its name is hf:org/model"),
+        ("/nltk/punkt", "dataset-mirror presets nltk"),
+        ("/ftp://a.example.org/x", "dataset-mirror adopt FILE"),
+        (f"/{HOST}//sets/a.bin", "one slash between host and path"),
+        (f"/{HOST}/sets", f"dataset-mirror ls '{HOST}/sets/*'"),
+    ],
+)
+def test_what_helps(mirror: Mirror, path: str, said: str) -> None:
+    """What no path can mean is refused with the command that does it."""
+    assert said in mirror.get(path).problem["hint"]
+
+
+def test_a_whole_url_that_is_passed_on(mirror: Mirror) -> None:
+    """A URL in place of a path leads also to what is only passed on."""
+    assert mirror.get("/https://huggingface.co/org/model").status == mirror.get("/huggingface.co/org/model").status == 404
+
+
 def test_a_folder(mirror: Mirror) -> None:
     """A folder of an origin, listed or not, shows what is stored below it: JSON, or a page for a browser."""
-    for folder in (f"/{HOST}/sets/", f"/{HOST}/"):
+    for folder in (f"/{HOST}/sets/", f"/{HOST}/", f"/{HOST}", f"/{HOST.upper()}"):
         found = json.loads(mirror.get(folder).body)["archives"]
         assert [one["url"] for one in found] == [f"{URL}/sets/a.bin", f"{URL}/sets/b&.bin"]
         page = mirror.get(folder, fields=BROWSER)
@@ -95,6 +139,47 @@ def test_explain_suggests(mirror: Mirror, tmp_path: Path) -> None:
     done = warm.run("explain", "--mirror", mirror.url, f"{URL}/sets/gone.bin", cwd=tmp_path, env=known)
     assert "It was last tried" in done.stdout
     assert "404" in done.stdout
+
+
+EXPLAINED = {
+    "keras/*": "dataset-mirror ls 'keras/*'",
+    "a.bin": "dataset-mirror ls a.bin",
+    "boston_housing.npz": "MISS (200)  https://storage.googleapis.com/tensorflow/tf-keras-datasets/boston_housing.npz",
+    f" {HOST.upper()}/sets/a.bin ": f"HIT (200)  {URL}/sets/a.bin",
+    f"{HOST}": f"dataset-mirror ls '{HOST}/*'",
+    "nltk/punkt": "dataset-mirror presets nltk",
+    "https://huggingface.co/api/whoami-v2": "never kept",
+}
+
+
+@pytest.mark.parametrize(("word", "said"), EXPLAINED.items())
+def test_explain(mirror: Mirror, word: str, said: str) -> None:
+    """`explain` works with all that people write, or says what does."""
+    answer = mirror.get(f"/status/explain?url={quote(word)}")
+    found = json.loads(answer.body)
+    assert said in " ".join([f"{found['outcome'].upper()} ({found['status']})  {found['url']}", *found["why"], found["hint"]])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("ls", HOST), f"dataset-mirror ls '{HOST}/*'"),
+        (("ls", "keras/mnst"), "Did you mean keras/mnist"),
+        (("verify", "keras/mnist"), "dataset-mirror explain keras/mnist"),
+        (("fetch", f"{HOST}/sets/*"), f"dataset-mirror ls '{HOST}/sets/*'"),
+        (("fetch", "tfds/mnist"), "dataset-mirror presets tfds"),
+        (("fetch", "https://huggingface.co/api/whoami-v2"), "it is passed on to its origin"),
+        (("pin", "org/model"), "hf:org/model"),
+        (("check", f"{HOST.upper()}/sets/*"), "selects of what is stored"),
+        (("pin", "keras/mnst"), "Did you mean keras/mnist"),
+        (("unpin", "'keras/mnist'"), "'keras/mnist' is not pinned"),
+        (("wanted", " keras/mnist"), "Nothing on the wanted list matches 'keras/mnist'"),
+    ],
+)
+def test_what_verbs_say(mirror: Mirror, arguments: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    """A word that means nothing ends a command with a sentence that names what would do."""
+    done = warm.run(*arguments, "--data", mirror.data, cwd=tmp_path, env=environment(tmp_path, {}))
+    assert (done.returncode in (1, 2), said in done.stderr + done.stdout) == (True, True), done
 
 
 @pytest.mark.parametrize("verb", ["add", "fetch", "check"])

@@ -11,6 +11,7 @@ from dataset_mirror.errors import MirrorError, NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.typed import tidied
 
 
 def entries(text: str) -> list[str]:
@@ -23,7 +24,7 @@ def numbered(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines(), 1):
         entry = line.partition(" #")[0].partition("\t#")[0].strip()
         if entry and not entry.startswith("#"):
-            yield number, entry
+            yield number, tidied(entry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def select(listed: Iterable[Wish], meant: Iterable[str]) -> list[Wish]:
         meaning = Meaning(one)
         fitting = {wish.url: wish for wish in listed if meaning.fits_url(wish.url) or meaning.names(wish.name)}
         if not fitting:
-            raise UsageError(f"Nothing is wanted that {one!r} means.", "See the list: dataset-mirror wanted")
+            raise UsageError(f"Nothing on the wanted list matches {one!r}.", "See the list: dataset-mirror wanted")
         found |= fitting
     return list(found.values())
 

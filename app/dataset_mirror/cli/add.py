@@ -14,12 +14,13 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.settings import Configuration
 
 
 @click.command(name="add")
-@click.argument("url")
+@click.argument("url", type=as_typed)
 @click.option("--exact", is_flag=True, help="Allow only this path, not its whole folder.")
 @click.option("--yes", "-y", is_flag=True, help="Allow the hosts that it redirects to as well, without asking.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object: where it goes, and what is allowed now. Asks nothing.")
@@ -30,6 +31,10 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
     It looks where the URL goes, shows that, and asks before it allows redirects to other hosts. A running server does the
     looking, and reloads mirror.toml at once.
     """
+    if (repository := configuration.origins.repository(url)) is not None:
+        said = f"{repository} is already allowed. Fetch it: dataset-mirror fetch {repository}"
+        click.echo(json.dumps({"url": str(repository), "added": False}) if as_json else said)
+        return
     archive = parse_url(url)
     origin = configuration.origins.get(archive.authority)
     scheme = origin.scheme if origin else "http" if url.startswith("http://") else "https"

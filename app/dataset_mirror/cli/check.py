@@ -13,16 +13,17 @@ from dataset_mirror.cli.rows import show, summary
 
 
 @click.command(name="check")
-@click.argument("given", nargs=-1, required=True, metavar="NAME|URL|GLOB|SCRIPT.py|NOTEBOOK.ipynb|LIST...")
+@click.argument("given", nargs=-1, required=True, metavar="NAME|URL|GLOB|FILE...")
 @click.option("--want", is_flag=True, help="Add what is missing, and what no origin lists, to the mirror's wanted list.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @ported
 def command(port: Port, given: tuple[str, ...], want: bool, as_json: bool) -> None:
     """Check, before a run, that the mirror has every archive it needs.
 
-    Scripts and notebooks are read, never run: keras.datasets, keras.applications, get_file, and URLs of known origins. What
-    only a run can show is listed as "cannot tell". Modules that a script imports are not followed: name them as well. A LIST
-    has one name or URL per line; - reads one from standard input.
+    FILE is a script or a notebook of Python, a script for a shell, a Dockerfile, a Makefile, requirements of pip, or a list with one
+    name or URL per line; - reads a list from standard input. Files are read, never run: what known loaders ask for, and the URLs
+    that calls and commands fetch. What only a run can show is listed as "cannot tell". Modules that a script imports are not
+    followed: name them as well.
 
     Exits with status 0 if everything is there, 1 if something is missing or cannot be told, 2 for wrong usage.
     """

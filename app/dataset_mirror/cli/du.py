@@ -11,6 +11,7 @@ from dataset_mirror.cli.columns import table
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.table import dataset_name
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.status.figures import By
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
@@ -20,7 +21,7 @@ _HEADINGS = {"origin": "origin", "dataset": "dataset", "age": "last used", "clie
 
 
 @click.command(name="du")
-@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("wanted", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option(
     "--by",
     type=click.Choice(get_args(By)),

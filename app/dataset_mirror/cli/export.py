@@ -20,6 +20,7 @@ from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, UsageError
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.durable import replacing, write_all
 from dataset_mirror.store.record import Record
@@ -28,7 +29,7 @@ from dataset_mirror.store.store import Store
 
 @click.command(name="export")
 @click.argument("file", metavar="FILE.tar|-")
-@click.argument("names", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("names", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--wanted", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Export what a list names, one per line.")
 @click.option("--all", "all_of_them", is_flag=True, help="Export everything.")
 @click.option(

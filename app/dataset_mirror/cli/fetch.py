@@ -19,12 +19,14 @@ from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.steps import view
 from dataset_mirror.errors import MirrorError, NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.settings import Configuration
 
 
 @click.command(name="fetch")
-@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
+@click.argument("wanted", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
 @click.option("--from", "files", multiple=True, metavar="FILE", help="A list with one NAME, URL or GLOB per line; - is standard input.")
 @click.option("--allow", multiple=True, metavar="HOST", help="Also allow, in mirror.toml, what the lists have of this host.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
@@ -87,6 +89,7 @@ def _asked(port: Port, wanted: tuple[str, ...], lists: Sequence[tuple[str, str]]
     repositories = [name for name in wanted if prefix_of(name)]
     named, unlisted = list[ArchiveId](), list[ArchiveId]()
     for name in wanted:
+        Meaning(name).check_one()
         try:
             if name in repositories:
                 port.repository(name)

@@ -7,6 +7,7 @@ import click
 from dataset_mirror.cli.columns import shortened, width
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, moment
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
@@ -16,7 +17,7 @@ _LEAST = 20
 
 
 @click.command(name="ls")
-@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("wanted", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--origin", metavar="HOST", help="Only archives of this host.")
 @click.option("--state", type=click.Choice(["verified", "computed", "adopted", "changed", "damaged"]), help="Only archives in this state.")
 @click.option(

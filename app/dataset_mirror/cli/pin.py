@@ -10,11 +10,12 @@ from dataset_mirror.cli.names import names_of_catalog
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.status.models import PinStatus
 
 
 @click.command(name="pin")
-@click.argument("names", nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
+@click.argument("names", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]", shell_complete=names_of_catalog)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per pin.")
 @ported
 def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:

@@ -76,6 +76,8 @@ class Remote:
         meaning = Meaning(wanted)
         found = [parse_url(url) for name in meaning.names_in(self.names) for url in self.names[name]]
         found = found or [parse_url(url) for urls in self.names.values() for url in urls if meaning.fits_file(url)]
+        if not found and (archive := meaning.as_url()):
+            return [archive]
         if not found:
             raise UsageError(f"The mirror's catalog has no archive named {wanted!r}.", closest(wanted, self.names))
         return found

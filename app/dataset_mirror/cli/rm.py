@@ -8,6 +8,7 @@ from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
@@ -15,7 +16,7 @@ _SHOWN = 20
 
 
 @click.command(name="rm")
-@click.argument("wanted", nargs=-1, required=True, metavar="NAME|URL|GLOB...")
+@click.argument("wanted", type=as_typed, nargs=-1, required=True, metavar="NAME|URL|GLOB...")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="With --yes: print one JSON object per removed archive.")
 @ported

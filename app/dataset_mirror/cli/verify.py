@@ -10,11 +10,12 @@ from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.port import opened
 from dataset_mirror.cli.steps import Step, view
 from dataset_mirror.errors import DataFolderError, FillFailed, UsageError
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.settings import Configuration, sharing
 
 
 @click.command(name="verify")
-@click.argument("wanted", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("wanted", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--bucket", is_flag=True, help="Of several mirrors: read every object of the bucket instead.")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @mirror_option()

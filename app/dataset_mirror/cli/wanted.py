@@ -12,11 +12,12 @@ from dataset_mirror.airgap.wanted import CARRIED, Wish, as_list, select
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import moment
 from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.store import durable
 
 
 @click.command(name="wanted")
-@click.argument("meant", nargs=-1, metavar="[NAME|URL|GLOB...]")
+@click.argument("meant", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @click.option("--export", metavar="FILE", help="Write the list to FILE, for `fetch --from` elsewhere; - is standard output.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option("--clear", is_flag=True, help="Take what was listed or exported off the list.")

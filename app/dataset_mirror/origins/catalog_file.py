@@ -52,6 +52,14 @@ class CatalogFile:
         """The archives of that name, in the order of their URLs."""
         return [self._entry(start) for start in self.names.get(name, [])]
 
+    def with_file(self, name: str) -> list[CatalogEntry]:
+        """The archives whose file has that name, such as `train.zip`."""
+        found, wanted, at = list[CatalogEntry](), f"/{name}\t".encode(), 0
+        while (at := self._bytes.find(wanted, at)) >= 0:
+            found.append(self._entry(self._bytes.rfind(b"\n", 0, at) + 1))
+            at += len(wanted)
+        return found
+
     def __iter__(self) -> Iterator[CatalogEntry]:
         return (self._entry(start) for start in self._starts())
 

@@ -102,6 +102,8 @@ def _parsed(url: str) -> ArchiveId:
             f"{url} is not an http or https URL: {parts.scheme} is not supported.",
             "Many ftp servers have an http or https mirror: add that. Or download the file and run: dataset-mirror adopt FILE",
         )
+    if parts.scheme == "file":
+        raise BadRequest(f"{url} is a file of this machine.", "To take it into the mirror, run: dataset-mirror adopt FILE")
     if parts.scheme not in DEFAULT_PORTS:
         raise BadRequest(f"{url} is not an http or https URL.", "Give a URL such as https://host/path.")
     authority = normalise_authority(parts.netloc, parts.scheme)
@@ -153,7 +155,7 @@ def _refuse_tricks(path: bytes) -> None:
     while (further := unquote_to_bytes(decoded)) != decoded:
         decoded = further
     if not decoded.startswith(b"/") or decoded.startswith(b"//"):
-        raise BadRequest("The path does not start with exactly one slash.", "Check the URL.")
+        raise BadRequest("The path does not start with exactly one slash.", "Write one slash between host and path.")
     if any(byte < 0x20 or byte == 0x7F or byte == 0x5C for byte in decoded):
         raise BadRequest("The path has a control byte or a backslash.", "Check the URL.")
     if any(segment in (b".", b"..") for segment in decoded.split(b"/")):

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import takewhile
 
+from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.rules.secrets import blurred
 
 _WILDCARDS = "*?["
@@ -30,8 +32,9 @@ class Meaning:
 
     @property
     def target(self) -> str:
-        """HOST/PATH, or a glob of that, without a scheme."""
-        return self.word.partition("://")[2] or self.word
+        """HOST/PATH, or a glob of that, without a scheme; the host in small letters."""
+        host, slash, path = (self.word.partition("://")[2] or self.word).partition("/")
+        return f"{host.lower()}/{path}" if slash and "." in host else host + slash + path
 
     def names(self, name: str) -> bool:
         """Whether it means archives of that name in the catalog."""
@@ -51,12 +54,21 @@ class Meaning:
 
     def fits_file(self, url: str) -> bool:
         """Whether it is the name of that archive's file, such as `mnist.npz`, or a glob of it: a word without a slash."""
-        return "/" not in self.word and fnmatchcase(url.partition("?")[0].rpartition("/")[2], self.word)
+        return bool(self.word) and "/" not in self.word and fnmatchcase(url.partition("?")[0].rpartition("/")[2], self.word)
 
     def as_url(self) -> ArchiveId | None:
         """The archive, if it looks like a URL; its scheme may be left out. BadRequest if it looks like one and is none."""
         host, slash, _ = self.target.partition("/")
         return parse_url(self.word) if slash and "." in host else None
+
+    def check_one(self) -> None:
+        """UsageError for a glob of URLs or repositories, where what is meant need not be stored."""
+        host = self.target.partition("/")[0]
+        if "*" in self.word and ("://" in self.word or ("." in host and "/" in self.word) or prefix_of(self.word)):
+            raise UsageError(
+                f"{self.word!r} is a glob of URLs or repositories: it selects of what is stored, since nobody else knows which there are.",
+                f"Name each, or give a glob of the catalog's names ('keras/*'). What is stored: dataset-mirror ls '{self.word}'",
+            )
 
     @property
     def beginning(self) -> str:

@@ -144,7 +144,7 @@ class Names(BaseModel):
 
 
 def _fits(shape: str, scope: str) -> bool:
-    return re.fullmatch("[^/]+".join(re.escape(part) for part in shape.split("*")), scope) is not None
+    return re.fullmatch("[^/:]+".join(re.escape(part) for part in shape.split("*")), scope) is not None
 
 
 def _filled(template: str, **known: str) -> str:
@@ -255,10 +255,22 @@ def repository(word: str, tables: Iterable[Names]) -> Repository | None:
     return Repository(found, scope, revision or None)
 
 
+def _file_in(word: str, known: Iterable[Names]) -> str:
+    """What to say of `hf:org/name/file`: its URL."""
+    parts = word.partition(":")[2].strip("/").split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        scope, at, revision = "/".join(parts[:end]).partition("@")
+        if table := next((table for table in known if table.means(scope)), None):
+            path = _filled(table.file, scope=quote(scope), commit=quote(revision or table.ref, safe=""), path=quote("/".join(parts[end:])))
+            return f" A file of {table.prefix}:{scope}{at}{revision} is {table.origin}{path}"
+    return ""
+
+
 def _unknown(word: str, prefix: str, known: Iterable[Names], tables: Iterable[Names]) -> UsageError:
     shapes = [shape for table in known for shape in table.name]
     if shapes:
-        return UsageError(f"{word!r} is not a name of a repository.", f"Names are {', '.join(shapes)}, each with or without @REVISION.")
+        hint = f"Names are {', '.join(shapes)}, each with or without @REVISION."
+        return UsageError(f"{word!r} is not a name of a repository.", hint + _file_in(word, known))
     others = sorted({f"{table.prefix}:" for table in tables})
     hint = f"Names of whole repositories begin with {' or '.join(others)}." if others else "No preset has names of whole repositories."
     return UsageError(f"No preset has names that begin with {prefix}:, such as {word!r}.", hint)

@@ -1,13 +1,17 @@
 """How a request finds its archive: a pure function over the request's target and Host, tried in a fixed order."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from dataset_mirror.errors import BadRequest, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, normalise_authority, normalise_path
+from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import Origins, not_listed
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.authority import normal_authority
 from dataset_mirror.rules.host import split_port
 
@@ -33,6 +37,8 @@ class OwnPaths:
 NO_PAGES = OwnPaths()
 
 
+_LONGEST_NAME = 80
+"""Characters of a path that may be a name of the catalog, as people type it: longer ones are not looked for."""
 _PUNCTUATION = re.compile("%(?:3A|5B|5D)")
 """Colon and brackets, which clients encode when they put a host into a path."""
 
@@ -96,14 +102,16 @@ def _whole_url(path: str, query: str) -> ArchiveId | None:
 
 
 def folder_meant(target: Target, origins: Origins, own_port: int) -> str | None:
-    """HOST/PATH/ of a request `/HOST/PATH/`, which is for what is stored below; None for any other, and where rules say what is there.
+    """HOST/PATH/ of a request `/HOST/PATH/` or `/HOST`, which is for what is stored below; None for any other, and where rules say
+    what is there.
 
     Raises BadRequest for a path that cannot be meant.
     """
-    if not target.path.endswith(b"/") or target.query or _named_authority(target, origins, own_port) is not None:
+    is_folder = target.path.endswith(b"/") or target.path.count(b"/") == 1
+    if not is_folder or target.query or _named_authority(target, origins, own_port) is not None:
         return None
-    first, slash, rest = normalise_path(target.path)[1:].partition("/")
-    authority = _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port) if slash else None
+    first, _, rest = normalise_path(target.path)[1:].partition("/")
+    authority = _origin_meant(_PUNCTUATION.sub(_decoded, first), origins, own_port)
     origin = origins.get(authority) if authority else None
     return None if origin is None or origin.rule(f"/{rest}") else f"{authority}/{rest}"
 
@@ -159,18 +167,37 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
         return _asked_for(narrow[0].authority, path, query)
     if narrow:
         raise _several(narrow, path, query)
-    if named := origins.named(unquote(path[1:])):
-        paths = [f"/{entry.archive}" for entry in named]
-        shown = " or ".join(paths[:3]) + (f" … ({len(paths):,} in all)" if len(paths) > 3 else "")
-        raise NoSuchPage(f"{path[1:]} is a name of the catalog, not a path.", f"Ask for: {shown}", choices=paths[:100])
+    near = _named(path, origins)
     first, _, rest = path[1:].partition("/")
     if rest and "." in first:
         raise not_listed(_asked_for(first.lower(), "/" + rest, query), None, (origin.authority for origin in origins))
+    meant = f"Did you mean {' or '.join(near)}? " if near else f"{origins.elsewhere(path[1:])} ".lstrip()
     if mirrored := [origin for origin in origins.listing(path) if origin.rule(path) is None]:
-        raise _several(mirrored, path, query)
-    raise NotAllowed(f"No origin lists {path}.", f"If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}")
+        raise _several(mirrored, path, query, meant, near)
+    hint = f"{meant}If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}"
+    raise NotAllowed(f"No origin lists {path}.", hint, choices=near)
 
 
-def _several(origins: list[Origin], path: str, query: str) -> NoSuchPage:
+def _named(path: str, origins: Origins) -> list[str]:
+    """NoSuchPage for what people write for archives elsewhere, with the paths that it means; else the paths that are nearly such."""
+    name = as_typed(unquote(path[1:]))
+    if len(name) > _LONGEST_NAME:
+        return []
+    if "*" in name:
+        raise NoSuchPage(f"{name} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls '{name}'")
+    if prefix_of(name) and (repository := origins.repository(name)) is not None:
+        host, all_of_it = repository.names.authority, f"dataset-mirror fetch {repository}"
+        raise NoSuchPage(f"{name} is a whole repository, not a path.", f"Its files are below /{host}/. To fetch them all, run: {all_of_it}")
+    archive = Meaning(name).as_url()
+    meant = [archive] if archive and "://" in name else origins.meant(name)
+    if meant:
+        paths = [f"/{archive}" for archive in dict.fromkeys(meant)]
+        shown = " or ".join(paths[:3]) + (f" … ({len(paths):,} in all)" if len(paths) > 3 else "")
+        what = "a URL" if "://" in name else "a name of the catalog"
+        raise NoSuchPage(f"{name} is {what}, not a path.", f"Ask for: {shown}", choices=paths[:100])
+    return [f"/{archive}"] if archive and "%2F" in path else [f"/{one}" for one in origins.near(name)]
+
+
+def _several(origins: list[Origin], path: str, query: str, meant: str = "", near: Sequence[str] = ()) -> NoSuchPage:
     urls = [f"/{_asked_for(origin.authority, path, query)}" for origin in origins]
-    return NoSuchPage(f"{path} does not name one origin.", f"Ask for: {' or '.join(urls)}", choices=urls)
+    return NoSuchPage(f"{path} does not name one origin.", f"{meant}Ask for: {' or '.join(urls)}", choices=[*near, *urls])

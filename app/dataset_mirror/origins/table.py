@@ -11,7 +11,8 @@ from dataset_mirror.origins.catalog_file import CatalogFile
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
-from dataset_mirror.origins.names import Names, Repository, repository
+from dataset_mirror.origins.names import Names, Repository, prefix_of, repository
+from dataset_mirror.origins.presets import preset_text, shipped
 from dataset_mirror.origins.rules import COMMIT
 
 
@@ -123,15 +124,22 @@ class Origins:
         return chain(self._catalog.values(), *self._files)
 
     def select(self, wanted: str) -> list[ArchiveId]:
-        """The archives meant by a URL, a catalog name (`keras/mnist`) or a glob of names (`keras/*`). UsageError if none."""
-        if "://" in wanted:
-            archive = parse_url(wanted)
+        """The archives meant by a URL, a name of the catalog or a file's (`keras/mnist`, `mnist.npz`), or a glob of names (`keras/*`).
+
+        UsageError if none.
+        """
+        found = [] if "://" in wanted else self.meant(wanted)
+        archive = parse_url(wanted) if "://" in wanted else None if found else Meaning(wanted).as_url()
+        if archive is not None:
             self.of(archive)
             return [archive]
-        found = self.meant(wanted)
         if not found:
-            raise UsageError(f"The catalog has no archive named {wanted!r}.", closest(wanted, self.names))
+            raise self.unknown(wanted)
         return found
+
+    def unknown(self, name: str) -> UsageError:
+        """What to say of a name that the catalog does not have."""
+        return UsageError(f"The catalog has no archive named {name!r}.", closest(name, self.names, self._names))
 
     def meant(self, name: str) -> list[ArchiveId]:
         """The archives of the catalog that have this name or fit this glob; else those with this file name; none if there are none."""
@@ -141,9 +149,22 @@ class Origins:
         else:
             found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
             found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
-        if not found and "." in name:
-            found = [entry for entry in self.catalog if meaning.fits_file(entry.url)]
+        if not found and "." in name and "/" not in name:
+            found = [entry for entry in self._catalog.values() if meaning.fits_file(entry.url)]
+            for file in self._files:
+                found += [entry for entry in file if meaning.fits_file(entry.url)] if meaning.is_glob else file.with_file(name)
         return [entry.archive for entry in found]
+
+    def elsewhere(self, name: str) -> str:
+        """What to do about a name that may be one of a preset which is not on, or of a repository without its prefix; else empty."""
+        return _elsewhere(name, self.names, self._names)
+
+    def near(self, name: str) -> list[str]:
+        """Names of the catalog that are nearly that one."""
+        from difflib import get_close_matches
+
+        first = get_close_matches(name.partition("/")[0], {one.partition("/")[0] for one in self.names}, n=1, cutoff=0.7)
+        return get_close_matches(name, [one for one in self.names if one.startswith(f"{first[0]}/")], n=3, cutoff=0.7) if first else []
 
     def name_of(self, archive: ArchiveId) -> str:
         """Its name in the catalog, else that of the repository that it belongs to (`hf:org/name`); empty if it has none."""
@@ -177,6 +198,9 @@ class Origins:
 
     def repository(self, word: str) -> Repository | None:
         """The repository that `hf:org/name@revision` names; None for any other word. UsageError if it can name none."""
+        prefix = prefix_of(word)
+        if prefix and not self.hosts_of(prefix) and (preset := _naming(prefix)):
+            raise UsageError(f"{word!r} is a name of the preset {preset}, which is not on.", _how_to_switch_on(preset))
         return repository(word, self._names)
 
     def file_meant(self, archive: ArchiveId) -> tuple[Repository, str] | None:
@@ -219,13 +243,34 @@ def dataset_name(name: str, host: str) -> str:
     return name or f"(no name) {host}"
 
 
-def closest(wanted: str, names: Iterable[str]) -> str:
-    """What to do about a name that the catalog does not have."""
+def closest(wanted: str, names: Iterable[str], hubs: Iterable[Names] = ()) -> str:
+    """What to do about a name that the catalog does not have; `hubs` say what names of repositories look like."""
     from difflib import get_close_matches  # slow to import, needed only here
 
     known = sorted(names)
-    near = get_close_matches(wanted, known, n=3, cutoff=0.5) or [name for name in known if wanted in name][:3]
+    elsewhere = _elsewhere(wanted, known, hubs)
+    near = get_close_matches(wanted, known, n=3, cutoff=0.5) or [name for name in known if wanted and wanted in name][:3]
+    if elsewhere and not get_close_matches(wanted, near, n=1, cutoff=0.8):
+        return elsewhere
     return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
+
+
+def _elsewhere(name: str, known: Iterable[str], hubs: Iterable[Names]) -> str:
+    """What to do about a name that may be one of a preset which is not on, or of a repository without its prefix; else empty."""
+    preset, slash, _ = name.partition("/")
+    if slash and preset in shipped() and not any(one.startswith(f"{preset}/") for one in known):
+        return f"The preset {preset} may have it, and is not on. {_how_to_switch_on(preset)}"
+    fitting = next((hub for hub in hubs if name.count("/") == 1 and hub.means(name) and not Meaning(name).is_glob), None)
+    return f"If it is a repository of {fitting.authority}, its name is {fitting.prefix}:{name}." if fitting else ""
+
+
+def _how_to_switch_on(preset: str) -> str:
+    return f"How to switch it on: dataset-mirror presets {preset}"
+
+
+def _naming(prefix: str) -> str | None:
+    """The preset that ships with the mirror and has names of repositories that begin so."""
+    return next((preset for preset in shipped() if f'name = ["{prefix}:' in preset_text(preset, Path())), None)
 
 
 def path_to_list(archive: ArchiveId) -> str:
@@ -252,6 +297,8 @@ def not_listed(archive: ArchiveId, origin: Origin | None, hosts: Iterable[str] =
         f"{_meant_host(archive.authority, hosts)}To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
         f'[[origins]] url = "{scheme}://{archive.authority}" paths = ["{folder}"]'
     )
+    if origin and (archive.path.endswith("/") or origin.lists(f"{archive.path}/")):
+        hint = f"What is stored below it: dataset-mirror ls '{archive.authority}{archive.path.rstrip('/')}/*' — {hint}"
     lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f'paths = ["{folder}"]']
     return NotAllowed(what, hint, archive=url, command=f"dataset-mirror add '{url}'", configuration=lines)
 

@@ -250,7 +250,7 @@ def _as_at_origin(scope: Scope, target: ArchiveId) -> Scope:
     path = path.partition(b"?")[0]
     if normalise_path(path) != target.path:
         path = b"/" + path[1:].partition(b"/")[2]
-    if normalise_path(path) != target.path:  # a whole URL stands in place of the path
+    if path.startswith(b"//") or normalise_path(path) != target.path:  # a whole URL stands in place of the path
         scope = {**scope, "query_string": target.asked_with.encode()}
         path = target.path.encode()
     fields = [(name, target.authority.encode() if name.lower() == b"host" else value) for name, value in scope["headers"]]

@@ -1,5 +1,6 @@
 """What the mirror would do with a request for an archive, and why, in sentences."""
 
+import shlex
 import time
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,12 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.views import failure_of
 from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
-from dataset_mirror.store.repositories import Snapshot, snapshot_of
+from dataset_mirror.store.repositories import Snapshot, at_known_commit, snapshot_of
 
 
 def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
@@ -24,7 +25,10 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
 
     BadRequest if it is none of them.
     """
+    url = url.strip() if url.startswith("/") else as_typed(url)
     try:
+        if "*" in url:
+            raise NoSuchPage(f"{url!r} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls '{url}'")
         if (repository := mirror.origins.repository(url)) is not None:
             return _of_repository(mirror, repository)
         archive = _archive(mirror, url, own)
@@ -38,9 +42,14 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     asked = [] if mirror.settings.offline else mirror.upstream.urls(origin, archive)
     last = failure_of(failure) if (failure := _last(mirror, archive)) else None
     common: dict[str, Any] = {"url": known, "at": at, "asked": asked, "last_error": last}
-    if record := mirror.store.find(archive):
-        return Explanation(outcome="hit", why=_stored(mirror, record), hint="", status=200, **common)
-    if (no := mirror.refusal(mirror.asked(archive))) is not None:
+    what = mirror.asked(archive)
+    if what.matched is not None and not what.matched.rule.store:
+        return Explanation(outcome="miss", why=["By its rule it is passed on, and never kept."], hint="", status=200, **common)
+    at_commit = at_known_commit(mirror.store.index, mirror.origins, archive)
+    if record := mirror.store.find(archive) or mirror.store.find(at_commit):
+        moved = [] if record.archive == archive else [f"By what its origin said last, it is {record.url}."]
+        return Explanation(outcome="hit", why=[*moved, *_stored(mirror, record)], hint="", status=200, **common)
+    if (no := mirror.refusal(what)) is not None:
         return Explanation(outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, **common)
     return Explanation(outcome="miss", why=_missing(mirror, archive), hint="", status=200, **common)
 
@@ -55,7 +64,7 @@ def _of_repository(mirror: Mirror, repository: Repository) -> Explanation:
     return Explanation(
         url=str(repository),
         outcome="hit" if is_whole else "refusal" if refused else "miss",
-        why=[*_revision(mirror, repository), *_contents(snapshot, len(there))],
+        why=[*_revision(mirror, repository), *_failed(mirror, repository.question), *_contents(snapshot, len(there))],
         hint=""
         if is_whole
         else f"Fetch it {'where there is a network' if refused else 'ahead of time'}: dataset-mirror fetch {repository}",
@@ -71,7 +80,7 @@ def _revision(mirror: Mirror, repository: Repository) -> list[str]:
     fact = mirror.store.index.known("ref", f"{repository.about}@{repository.ref}")
     named = f"Its revision {repository.revision or repository.names.ref}"
     if fact is None:
-        return [f"{named} was never asked for."]
+        return [f"{named} is not known here."]
     ago = duration(max(time.time() - fact.checked, 0)).replace("\N{NO-BREAK SPACE}", " ")
     return [f"{named} is the commit {fact.commit}, as its origin said {ago} ago."]
 
@@ -86,23 +95,25 @@ def _contents(snapshot: Snapshot | None, there: int) -> list[str]:
 
 
 def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
-    if named := mirror.origins.named(url):
-        return named[0].archive
-    if not url.startswith("/"):
-        return _of_text(mirror, url)
+    """NoSuchPage, with what is near or how to see it, for what names none, or several."""
+    if url.startswith("/"):
+        return _at_path(mirror, url, own)
+    if found := mirror.origins.meant(url):
+        return found[0]
+    host, slash, _ = url.partition("/")
+    if "://" in url or mirror.origins.get(host) or (slash and not {".", ":"}.isdisjoint(host)):
+        return parse_url(url)
+    unknown = mirror.origins.unknown(url)
+    stored = "" if slash or "." not in url else f" Of files that are stored: dataset-mirror ls {shlex.quote(url)}"
+    raise NoSuchPage(unknown.detail, unknown.hint + stored)
+
+
+def _at_path(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
     path, _, query = url.partition("?")
     archive = find_archive(Target(path.encode(), query.encode()), mirror.origins, own_port=0, own=own)
     if archive is None:
         raise NoSuchPage(f"{path} is a page of the mirror itself, not an archive.", "Ask for it as it is.")
     return archive
-
-
-def _of_text(mirror: Mirror, text: str) -> ArchiveId:
-    """A URL, its scheme left out or not. NoSuchPage, with what is near, for what looks like a name of the catalog."""
-    host = text.partition("/")[0]
-    if "://" not in text and "." not in host and ":" not in host:
-        raise NoSuchPage(f"The catalog has no archive named {text!r}.", closest(text, mirror.origins.names))
-    return parse_url(text)
 
 
 def _last(mirror: Mirror, archive: ArchiveId) -> Failure | None:
@@ -161,6 +172,8 @@ def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
         why.append(f"The catalog knows its digest ({(*entry.sha256, *entry.md5)[0][:8]}…): other bytes are refused.")
     else:
         why.append("The catalog has no digest of it: the origin's bytes are trusted.")
+    if archive.path.endswith("/"):
+        why.append(f"By path, what is stored below it is listed; so does: dataset-mirror ls '{archive}*'")
     if entry and entry.size and (missing := mirror.store.space.missing(entry.size)):
         why.append(f"{missing:,} bytes must be removed to make room for it.")
     return why

@@ -7,7 +7,7 @@ from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of, without_revision
-from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.pins import Pin
@@ -45,7 +45,7 @@ def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
 
 
 def closest_pin(name: str, known: list[str]) -> str:
-    covering = [one for one in known if Meaning(one).names(name)]
+    covering = [one for one in known if Meaning(one).names(name) or one == without_revision(name)]
     if covering:
         return f"It is pinned by {covering[0]!r}: dataset-mirror unpin '{covering[0]}'"
     return "See what is pinned: dataset-mirror pin"
@@ -64,7 +64,7 @@ def check(origins: Origins, name: str) -> None:
     if (archive := meaning.as_url()) is not None:
         origins.of(archive)
         return
-    raise UsageError(f"The catalog has no archive named {name!r}.", closest(name, {entry.name for entry in origins.catalog if entry.name}))
+    raise origins.unknown(name)
 
 
 def _check_repository(origins: Origins, meaning: Meaning) -> None:

@@ -1,5 +1,6 @@
 """Which of the stored archives somebody means, and removing them."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -33,9 +34,22 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
     for one in wanted:
         lines = list(_select(index, origins, one))
         if not lines:
-            raise UsageError(f"No stored archive matches {one!r}.", "See what is stored: dataset-mirror ls")
+            raise UsageError(f"No stored archive matches {one!r}.", _instead(index, origins, one))
         found |= {str(line.record.archive): line for line in lines}
     return list(found.values())
+
+
+def _instead(index: Index, origins: Origins, word: str) -> str:
+    """What to do about a word that means nothing stored."""
+    meaning = Meaning(word)
+    below = meaning.target.rstrip("/") + "/"
+    if not meaning.is_glob and next(iter(index.every(Query(prefix=below, limit=1))), None):
+        return f"What is stored below it: dataset-mirror ls '{below}*'"
+    if meaning.is_glob or not word:
+        return "See what is stored: dataset-mirror ls"
+    if prefix_of(word) or origins.meant(word) or meaning.as_url():
+        return f"What the mirror would do about it: dataset-mirror explain {shlex.quote(word)}"
+    return origins.unknown(word).hint
 
 
 def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from dataset_mirror.airgap.preflight import loaders, programs, urls
 from dataset_mirror.airgap.preflight.bindings import Bindings, Seen, walk
 from dataset_mirror.airgap.preflight.loaders import Call
-from dataset_mirror.airgap.preflight.subjects import Application, Ask, ClassIndex, Dataset, Subject, Unclear
+from dataset_mirror.airgap.preflight.subjects import Ask, Subject, Unclear
 
 _KERAS = re.compile(
     r"(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.(?:api|src|_tf_keras\.keras|_v2))*(?:\.(.+))?"
 )
-_LOADERS = ("load_data", "get_word_index")
 _METHODS = re.compile(
     r"from_pretrained|from_single_file|from_preset|from_hub|load_from_hub|load_dataset(?:_builder)?|snapshot_download|hf_hub_download"
     r"|load_state_dict_from_url|load_lora_weights|load_textual_inversion|load_ip_adapter|untar_data|download_and_prepare|from_hparams"
@@ -49,12 +48,6 @@ def _once(asks: Iterable[Ask]) -> list[Ask]:
         if ask not in found[-50:]:  # near each other: one expression is seen through each of its names
             found.append(ask)
     return found
-
-
-def _inside_keras(path: str) -> str | None:
-    """`datasets.mnist` for each of the ways to name it, "" for Keras itself, None for what is not Keras'."""
-    match = _KERAS.fullmatch(path)
-    return (match[1] or "") if match else None
 
 
 def _is_called(seen: Seen) -> bool:
@@ -118,8 +111,7 @@ class _Reader:
         yield from subjects
 
     def _is_known(self, path: str) -> bool:
-        inside = _inside_keras(path)
-        canonical = path if inside is None else f"keras.{inside}"
+        canonical = _written(path)
         return loaders.loads(canonical) or urls.is_fetcher(canonical)
 
     def _of_method(self, last: str, call: ast.Call) -> Iterator[Subject]:
@@ -128,11 +120,8 @@ class _Reader:
             yield Unclear(f"{last}{f'({first!r})' if isinstance(first, str) else ''}, of which no table says what it asks for")
 
     def _named(self, path: str, seen: Seen) -> Iterator[Subject]:
-        inside = _inside_keras(path)
-        canonical = path if inside is None else f"keras.{inside}".rstrip(".")
-        if inside is not None and inside.partition(".")[0] in ("datasets", "applications"):
-            yield from self._of_keras(inside, seen)
-        elif urls.is_fetcher(canonical):
+        canonical = _written(path)
+        if urls.is_fetcher(canonical):
             yield from self._of_fetcher(canonical, seen)
         elif loaders.loads(canonical):
             yield from self._of_loader(canonical, seen)
@@ -158,13 +147,12 @@ class _Reader:
         yield from urls.fetched(path, seen.parent, self._bindings)
 
     def _of_loader(self, path: str, seen: Seen) -> Iterator[Subject]:
-        if not _is_called(seen):
-            if self._is_handed_on(seen):
-                yield Unclear(f"{path}, handed on as a value")
-            return
-        assert isinstance(seen.parent, ast.Call)
         function = loaders.mapped(path)
-        yield Call(function, *self._arguments(seen.parent)) if function else Unclear(f"{path}, of which no table says what it asks for")
+        if _is_called(seen):
+            assert isinstance(seen.parent, ast.Call)
+            yield Call(function, *self._arguments(seen.parent)) if function else Unclear(f"{path}, of which no table says what it asks for")
+        elif self._is_handed_on(seen):
+            yield Call(function) if function and loaders.asks_always(function) else Unclear(f"{path}, handed on as a value")
 
     def _arguments(self, call: ast.Call) -> tuple[tuple[object, ...], dict[str, object], bool]:
         return (
@@ -179,30 +167,6 @@ class _Reader:
         if len(paths) == 1 and (path := next(iter(paths))) and path.rpartition(".")[0].endswith("_Weights"):
             return path.rpartition(".")[2]
         return self._bindings.constant(node)
-
-    # Keras
-
-    def _of_keras(self, inside: str, seen: Seen) -> Iterator[Subject]:
-        area, _, rest = inside.partition(".")
-        last = inside.rpartition(".")[2]
-        if area == "applications" and last == "decode_predictions":
-            yield ClassIndex()
-        elif area == "applications":
-            yield from self._of_applications(inside, last, seen)
-        else:
-            name, _, loader = rest.partition(".")
-            if loader in _LOADERS:
-                yield Dataset(name, loader)
-            elif loader in ("", "__dict__") and self._is_handed_on(seen):
-                yield _handed_on(f"keras.datasets.{rest}".rstrip("."), seen)
-
-    def _of_applications(self, inside: str, last: str, seen: Seen) -> Iterator[Subject]:
-        is_model = last[0].isupper()
-        if is_model and _is_called(seen):
-            assert isinstance(seen.parent, ast.Call)
-            yield Application(last, *self._arguments(seen.parent))
-        elif (is_model or inside.count(".") < 2 or last == "__dict__") and self._is_handed_on(seen):
-            yield _handed_on(f"keras.{inside}", seen)
 
     # Where a name stands
 
@@ -251,5 +215,6 @@ def _handed_on(path: str, seen: Seen) -> Unclear:
 
 
 def _written(path: str) -> str:
-    inside = _inside_keras(path)
-    return path if inside is None else f"keras.{inside}".rstrip(".")
+    """`keras.datasets.mnist` for each of the ways to name it; any other path as it is."""
+    match = _KERAS.fullmatch(path)
+    return f"keras.{match[1] or ''}".rstrip(".") if match else path

@@ -1,7 +1,7 @@
 """Before a run: is all there that it will ask for?"""
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,8 +9,7 @@ from dataset_mirror.airgap.preflight import loaders
 from dataset_mirror.airgap.preflight.loaders import Call, CannotTell
 from dataset_mirror.airgap.preflight.presence import Known, Presence
 from dataset_mirror.airgap.preflight.sources import Names
-from dataset_mirror.airgap.preflight.subjects import Address, Application, Ask, Beginning, ClassIndex, Dataset, Unclear, Whole
-from dataset_mirror.airgap.preflight.weights import weights_of
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Beginning, Unclear, Whole
 
 State = Literal["present", "fetching", "missing", "not listed", "cannot tell"]
 
@@ -67,45 +66,13 @@ def _planned(asks: Iterable[Ask], names: Names) -> _Plan:
                 plan.beginnings.setdefault(url, []).append(ask.place)
             case Unclear(reason):
                 plan.doubts.setdefault(reason, []).append(ask.place)
-            case subject:
-                _add_named(plan, subject, ask.place, names)
+            case Call() as call:
+                try:
+                    for url in loaders.archives(call, names):
+                        plan.needed.setdefault(url, []).append(ask.place)
+                except CannotTell as doubt:
+                    plan.doubts.setdefault(str(doubt), []).append(ask.place)
     return plan
-
-
-def _add_named(plan: _Plan, subject: Dataset | Application | ClassIndex | Call, place: str, names: Names) -> None:
-    try:
-        for url in archives_of(subject, names):
-            plan.needed.setdefault(url, []).append(place)
-    except CannotTell as doubt:
-        plan.doubts.setdefault(str(doubt), []).append(place)
-
-
-def archives_of(subject: Dataset | Application | ClassIndex | Call, names: Names) -> list[str]:
-    """The URLs that a part of Keras, or a call of another library, asks for. CannotTell, with the reason, if that is not known."""
-    match subject:
-        case Dataset(name, loader):
-            files = _files(f"keras.datasets.{name}", f"keras/{name}", names)
-            is_index = loader == "get_word_index"
-            found = [url for url in files if ("_word_index." in url) == is_index]
-            if not found:
-                raise CannotTell(f"keras.datasets.{name}.{loader} has no archive in the catalog")
-            return found
-        case Application(name):
-            files = _files(f"keras.applications.{name}", f"keras/applications/{name.lower()}", names)
-            try:
-                return weights_of(subject, files)
-            except CannotTell as doubt:
-                raise CannotTell(f"keras.applications.{name}: {doubt}") from None
-        case Call():
-            return loaders.archives(subject, names)
-        case ClassIndex():
-            return list(_files("decode_predictions", "keras/applications/imagenet_class_index", names))
-
-
-def _files(what: str, name: str, names: Names) -> Sequence[str]:
-    if name not in names:
-        raise CannotTell(f"{what} is not in the catalog")
-    return names[name]
 
 
 def _sort_out(plan: _Plan, found: Mapping[str, Presence]) -> None:

@@ -2,10 +2,12 @@
 
     FUNCTION <tab> PARAMETERS <tab> WHEN <tab> ARCHIVES      in loaders/NAME.tsv
     PREFIX LAST                                              in loaders/known.txt: functions that load, of which no more is known;
-                                                             `import` for a module that fetches when it is imported
+                                                             `import` for a module that fetches when it is imported;
+                                                             `.*` for modules that have such functions
 
 A call asks for the archives of all lines of its function whose WHEN holds (`download=True;split=train|val`). An argument that
-a WHEN names must be known, and one of its values; else nobody can tell. ARCHIVES are names of the catalog, in which `{name}`
+a WHEN names must be known, and one of its values (`*` is any that no other line names), unless others rule the line out; else nobody can
+tell. ARCHIVES are names of the catalog, in which `{name}`
 is an argument, or URLs; `-` is none.
 """
 
@@ -21,6 +23,7 @@ from dataset_mirror.airgap.preflight.bindings import UNKNOWN
 _FOLDER = "dataset_mirror.origins.presets"
 FETCHERS = "fetchers.tsv"
 """The table of functions that fetch the URL that they are given, beside these."""
+_ANY = "*"
 _ARGUMENT = re.compile(r"\{(\w+)\}")
 
 
@@ -110,8 +113,9 @@ def _names() -> frozenset[str]:
 
 def has_loaders(path: str) -> bool:
     """Whether a module of that dotted path, below a library's own name, has functions that load something."""
-    below = f"{path}."
-    return "." in path and (path in _known() or any(name.startswith(below) for name in _names()))
+    below, (parent, _, last) = f"{path}.", path.rpartition(".")
+    is_named = any(glob.startswith(".") and fnmatchcase(last, glob[1:]) for glob in _known().get(parent, ()))
+    return "." in path and (is_named or path in _known() or any(name.startswith(below) for name in _names()))
 
 
 def is_library(path: str) -> bool:
@@ -119,23 +123,46 @@ def is_library(path: str) -> bool:
     return any(name.partition(".")[0] == path for name in _names())
 
 
+def asks_always(function: str) -> bool:
+    """Whether a function asks for the same, whatever its arguments are."""
+    return not any(line.when or _ARGUMENT.search(" ".join(line.archives)) for line in tables()[function])
+
+
 def archives(call: Call, names: Mapping[str, list[str]]) -> list[str]:
     """The URLs that a call asks for. CannotTell, with the reason."""
     lines = tables()[call.function]
+    if call.starred and not asks_always(call.function):
+        raise CannotTell(f"{call.function}: its arguments are a variable")
     given = _arguments(call, lines[0])
-    for name in {name for line in lines for name in line.when}:
-        _check(call.function, name, given, [line.when[name] for line in lines if name in line.when])
-    fitting = [line for line in lines if all(given[name] in values for name, values in line.when.items())]
-    if not fitting:
-        raise CannotTell(f"{call.function}: nothing is known of these arguments")
-    wanted = dict.fromkeys(one for line in fitting for token in line.archives for one in _filled(call.function, token, given))
+    wanted = dict.fromkeys(
+        one for line in _fitting(call.function, lines, given) for token in line.archives for one in _filled(call.function, token, given)
+    )
     return [url for one in wanted for url in _urls(call.function, one, names)]
+
+
+def _fitting(function: str, lines: Sequence[Line], given: Mapping[str, object]) -> list[Line]:
+    """The lines of a function that hold of its arguments; what no argument that is known rules out must be certain."""
+    named = {name: frozenset().union(*(line.when.get(name, ()) for line in lines)) for line in lines for name in line.when}
+    for name in named:
+        if _rules_out(given, name, named[name], named[name]):
+            raise CannotTell(f"{function}: nothing is known of {name}={given[name]!r}")
+    possible = [line for line in lines if not any(_rules_out(given, name, line.when[name], named[name]) for name in line.when)]
+    unknown = [name for line in possible for name in line.when if given.get(name, UNKNOWN) is UNKNOWN]
+    if unknown:
+        raise CannotTell(f"{function}: {unknown[0]} is a variable")
+    if not possible:
+        raise CannotTell(f"{function}: nothing is known of these arguments")
+    return possible
+
+
+def _rules_out(given: Mapping[str, object], name: str, allowed: frozenset[str], named: frozenset[str]) -> bool:
+    """Whether an argument is known, and none of the allowed values."""
+    value = given.get(name, UNKNOWN)
+    return value is not UNKNOWN and str(value) not in allowed and not (_ANY in allowed and str(value) not in named)
 
 
 def _arguments(call: Call, line: Line) -> Mapping[str, object]:
     """The arguments by name; those of the table's own values as texts, others as they are."""
-    if call.starred:
-        raise CannotTell(f"{call.function}: its arguments are a variable")
     defaults = {name: UNKNOWN if value == "?" else value for name, value in line.parameters if value is not None}
     names = [name for name, _ in line.parameters]
     given = dict(zip(names, call.positional, strict=False)) | dict(call.named)
@@ -143,15 +170,7 @@ def _arguments(call: Call, line: Line) -> Mapping[str, object]:
 
 
 def _plain(value: object) -> object:
-    return str(value) if value is None or isinstance(value, bool | int) else value
-
-
-def _check(function: str, name: str, given: Mapping[str, object], known: Sequence[frozenset[str]]) -> None:
-    value = given.get(name, UNKNOWN)
-    if value is UNKNOWN:
-        raise CannotTell(f"{function}: {name} is a variable")
-    if not any(value in values for values in known):
-        raise CannotTell(f"{function}: nothing is known of {name}={value!r}")
+    return str(value) if value is None or isinstance(value, bool | int | float) else value
 
 
 def _filled(function: str, token: str, given: Mapping[str, object]) -> Iterator[str]:

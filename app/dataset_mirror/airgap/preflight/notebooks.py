@@ -11,6 +11,14 @@ from dataset_mirror.errors import UsageError
 
 _MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?]|[\w., ()\[\]]+=\s*[%!]|[^#]*\?\s*$)")
 _PYTHON_MAGICS = re.compile(r"%%(?:time|timeit|capture|prun|mem\w*)\b")
+_OF_PYTHON = re.compile(
+    r"(?P<before>\s*(?:[\w, ]+=\s*)?)%{1,2}(?:time|timeit|[lm]?prun|memit)\b(?:\s+-\w+(?:\s+[\w.]+(?=\s))?)*(?P<code>.*)"
+)
+"""Magics that run the Python that stands behind them and their options."""
+
+
+_SAYS = (("kernelspec", "language"), ("language_info", "name"))
+"""Where a notebook says in which language it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ def _sources(text: str, name: str) -> Iterator[str]:
         notebook = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name} is not a notebook: it is not valid JSON ({error}).", "Save it again in Jupyter.") from None
+    if (language := _language(notebook)) not in ("", "python", "ipython"):
+        raise UsageError(f"{name} is a notebook of {language}: only those of Python are read.", "Name the archives in a list instead.")
     try:
         sheets = notebook.get("worksheets") or [notebook]  # nbformat 3 has sheets
         for cell in (cell for sheet in sheets for cell in sheet["cells"]):
@@ -40,6 +50,14 @@ def _sources(text: str, name: str) -> Iterator[str]:
                 yield source if isinstance(source, str) else "".join(source)
     except (KeyError, TypeError, AttributeError):
         raise UsageError(f"{name} is not a notebook: it has no cells with sources.", "Save it again in Jupyter.") from None
+
+
+def _language(notebook: object) -> str:
+    """That of its kernel, in small letters; empty if it does not say."""
+    known = notebook.get("metadata") if isinstance(notebook, dict) else None
+    kernels = [(known.get(key), word) for key, word in _SAYS] if isinstance(known, dict) else []
+    said = [kernel.get(word) for kernel, word in kernels if isinstance(kernel, dict)]
+    return next((word.lower().rstrip("0123456789. ") for word in said if isinstance(word, str)), "")
 
 
 def _cell(number: int, source: str, name: str) -> Cell:
@@ -60,7 +78,9 @@ def _without_magics(source: str) -> tuple[str, dict[int, str]]:
         return "", dict(enumerate(lines, start=1))
     commands: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
-        if commands.get(number - 1, "").endswith("\\"):
+        if (timed := _OF_PYTHON.fullmatch(line)) and not timed["code"].strip().startswith("#"):
+            lines[number - 1] = timed["before"] + (timed["code"].strip() or "pass")
+        elif commands.get(number - 1, "").endswith("\\"):
             commands[number], lines[number - 1] = line, ""
         elif magic := _MAGIC.match(line):
             commands[number], lines[number - 1] = line, f"{magic['indent']}pass"

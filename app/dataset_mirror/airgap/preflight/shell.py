@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 _FETCHING = re.compile(
-    r"(?<![\w./-])(?:\S*/)?(wget|curl|aria2c|axel|http|https|lwp-download|gdown|gsutil|gcloud storage|aws s3|s3cmd|rclone|azcopy|kaggle"
+    r"(?<![\w./-])(?:\S*/)?(wget2?|curl|aria2c|axel|http|https|lwp-download|gdown|gsutil|gcloud storage|aws s3|s3cmd|rclone|azcopy|kaggle"
     r"|huggingface-cli|hf|git(?:\s+-\S+)* (?:clone|pull|fetch|submodule|lfs)|dvc|rsync|scp|sftp|ftp|spacy download|nltk\.downloader"
     r"|gensim\.downloader|tfds|youtube-dl|yt-dlp|fastai|openml|osf|zenodo_get|dataverse|gh (?:release|repo))(?=\s|$)"
 )
@@ -12,8 +12,10 @@ _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\;)]+", re.IGNORECASE)
 _RUNNING = re.compile(
     r"(?:ba|z|da|k)?sh|source|\.|g?make|python[\d.]*|perl|ruby|Rscript|julia|node|np[mx]|yarn|pnpm|(?:micro)?(?:conda|mamba)|pip[\d.]*|pipx|uvx?"
     r"|poetry|docker|podman|apptainer|singularity|apt(?:-get)?|brew|yum|dnf|apk|snakemake|nextflow|papermill|jupyter|torchrun|accelerate"
-    r"|deepspeed|srun|sbatch|mpi(?:run|exec)|horovodrun|cargo|go|run|\S+\.(?:sh|py|bash|pl|R|ipynb)"
+    r"|deepspeed|srun|sbatch|mpi(?:run|exec)|horovodrun|cargo|go|run|cmake|ninja|bazel|gradlew?|mvn|eval|ssh|parallel|\S+\.(?:sh|py|bash|pl|R|ipynb)"
 )
+_OWN = re.compile(r"\.{1,2}/|~/|\$\{?\w|(?!/(?:usr/)?s?bin/)/(?:[\w.-]+/)+[\w.-]+$")
+"""A program by its path, outside the system's folders, or in a variable."""
 _HARMLESS = re.compile(r"\s(?:--version|-V|--help|-h)\b")
 _CELLS = ("%%bash", "%%sh", "%%script bash", "%%script sh")
 _BEFORE = re.compile(r"(?:(?:sudo|env|time|nohup|nice|exec|command|then|do|else)\s+|\w+=\S*\s+|[%!]+\s*|[\w, ]+=\s*[!%]+\s*)*")
@@ -40,9 +42,11 @@ def runs(text: str) -> Iterator[str]:
             if stripped.startswith(_CELLS):
                 continue  # what follows is its text
             words = stripped[len((_BEFORE.match(stripped) or [""])[0]) :].split()
-            program = words[0].strip("'\"").rpartition("/")[2] or words[0] if words else ""
+            word = words[0].strip("'\"") if words else ""
+            program = word.rpartition("/")[2] or word
             is_text = re.search(r"\s-\w*c\s", command) is not None and program.endswith("sh")
-            if _RUNNING.fullmatch(program) and not is_text and not _HARMLESS.search(command) and not _FETCHING.search(command):
+            runs_more = _RUNNING.fullmatch(program) is not None or _OWN.match(word) is not None
+            if runs_more and not is_text and not _HARMLESS.search(command) and not _FETCHING.search(command):
                 yield program
 
 

@@ -1,6 +1,6 @@
 """What people check: scripts, notebooks, lists, names and URLs, as what they ask for."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from dataset_mirror.airgap.lists import decoded as as_text
@@ -8,14 +8,14 @@ from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
-from dataset_mirror.airgap.preflight.shell import commands, runs
-from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear, Whole
-from dataset_mirror.airgap.preflight.urls import urls_in
+from dataset_mirror.airgap.preflight.recipes import asks_of_recipe, is_recipe, of_cell, of_command
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Whole
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.typed import as_typed
 
 MAX_FILE = 256 * 1024 * 1024
 """Longest file that is read, in bytes: notebooks carry their pictures."""
@@ -26,12 +26,16 @@ Names = Mapping[str, list[str]]
 
 
 def asks_in(given: str, names: Names) -> list[Ask]:
-    """What a script.py, a notebook.ipynb, a list (`-`: standard input), a URL, or a name of a repository or of the catalog asks for.
+    """What a script.py, a notebook.ipynb, a script for a shell, a Dockerfile, a Makefile, a list of packages or of archives (`-`: standard
+    input), a URL, or a name of a repository or of the catalog asks for.
 
     UsageError if it is none of them.
     """
     if given == "-":
         return _of_list(read_list(given), "standard input", names)
+    if not Path(given).exists():
+        given = as_typed(given)
+    Meaning(given).check_one()
     if "://" in given:
         return _of_url(given, GIVEN)
     if prefix_of(given):
@@ -43,9 +47,12 @@ def asks_in(given: str, names: Names) -> list[Ask]:
         return _of_notebook(given)
     if found := _named(given, names):
         return [Ask(GIVEN, Address(url, certain=True)) for url in found]
+    if not Path(given).exists() and Meaning(given).as_url():
+        return _of_url(given, GIVEN)
     if not Path(given).exists():
         raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names))
-    return _of_list(_text(given), given, names)
+    text = _text(given)
+    return asks_of_recipe(given, text) if is_recipe(given, text) else _of_list(text, given, names)
 
 
 def _of_notebook(name: str) -> list[Ask]:
@@ -53,20 +60,9 @@ def _of_notebook(name: str) -> list[Ask]:
     asks = asks_of(Part(cell.tree, f"{name} cell {cell.number}, line {{}}") for cell in cells)
     for cell in cells:
         for line, command in cell.commands.items():
-            asks += [Ask(f"{name} cell {cell.number}, line {line}", subject) for subject in _of_command(command)]
+            subjects = of_cell(command) if command.startswith("%%") else of_command(command)
+            asks += [Ask(f"{name} cell {cell.number}, line {line}", subject) for subject in subjects]
     return asks
-
-
-def _of_command(line: str) -> Iterator[Subject]:
-    """What a line for the shell, or for another interpreter, asks for."""
-    certain: list[str] = []
-    yield from (Unclear(f"{program}, which runs code that is not here, or installs some") for program in runs(line))
-    for program, found in commands(line):
-        certain += found
-        yield from (Address(url, certain=True) for url in found)
-        if not found:
-            yield Unclear(f"{program}: what it fetches is not told by its line")
-    yield from (Address(url) for url in urls_in(line) if url not in certain)
 
 
 def _of_list(text: str, name: str, names: Names) -> list[Ask]:

@@ -1,33 +1,8 @@
 """What a source may ask for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from dataset_mirror.airgap.preflight.loaders import Call
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """`keras.datasets.NAME.LOADER`; the loader is load_data or get_word_index."""
-
-    name: str
-    loader: str
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """A call of a model of keras.applications; values that only a run can tell are UNKNOWN."""
-
-    name: str
-    positional: tuple[object, ...] = ()
-    named: Mapping[str, object] = field(default_factory=dict)
-    starred: bool = False
-    """Whether it is called with `*` or `**`."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClassIndex:
-    """The names of the classes of ImageNet, which `decode_predictions` needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +34,7 @@ class Unclear:
     reason: str
 
 
-Subject = Dataset | Application | ClassIndex | Call | Address | Whole | Beginning | Unclear
+Subject = Call | Address | Whole | Beginning | Unclear
 
 
 @dataclass(frozen=True, slots=True)

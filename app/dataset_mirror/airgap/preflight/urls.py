@@ -60,12 +60,12 @@ def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
     value = bindings.constant(node) if node is not None else UNKNOWN
     if how == "send":
         yield Unclear(f"{path}, which does more than fetch a URL")
-    elif isinstance(value, str) and how == "text":
+    elif isinstance(value, str) and _URL.fullmatch(value):
+        yield Address(value, certain=True)
+    elif isinstance(value, str) and (how == "text" or "::" in value):  # a query, or a chain such as zip://a.csv::https://…
         yield from (Address(url, certain=True) for url in urls_in(value))
         if _OTHER.search(value):
             yield Unclear(f"{path}, whose {argument} has a URL that is no http or https URL")
-    elif isinstance(value, str) and _URL.fullmatch(value):
-        yield Address(value, certain=True)
     elif isinstance(value, str):
         if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")

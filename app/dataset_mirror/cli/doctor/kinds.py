@@ -32,10 +32,11 @@ answer.raise_for_status()
 print(answer.headers)""",
     "pip": """
 import os, runpy, sys
-os.environ.update(PIP_EXTRA_INDEX_URL="", PIP_FIND_LINKS="")
+os.environ.update(PIP_EXTRA_INDEX_URL={host!r}, PIP_FIND_LINKS=os.devnull)
 sys.argv[1:] = "index versions -vv --disable-pip-version-check --retries 0 --timeout 10 dataset-mirror --index-url".split() + [{host!r}]
 runpy.run_module("pip", run_name="__main__")""",
 }
+# pip looks in one index only: those of pip.conf may be far away, and a variable that is empty does not take their place.
 _NODE = """
 if (Number(process.versions.node.split('.')[0]) < 24) { console.error('knows no proxy before version 24'); process.exit(1) }
 fetch(URL_, {method: 'HEAD'}).then(r => { console.log([...r.headers].join('\\n')); process.exit(r.ok ? 0 : 1) },

@@ -1,4 +1,4 @@
-"""Make `keras.toml` and `keras-legacy.toml` from `keras_catalog.json`.
+"""Make `keras.toml`, `keras-legacy.toml` and `loaders/keras.tsv` from `keras_catalog.json`.
 
 The catalog has one row for each file that some version of Keras asks for, with the digest and the local path
 that this version uses. A preset has one archive for each URL, so the rows of a URL are merged.
@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import TypedDict, TypeVar
 
 from dataset_mirror.origins.model import CatalogEntry, Origin
+from dataset_mirror.origins.presets.source import keras_loads
 
+LOADERS = "loaders/keras.tsv"
+"""What calls of Keras ask for."""
 CATALOG = Path(__file__).with_name("keras_catalog.json")
 PRESETS = Path(__file__).parent.parent
 WIDTH = 120
@@ -191,9 +194,10 @@ def main(arguments: Sequence[str] | None = None, folder: Path = PRESETS) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a preset is not up to date")
     check = parser.parse_args(arguments).check
     status = 0
-    for preset in ORIGINS:
-        file, made = folder / preset, text(preset)
+    for preset in (*ORIGINS, LOADERS):
+        file, made = folder / preset, keras_loads.text(archives()) if preset == LOADERS else text(preset)
         if not check:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(made, encoding="utf-8")
         elif not file.is_file() or file.read_text(encoding="utf-8") != made:
             sys.stderr.write(f"{preset} is not what make.py makes: run python -m dataset_mirror.origins.presets.source.make\n")
