@@ -105,7 +105,7 @@ def test_what_compose_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_balancer(tmp_path: Path) -> None:
-    """It passes on bytes, not messages, so that a broken body stays broken; it knows all mirrors, and HAProxy takes the file."""
+    """It passes on bytes, so that CONNECT and the mirrors' TLS come through; it knows all mirrors, and HAProxy takes the file."""
     text = (DOCKER / "haproxy.cfg").read_text(encoding="utf-8")
     assert re.findall(r"^    mode (\w+)$", text, re.MULTILINE) == ["tcp"]
     assert re.findall(r"^    server (\S+) \1:8080", text, re.MULTILINE) == list(MIRRORS)
