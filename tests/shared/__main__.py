@@ -17,13 +17,13 @@ import psycopg
 from tests.origin import Origin
 from tests.shared.cluster import Cluster, fresh_bucket, fresh_database
 from tests.shared.figures import figures
-from tests.shared.postgres import Postgres
 from tests.shared.rounds import Rounds, Tally
+from tests.shared.services import own_postgres
 
 
 def run(rounds: int, seed: int, folder: Path, *, loud: bool = False, short: bool = False) -> Tally:
     """So many rounds, and what was seen."""
-    with Postgres() as postgres, Origin() as origin:
+    with own_postgres() as postgres, Origin() as origin:
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE mirrors")
         with (

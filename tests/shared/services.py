@@ -31,7 +31,7 @@ MISSING = {
 
 @cache
 def service(name: str) -> str:
-    """The address of the server of this run: a PostgreSQL's port, or a gateway's endpoint."""
+    """The address of the server of this run: a PostgreSQL's port and its template, or a gateway's endpoint."""
     run = os.getppid() if "PYTEST_XDIST_WORKER" in os.environ else os.getpid()
     folder = Path(os.environ.get("TEST_SERVICES") or f"{tempfile.gettempdir()}/dataset-mirror-tests-{run}")
     folder.mkdir(exist_ok=True)
@@ -42,6 +42,16 @@ def service(name: str) -> str:
             _started(name, folder, run)
     known: str = json.loads(said.read_text())
     return known
+
+
+def database_port() -> int:
+    """That of the PostgreSQL of this run."""
+    return int(service("postgres").split()[0])
+
+
+def own_postgres() -> Postgres:
+    """One more, which may be stopped; not yet started."""
+    return Postgres(Path(service("postgres").split()[1]))
 
 
 def _started(name: str, folder: Path, run: int) -> None:
@@ -80,7 +90,7 @@ def _serve(name: str, folder: Path, run: int) -> None:
         if isinstance(server, Gateway):
             server.wait()
             make_bucket(server.endpoint, "warm")
-        address = server.endpoint if isinstance(server, Gateway) else str(server.port)
+        address = server.endpoint if isinstance(server, Gateway) else f"{server.port} {server.template}"
         fresh = folder / f"{name}.new"
         fresh.write_text(json.dumps(address))
         fresh.rename(folder / f"{name}.json")
