@@ -129,10 +129,8 @@ def test_what_is_said_of_sizes() -> None:
 
 
 def test_the_service_monitor() -> None:
-    """It has what Prometheus' operator requires, no field that it does not know, and selects the port of each mirror.
-
-    No package ships the operator's schema: its fields, of monitoring.coreos.com/v1, stand here.
-    """
+    """It has what Prometheus' operator requires, no field that it does not know, and selects the port of each mirror."""
+    # No small package ships the operator's schema: its fields, of monitoring.coreos.com/v1, stand here.
     known = of_kind("shared.yaml", "ServiceMonitor")
     assert known["apiVersion"] == "monitoring.coreos.com/v1"
     assert set(known) == {"apiVersion", "kind", "metadata", "spec"}
