@@ -32,6 +32,7 @@ MirrorError
 ├── ConnectionsFull     503    as many connections as are allowed, all of them busy
 ├── Stopping            503    the mirror is being stopped
 ├── Cancelled           503    somebody who may do so cancelled the download
+├── SharedAway          503    the database that several mirrors share does not answer
 ├── Unready             503    the mirror cannot do its work at the moment
 ├── SystemFailure       503    the operating system refuses the mirror a file, a descriptor or memory
 ├── Unexpected          500    a bug in the mirror; its log has the reason
@@ -256,6 +257,12 @@ class Cancelled(MirrorError):
     status = 503
     title = "The download was cancelled"
     problem = "cancelled"
+
+
+class SharedAway(MirrorError):
+    status = 503
+    title = "The shared database does not answer"
+    problem = "shared-away"
 
 
 class Unready(MirrorError):

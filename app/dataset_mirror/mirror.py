@@ -5,12 +5,12 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from anyio.lowlevel import checkpoint
 
@@ -43,6 +43,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings, sharing
+from dataset_mirror.store.listing import Lister
 from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.repositories import Listings
 from dataset_mirror.store.store import Store
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from dataset_mirror.store.shared.store import SharedStore
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 FLUSH_SECONDS = 5.0
 _REMEMBERED = 10_000
@@ -220,6 +222,21 @@ class Mirror:
                 log.debug("Hit counts cannot be written now: %s", error)
             except Exception:  # counting must never end the mirror; the counts stay and are tried again
                 log.exception("Hit counts and failures could not be written.")
+
+    # What people name
+
+    async def looked(self, work: Callable[[Lister], T]) -> T:
+        """What `work` finds in the lists of what is here, and of what the bucket has that several mirrors share; it may block.
+
+        SharedAway if it finds nothing, and that may be because the database is away.
+        """
+        if self.shared is None:
+            return await self.store.in_worker(lambda: work(self.store.index))
+        everywhere = self.shared.everywhere()
+        try:
+            return await asyncio.to_thread(work, everywhere)  # the store's worker waits for no network
+        except UsageError as error:
+            raise everywhere.trouble or error from None
 
     # One archive
 

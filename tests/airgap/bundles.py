@@ -12,6 +12,7 @@ from dataset_mirror.airgap.bundle import bag, tarred, unpacked
 from dataset_mirror.airgap.bundle.export import Bundle, plan
 from dataset_mirror.airgap.bundle.importing import Import, Taken
 from dataset_mirror.airgap.bundle.judging import LineJudge
+from dataset_mirror.airgap.bundle.stored import Bytes
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.listing import Query
@@ -34,7 +35,7 @@ def stored(store: Store, data: bytes, record: Record) -> Record:
 def exported(store: Store, records: Iterable[Record], minus: frozenset[bytes] = frozenset()) -> bytes:
     """The bundle of these archives, whose blobs the store has and are good."""
     out = bytearray()
-    assert [error for _, error in Bundle(plan(records, minus), store.blobs, out.extend).send(lambda *_: None) if error] == []
+    assert [error for _, error in Bundle(plan(records, minus), Bytes(store.blobs), out.extend).send(lambda *_: None) if error] == []
     return bytes(out)
 
 

@@ -36,11 +36,13 @@ TESTED = {
         "slurm/README.md",
         "apptainer/README.md",
     ),
+    "nginx.conf",
     *("prometheus/README.md", "prometheus/prometheus.yml", "prometheus/alerts.yml", "prometheus/alerts.test.yml"),
     *("grafana/dataset-mirror.json", "grafana/provisioning/datasources/prometheus.yaml"),
     "grafana/provisioning/dashboards/dataset-mirror.yaml",
 }
-"""All there is in docker/: each file has a test here, in test_shared, test_observe, test_unit, test_example or test_command_line."""
+"""All there is in docker/: each file has a test here, in test_shared, test_observe, test_unit, test_example or test_command_line, or in
+tests/shared/test_balancers."""
 
 
 def test_every_file_is_tested() -> None:

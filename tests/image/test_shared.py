@@ -105,7 +105,7 @@ def test_what_compose_sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_balancer(tmp_path: Path) -> None:
-    """It passes on bytes, not messages, so that a broken body stays broken; it knows all mirrors, and HAProxy takes the file."""
+    """It passes on bytes, so that CONNECT and the mirrors' TLS come through; it knows all mirrors, and HAProxy takes the file."""
     text = (DOCKER / "haproxy.cfg").read_text(encoding="utf-8")
     assert re.findall(r"^    mode (\w+)$", text, re.MULTILINE) == ["tcp"]
     assert re.findall(r"^    server (\S+) \1:8080", text, re.MULTILINE) == list(MIRRORS)
@@ -126,3 +126,22 @@ def test_what_is_said_of_sizes() -> None:
     assert f"after {shared.UNREACHABLE:.0f} s" in text
     assert sweeper.GRACE == 3600
     assert "for an hour" in text
+
+
+def test_the_service_monitor() -> None:
+    """It has what Prometheus' operator requires, no field that it does not know, and selects the port of each mirror."""
+    # No small package ships the operator's schema: its fields, of monitoring.coreos.com/v1, stand here.
+    known = of_kind("shared.yaml", "ServiceMonitor")
+    assert known["apiVersion"] == "monitoring.coreos.com/v1"
+    assert set(known) == {"apiVersion", "kind", "metadata", "spec"}
+    assert {"selector", "endpoints"} <= set(known["spec"]) <= {"selector", "endpoints", "namespaceSelector", "jobLabel", "targetLabels"}
+    assert set(known["spec"]["selector"]) <= {"matchLabels", "matchExpressions"}
+    for endpoint in known["spec"]["endpoints"]:
+        assert {"port", "path"} <= set(endpoint) <= {"port", "path", "interval", "scrapeTimeout", "scheme", "honorLabels"}
+        assert all(isinstance(endpoint[key], str) for key in ("port", "path"))
+    labels = known["spec"]["selector"]["matchLabels"].items()
+    services = [one for one in objects("shared.yaml") if one["kind"] == "Service" and labels <= one["metadata"].get("labels", {}).items()]
+    workload = of_kind("shared.yaml", "StatefulSet")["spec"]
+    assert [one["metadata"]["name"] for one in services] == [workload["serviceName"]]
+    assert {endpoint["port"] for endpoint in known["spec"]["endpoints"]} <= {port["name"] for port in services[0]["spec"]["ports"]}
+    assert {endpoint["path"] for endpoint in known["spec"]["endpoints"]} == {"/metrics"}

@@ -1,4 +1,7 @@
-"""The long rounds: `python -m tests.shared --rounds 500 --seed 1`. Ends with 1 if anything was wrong, short or lost."""
+"""The long rounds: `python -m tests.shared --rounds 500 --seed 1`. Ends with 1 if anything was wrong, short or lost.
+
+`python -m tests.shared --figures` prints figures instead.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,15 @@ from pathlib import Path
 import psycopg
 
 from tests.origin import Origin
-from tests.shared.cluster import Cluster, fresh_bucket
-from tests.shared.postgres import Postgres
+from tests.shared.cluster import Cluster, fresh_bucket, fresh_database
+from tests.shared.figures import figures
 from tests.shared.rounds import Rounds, Tally
+from tests.shared.services import own_postgres
 
 
 def run(rounds: int, seed: int, folder: Path, *, loud: bool = False, short: bool = False) -> Tally:
     """So many rounds, and what was seen."""
-    with Postgres() as postgres, Origin() as origin:
+    with own_postgres() as postgres, Origin() as origin:
         with psycopg.connect(postgres.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE mirrors")
         with (
@@ -34,13 +38,24 @@ def run(rounds: int, seed: int, folder: Path, *, loud: bool = False, short: bool
             return running.tally
 
 
+def measure(folder: Path) -> None:
+    """Prints them as they come."""
+    with Origin() as origin, Cluster(origin, folder, fresh_database(), fresh_bucket()) as cluster:
+        for line in figures(cluster):
+            print(line, flush=True)  # noqa: T201
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.shared")
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--figures", action="store_true", help="hits, takeovers and throughput beside what they are held against")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dataset-mirror-rounds-"))
+    if given.figures:
+        measure(folder)
+        return
     print(f"seed {given.seed}, {folder}, process {os.getpid()}", flush=True)  # noqa: T201
     tally = run(given.rounds, given.seed, folder, loud=True)
     print(tally)  # noqa: T201

@@ -29,6 +29,9 @@ public addr = 127.0.0.1
 cluster addr = 127.0.0.1
 mon data = {folder}/mon
 mon allow pool size one = true
+paxos propose interval = 0.01
+paxos min wait = 0.01
+mon tick interval = 1
 osd data = {folder}/osd
 osd objectstore = memstore
 memstore device bytes = 8589934592
@@ -57,6 +60,10 @@ debug rgw = 0/0
 def is_installed() -> bool:
     """Whether all its programs are here."""
     return all(shutil.which(name) for name in ("ceph-mon", "ceph-osd", "radosgw", "ceph", "monmaptool", "setpriv"))
+
+
+class EndedEarly(Exception):
+    """One of the servers has ended by itself, and the others wait for it in vain."""
 
 
 class Gateway:
@@ -113,8 +120,17 @@ class Gateway:
 
     def _run(self, program: str, *arguments: str) -> None:
         known = [] if program in ("ceph-authtool", "monmaptool") else self._configuration
-        done = subprocess.run([program, *known, *arguments], capture_output=True, text=True, cwd=self.folder, check=False, timeout=PATIENCE)
-        assert done.returncode == 0, f"{program}: {done.stderr}"
+        with (self.folder / "said").open("w+") as said:
+            process = subprocess.Popen([program, *known, *arguments], stdout=said, stderr=said, cwd=self.folder)
+            until = time.monotonic() + PATIENCE
+            while process.poll() is None:
+                if time.monotonic() > until or any(each.poll() is not None for each in self._running):
+                    process.kill()
+                    process.wait(PATIENCE)
+                    raise EndedEarly(f"{program} waits for what has ended")
+                time.sleep(0.02)
+            said.seek(0)
+            assert process.returncode == 0, f"{program}: {said.read()}"
 
     def _start(self, program: str, *arguments: str) -> None:
         command = ["setpriv", "--pdeathsig=KILL", program, "-f", *self._configuration, *arguments]

@@ -17,7 +17,7 @@ from tests.origin import Origin
 from tests.serving import Mirror, environment, mirroring
 from tests.shared.bucket import REGION, bucket_store, make_bucket
 from tests.shared.ceph import ACCESS, SECRET
-from tests.shared.services import MISSING, service
+from tests.shared.services import MISSING, database_port, service
 from tests.warm import PATIENCE
 
 _NUMBERS = count()
@@ -88,7 +88,7 @@ def fresh_database() -> str:
     """An empty database of the run's PostgreSQL."""
     _need("postgres")
     name = f"mirrors_{uuid4().hex}"
-    server = f"postgresql://mirror@127.0.0.1:{service('postgres')}"
+    server = f"postgresql://mirror@127.0.0.1:{database_port()}"
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}".encode())
     return f"{server}/{name}"

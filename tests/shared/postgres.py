@@ -29,7 +29,9 @@ def programs() -> Path | None:
 class Postgres:
     """A cluster with the user `mirror`, at a free port; it can be stopped, silenced and started again."""
 
-    def __init__(self) -> None:
+    def __init__(self, template: Path | None = None) -> None:
+        """`template`: the folder of another one that was never started, which takes less time to copy than to make."""
+        self._template = template
         found = programs()
         assert found is not None
         self._programs = found
@@ -41,10 +43,23 @@ class Postgres:
         data = self.folder / "data"
         if not os.getuid():
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        made = [str(self._programs / "initdb"), "-D", str(data), "-U", "mirror", "--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C"]
-        subprocess.run([*self._as_user, *made], check=True, capture_output=True, env=ENVIRONMENT, cwd="/")
+        if self._template is not None:
+            self._copy(self._template, data)
+        else:
+            made = [str(self._programs / "initdb"), "-D", str(data), "-U", "mirror", "--no-sync", "-A", "trust", "-E", "UTF8", "--locale=C"]
+            subprocess.run([*self._as_user, *made], check=True, capture_output=True, env=ENVIRONMENT, cwd="/")
+            self._copy(data, self.template)
         self.start()
         return self
+
+    @property
+    def template(self) -> Path:
+        """What others may be copies of."""
+        return self.folder / "template"
+
+    @staticmethod
+    def _copy(source: Path, target: Path) -> None:
+        subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True, capture_output=True)
 
     def __exit__(self, *_: object) -> None:
         self.stop()

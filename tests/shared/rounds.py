@@ -76,8 +76,8 @@ class Rounds:
     """Three mirrors, and all that is between them."""
 
     def __init__(self, cluster: Cluster, postgres: Postgres, seed: int, *, short: bool = False) -> None:
-        """`short`: without the faults that take seconds until they are noticed, and small archives."""
-        self._faults, self._largest = (QUICK, 600_000) if short else (FAULTS, 3_000_000)
+        """`short`: without the faults that take seconds until they are noticed, small archives, and all of it three times as fast."""
+        self._faults, self._largest, self._pace = (QUICK, 600_000, 3) if short else (FAULTS, 3_000_000, 1)
         self.cluster, self.postgres, self.random, self.tally = cluster, postgres, random.Random(seed), Tally()
         self.origin: Origin = cluster.origin
         self._ends = ExitStack()
@@ -111,11 +111,11 @@ class Rounds:
         fault, name = self.random.choice(self._faults), f"/sets/{self.tally.rounds}.bin"
         content = body(self.random.randrange(200_000, self._largest), self.random.randrange(1 << 30))
         self._bodies[name] = content
-        self.origin.add(name, content, rate=self.random.choice((800_000, 2_000_000, 8_000_000)), etag=f'"{self.tally.rounds}"')
-        waits = [self.random.uniform(0, 0.5) for _ in range(CLIENTS)]
+        self.origin.add(name, content, rate=self._pace * self.random.choice((800_000, 2_000_000, 8_000_000)), etag=f'"{self.tally.rounds}"')
+        waits = [self.random.uniform(0, 0.5) / self._pace for _ in range(CLIENTS)]
         with ThreadPoolExecutor(CLIENTS) as clients:
             asking = [clients.submit(self._client, name, number, wait) for number, wait in enumerate(waits)]
-            time.sleep(self.random.uniform(0.05, 1.2))
+            time.sleep(self.random.uniform(0.05, 1.2) / self._pace)
             with suppress(ProcessLookupError):
                 self._do(fault, name)
             for client in asking:
@@ -187,7 +187,7 @@ class Rounds:
         if self.mirrors[number].process is not None:
             self.mirrors[number].kill()
             self.tally.kills += 1
-            time.sleep(self.random.uniform(0, 0.5))
+            time.sleep(self.random.uniform(0, 0.5) / self._pace)
             self._start(number)
 
     def _stop(self, number: int) -> None:
@@ -199,7 +199,7 @@ class Rounds:
     def _for_a_while(self, ways: list[Relay], mode: str) -> None:
         for way in ways:
             way.become(mode)  # type: ignore[arg-type]
-        time.sleep(self.random.uniform(0.5, 3))
+        time.sleep(self.random.uniform(0.5, 3) / self._pace)
         for way in ways:
             way.become("pass")
 

@@ -12,7 +12,7 @@ import pytest
 from tests.origin import Origin, body
 from tests.shared.cluster import Cluster, fresh_bucket, kept, wait_for
 from tests.shared.postgres import Postgres
-from tests.shared.services import MISSING
+from tests.shared.services import MISSING, own_postgres
 
 pytestmark = pytest.mark.skipif(bool(MISSING["postgres"]), reason=MISSING["postgres"])
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING["postgres"]), reason=MISSING["postg
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL that may be stopped."""
-    with Postgres() as running:
+    with own_postgres() as running:
         yield running
 
 

@@ -4,13 +4,13 @@ import psycopg
 import pytest
 
 from tests.shared.bucket import bucket_store, make_bucket
-from tests.shared.services import MISSING, service
+from tests.shared.services import MISSING, database_port, service
 
 
 @pytest.mark.skipif(bool(MISSING["postgres"]), reason=MISSING["postgres"])
 def test_postgres() -> None:
     """A PostgreSQL answers."""
-    with psycopg.connect(f"postgresql://mirror@127.0.0.1:{service('postgres')}/postgres") as connection:
+    with psycopg.connect(f"postgresql://mirror@127.0.0.1:{database_port()}/postgres") as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import IncompleteRead
 
 import pytest
 
+from tests.cli.test_logs import requests
 from tests.origin import body
-from tests.serving import URL
+from tests.serving import URL, Mirror
 from tests.shared.cluster import Cluster, fresh_database, kept, wait_for
 
 
@@ -96,3 +98,25 @@ def test_the_database_is_lost(cluster: Cluster) -> None:
         wait_for(kept(cluster), "it is told again")
     assert lost != cluster.database
     assert "is another one, or an earlier state" in again.log
+
+
+def test_one_request_in_the_logs_of_two_mirrors(cluster: Cluster) -> None:
+    """A mirror that follows another one tells it the id of its client's request: both logs have it."""
+    cluster.origin.add("/sets/a.bin", body(1_000_000), rate=1_000_000)
+    with (
+        closing(cluster.mirror().start("--log-format", "json")) as holder,
+        closing(cluster.mirror().start("--log-format", "json")) as other,
+        ThreadPoolExecutor() as clients,
+    ):
+        first = clients.submit(holder.archive, "/sets/a.bin", x_request_id="first")
+        wait_for(lambda: cluster.rows("SELECT holder FROM leases"), "it is being fetched")
+        second = clients.submit(other.archive, "/sets/a.bin", x_request_id="second")
+        assert first.result().body == second.result().body == body(1_000_000)
+        wait_for(lambda: _ids(holder) == {"first", "second"}, "the one that fetched it has both")
+        wait_for(lambda: _ids(other) == {"second"}, "the one that followed has its own")
+    assert len(cluster.origin.requests) == 1
+
+
+def _ids(mirror: Mirror) -> set[str]:
+    """Those of the requests for archives in its log."""
+    return {line["request_id"] for line in requests(mirror.log) if line["outcome"] in ("miss", "followed")}

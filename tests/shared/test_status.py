@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.image.test_observe import SHARED
-from tests.origin import body
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.origin import Origin, body
+from tests.serving import Mirror
+from tests.shared.cluster import Cluster, fresh_bucket, fresh_database, kept, wait_for
+from tests.status.browser import Watched, needs_browser, started
+from tests.status.html import check_accessible, loaded, read
+from tests.status.pages.test_in_a_browser import PHONE
 
 
 def test_all_mirrors(cluster: Cluster) -> None:
@@ -29,3 +39,68 @@ def test_all_mirrors(cluster: Cluster) -> None:
         if family.name.startswith("dataset_mirror_shared_")
     }
     assert found == SHARED
+
+
+@pytest.fixture(scope="module")
+def cluster_of_pages(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Mirrors for the tests of the page."""
+    with Cluster(shared_origin, tmp_path_factory.mktemp("mirrors"), fresh_database(), fresh_bucket()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def three(cluster_of_pages: Cluster) -> list[Mirror]:
+    """Two mirrors, and one that was killed."""
+    mirrors = [cluster_of_pages.start() for _ in range(3)]
+    mirrors[2].kill()
+    return mirrors
+
+
+def test_the_page(cluster_of_pages: Cluster, three: list[Mirror]) -> None:
+    """Any of them shows all: who lives, who is silent, and who follows whom; it is accessible, and the overview leads there."""
+    first, second, _ = three
+    cluster_of_pages.origin.add("/sets/a.bin", body(3_000_000), rate=1_000_000)
+    with ThreadPoolExecutor() as clients:
+        answers = [clients.submit(first.archive, "/sets/a.bin")]
+        wait_for(lambda: cluster_of_pages.rows("SELECT holder FROM leases"), "the first one has the lease")
+        answers.append(clients.submit(second.archive, "/sets/a.bin"))
+        follows = f"the mirror {first.url.removeprefix('http://')}, which it follows"
+        wait_for(lambda: follows in _text(first), "it is said who follows whom")
+        said = _text(second)
+        assert all(answer.result().body == body(3_000_000) for answer in answers)
+    for part in (follows, "3 mirrors share", "2 are alive", "no sign of life"):
+        assert part in said
+    assert said.count("this one") == 1
+    assert "2 of 3 mirrors are alive" in _text(first, "/")
+    assert [link for link in read(first.get("/").body).all("a") if link.attributes["href"] == "/mirrors"]
+
+
+def test_the_page_of_one_that_is_alone(cluster_of_pages: Cluster) -> None:
+    """Without the database it says so, and why."""
+    alone = cluster_of_pages.start(shared="postgresql://mirror@127.0.0.1:9/mirrors")
+    said = _text(alone)
+    assert "The shared database does not answer" in said
+    assert "dataset-mirror doctor" in said
+    assert "goes on alone" in _text(alone, "/")
+
+
+@needs_browser
+def test_the_page_in_a_browser(three: list[Mirror]) -> None:
+    """axe-core finds nothing, it is as narrow as a phone, loads nothing from elsewhere, and is whole without scripts."""
+    with started() as browser:
+        window = Watched(browser.new_context(viewport=PHONE), three[0].url)
+        page = window.goto("/mirrors")
+        assert Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"] == []
+        assert not page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert window.elsewhere + window.complaints == []
+        plain = Watched(browser.new_context(java_script_enabled=False), three[0].url).goto("/")
+        plain.get_by_role("link", name="All mirrors, and who follows whom").click()
+        expect(plain.get_by_role("table", name="Mirrors").locator("tbody tr")).to_have_count(3)
+
+
+def _text(mirror: Mirror, path: str = "/mirrors") -> str:
+    """What a page says, which must be accessible."""
+    page = read(mirror.get(path, fields={"Accept": "text/html"}).body)
+    check_accessible(page)
+    assert all(name.startswith("/static/") for name in loaded(page))
+    return " ".join(page.one("main").text.replace("\N{NO-BREAK SPACE}", " ").split())

@@ -12,9 +12,10 @@ import click
 
 from dataset_mirror.airgap.bundle.choosing import Scopes, digests, every, incomplete, named, split
 from dataset_mirror.airgap.bundle.export import Bundle, Plan, Write, plan
+from dataset_mirror.airgap.bundle.stored import Bytes
 from dataset_mirror.airgap.lists import entries, read_list
 from dataset_mirror.airgap.proposals import proposals
-from dataset_mirror.cli.here import store_of
+from dataset_mirror.cli.here import shared_of, store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.cli.steps import Step, View, view
@@ -23,6 +24,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.durable import replacing, write_all
+from dataset_mirror.store.listing import Lister
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 
@@ -50,7 +52,8 @@ def command(
     private: bool,
     as_json: bool,
 ) -> None:
-    """Write stored archives into a bundle, for dataset-mirror import on the other side of an air gap.
+    """Write stored archives into a bundle, for dataset-mirror import on the other side of an air gap. If several mirrors share a store,
+    what only their bucket has comes from there.
 
     FILE.tar is a BagIt bag (RFC 8493) in a tar; `-` is standard output. To check it without this program:
     tar xf FILE.tar && cd dataset-mirror-* && sha256sum -c manifest-sha256.txt
@@ -60,25 +63,38 @@ def command(
     configure("error")
     if sum((bool(names), wanted is not None, all_of_them)) != 1:
         raise UsageError("Nothing selected.", "Give names, --wanted FILE or --all.")
-    with store_of(configuration) as store:
+    with store_of(configuration) as store, _all_there_is(configuration, store) as (index, blobs):
         origins = configuration.origins
         missing: list[tuple[str, MirrorError]] = []
         if wanted is not None:
-            found, missing = split(store.index, origins, entries(read_list(str(wanted))))
+            found, missing = split(index, origins, entries(read_list(str(wanted))))
             names = tuple(found)
         there = digests(minus) if minus else frozenset()
         missing += incomplete(store, origins, names)
         if all_of_them:
-            records = every(store.index, versions=versions, minus=there)
+            records = every(index, store.index.shared() if there else frozenset(), versions=versions, minus=there)
         else:
-            records = named(store.index, origins, names, versions=versions)
+            records = named(index, origins, names, versions=versions)
         own = {origin.authority for origin in configuration.settings.origins}
         carried: set[ArchiveId] = set()
         scopes, chosen = Scopes(origins), _noted(_public(records, private=private), own, carried)
         planned = plan(scopes.watched(chosen), there, lambda: scopes.facts(store.index, private=private))
+        if index.trouble:
+            raise index.trouble
         planned = replace(planned, origins=tuple(one.to_line() for one in proposals(carried, origins)))
-        failed = _written(file, planned, store, missing, as_json=as_json)
+        failed = _written(file, planned, blobs, missing, as_json=as_json)
     sys.exit(1 if failed else 0)
+
+
+@contextmanager
+def _all_there_is(configuration: Configuration, store: Store) -> Iterator[tuple[Lister, Bytes]]:
+    """What is stored here and, of several mirrors, what only their bucket has."""
+    if configuration.settings.shared is None:
+        yield store.index, Bytes(store.blobs)
+        return
+    with shared_of(configuration, store) as shared:
+        everywhere = shared.everywhere()
+        yield everywhere, Bytes(store.blobs, everywhere.elsewhere.open)
 
 
 def _noted(records: Iterator[Record], hosts: set[str], carried: set[ArchiveId]) -> Iterator[Record]:
@@ -101,7 +117,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
         click.echo(f"Private archives are left out: {left_out:,}. To include them: --private", err=True)
 
 
-def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, MirrorError]], *, as_json: bool) -> int:
+def _written(file: str, planned: Plan, blobs: Bytes, missing: list[tuple[str, MirrorError]], *, as_json: bool) -> int:
     """Writes the bundle; returns how many archives failed."""
     total = len(planned.payload) + len(missing)
     shown = view(total, as_json=as_json, received=f"are in {file}", err=file == "-", size=planned.size)
@@ -109,7 +125,7 @@ def _written(file: str, planned: Plan, store: Store, missing: list[tuple[str, Mi
         for name, error in missing:
             shown.show(Step(name, "failed", error=error, over=True))
         with _output(file) as write:
-            _send(Bundle(planned, store.blobs, write), shown)
+            _send(Bundle(planned, blobs, write), shown)
     return shown.failed
 
 

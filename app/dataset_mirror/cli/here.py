@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dataset_mirror.errors import DataFolderError
+from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.changes import act_as
 from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.listing import Lister
 from dataset_mirror.store.store import Store, open_store
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror
+    from dataset_mirror.store.shared.store import SharedStore
 
 
 @contextmanager
@@ -30,6 +32,34 @@ def store_of(configuration: Configuration, *, new: bool = False) -> Iterator[Sto
         yield store
     finally:
         store.close()
+
+
+@contextmanager
+def listing_of(configuration: Configuration, store: Store) -> Iterator[Lister]:
+    """What people's words are looked up in: what is stored here and, of several mirrors, what only their bucket has.
+
+    SharedAway if nothing was found, and that may be because the database is away.
+    """
+    if configuration.settings.shared is None:
+        yield store.index
+        return
+    with shared_of(configuration, store) as shared:
+        everywhere = shared.everywhere()
+        try:
+            yield everywhere
+        except UsageError as error:
+            raise everywhere.trouble or error from None
+
+
+@contextmanager
+def shared_of(configuration: Configuration, store: Store) -> Iterator["SharedStore"]:
+    """The store that several mirrors share, for questions only; it is one of the settings."""
+    from dataset_mirror.mirror import Mirror
+
+    shared = Mirror(configuration, store).shared
+    assert shared is not None
+    with shared.asking():
+        yield shared
 
 
 def _user() -> str:

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
-from dataset_mirror.airgap.preflight.presence import Presence, names_of, presences, put_on_list
+from dataset_mirror.airgap.preflight.presence import Presence, names_of, presences, put_on_list, with_bucket
 from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
-from dataset_mirror.cli.here import mirror_of, store_of
+from dataset_mirror.cli.here import listing_of, mirror_of, shared_of, store_of
 from dataset_mirror.cli.steps import Step
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
@@ -15,7 +16,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
 from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
-from dataset_mirror.status.summary import summaries
+from dataset_mirror.status.summary import summaries, summary_of
 from dataset_mirror.store.listing import Query
 
 T = TypeVar("T")
@@ -49,7 +50,11 @@ class Local:
 
     def look(self, urls: Iterable[str]) -> Mapping[str, Presence]:
         with store_of(self._configuration) as store:
-            return {one.url: one for url in urls for one in presences(store, self._origins, url)}
+            found = [one for url in urls for one in presences(store, self._origins, url)]
+            if self._configuration.settings.shared is not None:
+                with shared_of(self._configuration, store) as shared:
+                    found = with_bucket(found, shared.everywhere().known_of)
+            return {one.url: one for one in found}
 
     def status(self) -> dict[str, Any]:
         from dataset_mirror.mirror import Mirror
@@ -69,11 +74,19 @@ class Local:
             mirror = Mirror(self._configuration, store)
             ca = CertificateAuthority(store.folder, lambda: self._configuration.origins)
             app = pages(mirror, ca, key="", events=Events(mirror))
-            return explain(mirror, url, app.state.own)
+            with mirror.shared.asking() if mirror.shared else nullcontext():
+                return asyncio.run(explain(mirror, url, app.state.own))
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
         with store_of(self._configuration) as store:
-            yield from summaries(store.index, self._origins, names, query)
+            if names:
+                with listing_of(self._configuration, store) as listing:
+                    yield from summaries(listing, self._origins, names, query)
+                return
+            yield from summaries(store.index, self._origins, (), query)
+            if self._configuration.settings.shared is not None:
+                with shared_of(self._configuration, store) as shared:
+                    yield from (summary_of(self._origins, line) for line in shared.everywhere().elsewhere.every(query))
 
     def digests(self) -> Iterator[str]:
         with store_of(self._configuration) as store:

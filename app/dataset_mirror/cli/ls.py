@@ -41,7 +41,7 @@ def command(
 
     States: verified (the catalog, the origin itself or the URL has its digest), computed (as the origin sent it), adopted (added by
     hand, no digest proves it), changed (older bytes are kept, too), damaged (not served until it comes again). With --long the digest's
-    source stands behind it.
+    source stands behind it. If several mirrors share a store, what is only in their bucket is listed last, as `in the bucket`.
 
     NAME is a catalog name (keras/mnist); a GLOB ('keras/*', 'https://data.example.org/*') selects several.
     """
@@ -49,12 +49,13 @@ def command(
     if most is not None and not as_json:
         click.echo(_header(as_long=as_long))
     query = Query(sort, reverse, origin, state, limit=1000)  # type: ignore[arg-type]
-    number = size = 0
+    number = size = elsewhere = 0
     for one in port.stored(wanted, query):
-        number, size = number + 1, size + one.size
+        number, size, elsewhere = number + 1, size + one.size, elsewhere + (one.where == "bucket")
         click.echo(_json(one) if as_json else _row(one, as_long=as_long, most=most))
     if not as_json:
-        click.echo(f"{number:,} {'archive' if number == 1 else 'archives'}, {human(size)}", err=True)
+        only = f"; {elsewhere:,} of them only in the bucket" if elsewhere else ""
+        click.echo(f"{number:,} {'archive' if number == 1 else 'archives'}, {human(size)}{only}", err=True)
 
 
 def _header(*, as_long: bool) -> str:
@@ -63,7 +64,8 @@ def _header(*, as_long: bool) -> str:
 
 
 def _row(one: ArchiveSummary, *, as_long: bool, most: int | None) -> str:
-    row = f"{human(one.size):>10}  {one.state:8}  used {moment(one.used)}  "
+    used = f"used {moment(one.used)}" if one.where == "here" else f"{'in the bucket':21}"
+    row = f"{human(one.size):>10}  {one.state:8}  {used}  "
     if not as_long and most is not None:
         return row + shortened(one.url, max(_LEAST, most - len(row)))
     if as_long:
@@ -72,5 +74,5 @@ def _row(one: ArchiveSummary, *, as_long: bool, most: int | None) -> str:
 
 
 def _json(one: ArchiveSummary) -> str:
-    keys = ("url", "name", "size", "sha256", "state", "source", "fetched", "used", "hits")
+    keys = ("url", "name", "size", "sha256", "state", "source", "fetched", "used", "hits", "where")
     return json.dumps({key: getattr(one, key) for key in keys})

@@ -114,6 +114,7 @@ class Remote:
         how = urlencode({"sort": query.order, "descending": str(query.descending).lower(), "limit": 1000, **filters})
         if not names:
             yield from self._pages(how)
+            yield from (one for one in self._pages(f"{how}&where=bucket") if one.where == "bucket")
             return
         pages = (self._get(ArchivePage, f"/status/archives?{how}&{only}") for only in _queries("only", names))
         found = {one.url: one for page in pages for one in page.archives}

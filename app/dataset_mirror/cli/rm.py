@@ -24,7 +24,7 @@ def command(port: Port, wanted: tuple[str, ...], yes: bool, as_json: bool) -> No
     """Remove stored archives, with their older versions.
 
     NAME is a catalog name (keras/mnist), URL one archive, GLOB several of either ('https://data.example.org/*'). Downloads of
-    them that are running are completed.
+    them that are running are completed. Of several mirrors that share a store all forget them, and so does the bucket.
     """
     configure("error")
     if as_json and not yes:
@@ -44,6 +44,6 @@ def command(port: Port, wanted: tuple[str, ...], yes: bool, as_json: bool) -> No
 
 def _show(archives: list[ArchiveSummary]) -> None:
     for one in archives[:_SHOWN]:
-        click.echo(f"{human(one.size):>10}  {one.url}")
+        click.echo(f"{human(one.size):>10}  {one.url}{' (only in the bucket)' if one.where == 'bucket' else ''}")
     if len(archives) > _SHOWN:
         click.echo(f"{'':>10}  and {len(archives) - _SHOWN:,} more ({human(sum(one.size for one in archives))} in all)")

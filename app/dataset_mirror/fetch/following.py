@@ -11,6 +11,8 @@ from dataset_mirror.store.record import Record
 
 FOLLOW = "x-dataset-mirror-follow"
 """Names the lease, and proves that the database gave it: TOKEN SECRET."""
+REQUEST_ID = "x-request-id"
+"""The id of the client's request that follows, so that the logs of both mirrors can be read together."""
 KNOWN = "x-dataset-mirror-known"
 """What is known of the bytes that follow: JSON in ASCII."""
 

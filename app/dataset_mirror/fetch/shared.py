@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.fetch.following import FOLLOW, shared_by
+from dataset_mirror.fetch.cause import request_id
+from dataset_mirror.fetch.following import FOLLOW, REQUEST_ID, shared_by
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.redirects import place_of
 from dataset_mirror.fetch.retry import ENDLESS, Patience
@@ -206,6 +207,8 @@ class SharedSource:
             self._not_reached()
             return None
         following = {FOLLOW: f"{held.token} {held.secret}", **fields(place_of(held.url))}
+        if identity := request_id():
+            following[REQUEST_ID] = identity
         url = f"{held.url}/{self.job.archive}"
         try:
             reply = await self.origin.upstream.inside(url, following, patience)

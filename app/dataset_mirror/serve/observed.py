@@ -8,6 +8,7 @@ from dataclasses import asdict
 from functools import cached_property
 from urllib.parse import quote
 
+from dataset_mirror.fetch.cause import by_request
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
@@ -35,7 +36,8 @@ def observed(mirror: Mirror, app: App) -> App:
         watch = Watch(mirror, scope, send)
         scope[LOGGED] = True
         try:
-            await app(scope, receive, watch.send)
+            with by_request(watch.id):
+                await app(scope, receive, watch.send)
         finally:
             watch.end()
 

@@ -17,9 +17,10 @@ from dataset_mirror.status.views import failure_of
 from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
 from dataset_mirror.store.repositories import Snapshot, at_known_commit, snapshot_of
+from dataset_mirror.store.shared.answers import Held, Known
 
 
-def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
+async def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     """The outcome of a GET of `url`: an archive's, a path of this mirror whose `own` pages are no archives, or a catalog's name;
     of a repository's name that of all that is in it.
 
@@ -49,9 +50,26 @@ def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     if record := mirror.store.find(archive) or mirror.store.find(at_commit):
         moved = [] if record.archive == archive else [f"By what its origin said last, it is {record.url}."]
         return Explanation(outcome="hit", why=[*moved, *_stored(mirror, record)], hint="", status=200, **common)
+    if mirror.shared and (shared := await mirror.shared.find(archive)):
+        bucket = mirror.shared.bucket.url
+        common["asked"] = [bucket] if isinstance(shared, Known) else [f"{shared.url}/{archive}"] if shared.url else asked
+        return Explanation(outcome="miss", why=_elsewhere(shared, bucket), hint="", status=200, **common)
     if (no := mirror.refusal(what)) is not None:
         return Explanation(outcome="refusal", why=[no.detail, *_failed(mirror, archive)], hint=no.hint, status=no.status, **common)
     return Explanation(outcome="miss", why=_missing(mirror, archive), hint="", status=200, **common)
+
+
+def _elsewhere(found: Known | Held, bucket: str) -> list[str]:
+    if isinstance(found, Known):
+        record = found.record
+        fetched = datetime.fromtimestamp(record.fetched).astimezone()
+        return [
+            f"It is not stored here; the bucket {bucket} has it: {record.size:,} bytes, fetched {fetched:%Y-%m-%d %H:%M %Z}.",
+            "The first request brings it from there; its origin is not asked.",
+        ]
+    if not found.url:
+        return ["It is being fetched by another mirror, which cannot be reached from here: this one fetches it, too."]
+    return [f"The mirror at {found.url} is fetching it: a client here gets the bytes from there as they arrive; its origin is not asked."]
 
 
 def _of_repository(mirror: Mirror, repository: Repository) -> Explanation:

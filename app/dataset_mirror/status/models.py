@@ -204,6 +204,9 @@ class ArchiveSummary(BaseModel):
     fetched: Time
     used: Time = Field(description="the last request")
     hits: int = Field(description="requests answered from the store", examples=[12])
+    where: Literal["here", "bucket"] = Field(
+        "here", description="bucket: not stored here, but in the bucket that this mirror shares with others", examples=["here"]
+    )
 
     def place(self, order: Order) -> str | float:
         """Its place in a list of that order."""

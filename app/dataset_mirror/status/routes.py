@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from importlib.metadata import version
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, FastAPI, Path, Query, Request
@@ -45,7 +45,7 @@ from dataset_mirror.status.models import (
 from dataset_mirror.status.openapi import describe
 from dataset_mirror.status.own import ALWAYS, own_paths
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, status_of, wanted_of
+from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, in_bucket, status_of, wanted_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
 
@@ -138,11 +138,14 @@ def _lists(mirror: Mirror) -> APIRouter:
         only: Annotated[
             list[str], Query(description="only these: catalog names, URLs, or globs of either; all in one page", max_length=1000)
         ] = [],  # noqa: B006
+        where: Annotated[
+            Literal["here", "bucket"], Query(description="bucket: by name, what is only in the bucket that this mirror shares with others")
+        ] = "here",
     ) -> ArchivePage:
         """What is stored, page by page. A page that is searched or filtered by use may be short, and yet have a `next`."""
         before = last_used_before.timestamp() if last_used_before else None
         query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after, q, before)
-        return await archives_of(mirror, query, only)
+        return await (in_bucket(mirror, query) if where == "bucket" and not only else archives_of(mirror, query, only))
 
     @router.get("/status/folder", response_model=ArchivePage)
     async def folder(
@@ -185,7 +188,7 @@ def _archives(mirror: Mirror) -> APIRouter:
     @router.get("/status/explain")
     async def explanation(url: ArchiveUrl, request: Request) -> Explanation:
         """What a request for this URL gets, hit, miss or refusal, and why. Nothing is fetched."""
-        return explain(mirror, url, request.app.state.own)
+        return await explain(mirror, url, request.app.state.own)
 
     @router.get("/status/check")
     async def check(

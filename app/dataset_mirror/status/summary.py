@@ -6,12 +6,11 @@ from typing import Any
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.damaged import Damaged
-from dataset_mirror.store.index import Index
-from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.listing import Listed, Lister, Query
 from dataset_mirror.upkeep.stored import select_known
 
 
-def summaries(index: Index, origins: Origins, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
+def summaries(index: Lister, origins: Origins, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
     """What is stored of these names (all, if there are none), filtered and in the order of the query; what is damaged comes last.
 
     Blocks. UsageError for a name that means nothing.
@@ -26,7 +25,7 @@ def summaries(index: Index, origins: Origins, names: Sequence[str], query: Query
     yield from sorted(fitting, key=lambda one: one.place(query.order), reverse=query.descending)
 
 
-def damaged_of(index: Index, origins: Origins, query: Query) -> list[ArchiveSummary]:
+def damaged_of(index: Lister, origins: Origins, query: Query) -> list[ArchiveSummary]:
     """The damaged archives that a query means, by name."""
     if query.state not in (None, "damaged"):
         return []
@@ -62,6 +61,7 @@ def facts_of(origins: Origins, line: Listed) -> dict[str, Any]:
         "fetched": record.fetched,
         "used": line.used,
         "hits": line.hits,
+        "where": "bucket" if line.elsewhere else "here",
     }
 
 

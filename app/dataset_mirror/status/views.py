@@ -9,7 +9,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any
 
-from dataset_mirror.airgap.preflight.presence import presences
+from dataset_mirror.airgap.preflight.presence import presences, with_bucket
 from dataset_mirror.airgap.wanted import Reasons, Wish, wishes
 from dataset_mirror.errors import IndexDamaged, NoSuchPage
 from dataset_mirror.fetch.fill import Fill
@@ -164,13 +164,21 @@ def _upstreams(mirror: Mirror) -> list[UpstreamStatus]:
     ]
 
 
+async def in_bucket(mirror: Mirror, query: Query) -> ArchivePage:
+    """One page, by name, of what is not stored here, but in the bucket that several mirrors share. SharedAway if nobody knows."""
+    if mirror.shared is None:
+        return ArchivePage(archives=[], next=None)
+    page = await asyncio.to_thread(mirror.shared.everywhere().elsewhere.page, query)
+    return ArchivePage(archives=[summary_of(mirror.origins, line) for line in page.archives], next=page.next)
+
+
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
     """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
     index, origins = mirror.store.index, mirror.origins
     if query.search:  # reads many rows: whoever waits for the store's worker does not wait for that
         query = replace(query, named=await asyncio.to_thread(origins.known_as, query.search))
     if names:
-        found = await mirror.store.in_worker(lambda: list(summaries(index, origins, names, query)))
+        found = await mirror.looked(lambda listing: list(summaries(listing, origins, names, query)))
         return ArchivePage(archives=found, next=None)
     damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
     if query.after == DAMAGED or query.state == "damaged":
@@ -288,6 +296,8 @@ def _dataset(mirror: Mirror, name: str, stored: _Stored, damaged: Container[Arch
 async def checked(mirror: Mirror, urls: Sequence[str]) -> Checked:
     """What of these URLs, and of these whole repositories, is there; each archive is a point read."""
     found = await mirror.store.in_worker(lambda: [one for url in urls for one in presences(mirror.store, mirror.origins, url)])
+    if mirror.shared:
+        found = await asyncio.to_thread(with_bucket, found, mirror.shared.everywhere().known_of)
     under_way = {fill.job.archive for fill in mirror.flights}
     archives = []
     for one in found:

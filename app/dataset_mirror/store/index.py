@@ -19,7 +19,7 @@ from sqlalchemy import URL, BindParameter, Connection, Engine, RowMapping, Table
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError
 
-from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, StoreFull
+from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, SharedAway, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import Fields
@@ -29,10 +29,10 @@ from dataset_mirror.store.database import REBUILD, WRITING, ForReading, for_writ
 from dataset_mirror.store.database import damaged as damage_of
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.knowledge import Fact, Kind
-from dataset_mirror.store.listing import Listed, Page, Query, State, page_of
+from dataset_mirror.store.listing import Listed, Page, Query, page_of, state_of
 from dataset_mirror.store.migrations import from_1, from_4, from_5
 from dataset_mirror.store.outbox import Letter
-from dataset_mirror.store.record import VOUCHED, Record, archive_of
+from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
 
@@ -55,6 +55,9 @@ _REMEMBERED = 20_000
 
 class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
+
+    trouble: SharedAway | None = None
+    """None: of what is here everything is looked through."""
 
     def __init__(self, url: str | URL, *, new: bool = True) -> None:
         """Opens the database; for reading, and `why_read_only` says why, if it is there and its disk takes no more bytes.
@@ -420,7 +423,7 @@ class Writing:
         if gone := [{"at": str(archive)} for archive, of in kept.items() if not of]:
             self._connection.execute(_DROP_ARCHIVE, gone)
         if rows := [
-            {**values_of(record), "origin": archive.authority, "state": _state(kept[archive]), "hits": 0, "used": used}
+            {**values_of(record), "origin": archive.authority, "state": state_of(kept[archive]), "hits": 0, "used": used}
             for archive, record in current.items()
         ]:
             self._connection.execute(_PUT_ARCHIVE, rows)
@@ -580,13 +583,6 @@ def _of(record: Record, kept: Iterable[Record]) -> Record | None:
 def _united(record: Record, kept: Iterable[Record]) -> Record:
     known = _of(record, kept)
     return known.united(record) if known else record
-
-
-def _state(kept: Sequence[Record]) -> State:
-    if len(kept) > 1:
-        return "changed"
-    source = kept[0].source
-    return "verified" if source in VOUCHED else "adopted" if source == "adopted" else "computed"
 
 
 def _listed(row: RowMapping) -> Listed:

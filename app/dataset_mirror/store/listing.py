@@ -2,13 +2,17 @@
 
 import base64
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import ColumnElement, Select, select, tuple_
 
-from dataset_mirror.errors import BadRequest
-from dataset_mirror.store.record import Record
+from dataset_mirror.errors import BadRequest, SharedAway
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.damaged import Damaged
+from dataset_mirror.store.knowledge import Fact, Kind
+from dataset_mirror.store.record import VOUCHED, Record
 from dataset_mirror.store.schema import archives
 
 State = Literal["verified", "computed", "adopted", "changed", "damaged"]
@@ -53,6 +57,8 @@ class Listed:
     state: State
     used: float
     hits: int
+    elsewhere: bool = False
+    """Whether it is not here, but in the bucket that several mirrors share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,37 @@ class Page:
 
     archives: tuple[Listed, ...]
     next: str | None
+
+
+class Lister(Protocol):
+    """What people's words are looked up in: the index, or all that several mirrors have. Blocks."""
+
+    @property
+    def trouble(self) -> SharedAway | None:
+        """Why not all that there is was looked through, if so."""
+
+    def listed(self, archive: ArchiveId) -> Listed | None:
+        """What lists say of the archive, or None."""
+
+    def every(self, query: Query) -> Iterator[Listed]:
+        """All that fits."""
+
+    def versions(self, archive: ArchiveId) -> list[Record]:
+        """All of its versions, the latest fetched first."""
+
+    def damaged(self) -> list[Damaged]:
+        """What was found to be damaged here."""
+
+    def known(self, kind: Kind, about: str) -> Fact | None:
+        """What an origin said."""
+
+
+def state_of(kept: Sequence[Record]) -> State:
+    """That of an archive with these versions."""
+    if len(kept) > 1:
+        return "changed"
+    source = kept[0].source
+    return "verified" if source in VOUCHED else "adopted" if source == "adopted" else "computed"
 
 
 def statement(query: Query, *, most: int | None = None) -> Select[Any]:

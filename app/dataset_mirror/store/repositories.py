@@ -12,8 +12,7 @@ from dataset_mirror.origins.names import Entry, Repository
 from dataset_mirror.origins.rules import COMMIT
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.links import following
-from dataset_mirror.store.index import Index
-from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.listing import Listed, Lister, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 
@@ -35,7 +34,7 @@ class Snapshot:
         return list((dict.fromkeys(self.besides) | dict(self.files)).items())
 
 
-def stored_of(index: Index, origins: Origins, repository: Repository) -> Iterator[Listed]:
+def stored_of(index: Lister, origins: Origins, repository: Repository) -> Iterator[Listed]:
     """The stored archives of a repository: of all revisions, if none is named. UsageError for one that is not known. Blocks."""
     origin = origins.get(repository.names.authority)
     commit = commit_of(index, repository) if repository.revision else None
@@ -50,7 +49,7 @@ def stored_of(index: Index, origins: Origins, repository: Repository) -> Iterato
                 yield line
 
 
-def commit_of(index: Index, repository: Repository) -> str | None:
+def commit_of(index: Lister, repository: Repository) -> str | None:
     """The commit that a name means, as far as it is known here."""
     if repository.commit:
         return repository.commit
@@ -58,7 +57,7 @@ def commit_of(index: Index, repository: Repository) -> str | None:
     return fact.commit if fact else None
 
 
-def at_known_commit(index: Index, origins: Origins, archive: ArchiveId) -> ArchiveId:
+def at_known_commit(index: Lister, origins: Origins, archive: ArchiveId) -> ArchiveId:
     """A file at the commit that its branch or tag was at last, as far as that is known here; any other archive as it is."""
     origin = origins.get(archive.authority)
     matched = origin.rule(archive.path) if origin else None

@@ -382,7 +382,15 @@ class Store:
             if sha256 in (None, record.sha256):
                 outbox.forget(writing.connection, archive, record.sha256)
                 if everywhere:
-                    outbox.add(writing.connection, "remove", archive, record.sha256, time.time())
+                    at = max(time.time(), record.fetched)  # another mirror's clock may be ahead
+                    outbox.add(writing.connection, "remove", archive, record.sha256, at)
+
+    def remove_elsewhere(self, records: Iterable[Record]) -> None:
+        """The other mirrors are to forget these versions, whether they are here or not. Blocks."""
+        with self.transaction("The outbox") as writing:
+            for record in records:
+                at = max(time.time(), record.fetched)
+                outbox.add(writing.connection, "remove", record.archive, record.sha256, at)
 
     def told(self, letter: Letter) -> None:
         """The other mirrors were told. Blocks."""

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +24,7 @@ from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.record import Record
 from dataset_mirror.upkeep.pinned import Meant, meant
 from dataset_mirror.upkeep.snapshots import listed
+from dataset_mirror.upkeep.stored import select_known
 from dataset_mirror.upkeep.verify import verify
 
 log = logging.getLogger(__name__)
@@ -80,12 +82,27 @@ class Ahead:
 
     async def _named(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
         mirror = self._mirror
-        await self._keep(await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost)), keep)
+        found = await mirror.store.in_worker(partial(meant, mirror.store, mirror.origins, name, lost))
+        if mirror.shared and Meaning(name).is_glob:
+            found = replace(found, missing=(*found.missing, *await self._only_in_the_bucket(name)))
+        await self._keep(found, keep)
         repository = None if Meaning(name).is_glob else mirror.origins.repository(name)
         now = time.monotonic()
         if repository is not None and now - self._asked.get(str(repository), -AGAIN) >= AGAIN:
             self._asked[str(repository)] = now
             self._begin(self._follow(repository, keep))
+
+    async def _only_in_the_bucket(self, name: str) -> list[ArchiveId]:
+        """What a glob means that other mirrors have; not asked each time."""
+        now = time.monotonic()
+        if now - self._asked.get(name, -AGAIN) < AGAIN:
+            return []
+        self._asked[name] = now
+        try:
+            lines, _ = await self._mirror.looked(lambda listing: select_known(listing, self._mirror.origins, [name]))
+        except MirrorError:  # it means nothing yet, or nobody knows
+            return []
+        return [line.record.archive for line in lines if line.elsewhere]
 
     async def _follow(self, repository: Repository, keep: Keep | None) -> None:
         """Fetches what a repository has now at its revision, which may have moved."""

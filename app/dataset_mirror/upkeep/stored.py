@@ -11,13 +11,16 @@ from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of, without_revision
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
-from dataset_mirror.store.index import Index
-from dataset_mirror.store.listing import Listed, Query
+from dataset_mirror.store.listing import Listed, Lister, Query
+from dataset_mirror.store.record import Record
 from dataset_mirror.store.repositories import at_known_commit, stored_of
 from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
     from dataset_mirror.mirror import Mirror
+
+_AT_ONCE = 1000
+"""Archives that the others are asked about at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Removed:
     freed: int
 
 
-def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list[Listed]:
+def select_stored(index: Lister, origins: Origins, wanted: Iterable[str]) -> list[Listed]:
     """The stored archives meant by catalog names, URLs, or globs of either; each once. UsageError for one that means none. Blocks."""
     found: dict[str, Listed] = {}
     for one in wanted:
@@ -39,7 +42,7 @@ def select_stored(index: Index, origins: Origins, wanted: Iterable[str]) -> list
     return list(found.values())
 
 
-def _instead(index: Index, origins: Origins, word: str) -> str:
+def _instead(index: Lister, origins: Origins, word: str) -> str:
     """What to do about a word that means nothing stored."""
     meaning = Meaning(word)
     below = meaning.target.rstrip("/") + "/"
@@ -52,7 +55,7 @@ def _instead(index: Index, origins: Origins, word: str) -> str:
     return origins.unknown(word).hint
 
 
-def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
+def _select(index: Lister, origins: Origins, wanted: str) -> Iterator[Listed]:
     meaning = Meaning(wanted)
     if (prefix := prefix_of(wanted)) is not None:
         yield from _repositories(index, origins, meaning, prefix)
@@ -68,7 +71,7 @@ def _select(index: Index, origins: Origins, wanted: str) -> Iterator[Listed]:
         yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
 
 
-def _repositories(index: Index, origins: Origins, meaning: Meaning, prefix: str) -> Iterator[Listed]:
+def _repositories(index: Lister, origins: Origins, meaning: Meaning, prefix: str) -> Iterator[Listed]:
     """What is stored of a repository, or of all whose names fit a glob."""
     if not meaning.is_glob and (repository := origins.repository(meaning.word)):
         yield from stored_of(index, origins, repository)
@@ -78,7 +81,7 @@ def _repositories(index: Index, origins: Origins, meaning: Meaning, prefix: str)
         yield from (line for line in lines if meaning.names(origins.name_of(line.record.archive)))
 
 
-def select_known(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
+def select_known(index: Lister, origins: Origins, wanted: Iterable[str]) -> tuple[list[Listed], list[Damaged]]:
     """As `select_stored`, and archives that are damaged, too. UsageError for a name that means neither. Blocks."""
     lines: dict[str, Listed] = {}
     lost: dict[str, Damaged] = {}
@@ -95,10 +98,10 @@ def _means(name: str, one: Damaged, origins: Origins) -> bool:
     return Meaning(name).fits(one.archive) or Meaning(without_revision(name)).names(origins.name_of(one.archive))
 
 
-def refuse_pinned(store: Store, origins: Origins, wanted: Iterable[str]) -> None:
-    """UsageError if one of the stored archives that are meant is pinned: it would only be fetched again. Blocks."""
+def refuse_pinned(store: Store, origins: Origins, lines: Iterable[Listed]) -> None:
+    """UsageError if one of them is pinned: it would only be fetched again. Blocks."""
     if len(store.pins) or store.pins.is_damaged:
-        for line in select_known(store.index, origins, wanted)[0]:
+        for line in lines:
             if store.pins.has(line.record.archive, origins.name_of(line.record.archive)):
                 raise UsageError(
                     f"{line.record.url} is pinned.", "Unpin it first: dataset-mirror unpin NAME (dataset-mirror pin lists them)."
@@ -106,16 +109,33 @@ def refuse_pinned(store: Store, origins: Origins, wanted: Iterable[str]) -> None
 
 
 async def remove(mirror: "Mirror", wanted: Iterable[str]) -> list[Removed]:
-    """Removes stored archives, all versions of them; what is being read is read to its end."""
+    """Removes stored archives, all versions of them; what is being read is read to its end.
+
+    Of several mirrors that share a store it removes them from all, and what only the bucket has, too.
+    """
     store, wanted = mirror.store, list(wanted)
-    await store.in_worker(lambda: refuse_pinned(store, mirror.origins, wanted))
-    lines, damaged = await store.in_worker(lambda: select_known(store.index, mirror.origins, wanted))
+    lines, damaged = await mirror.looked(lambda listing: select_known(listing, mirror.origins, wanted))
+    await store.in_worker(lambda: refuse_pinned(store, mirror.origins, lines))
+    await _remove_elsewhere(mirror, [line.record for line in lines])
     await store.in_worker(lambda: store.give_up(one.archive for one in damaged))
     removed = [Removed(one.url, 0) for one in damaged]
-    for line in lines:
+    removed += [Removed(line.record.url, 0) for line in lines if line.elsewhere]
+    for line in (line for line in lines if not line.elsewhere):
         freed = await store.in_worker(partial(store.remove, line.record.archive, everywhere=True))
         removed.append(Removed(line.record.url, freed))
     for one in removed:
         store.changes.note("removed", one.url, one.freed)
     await store.write_changes()
     return removed
+
+
+async def _remove_elsewhere(mirror: "Mirror", records: Iterable[Record]) -> None:
+    """All are to be told that these archives are removed, and what others know of their versions."""
+    if mirror.shared is None:
+        return
+    known = {(record.archive, record.sha256): record for record in records}
+    archives = list(dict.fromkeys(archive for archive, _ in known))
+    for start in range(0, len(archives), _AT_ONCE):
+        versions = await mirror.shared.versions(archives[start : start + _AT_ONCE])
+        known |= {(record.archive, record.sha256): record for record in versions or ()}
+    await mirror.store.in_worker(lambda: mirror.store.remove_elsewhere(known.values()))

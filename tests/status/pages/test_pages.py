@@ -118,6 +118,8 @@ def test_links(shared: Mirror) -> None:
     """Every link of the overview leads somewhere in this mirror."""
     links = {(link.attributes["href"] or "").partition("#")[0] for link in page(shared, "/?refresh=0").all("a")} - {"", "?refresh=30"}
     assert {"/datasets", "/archives", "/activity", "/origins", "/wanted", "/guide", "/docs", "/status", "/metrics"} <= links
+    assert "/mirrors" not in links
+    assert shared.get("/mirrors").status == 403  # as any path that no origin lists
     for link in links:
         assert shared.get(link).status == 200, link
 

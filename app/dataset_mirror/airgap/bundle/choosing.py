@@ -9,7 +9,7 @@ from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
-from dataset_mirror.store.listing import Query
+from dataset_mirror.store.listing import Listed, Lister, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.repositories import snapshot_of
 from dataset_mirror.store.store import Store
@@ -18,27 +18,27 @@ from dataset_mirror.upkeep.stored import select_stored
 _DIGEST = re.compile(r"([0-9a-fA-F]{64})(?:\s.*)?")
 
 
-def every(index: Index, *, versions: bool, minus: frozenset[bytes] = frozenset()) -> Iterator[Record]:
+def every(index: Lister, shared: frozenset[str], *, versions: bool, minus: frozenset[bytes] = frozenset()) -> Iterator[Record]:
     """All that is stored, by name; `versions`: older ones, too. Blocks.
 
-    Without those whose bytes `minus` names, unless another archive has the same: whether the other side knows both it does not say.
+    Without those whose bytes `minus` names, unless they are among the `shared`, which several archives have: whether the other side
+    knows all of these it does not say.
     """
-    shared = index.shared() if minus else frozenset()
     for line in index.every(Query(limit=1000)):
-        for record in _of(index, line.record, versions=versions):
+        for record in _of(index, line, versions=versions):
             if bytes.fromhex(record.sha256) not in minus or record.sha256 in shared:
                 yield record
 
 
-def named(index: Index, origins: Origins, names: Iterable[str], *, versions: bool) -> Iterator[Record]:
+def named(index: Lister, origins: Origins, names: Iterable[str], *, versions: bool) -> Iterator[Record]:
     """The stored archives of these names, by name. UsageError for one that means none. Blocks."""
-    found = {line.record.archive: line.record for line in select_stored(index, origins, names)}
+    found = {line.record.archive: line for line in select_stored(index, origins, names)}
     for archive in sorted(found, key=str):
         yield from _of(index, found[archive], versions=versions)
 
 
-def _of(index: Index, current: Record, *, versions: bool) -> Iterator[Record]:
-    yield from index.versions(current.archive) if versions else [current]
+def _of(index: Lister, current: Listed, *, versions: bool) -> Iterator[Record]:
+    yield from index.versions(current.record.archive) if versions else [current.record]
 
 
 class Scopes:
@@ -64,7 +64,7 @@ class Scopes:
         return [fact for fact in index.facts(self._seen) if private or not fact.restricted]
 
 
-def split(index: Index, origins: Origins, wanted: Iterable[str]) -> tuple[list[str], list[tuple[str, MirrorError]]]:
+def split(index: Lister, origins: Origins, wanted: Iterable[str]) -> tuple[list[str], list[tuple[str, MirrorError]]]:
     """The entries of a list that mean something stored, and the others with the reason. Blocks."""
     there, missing = [], []
     for one in wanted:

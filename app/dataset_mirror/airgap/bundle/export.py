@@ -9,10 +9,10 @@ from importlib.metadata import version
 
 from dataset_mirror.airgap.bundle import bag
 from dataset_mirror.airgap.bundle.bag import Payload
-from dataset_mirror.airgap.bundle.hashing import HashingCopy, Opened
+from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.names import Names, natural
+from dataset_mirror.airgap.bundle.stored import Bytes
 from dataset_mirror.errors import BundleError
-from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import Record
 
@@ -69,7 +69,7 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset(), facts
 class Bundle:
     """Writes one planned bundle, as a tar (pax)."""
 
-    def __init__(self, planned: Plan, blobs: Blobs, write: Write) -> None:
+    def __init__(self, planned: Plan, blobs: Bytes, write: Write) -> None:
         self._plan, self._blobs, self._out = planned, blobs, write
         self._written = 0
         digest = hashlib.sha256(planned.lines + bag.manifest((each.path, each.sha256) for each in planned.payload)).hexdigest()
@@ -105,10 +105,10 @@ class Bundle:
 
     def _send(self, payload: Payload, copier: HashingCopy, report: Report) -> BundleError | None:
         try:
-            file = self._blobs.open(payload.sha256)
+            opened = self._blobs.open(payload.sha256)
         except FileNotFoundError:
             return BundleError(f"The blob of {payload.url} is missing, so it is not in the bundle.", "Fetch it again, and export it again.")
-        with file:
+        with opened as source:
             self._head(payload.path, payload.size, payload.fetched)
             at = self._written
 
@@ -116,7 +116,7 @@ class Bundle:
                 self._write(data)
                 report(payload, self._written - at)
 
-            copied = copier.copy(Opened(file.fileno()), payload.size, write)
+            copied = copier.copy(source, payload.size, write)
         left = payload.size - copied.size
         while left > 0:  # the head promised them
             left -= self._write(bytes(min(left, tarfile.RECORDSIZE)))
@@ -124,7 +124,7 @@ class Bundle:
         if (copied.size, copied.digests.sha256) == (payload.size, payload.sha256):
             return None
         return BundleError(
-            f"The blob of {payload.url} is damaged on the disk: an import will refuse it.",
+            f"The blob of {payload.url} is damaged {self._blobs.place(payload.sha256)}: an import will refuse it.",
             "Run dataset-mirror verify, which fetches it again, and export it again.",
         )
 

@@ -1,14 +1,14 @@
 """What of some archives a mirror has."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.store.record import VOUCHED
+from dataset_mirror.store.record import VOUCHED, Record
 from dataset_mirror.store.repositories import at_known_commit, snapshot_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.wanted import Wanted
@@ -80,6 +80,21 @@ def presences(store: Store, origins: Origins, wanted: str) -> list[Presence]:
         (presence(store, origins, f"{repository.names.origin.partition(':')[0]}://{archive}"), size) for archive, size in snapshot.archives
     )
     return [one if one.size is not None else replace(one, size=size) for one, size in found]
+
+
+def with_bucket(found: Iterable[Presence], known: Callable[[Sequence[ArchiveId]], Mapping[ArchiveId, Record]]) -> list[Presence]:
+    """The same; what only the bucket has that several mirrors share is there, too, since no origin need be asked for it. Blocks.
+
+    `known`: what it has of some archives.
+    """
+    found = list(found)
+    missing = {one.url: parse_url(one.url) for one in found if one.listed and not one.present and "://" in one.url}
+    there = known(list(missing.values())) if missing else {}
+    held = {url: record for url, archive in missing.items() if (record := there.get(archive))}
+    return [
+        replace(one, present=True, verified=held[one.url].source in VOUCHED, size=held[one.url].size) if one.url in held else one
+        for one in found
+    ]
 
 
 def names_of(origins: Origins) -> dict[str, list[str]]:

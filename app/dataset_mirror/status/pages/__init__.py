@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.status.pages import act, activity, archives, datasets, guide, origins, overview, wanted
+from dataset_mirror.status.pages import act, activity, archives, datasets, guide, mirrors, origins, overview, wanted
 
 __all__ = ["acting", "front", "yielding"]
 
@@ -15,7 +15,8 @@ def front(mirror: Mirror) -> APIRouter:
 
 def yielding(mirror: Mirror) -> list[APIRouter]:
     """The pages whose paths are left to an origin that has them."""
-    return [router(mirror) for router in (datasets.router, archives.router, activity.router, origins.router, wanted.router, guide.router)]
+    known = (datasets, archives, activity, origins, mirrors, wanted, guide)
+    return [page.router(mirror) for page in known]
 
 
 def acting(mirror: Mirror) -> APIRouter:

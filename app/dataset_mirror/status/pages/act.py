@@ -75,7 +75,7 @@ def router(mirror: Mirror) -> APIRouter:
         found, refused = Concerned(), None
         if told is None or not told.is_good:
             try:
-                found = await mirror.store.in_worker(lambda: concerned(mirror, what, name))
+                found = await mirror.looked(lambda listing: concerned(mirror, listing, what, name))
             except MirrorError as error:
                 refused = error
         return await answer(

@@ -90,7 +90,7 @@ def router(mirror: Mirror) -> APIRouter:
 
 
 async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
-    explained = explain(mirror, url, request.app.state.own)
+    explained = await explain(mirror, url, request.app.state.own)
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
     traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset

@@ -7,6 +7,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
 from dataset_mirror.status.wording import count
+from dataset_mirror.store.listing import Lister
 from dataset_mirror.upkeep.pinned import meant
 from dataset_mirror.upkeep.stored import select_known
 
@@ -38,14 +39,19 @@ class Concerned:
         return self.items[:SHOWN]
 
 
-def concerned(mirror: Mirror, what: str, name: str) -> Concerned:
-    """What it concerns. Blocks. MirrorError if the name means nothing."""
+def concerned(mirror: Mirror, listing: Lister, what: str, name: str) -> Concerned:
+    """What it concerns, stored archives of `listing`. Blocks. MirrorError if the name means nothing."""
+    if what == "rm":
+        return Concerned(_stored(mirror, listing, name))
+    if what == "verify":
+        return Concerned(_stored(mirror, mirror.store.index, name))
     return Concerned(_OF.get(what, _itself)(mirror, name))
 
 
-def _stored(mirror: Mirror, name: str) -> list[Item]:
-    lines, damaged = select_known(mirror.store.index, mirror.origins, [name])
-    return [Item(line.record.url, line.record.size) for line in lines] + [Item(one.url, one.size, "damaged") for one in damaged]
+def _stored(mirror: Mirror, listing: Lister, name: str) -> list[Item]:
+    lines, damaged = select_known(listing, mirror.origins, [name])
+    there = [Item(line.record.url, line.record.size, "only in the bucket" if line.elsewhere else "") for line in lines]
+    return there + [Item(one.url, one.size, "damaged") for one in damaged]
 
 
 def _fetched(mirror: Mirror, name: str) -> list[Item]:
@@ -82,8 +88,6 @@ def _itself(mirror: Mirror, name: str) -> list[Item]:
 
 
 _OF: Mapping[str, Callable[[Mirror, str], list[Item]]] = {
-    "rm": _stored,
-    "verify": _stored,
     "fetch": _fetched,
     "pin": _meant,
     "unpin": _meant,

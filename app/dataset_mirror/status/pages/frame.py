@@ -17,12 +17,15 @@ from dataset_mirror.status.wording import count
 
 REFRESH = 30
 """Seconds after which a page that shows what changes is loaded again, by a browser that runs no scripts."""
+MIRRORS = "/mirrors"
+"""A page of mirrors that share a store, and of no others."""
 NAVIGATION = (
     ("/", "Overview"),
     ("/datasets", "Datasets"),
     ("/archives", "Archives"),
     ("/activity", "Activity"),
     ("/origins", "Origins"),
+    (MIRRORS, "Mirrors"),
     ("/wanted", "Wanted"),
     ("/guide", "Guide"),
     ("/docs", "API"),
@@ -48,7 +51,7 @@ async def answer(
         health=known,
         state=STATES[known.state],
         summary=summary(mirror),
-        navigation=NAVIGATION,
+        navigation=[one for one in NAVIGATION if mirror.shared or one[0] != MIRRORS],
         here=request.url.path,
         link=lambda path: page_link(path, mirror.origins),
         has_token=mirror.settings.token is not None,

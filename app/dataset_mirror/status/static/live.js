@@ -123,7 +123,7 @@
   }
 
   // What no event tells in full is loaded again, seldom, and not while somebody reads or writes in it.
-  const PARTS = ["problems-part", "wanted-part", "traffic-part", "disk-part", "kept-part", "health-part", "results", "figures", "activity-part"];
+  const PARTS = ["problems-part", "wanted-part", "traffic-part", "disk-part", "kept-part", "health-part", "results", "figures", "activity-part", "mirrors-part"];
   let waiting;
   let last = 0;
 
@@ -152,4 +152,5 @@
   }
 
   listen();
+  if (one("mirrors-part")) setInterval(() => later(0), 15_000); // no event here tells of what the others do
 })();

@@ -32,6 +32,11 @@ _VERSIONS = """
 SELECT key, line, EXISTS (SELECT FROM objects WHERE objects.sha256 = versions.sha256 AND state = 'kept') AS kept
 FROM versions WHERE key = ANY(%(keys)s) ORDER BY key, fetched DESC, sha256
 """
+_PAGE = """
+SELECT DISTINCT ON (key) line FROM versions JOIN objects USING (sha256)
+WHERE state = 'kept' AND key > %(after)s AND key >= %(first)s AND key < %(end)s AND strpos(lower(key), %(part)s) > 0
+ORDER BY key, fetched DESC, sha256 LIMIT %(most)s
+"""
 _CHANGE = """
 INSERT INTO changes (key, seq, by) VALUES (%(key)s, %(seq)s, %(me)s)
 ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, by = excluded.by
@@ -113,6 +118,11 @@ class Catalogue:
         for row in await session.run(_VERSIONS, {"keys": list(found)}):
             found[row["key"]].append((Record.from_line(row["line"]), row["kept"]))
         return found
+
+    async def page(self, session: Session, beginning: str, after: str, part: str, most: int) -> list[Record]:
+        """The latest versions that the bucket has of archives whose HOST/PATH begins so and has that part, in lower case; by name."""
+        found = {"first": beginning, "end": f"{beginning}\U0010ffff", "after": after, "part": part, "most": most}
+        return [Record.from_line(row["line"]) for row in await session.run(_PAGE, found)]
 
     # Changes
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import TypeVar
@@ -15,10 +15,12 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins import sharing
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.secrets import without_secrets
+from dataset_mirror.store.record import Record
 from dataset_mirror.store.shared.answers import Answer, Held, Known, Peer
 from dataset_mirror.store.shared.bucket import Bucket, BucketFails
 from dataset_mirror.store.shared.catalogue import Catalogue
 from dataset_mirror.store.shared.database import Database, Session, Unavailable
+from dataset_mirror.store.shared.elsewhere import Elsewhere, Everywhere
 from dataset_mirror.store.shared.feed import Feed
 from dataset_mirror.store.shared.life import Life, peers
 from dataset_mirror.store.shared.replicator import Replicator
@@ -60,6 +62,7 @@ class SharedStore:
         """The leases of what this mirror fetches, or has fetched and not told of yet, by archive."""
         self._own: OwnThread | None = None
         """From `start` on."""
+        self._only_asks = False
         try:
             self.bucket = Bucket(known)
         except BucketFails as error:
@@ -143,6 +146,38 @@ class SharedStore:
             await self.life.leave()
         await self._at.forget()
 
+    # Questions of people and their commands
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Questions only, of a command without a server: it does not join the others."""
+        self._own, self._only_asks = OwnThread("shared"), True
+        self._own.start()
+        try:
+            yield
+        finally:
+            own, self._own = self._own, None
+            own.submit(self._at.forget()).result()
+            own.close()
+
+    def everywhere(self) -> Everywhere:
+        """What is here, and what only the bucket has, as one list."""
+        return Everywhere(self._store.index, Elsewhere(self._store.index, self._catalogue, self._asked_from_a_thread, self.bucket))
+
+    def _asked_from_a_thread(self, question: Callable[[Session], Awaitable[T]]) -> T:
+        if self._own is None or not (self.life.is_joined or self._only_asks):
+            raise Unavailable(self.life.why or "this mirror is not joined to the others")
+        return self._own.submit(self._answered(question)).result()
+
+    async def _answered(self, question: Callable[[Session], Awaitable[T]]) -> T:
+        async with self._at.session() as session:
+            return await question(session)
+
+    async def versions(self, archives: Iterable[ArchiveId]) -> list[Record] | None:
+        """All that is known to all of some archives; None if the database is away."""
+        found = await self._ask(lambda session: self._catalogue.versions(session, map(str, archives)))
+        return None if found is None else [record for versions in found.values() for record, _ in versions]
+
     # Questions of fills: each is answered within a few seconds, with None if the database is away
 
     @property
@@ -216,13 +251,12 @@ class SharedStore:
             self._own.loop.call_soon_threadsafe(self.replicator.wake)
 
     async def _ask(self, question: Callable[[Session], Awaitable[T]]) -> T | None:
-        if self._own is None or not self.life.is_joined:
+        if self._own is None or not (self.life.is_joined or self._only_asks):
             return None
 
         async def asked() -> T | None:
             try:
-                async with self._at.session() as session:
-                    return await question(session)
+                return await self._answered(question)
             except Unavailable as error:
                 log.info("The shared database did not answer: %s.", error)
                 return None

@@ -1,0 +1,158 @@
+"""Figures by hand: hits beside a lone mirror, takeovers, the way from the bucket and the way into it.
+
+`python -m tests.shared --figures`. Ratios of what was measured in turns, on a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import signal
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from hashlib import sha256
+from pathlib import Path
+from typing import get_args
+
+import obstore
+
+from tests.benchmarks.load import requests_per_second
+from tests.origin import body
+from tests.serving import HOST, Mirror
+from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.relay import Mode, Relay
+
+TURNS, SECONDS = 3, 2
+SMALL, LARGE, FILES = 57_000, 64_000_000, 3
+CONNECTIONS = 4
+TAKEOVERS = 3
+
+
+def figures(cluster: Cluster) -> Iterator[str]:
+    """One line after the other."""
+    yield from hits(cluster)
+    for number in (signal.SIGKILL, signal.SIGSTOP):
+        seen = [takeover(cluster, number, turn) for turn in range(TAKEOVERS)]
+        yield f"takeover after {number.name}: {', '.join(f'{one:.2f}' for one in seen)} s"
+    yield from throughput(cluster)
+
+
+# Hits
+
+
+def hits(cluster: Cluster) -> Iterator[str]:
+    """Requests per second of a mirror of several by those of one alone, as database and bucket are well, silent, slow, and away."""
+    cluster.origin.add("/sets/small.bin", body(SMALL))
+    with ExitStack() as ends:
+        ways = relays(cluster, ends)
+        lone = ends.enter_context(cluster.mirror(shared=None, bucket=None))
+        one = ends.enter_context(behind(cluster, ways))
+        for mirror in (lone, one):
+            mirror.archive("/sets/small.bin")
+        wait_for(kept(cluster), "the bucket has it")
+        for mode in (mode for mode in get_args(Mode) if mode != "503"):
+            for way in ways:
+                way.become(mode)
+            time.sleep(1)
+            yield f"hits, database and bucket {mode}: {_beside(one, lone):.2f} x of a lone mirror"
+
+
+def _beside(one: Mirror, lone: Mirror) -> float:
+    rates: dict[str, list[float]] = {one.url: [], lone.url: []}
+    for turn in range(TURNS):
+        for url in sorted(rates, reverse=bool(turn % 2)):
+            rates[url].append(requests_per_second(f"{url}/{HOST}/sets/small.bin", seconds=SECONDS))
+    return statistics.median(rates[one.url]) / statistics.median(rates[lone.url])
+
+
+def relays(cluster: Cluster, ends: ExitStack) -> list[Relay]:
+    """One before the database, one before the bucket."""
+    ports = (cluster.database.rpartition("/")[0].rpartition(":")[2], cluster.bucket["endpoint"].rpartition(":")[2])
+    return [ends.enter_context(Relay(int(port))) for port in ports]
+
+
+def behind(cluster: Cluster, ways: list[Relay]) -> Mirror:
+    """A mirror, not yet started, that reaches the database and the bucket by these."""
+    database, bucket = ways
+    server, _, name = cluster.database.rpartition("/")
+    url = f"{server.rpartition(':')[0]}:{database.port}/{name}"
+    return cluster.mirror(shared=url, bucket={**cluster.bucket, "endpoint": bucket.url})
+
+
+# Takeovers
+
+
+def takeover(cluster: Cluster, number: signal.Signals, turn: int) -> float:
+    """Seconds from the death of the mirror that fetches an archive until another one asks the origin for what is missing."""
+    path, content = f"/sets/{number.name}-{turn}.bin", body(6_000_000, turn)
+    cluster.origin.add(path, content, rate=1_000_000, etag='"1"')
+    with ExitStack() as ends, ThreadPoolExecutor() as clients:
+        holder, *others = (ends.enter_context(cluster.mirror()) for _ in range(3))
+        clients.submit(holder.archive, path)
+        wait_for(lambda: cluster.rows(f"SELECT holder FROM leases WHERE key LIKE '%{path}'"), "the first one has the lease")
+        answers = [clients.submit(other.archive, path) for other in others]
+        wait_for(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
+        asked, at = len(cluster.origin.gets(path)), time.monotonic()
+        holder.signal(number) if number == signal.SIGSTOP else holder.kill()
+        wait_for(lambda: len(cluster.origin.gets(path)) > asked, "another takes over")
+        took = cluster.origin.gets(path)[asked].time - at
+        assert all(answer.result().body == content for answer in answers)
+        if number == signal.SIGSTOP:
+            holder.signal(signal.SIGCONT)
+    return took
+
+
+# Throughput
+
+
+def throughput(cluster: Cluster) -> Iterator[str]:
+    """Bytes per second out of the bucket, and into it, beside the bucket's own client."""
+    into, out, theirs = list[float](), list[float](), {"put": list[float](), "get": list[float]()}
+    for number in range(FILES):
+        path, content = f"/sets/large-{number}.bin", body(LARGE, number)
+        cluster.origin.add(path, content)
+        with cluster.mirror() as first:
+            first.archive(path)
+            into.append(LARGE / _uploaded(cluster, content))
+        theirs["put"].append(_put(cluster, content))
+        name = str(cluster.rows(f"SELECT object FROM objects JOIN versions USING (sha256) WHERE key LIKE '%{path}'")[0][0])
+        theirs["get"].append(_get(cluster, name))
+        with cluster.mirror(offline=True) as empty:
+            began = time.monotonic()
+            assert empty.archive(path).body == content
+            out.append(LARGE / (time.monotonic() - began))
+    yield _ratio("into the bucket", into, "obstore.put", theirs["put"])
+    yield _ratio("from the bucket, verified and durable", out, f"obstore, {CONNECTIONS} ranges at once", theirs["get"])
+
+
+def _uploaded(cluster: Cluster, content: bytes) -> float:
+    """Seconds between the two states of its object."""
+    state = f"SELECT state FROM objects WHERE sha256 = '{sha256(content).hexdigest()}'"
+    wait_for(lambda: cluster.rows(state), "it is being uploaded")
+    began = time.monotonic()
+    while cluster.rows(state) != [("kept",)]:
+        time.sleep(0.005)
+    return time.monotonic() - began
+
+
+def _put(cluster: Cluster, content: bytes) -> float:
+    file = cluster.folder / "put.bin"
+    file.write_bytes(content)
+    began = time.monotonic()
+    obstore.put(cluster.store, "figures/put", Path(file), max_concurrency=CONNECTIONS, chunk_size=8 * 1024 * 1024)
+    return LARGE / (time.monotonic() - began)
+
+
+def _get(cluster: Cluster, name: str) -> float:
+    share = LARGE // CONNECTIONS
+    began = time.monotonic()
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        parts = threads.map(lambda at: len(obstore.get_range(cluster.store, name, start=at, length=share)), range(0, LARGE, share))
+    assert sum(parts) == LARGE
+    return LARGE / (time.monotonic() - began)
+
+
+def _ratio(what: str, ours: list[float], beside: str, theirs: list[float]) -> str:
+    mine, other = statistics.median(ours), statistics.median(theirs)
+    return f"{what}: {mine / 1e6:.0f} MB/s, {mine / other:.2f} x of {beside} ({other / 1e6:.0f} MB/s)"
