@@ -12,6 +12,8 @@ import pytest
 
 from tests.airgap.alone import why_not
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 _NO_INDEX = re.compile(r"No matching distribution|Could not find a version|ConnectionError|NewConnectionError|No module named pip")
 

@@ -17,6 +17,8 @@ from tests.origin import Origin
 from tests.serving import Mirror
 from tests.test_readme import outside, skip_without_index
 
+pytestmark = pytest.mark.long
+
 BUILD, IMAGE = stages()
 PLACE = "/opt/mirror"
 """Where the image has its virtual environment."""
