@@ -132,13 +132,25 @@ def test_damage_and_nonsense(mirror: Mirror, hub: Hub) -> None:
     assert mirror.get(path.rpartition("/")[0] + "/batch", "POST", content=b"{]").status >= 400
 
 
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with a pointer in the place of its one large file."""
+    work = tmp_path_factory.mktemp("checkout") / "work"
+    work.mkdir()
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(WEIGHTS).hexdigest()}\nsize {len(WEIGHTS)}\n"
+    (work / "model.safetensors").write_text(pointer)
+    (work / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
+    known = environment(work.parent, {}) | {"GIT_CONFIG_NOSYSTEM": "1"}
+    for command in (["init", "-q", "-b", "main"], ["add", "."], [*author, "commit", "-qm", "x"], ["lfs", "install", "--local"]):
+        subprocess.run(["git", *command], cwd=work, env=known, check=True, capture_output=True)
+    return work
+
+
 @needs_git_lfs
 @pytest.mark.parametrize("way", WAYS)
-def test_git_lfs(way: str, mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
+def test_git_lfs(way: str, mirror: Mirror, hub: Hub, checkout: Path, tmp_path: Path) -> None:
     """`git lfs pull` gets objects through the mirror: cold, again without the store host, and offline."""
-    pointer = (
-        hub.repositories["model", "org/model"].commits[hub.repositories["model", "org/model"].refs["main"]]["model.safetensors"].pointer
-    )
     for number in range(3):
         home = tmp_path / f"machine-{number}"
         known = (
@@ -146,12 +158,7 @@ def test_git_lfs(way: str, mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
         )
         url = f"{mirror.url}/{HOST}" if way == "url" else f"https://{HOST}"
         work = home / "work"
-        work.mkdir(parents=True)
-        (work / "model.safetensors").write_bytes(pointer)
-        (work / ".gitattributes").write_text("*.safetensors filter=lfs diff=lfs merge=lfs -text\n")
-        author = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-        for command in (["init", "-q", "-b", "main"], ["add", "."], [*author, "commit", "-qm", "x"], ["lfs", "install", "--local"]):
-            subprocess.run(["git", *command], cwd=work, env=known, check=True, capture_output=True)
+        shutil.copytree(checkout, work)
         endpoint = f"lfs.url={url}/org/model.git/info/lfs"
         pulled = subprocess.run(["git", "-c", endpoint, "lfs", "pull"], cwd=work, env=known, check=False, capture_output=True, text=True)
         assert (work / "model.safetensors").read_bytes() == WEIGHTS, pulled.stdout + pulled.stderr

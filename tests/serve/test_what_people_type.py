@@ -182,6 +182,13 @@ def test_what_verbs_say(mirror: Mirror, arguments: tuple[str, ...], said: str, t
     assert (done.returncode in (1, 2), said in done.stderr + done.stdout) == (True, True), done
 
 
+def test_pins_without_a_scheme(mirror: Mirror, tmp_path: Path) -> None:
+    """A URL that is pinned without its scheme is that archive, and is unpinned in the same way."""
+    for verb, said in (("pin", f"Pinned {URL}/sets/a.bin: 1 of 1"), ("unpin", f"Unpinned {URL}/sets/a.bin")):
+        done = warm.run(verb, f"{HOST}/sets/a.bin", "--data", mirror.data, cwd=tmp_path, env=environment(tmp_path, {}))
+        assert (done.returncode, said in done.stdout) == (0, True), done
+
+
 @pytest.mark.parametrize("verb", ["add", "fetch", "check"])
 def test_ftp(verb: str, tmp_path: Path) -> None:
     """ftp is said not to be supported, with what helps, by every verb."""

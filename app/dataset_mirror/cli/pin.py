@@ -27,7 +27,7 @@ def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:
     configure("error")
     new = set(port.pin(names)) if names else set()
     names = tuple(Meaning(name).shown for name in names)
-    shown = [one for one in port.pins() if not names or one.name in names]
+    shown = [one for one in port.pins() if not names or {one.name, one.name.partition("://")[2]} & {*names}]
     if as_json:
         for one in shown:
             click.echo(one.model_dump_json())

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from dataset_mirror.airgap.preflight.presence import Presence
+from dataset_mirror.airgap.preflight.presence import Presence, names_of
 from dataset_mirror.airgap.proposals import Proposal, proposals
 from dataset_mirror.airgap.wanted import Wish
 from dataset_mirror.cli.live import check, error_of, lines, no_mirror
@@ -65,6 +65,8 @@ class Remote:
 
     @cached_property
     def names(self) -> Mapping[str, list[str]]:
+        if self._origins is not None:
+            return names_of(self._origins)
         catalog = self._get(Catalog, "/status/catalog")
         return {dataset.name: [archive.url for archive in dataset.archives] for dataset in catalog.datasets}
 

@@ -31,13 +31,21 @@ def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
     names = [Meaning(name).shown for name in names]
     for name in names:
         check(origins, name)
-    return store.pin(names)
+    return store.pin(_whole(origins, name) for name in names)
+
+
+def _whole(origins: Origins, name: str) -> str:
+    """A URL with its scheme, however it was written; any other name as it is."""
+    if "://" in name or Meaning(name).is_glob or origins.meant(name) or (archive := Meaning(name).as_url()) is None:
+        return name
+    return origins.of(archive).url_of(archive)
 
 
 def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
     """Takes pins away; returns them. UsageError if a name is none. Blocks."""
     names = [Meaning(name).shown for name in names]
     known = [one.name for one in store.pins]
+    names = [next((one for one in known if one.partition("://")[2] == name and name), name) for name in names]
     for name in names:
         if not Meaning(name).names_in(known):
             raise UsageError(f"{name!r} is not pinned.", closest_pin(name, known))

@@ -48,11 +48,12 @@ def _instead(index: Lister, origins: Origins, word: str) -> str:
     below = meaning.target.rstrip("/") + "/"
     if not meaning.is_glob and next(iter(index.every(Query(prefix=below, limit=1))), None):
         return f"What is stored below it: dataset-mirror ls '{below}*'"
-    if meaning.is_glob or not word:
-        return "See what is stored: dataset-mirror ls"
-    if prefix_of(word) or origins.meant(word) or meaning.as_url():
-        return f"What the mirror would do about it: dataset-mirror explain {shlex.quote(word)}"
-    return origins.unknown(word).hint
+    instead = ""
+    if word and not meaning.is_glob:
+        is_known = prefix_of(word) or origins.meant(word) or meaning.as_url()
+        explained = f"What the mirror would do about it: dataset-mirror explain {shlex.quote(word)}"
+        instead = explained if is_known else origins.unknown(word).hint
+    return f"{instead} See what is stored: dataset-mirror ls".strip()
 
 
 def _select(index: Lister, origins: Origins, wanted: str) -> Iterator[Listed]:
