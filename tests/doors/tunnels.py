@@ -20,8 +20,8 @@ import pytest
 
 from tests.conftest import StartMirror
 from tests.doors.intercepting import connected, curl
-from tests.origin import MIB, body
-from tests.serving import HOST, PATIENCE, Mirror
+from tests.origin import MIB, Origin, body
+from tests.serving import HOST, PATIENCE, Mirror, mirroring
 from tests.wire.test_protocol import Wire, wait_until
 
 FAR, OURS = "193.0.0.1", "193.0.0.2"
@@ -126,12 +126,12 @@ def self_signed(file: Path) -> Path:
     return file
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def far(certificate: Path) -> Far:
     return Far(certificate)
 
@@ -230,7 +230,7 @@ def test_a_client_that_does_not_read(shared: Mirror, far: Far) -> None:
     memory = shared.memory
     with closing(tunnel(shared, b"f")) as connection:
         assert len(connection.recv(MIB)) > 0
-        assert not far.broken.wait(1)
+        assert not far.broken.wait(0.5)
         assert shared.memory - memory < 8 * MIB
     assert far.broken.wait(PATIENCE)
 
@@ -263,12 +263,10 @@ def test_what_the_settings_say(start_mirror: StartMirror, far: Far) -> None:
         connection.recv(1)
 
 
-def test_the_mirror_itself(start_mirror: StartMirror) -> None:
+def test_the_mirror_itself(origin: Origin, tmp_path: Path) -> None:
     """A name of the mirror's own public address and port is refused."""
-    mirror = start_mirror()
-    mirror.stop()
-    mirror.start("--host", OURS, "--port", "443")
-    with socket.create_connection((OURS, 443), PATIENCE, source_address=("127.0.0.1", 0)) as plain:
+    mirror = mirroring(origin, tmp_path / "data").start("--host", OURS, "--port", "443")
+    with closing(mirror), socket.create_connection((OURS, 443), PATIENCE, source_address=("127.0.0.1", 0)) as plain:
         plain.sendall(b"CONNECT mirror.example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"is this mirror itself" in plain.recv(4096)
 
