@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.rules import environment as names
-from tests.doors.tunnels import CONTENT, PUBLIC, Far, certificate, far
+from tests.doors.far import CONTENT, PUBLIC, Far
 from tests.origin import Origin, body
 from tests.serving import PATIENCE, Mirror, environment
 
-__all__ = ("certificate", "far")
 ARCHIVE = body(200_000, 7)
 URL = f"https://{PUBLIC}/sets/new.bin"
 LIBRARIES = ("urllib", "requests", "httpx", "aiohttp")
