@@ -43,6 +43,14 @@ TITLES = {
     "bundles": "2 GB in 200 archives",
 }
 """What each row is called there."""
+SHOWN = {
+    "herd": ("total", "first byte p99", "upstream bytes"),
+    "lag": ("p99",),
+    "million": ("start to ready", "hit latency", "list", "/status"),
+    "pages": ("overview", "archives that have a word"),
+    "bundles": ("export", "import"),
+}
+"""What is shown of rows that measure more than a reader of the README wants to know."""
 
 
 def rewrite(results: Sequence[Result | Figures], machine: Mapping[str, str], rounds: int, file: Path = README) -> None:
@@ -71,7 +79,7 @@ def _rows(result: Result | Figures) -> Iterator[tuple[str, str, str]]:
     """A row for each thing that was measured: ours, and those beside it."""
     title = TITLES[result.row]
     lines = list(result.lines)
-    for what in dict.fromkeys(line.what for line in lines):
+    for what in SHOWN.get(result.row, dict.fromkeys(line.what for line in lines)):
         same = [line for line in lines if line.what == what]
         ours = next((line for line in same if line.who == OURS), None)
         others = [line for line in same if line is not ours]
