@@ -107,8 +107,11 @@ def _crowd(mirror: Mirror, *, each: int = 2) -> Crowd:
 
 
 def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: OwnPaths) -> WorkerParts:
-    """The parts of a process that answers hits for a mirror that listens at `port`, and calls itself `via`."""
-    store = open_store(worker.configuration)
+    """The parts of a process that answers hits for a mirror that listens at `port`, and calls itself `via`.
+
+    DataFolderError if its data folder has gone, or cannot be used.
+    """
+    store = open_store(worker.configuration, creates=False)
     mirror = HitsOnly(worker.configuration, store, worker.tell_stale)
     mirror.upstream.via = via
     doors = Doors(mirror, CertificateAuthority(store.folder, lambda: mirror.origins, issues=False), port)

@@ -5,35 +5,37 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dataset_mirror.rules import environment as names
-from tests.conftest import StartMirror
-from tests.doors.tunnels import CONTENT, PUBLIC, Far, self_signed
+from tests.doors.far import CONTENT, PUBLIC, Far
 from tests.origin import Origin, body
 from tests.serving import PATIENCE, Mirror, environment
 
 ARCHIVE = body(200_000, 7)
 URL = f"https://{PUBLIC}/sets/new.bin"
-_CONTENT = "import sys; sys.stdout.buffer.write("
-PYTHON = {
-    "urllib": f"import urllib.request; {_CONTENT}urllib.request.urlopen(sys.argv[1]).read())",
-    "requests": f"import requests; {_CONTENT}requests.get(sys.argv[1]).content)",
-    "httpx": f"import httpx; {_CONTENT}httpx.get(sys.argv[1]).content)",
-    "aiohttp": """
-import aiohttp, asyncio, sys
-async def get():
+LIBRARIES = ("urllib", "requests", "httpx", "aiohttp")
+PYTHON = """
+import asyncio, sys, urllib.request
+from pathlib import Path
+import aiohttp, httpx, requests
+
+async def by_aiohttp():
     async with aiohttp.ClientSession(trust_env=True) as session, session.get(sys.argv[1]) as answer:
-        sys.stdout.buffer.write(await answer.read())
-asyncio.run(get())
-""",
-}
-CLIENTS = {name: [sys.executable, "-c", program, URL] for name, program in PYTHON.items()}
-CLIENTS |= {"curl": ["curl", "-sSf", URL], "wget": ["wget", "-qO-", URL]}
-CLIENTS["aria2"] = ["sh", "-c", 'aria2c -q --ca-certificate="$SSL_CERT_FILE" -d "$HOME" -o new "$0" && cat "$HOME/new"', URL]
-CLIENTS = {name: command for name, command in CLIENTS.items() if name in PYTHON or shutil.which("aria2c" if name == "aria2" else name)}
+        return await answer.read()
+
+Path("urllib").write_bytes(urllib.request.urlopen(sys.argv[1]).read())
+Path("requests").write_bytes(requests.get(sys.argv[1]).content)
+Path("httpx").write_bytes(httpx.get(sys.argv[1]).content)
+Path("aiohttp").write_bytes(asyncio.run(by_aiohttp()))
+"""
+"""All libraries in one process, each into a file of its name: to start one takes longer than to fetch."""
+COMMANDS = {"curl": ["curl", "-sSf", "-o", "curl", URL], "wget": ["wget", "-qO", "wget", URL]}
+COMMANDS["aria2c"] = ["sh", "-c", 'aria2c -q --ca-certificate="$SSL_CERT_FILE" -o aria2c "$0"', URL]
+COMMANDS = {name: command for name, command in COMMANDS.items() if shutil.which(name)}
 BEFORE = 'presets = []\n[[origins]]\nurl = "https://data.example.org"\npaths = ["/sets/"]\n'
 
 
@@ -59,24 +61,27 @@ class Shell:
 
     def got(self, client: str) -> bytes:
         """The archive's bytes, as a client gets them."""
-        (self.home / "new").unlink(missing_ok=True)
-        return self.run(*CLIENTS[client]).stdout
+        (self.home / client).unlink(missing_ok=True)
+        self.run(*COMMANDS[client])
+        return (self.home / client).read_bytes()
+
+    def all_got(self, content: bytes) -> dict[str, bool]:
+        """Of each client whether these are the bytes that it gets."""
+        for library in LIBRARIES:
+            (self.home / library).unlink(missing_ok=True)
+        self.run(sys.executable, "-c", PYTHON, URL)
+        found = {library: (self.home / library).read_bytes() for library in LIBRARIES}
+        return {client: got == content for client, got in (found | {client: self.got(client) for client in COMMANDS}).items()}
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
-
-
-@pytest.fixture(scope="module")
-def running(start_shared_mirror: StartMirror, certificate: Path) -> Mirror:
+def running(far: Far, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
     """A mirror that takes its origins from mirror.toml, and a host far away."""
-    Far(certificate)
-    mirror = start_shared_mirror()
-    mirror.stop()
-    mirror._settings = {}
-    (mirror.data / "mirror.toml").write_text(BEFORE)
-    return mirror.start()
+    data = tmp_path_factory.mktemp("shells") / "data"
+    data.mkdir()
+    (data / "mirror.toml").write_text(BEFORE)
+    with Mirror(data) as mirror:
+        yield mirror
 
 
 def has(*hosts: str, origin: Origin) -> str:
@@ -106,14 +111,15 @@ def test_an_origin_that_is_added_later(running: Mirror, shared_origin: Origin, c
     assert shell.got("curl") == CONTENT
     reload(running, has("data.example.org", PUBLIC, origin=shared_origin))
     later = Shell(running, tmp_path / "later", certificate)
-    assert {client: shell.got(client) == CONTENT for client in CLIENTS} == dict.fromkeys(CLIENTS, True)
-    assert {client: later.got(client) == ARCHIVE for client in CLIENTS} == dict.fromkeys(CLIENTS, True)
+    all_of_them = dict.fromkeys((*LIBRARIES, *COMMANDS), True)
+    assert shell.all_got(CONTENT) == all_of_them
+    assert later.all_got(ARCHIVE) == all_of_them
     reload(running, has("data.example.org", PUBLIC, "third.example.org", origin=shared_origin))
     assert later.got("curl") == ARCHIVE, "what its certificate names goes on, too"
-    assert subprocess.run(CLIENTS["curl"], env=hand, capture_output=True, check=False).stdout == CONTENT
+    assert subprocess.run(["curl", "-s", URL], env=hand, capture_output=True, check=False).stdout == CONTENT
     hand = by_hand(running, tmp_path / "hand", certificate)
-    assert subprocess.run(CLIENTS["curl"], env=hand, capture_output=True, check=False).stdout == ARCHIVE
+    assert subprocess.run(["curl", "-s", URL], env=hand, capture_output=True, check=False).stdout == ARCHIVE
     assert "until it evaluates setup.sh again" in shell.set_up()
-    assert {client: shell.got(client) == ARCHIVE for client in CLIENTS} == dict.fromkeys(CLIENTS, True)
+    assert shell.all_got(ARCHIVE) == all_of_them
     assert len(shared_origin.gets("/sets/new.bin")) == 1
     assert f"was set up before {PUBLIC} was added" in running.log

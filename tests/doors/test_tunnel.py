@@ -1,4 +1,4 @@
-"""Tunnels to public hosts: those of tests/doors/tunnels.py in a network of their own, and their limit of silence."""
+"""Tunnels to public hosts: tests/doors/tunnels.py and shells.py in a network of their own, and their limit of silence."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ import pytest
 
 from dataset_mirror.doors.tunnel import End, Tunnel
 from tests.doors import tunnels
+from tests.doors.far import FAR
 
 ROOT = Path(__file__).parents[2]
 INSIDE = f"""
 ip link set lo up
-ip addr add {tunnels.FAR}/32 dev lo
+ip addr add {FAR}/32 dev lo
 ip addr add {tunnels.OURS}/32 dev lo
 mount --bind "$HOSTS_OF_TEST" /etc/hosts
 exec "$@"
@@ -33,14 +34,14 @@ def why_not() -> str | None:
     return f"a network of one's own is not allowed here: {tried.stderr.strip()}" if tried.returncode else None
 
 
-@pytest.mark.parametrize("tests", ["tunnels.py", "shells.py"])
-def test_in_a_network_of_its_own(tmp_path: Path, tests: str) -> None:
+def test_in_a_network_of_its_own(tmp_path: Path) -> None:
     """What tunnels lead to, and where they do not, with public addresses that are this machine's own."""
     if reason := why_not():
         pytest.skip(reason)
     hosts = tmp_path / "hosts"
     hosts.write_text(tunnels.HOSTS)
-    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", str(ROOT / "tests" / "doors" / tests)]
+    tests = [str(ROOT / "tests" / "doors" / name) for name in ("tunnels.py", "shells.py")]
+    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "-p", "tests.doors.far", *tests]
     inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
     run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
 import socket
-import ssl
-import struct
 import subprocess
 import sys
 import threading
-import zipfile
 from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import StartMirror
+from tests.doors.far import COMMIT, CONTENT, FAR, PAGES, PUBLIC, Far
 from tests.doors.intercepting import connected, curl
-from tests.origin import MIB, body
-from tests.serving import HOST, PATIENCE, Mirror
+from tests.origin import MIB, Origin
+from tests.serving import HOST, PATIENCE, Mirror, mirroring
 from tests.wire.test_protocol import Wire, wait_until
 
-FAR, OURS = "193.0.0.1", "193.0.0.2"
-"""Public addresses, of a host far away and of the mirror."""
-PUBLIC = "public.example.com"
+OURS = "193.0.0.2"
+"""A public address of the mirror."""
 REFUSED = {
     "private.example.com": ["10.1.2.3"],
     "loopback.example.com": ["127.0.0.1"],
@@ -43,97 +39,6 @@ REFUSED = {
 }
 NAMES = {PUBLIC: [FAR], "sub.public.example.com": [FAR], "mirror.example.com": [OURS]} | REFUSED
 HOSTS = "127.0.0.1 localhost\n" + "".join(f"{address} {name}\n" for name, addresses in NAMES.items() for address in addresses)
-CONTENT = body(3 * MIB)
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
-
-
-def wheel() -> bytes:
-    """A package with nothing in it."""
-    written = io.BytesIO()
-    with zipfile.ZipFile(written, "w") as file:
-        file.writestr("tiny.py", "")
-        file.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
-        file.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr("tiny-1.0.dist-info/RECORD", "")
-    return written.getvalue()
-
-
-PAGES = {
-    "/repository.git/info/refs": ("text/plain", f"{COMMIT}\trefs/heads/main\n".encode()),
-    "/simple/tiny/": ("text/html", b'<!DOCTYPE html><a href="/tiny-1.0-py3-none-any.whl">tiny-1.0-py3-none-any.whl</a>'),
-    "/tiny-1.0-py3-none-any.whl": ("application/zip", wheel()),
-}
-"""What the far host has for git and pip; the rest is CONTENT."""
-_RESET = struct.pack("ii", 1, 0)
-
-
-class Far:
-    """A server at port 443 of a public address. What a client says first decides what it does."""
-
-    def __init__(self, certificate: Path) -> None:
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(certificate)
-        self.ended = threading.Event()
-        """Set when a client of `echo` has closed its side."""
-        self.broken = threading.Event()
-        """Set when a client of `flood` is gone."""
-        self._listening = socket.create_server((FAR, 443))
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._listening.accept()
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        first = connection.recv(1, socket.MSG_PEEK)
-        kind = {b"\x16": self._tls, b"e": self._echo, b"f": self._flood, b"r": self._reset}.get(first)
-        with connection, contextlib.suppress(OSError):
-            if kind:
-                kind(connection)
-
-    def _tls(self, plain: socket.socket) -> None:
-        with self.context.wrap_socket(plain, server_side=True) as connection:
-            head = b""
-            while b"\r\n\r\n" not in head:
-                head += connection.recv(65536)
-            kind, content = PAGES.get(head.split(b" ")[1].partition(b"?")[0].decode(), ("application/octet-stream", CONTENT))
-            fields = f"Connection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(content)}\r\n\r\n"
-            connection.sendall(b"HTTP/1.1 200 OK\r\n" + fields.encode() + content)
-
-    def _echo(self, connection: socket.socket) -> None:
-        while data := connection.recv(MIB):
-            connection.sendall(data)
-        self.ended.set()
-
-    def _flood(self, connection: socket.socket) -> None:
-        try:
-            while True:
-                connection.sendall(bytes(MIB))
-        except OSError:
-            self.broken.set()
-            raise
-
-    def _reset(self, connection: socket.socket) -> None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-
-
-def self_signed(file: Path) -> Path:
-    """Writes a certificate for PUBLIC, and its key, into a file."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=far"]
-    subprocess.run([*command, "-addext", f"subjectAltName=DNS:{PUBLIC}", "-keyout", f"{file}.key", "-out", file], check=True)
-    file.write_text(file.read_text() + Path(f"{file}.key").read_text())
-    return file
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return self_signed(tmp_path_factory.mktemp("far") / "far.pem")
-
-
-@pytest.fixture(scope="module")
-def far(certificate: Path) -> Far:
-    return Far(certificate)
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +135,7 @@ def test_a_client_that_does_not_read(shared: Mirror, far: Far) -> None:
     memory = shared.memory
     with closing(tunnel(shared, b"f")) as connection:
         assert len(connection.recv(MIB)) > 0
-        assert not far.broken.wait(1)
+        assert not far.broken.wait(0.5)
         assert shared.memory - memory < 8 * MIB
     assert far.broken.wait(PATIENCE)
 
@@ -263,19 +168,17 @@ def test_what_the_settings_say(start_mirror: StartMirror, far: Far) -> None:
         connection.recv(1)
 
 
-def test_the_mirror_itself(start_mirror: StartMirror) -> None:
+def test_the_mirror_itself(origin: Origin, tmp_path: Path) -> None:
     """A name of the mirror's own public address and port is refused."""
-    mirror = start_mirror()
-    mirror.stop()
-    mirror.start("--host", OURS, "--port", "443")
-    with socket.create_connection((OURS, 443), PATIENCE, source_address=("127.0.0.1", 0)) as plain:
+    mirror = mirroring(origin, tmp_path / "data").start("--host", OURS, "--port", "443")
+    with closing(mirror), socket.create_connection((OURS, 443), PATIENCE, source_address=("127.0.0.1", 0)) as plain:
         plain.sendall(b"CONNECT mirror.example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"is this mirror itself" in plain.recv(4096)
 
 
 def test_the_mirrors_end(start_mirror: StartMirror, far: Far) -> None:
     """SIGTERM ends idle tunnels at once, and gives busy ones the grace."""
-    mirror = start_mirror(grace=2)
+    mirror = start_mirror(grace=1)
     with closing(tunnel(mirror, b"e")) as idle:
         assert idle.recv(1) == b"e"
         threading.Event().wait(1.2)  # until it counts as idle

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
 
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.limits import Limits
@@ -16,6 +18,7 @@ from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.mirror import Mirror, running
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import load
+from dataset_mirror.status.metrics import metrics
 from dataset_mirror.status.views import fills_of
 from dataset_mirror.store.store import Store
 from tests.origin import Origin, body
@@ -63,14 +66,24 @@ async def stored(fill: Fill) -> bool:
     return fill.record is not None
 
 
+async def scraped(mirror: Mirror) -> str:
+    """What /metrics says."""
+    app = FastAPI()
+    app.include_router(metrics(mirror))
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://mirror") as client:
+        return (await client.get("/metrics")).text
+
+
 async def test_downloads_that_drip_do_not_hold_up_their_origin(origin: Origin, tmp_path: Path) -> None:
-    """Two that drip take both places of an origin: a third one gets one of them, and the two go on."""
+    """Two that drip take both places of an origin: a third one gets one of them, and the two go on. One is told to be slow."""
     origin.add("/sets/good.bin", DATA)
     async with mirroring(origin, tmp_path) as mirror:
         slow = await dripping(origin, mirror, HOSTS[0], HOSTS[0])
+        assert "\ndataset_mirror_fills_slow 0.0\n" in await scraped(mirror)
         assert await stored(await asked(mirror, HOSTS[0], "good.bin"))
         assert not any(fill.over for fill in slow)
         assert sorted((status.slow, status.waiting) for status in fills_of(mirror)) == [(False, False), (True, False)]
+        assert "\ndataset_mirror_fills_slow 1.0\n" in await scraped(mirror)
 
 
 async def test_downloads_that_drip_do_not_hold_up_other_origins(origin: Origin, tmp_path: Path) -> None:

@@ -60,8 +60,12 @@ def _inode(local: int, remote: int) -> str:
 
 
 def _sockets(pid: int) -> set[str]:
-    found = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+    found: set[str] = set()
+    try:
+        descriptors = list(Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it has just ended
+        return found
+    for descriptor in descriptors:
         try:
             if match := re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink())):
                 found.add(match[1])

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,16 @@ import pytest
 from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
-from tests.serving import HOST, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment, mirroring
 from tests.wire.crew import at, below, is_there, keeper, owner, workers
 from tests.wire.test_protocol import Wire, raw_request, request, wait_until
+from tests.wire.test_workers import ages
 from tests.wire.test_workers import pytestmark as _needs_proc
 
 pytestmark = _needs_proc
 
-SMALL, LARGE, SLOW = "/sets/small.bin", "/sets/large.bin", "/sets/slow.bin"
-CONTENT, MUCH = body(50_000, 1), body(32 * MIB, 3)
+SMALL, OTHER, LARGE, SLOW = "/sets/small.bin", "/sets/other.bin", "/sets/large.bin", "/sets/slow.bin"
+CONTENT, OTHERS_CONTENT, MUCH = body(50_000, 1), body(MIB, 2), body(32 * MIB, 3)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +62,42 @@ def test_a_worker_that_dies(shared: Mirror) -> None:
     for _ in range(8):  # whichever of them gets it
         assert shared.archive(SMALL).body == CONTENT
     assert shared.log.count(f"The worker {died} ended (killed by signal 9)") == 1
+
+
+def test_a_worker_that_starts_makes_nothing(shared: Mirror) -> None:
+    """What is missing of the data folder stays away, and the folder itself; when that is back workers start again.
+
+    Meanwhile nobody waits for them: the filling process accepts in their place.
+    """
+    (shared.data / "partial").rmdir()
+    replaced(shared)
+    assert not (shared.data / "partial").exists()
+    away = shared.data.rename(shared.data.with_name("away"))
+    try:
+        for worker in workers(shared):
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: shared.log.count(f"tries again: The data folder {shared.data} cannot be used") >= 2)
+        assert [shared.get("/healthz").status for _ in range(20)] == [200] * 20
+        assert not shared.data.exists()
+    finally:
+        away.rename(shared.data)
+    wait_until(lambda: len(workers(shared)) == 2)
+    (shared.data / "partial").mkdir()
+    with at(shared, worker=True) as wire:
+        wire.send(request(SMALL))
+        assert wire.answer() == (200, CONTENT)
+
+
+def replaced(mirror: Mirror) -> None:
+    """Lets a worker die, and waits until the one that takes its place answers."""
+    before = set(workers(mirror))
+    os.kill(min(before), signal.SIGKILL)
+    while True:
+        with at(mirror, worker=True) as wire:
+            wire.send(request(SMALL))
+            assert wire.answer() == (200, CONTENT)
+            if owner(mirror, wire.socket) not in before:
+                return
 
 
 def test_a_configuration_is_taken_up_by_all_at_once(shared: Mirror) -> None:
@@ -137,14 +175,13 @@ def test_numbers_that_are_none(tmp_path: Path, number: str) -> None:
     assert "Traceback" not in said.stderr
 
 
-def test_a_stop(start_mirror: StartMirror, origin: Origin) -> None:
+def test_a_stop(origin: Origin, tmp_path: Path) -> None:
     """Answers under way come to their end, all processes end, and all that was asked for is counted and logged."""
     origin.add(SMALL, CONTENT)
     origin.add(SLOW, body(MIB), rate=MIB)
-    mirror = start_mirror(workers=2, grace=20)
-    mirror.restart("--access-log")
+    mirror = mirroring(origin, tmp_path / "data", workers=2, grace=20).start("--access-log")
     processes = below(mirror.pid)
-    with at(mirror, worker=True) as hit, at(mirror, worker=True) as miss:
+    with closing(mirror), at(mirror, worker=True) as hit, at(mirror, worker=True) as miss:
         for _ in range(5):
             hit.send(raw_request(f"/{HOST}{SMALL}", "X-Request-Id: mine"))
             assert hit.answer() == (200, CONTENT)
@@ -156,10 +193,53 @@ def test_a_stop(start_mirror: StartMirror, origin: Origin) -> None:
         mirror.ended()
     assert not [process for process in processes if is_there(process)]
     assert mirror.log.count(" mine") == 5
-    mirror.start()
-    assert (mirror.status["hits"], mirror.status["misses"]) == (4, 2)
-    [small] = [one for one in json.loads(mirror.get("/status/archives").body)["archives"] if SMALL in one["url"]]
+    with mirror:
+        assert (mirror.status["hits"], mirror.status["misses"]) == (4, 2)
+        [small] = [one for one in json.loads(mirror.get("/status/archives").body)["archives"] if SMALL in one["url"]]
     assert small["hits"] == 4
+
+
+def test_room_is_not_made_of_what_a_worker_answers(start_mirror: StartMirror, origin: Origin) -> None:
+    """While it is sent to a worker's client a stored archive stays; then it goes, from all processes, and can come again.
+
+    Offline, what is stale is answered by all of them, and nobody asks an origin, not even for what is missing.
+    """
+    for path, content in ((LARGE, MUCH), (SMALL, CONTENT), (OTHER, OTHERS_CONTENT)):
+        origin.add(path, content)
+    mirror = start_mirror(workers=2, max_size=len(MUCH) + len(CONTENT))
+    for path in (LARGE, SMALL):
+        assert mirror.archive(path).status == 200
+    with at(mirror, worker=True) as wire, at(mirror, worker=False) as first:
+        wire.send(request(LARGE))
+        assert wire.head()[0] == 200
+        first.send(request(OTHER))
+        assert first.answer()[0] == 507
+        assert wire.body(len(MUCH)) == MUCH
+        first.send(request(OTHER))
+        assert first.answer() == (200, OTHERS_CONTENT)
+        wire.send(request(LARGE))
+        status, fields = wire.head()
+        assert (status, "fwd=miss" in fields["cache-status"], wire.body(len(MUCH))) == (200, True, MUCH)
+
+    mirror.restart("--offline")
+    ages(mirror, LARGE)
+    asked = len(origin.requests)
+    with at(mirror, worker=True) as wire, at(mirror, worker=False) as first:
+        for each in (wire, first):
+            each.send(request(LARGE, "Range: bytes=0-99") + request(OTHER))
+            status, fields = each.head()
+            assert (status, "ttl=-" in fields["cache-status"], each.body(100)) == (206, True, MUCH[:100])
+        assert (wire.answer()[0], first.answer()[0]) == (504, 504)
+    [wanted] = json.loads(mirror.get("/status/wanted").body)["wanted"]
+    assert (wanted["url"], wanted["count"]) == (f"{URL}{OTHER}", 2)
+    assert len(origin.requests) == asked
+
+
+def test_one_per_core(start_mirror: StartMirror) -> None:
+    """With "auto" there are as many processes as cores that the mirror may run on; on a single one nobody starts others."""
+    cores = len(os.sched_getaffinity(0))
+    mirror = start_mirror(workers="auto")
+    wait_until(lambda: len(below(mirror.pid)) == (cores if cores > 1 else 0))
 
 
 def test_a_kill(start_mirror: StartMirror, origin: Origin) -> None:

@@ -106,7 +106,7 @@ def _serve(
             parts.doors.own_ports.add(tls_port.port)
         if keeper:
             sockets = [list(own) for own in (zip(plain, secure, strict=True) if secure else zip(plain, strict=True))]
-            crew = mirror.others = Crew(keeper, mirror, sockets[1:], parts.own, parts.services)
+            crew = mirror.others = Crew(keeper, mirror, sockets[1:], parts.own, parts.services, tls_port)
 
         def ready(server: uvicorn.Server) -> None:
             if crew:
@@ -134,7 +134,11 @@ def _work(
     """A process that answers hits; returns its exit status."""
     port = listening[0].getsockname()[1]
     worker = Worker(configuration, control, listening)
-    return asyncio.run(worker.run(partial(assemble_worker, port, processes), context, access_log=has_log))
+    try:
+        return asyncio.run(worker.run(partial(assemble_worker, port, processes), context, access_log=has_log))
+    except DataFolderError as error:
+        log.error("A worker cannot start, and tries again: %s", error)
+        return 1
 
 
 def _prepare(ca: CertificateAuthority) -> None:

@@ -58,18 +58,25 @@ def place_of(url: str | URL) -> Path:
     return Path(make_url(url).database or "")
 
 
-def for_writing(url: str | URL, failed: Failed) -> Engine:
-    """Explicit BEGIN and COMMIT: the driver's own begin late, and a reader would keep an old snapshot."""
-    with suppress(OSError):  # SQLite says better what cannot be; its log has the permissions of the file that is there
-        os.close(durable.open_file(place_of(url), os.O_RDWR | os.O_CREAT))
-    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=QueuePool, connect_args={"check_same_thread": False, "timeout": 30})
+def for_writing(url: str | URL, failed: Failed, *, creates: bool = True) -> Engine:
+    """Explicit BEGIN and COMMIT: the driver's own begin late, and a reader would keep an old snapshot.
+
+    One that `creates` nothing has no connection if the file is missing.
+    """
+    place, settings = place_of(url), {"check_same_thread": False, "timeout": 30}
+    if creates:
+        with suppress(OSError):  # SQLite says better what cannot be; its log has the permissions of the file that is there
+            os.close(durable.open_file(place, os.O_RDWR | os.O_CREAT))
+    else:
+        url = URL.create("sqlite", database=f"file:{quote(str(place.absolute()))}", query={"mode": "rw", "uri": "true"})
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=QueuePool, connect_args=settings)
 
     @event.listens_for(engine, "connect")
     def _pragmas(connection: Any, _: object) -> None:
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
-    _translate(engine, place_of(url), failed)
+    _translate(engine, place, failed)
     return engine
 
 

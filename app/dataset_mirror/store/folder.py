@@ -61,15 +61,25 @@ class DataFolder:
         try:
             if not self.exists:
                 self._make()
+        except OSError as error:
+            raise self._unusable(error) from None
+        self.check()
+        self._complete()
+
+    def check(self) -> None:
+        """DataFolderError if it is not there, or has a layout that is not ours; creates nothing."""
+        try:
             layout = _layout(self._fingerprint.read_bytes())
         except OSError as error:
-            raise DataFolderError(f"The data folder {self.root} cannot be used: {_why(self.root, error)}.", _OWN) from None
+            raise self._unusable(error) from None
         if layout != LAYOUT:
             raise DataFolderError(
                 f"The data folder {self.root} has layout {layout}; this program knows {LAYOUT}.",
                 "Use the version of dataset-mirror that made it, or another folder: --data DIR.",
             )
-        self._complete()
+
+    def _unusable(self, error: OSError) -> DataFolderError:
+        return DataFolderError(f"The data folder {self.root} cannot be used: {_why(self.root, error)}.", _OWN)
 
     def _make(self) -> None:
         new = not self.root.exists()
@@ -85,7 +95,7 @@ class DataFolder:
             durable.make_folder(self.partial)
         except OSError as error:
             if error.errno not in _AS_IT_IS:
-                raise DataFolderError(f"The data folder {self.root} cannot be used: {_why(self.root, error)}.", _OWN) from None
+                raise self._unusable(error) from None
             log.warning("The data folder %s cannot be written: %s.", self.root, error.strerror)
         with contextlib.suppress(OSError):  # somebody else's, or a disk that has no permissions: `doctor` says it
             mode = stat.S_IMODE(self.root.stat().st_mode)

@@ -59,12 +59,12 @@ class Index:
     trouble: SharedAway | None = None
     """None: of what is here everything is looked through."""
 
-    def __init__(self, url: str | URL, *, new: bool = True) -> None:
+    def __init__(self, url: str | URL, *, new: bool = True, creates: bool = True) -> None:
         """Opens the database; for reading, and `why_read_only` says why, if it is there and its disk takes no more bytes.
 
-        DataFolderError if it is damaged, of another schema, or missing though it may not be `new`.
+        DataFolderError if it is damaged, of another schema, or missing though it may not be `new`, or this process `creates` none.
         """
-        self._url, self._new = url, new
+        self._url, self._new, self._creates = url, new and creates, creates
         self._reading = Lock()
         self._known: OrderedDict[ArchiveId, Record] = OrderedDict()
         self._seen_version = 0
@@ -85,7 +85,7 @@ class Index:
 
     def _open(self) -> None:
         """For writing. What goes wrong comes out, and nothing stays open."""
-        engine = for_writing(self._url, self._failed)
+        engine = for_writing(self._url, self._failed, creates=self._creates)
         try:
             with engine.connect() as connection:
                 _prepare(connection, self._url, new=self._new)

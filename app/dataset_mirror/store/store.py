@@ -44,9 +44,12 @@ _MOMENT = 0.001
 """Seconds between two fetchings, if a clock does not tell them apart."""
 
 
-def open_store(configuration: Configuration) -> "Store":
-    """The store in the data folder that the settings name, under their limits of the moment; DataFolderError if it cannot be used."""
-    store = Store(configuration.settings.data, database=configuration.settings.database)
+def open_store(configuration: Configuration, *, creates: bool = True) -> "Store":
+    """The store in the data folder that the settings name, under their limits of the moment; DataFolderError if it cannot be used.
+
+    `creates` as Store has it.
+    """
+    store = Store(configuration.settings.data, database=configuration.settings.database, creates=creates)
     store.space.limits = lambda: configuration.settings
     store.shares = configuration.settings.shared is not None
     return store
@@ -55,13 +58,21 @@ def open_store(configuration: Configuration) -> "Store":
 class Store:
     """Everything that is kept. Writes, scans and pages run in its one worker thread (`in_worker`)."""
 
-    def __init__(self, root: Path, *, min_free: int = 0, max_size: int | None = None, database: str | None = None) -> None:
-        """Opens or creates the data folder; DataFolderError if it cannot be used."""
+    def __init__(
+        self, root: Path, *, min_free: int = 0, max_size: int | None = None, database: str | None = None, creates: bool = True
+    ) -> None:
+        """Opens or creates the data folder; DataFolderError if it cannot be used.
+
+        One that `creates` nothing is for who reads what another process keeps: if that has gone, so has the folder, and stays so.
+        """
         self.folder = DataFolder(root.absolute())
-        self.folder.prepare()
+        if creates:
+            self.folder.prepare()
+        else:
+            self.folder.check()
         self.journal = Journal(self.folder.journal)
-        self.index = Index(self.folder.index_url(database), new=self.journal.size == 0)
-        if database is None:
+        self.index = Index(self.folder.index_url(database), new=self.journal.size == 0, creates=creates)
+        if database is None and creates:
             tighten(self.folder.index)
         self.blobs = Blobs(self.folder.blobs)
         self.tree = Tree(self.folder.tree)

@@ -10,6 +10,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.routing import OwnPaths
 from dataset_mirror.settings import Configuration
 from dataset_mirror.wire.connection import Connection
+from dataset_mirror.wire.server import TlsPort
 from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.workers import remote
 from dataset_mirror.wire.workers.channel import Channel, Closed
@@ -75,9 +77,18 @@ class _Worker:
 class Crew:
     """All workers of a mirror: its `others`. uvicorn stops them like a connection."""
 
-    def __init__(self, keeper: Keeper, mirror: Mirror, listening: list[list[socket.socket]], own: OwnPaths, services: Services) -> None:
-        """`listening`: for each worker its sockets, the plain one first."""
+    def __init__(
+        self,
+        keeper: Keeper,
+        mirror: Mirror,
+        listening: list[list[socket.socket]],
+        own: OwnPaths,
+        services: Services,
+        tls_port: TlsPort | None = None,
+    ) -> None:
+        """`listening`: for each worker its sockets, the plain one first; the second one is for what `tls_port` speaks."""
         self._keeper, self._mirror, self._listening, self._own, self._services = keeper, mirror, listening, own, services
+        self._tls_port = tls_port
         self._workers: set[_Worker] = set()
         self._lives: set[asyncio.Task[None]] = set()
         self._keeping, self._changing = asyncio.Lock(), asyncio.Lock()
@@ -119,8 +130,28 @@ class Crew:
             if not self._is_stopping:
                 log.error("The worker %d ended (%s); another one takes its place.", worker.pid, _words(how))
                 if loop.time() - began < _PAUSE_SECONDS:
-                    await asyncio.sleep(_PAUSE_SECONDS)
+                    async with self._accepting(sockets):
+                        await asyncio.sleep(_PAUSE_SECONDS)
         return None
+
+    @asynccontextmanager
+    async def _accepting(self, sockets: list[socket.socket]) -> AsyncIterator[None]:
+        """This process accepts at a worker's sockets meanwhile: nobody is to wait for one that cannot start."""
+        servers: list[asyncio.Server] = []
+        with suppress(OSError):  # no descriptors: then they wait
+            plain, *secure = [one.dup() for one in sockets]
+            servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=plain))
+            if self._tls_port:
+                servers.append(await replace(self._tls_port, listening=secure[0]).serve(self._server, self._services))
+        try:
+            yield
+        finally:
+            for server in servers:
+                server.close()
+
+    def _connection(self) -> Connection:
+        server, loop = self._server, asyncio.get_running_loop()
+        return Connection(server.config, server.server_state, server.lifespan.state, loop, services=self._services)
 
     async def _started(self, sockets: list[socket.socket]) -> _Worker:
         ours, theirs = socket.socketpair()
@@ -188,10 +219,9 @@ class Crew:
 
     async def _connect(self, connection: socket.socket, target: str, credentials: str | None, is_last: bool) -> None:
         """Goes on with a client's connection on which a worker read CONNECT."""
-        server, loop = self._server, asyncio.get_running_loop()
-        taken = Connection(server.config, server.server_state, server.lifespan.state, loop, services=self._services)
+        taken = self._connection()
         connection.setblocking(False)
-        await loop.connect_accepted_socket(lambda: taken, connection)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: taken, connection)
         taken.take_over(target, credentials, is_last=is_last)
 
     def _check(self, archive: ArchiveId) -> None:
