@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doors.tunnels import self_signed
+from tests.doors.far import self_signed
 from tests.image.dockerfile import ROOT
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror

@@ -41,6 +41,15 @@ def test_all_mirrors(cluster: Cluster) -> None:
     assert found == SHARED
 
 
+def test_one_that_was_started_again(cluster: Cluster) -> None:
+    """A mirror that was killed and started again at its URL is told of once, and lives."""
+    first, second = cluster.start(), cluster.start(advertise_url="http://second.example:8080")
+    second.kill()
+    cluster.start(advertise_url="http://second.example:8080")
+    told = [(mirror["url"], mirror["alive"]) for mirror in first.status["shared"]["mirrors"]]
+    assert sorted(told) == sorted([(first.url, True), ("http://second.example:8080", True)])
+
+
 @pytest.fixture(scope="module")
 def cluster_of_pages(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Mirrors for the tests of the page."""

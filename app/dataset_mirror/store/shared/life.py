@@ -133,10 +133,12 @@ class Life:
 
 
 async def peers(session: Session) -> list[Peer]:
-    """All mirrors of late, those that live first."""
+    """All mirrors of late, those that live first; one that was started again at the same URL is there once."""
     rows = await session.run(
         "SELECT id, url, program, extract(epoch FROM began)::float8 AS began, extract(epoch FROM seen)::float8 AS seen,"
-        " lives(mirrors) AS alive, state FROM mirrors ORDER BY lives(mirrors) DESC, began"
+        " lives(mirrors) AS alive, state FROM mirrors WHERE lives(mirrors) OR url = '' OR NOT EXISTS"
+        " (SELECT FROM mirrors AS later WHERE later.url = mirrors.url AND later.began > mirrors.began)"
+        " ORDER BY lives(mirrors) DESC, began"
     )
     return [
         Peer(
