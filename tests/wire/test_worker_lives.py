@@ -65,10 +65,7 @@ def test_a_worker_that_dies(shared: Mirror) -> None:
 
 
 def test_a_worker_that_starts_makes_nothing(shared: Mirror) -> None:
-    """What is missing of the data folder stays away, and the folder itself; when that is back workers start again.
-
-    Meanwhile nobody waits for them: the filling process accepts in their place.
-    """
+    """What is missing of the data folder stays away, or all of it; until that is back the filling process accepts in its place."""
     (shared.data / "partial").rmdir()
     replaced(shared)
     assert not (shared.data / "partial").exists()
@@ -200,10 +197,7 @@ def test_a_stop(origin: Origin, tmp_path: Path) -> None:
 
 
 def test_room_is_not_made_of_what_a_worker_answers(start_mirror: StartMirror, origin: Origin) -> None:
-    """While it is sent to a worker's client a stored archive stays; then it goes, from all processes, and can come again.
-
-    Offline, what is stale is answered by all of them, and nobody asks an origin, not even for what is missing.
-    """
+    """While it is sent to a worker's client a stored archive stays; then it goes, from all processes, and can come again."""
     for path, content in ((LARGE, MUCH), (SMALL, CONTENT), (OTHER, OTHERS_CONTENT)):
         origin.add(path, content)
     mirror = start_mirror(workers=2, max_size=len(MUCH) + len(CONTENT))
@@ -221,14 +215,20 @@ def test_room_is_not_made_of_what_a_worker_answers(start_mirror: StartMirror, or
         status, fields = wire.head()
         assert (status, "fwd=miss" in fields["cache-status"], wire.body(len(MUCH))) == (200, True, MUCH)
 
+
+def test_offline(start_mirror: StartMirror, origin: Origin) -> None:
+    """What is stale is answered by all processes, and none asks an origin, not even for what is missing, which all put on one list."""
+    origin.add(SMALL, CONTENT)
+    mirror = start_mirror(workers=2)
+    assert mirror.archive(SMALL).status == 200
     mirror.restart("--offline")
-    ages(mirror, LARGE)
+    ages(mirror, SMALL)
     asked = len(origin.requests)
     with at(mirror, worker=True) as wire, at(mirror, worker=False) as first:
         for each in (wire, first):
-            each.send(request(LARGE, "Range: bytes=0-99") + request(OTHER))
+            each.send(request(SMALL, "Range: bytes=0-99") + request(OTHER))
             status, fields = each.head()
-            assert (status, "ttl=-" in fields["cache-status"], each.body(100)) == (206, True, MUCH[:100])
+            assert (status, "ttl=-" in fields["cache-status"], each.body(100)) == (206, True, CONTENT[:100])
         assert (wire.answer()[0], first.answer()[0]) == (504, 504)
     [wanted] = json.loads(mirror.get("/status/wanted").body)["wanted"]
     assert (wanted["url"], wanted["count"]) == (f"{URL}{OTHER}", 2)
