@@ -25,10 +25,9 @@ SMALL, OTHER, CHUNKED, BIG, SLOW = "/sets/small.bin", "/sets/other.bin", "/sets/
 class Wire:
     """A connection to a mirror, byte by byte."""
 
-    def __init__(self, mirror: Mirror, buffer: int | None = None) -> None:
+    def __init__(self, mirror: Mirror, buffer: int = MIB) -> None:
         self.socket = socket.socket()
-        if buffer is not None:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)  # else it may grow until it holds `LARGE`
         self.socket.settimeout(PATIENCE)
         self.socket.connect(("127.0.0.1", mirror.port))
         self._left = b""

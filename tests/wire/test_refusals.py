@@ -18,8 +18,8 @@ SMALL_BODY, LARGE_BODY = body(10_000, 1), body(24 * MIB, 2)
 H = b"Host: mirror\r\n"
 POST = b"POST /api/rm HTTP/1.1\r\n" + H
 CONNECT = f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n".encode()
-EARLY = (403, 404, 405)
-"""What a request whose head is right may get before the rest of it has come: who may, and what there is, need no body."""
+EARLY = (403, 404, 405, 504)
+"""What a request may get when only its head has come: who may, what there is and an origin that is away need no body."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Presets that ship with the mirror, and how any preset is read."""
 
 import tomllib
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -30,6 +31,16 @@ def preset_text(name: str, folder: Path) -> str:
 
 def read_preset(name: str, folder: Path) -> Preset:
     """The preset called `name`, or the TOML file at that path (relative to `folder`). UsageError if it cannot be read."""
+    return _read(name, folder) if _is_path(name) else _read_shipped(name)
+
+
+@cache
+def _read_shipped(name: str) -> Preset:
+    """Those that ship with the mirror do not change while it runs."""
+    return _read(name, Path())
+
+
+def _read(name: str, folder: Path) -> Preset:
     text = preset_text(name, folder)
     try:
         preset = Preset.model_validate(tomllib.loads(text))
