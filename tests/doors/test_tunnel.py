@@ -41,7 +41,19 @@ def test_in_a_network_of_its_own(tmp_path: Path) -> None:
     hosts = tmp_path / "hosts"
     hosts.write_text(tunnels.HOSTS)
     tests = [str(ROOT / "tests" / "doors" / name) for name in ("tunnels.py", "shells.py")]
-    command = [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", "-p", "tests.doors.far", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n0",
+        "-p",
+        "no:cacheprovider",
+        "--basetemp",
+        str(tmp_path / "inside"),
+        "-p",
+        "tests.doors.far",
+        *tests,
+    ]
     inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
     run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr

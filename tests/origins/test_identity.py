@@ -78,7 +78,7 @@ pieces = st.sampled_from([b"/", b"a", b"~", b".", b"%41", b"%7e", b"%2f", b"%25"
 targets = st.lists(pieces, max_size=12).map(lambda parts: b"/" + b"".join(parts)) | st.binary(max_size=20)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(targets)
 def test_normalising_twice_changes_nothing(raw: bytes) -> None:
     """A normalised path is its own normal form, in printable ASCII and with the same data."""
@@ -90,7 +90,7 @@ def test_normalising_twice_changes_nothing(raw: bytes) -> None:
     assert re.fullmatch(r"/(?:[!-$&-.0-9:->@A-\[\]-~/]|%[0-9A-F]{2})*", path)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(targets, st.sets(st.integers(0, 40)))
 def test_encoding_an_unreserved_character_changes_nothing(raw: bytes, where: set[int]) -> None:
     """Two spellings that differ only in encoded unreserved characters are one archive."""
@@ -105,7 +105,7 @@ def test_encoding_an_unreserved_character_changes_nothing(raw: bytes, where: set
     assert normalise_path(spelled.encode()) == path
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(targets, st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E, exclude_characters="#"), max_size=10), st.booleans())
 def test_an_archive_is_found_again_by_its_url(raw: bytes, query: str, secure: bool) -> None:
     """The URL of any archive names that archive: what the journal writes can be read back."""
@@ -245,7 +245,7 @@ _PORT = st.sampled_from(["", ":", ":80", ":443", ":0443", ":8080", ":0", ":99999
 authorities = st.tuples(st.lists(_LABEL, max_size=4).map(".".join), _PORT).map("".join) | st.text(max_size=20)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(authorities, st.sampled_from(["http", "https"]))
 def test_a_normal_authority_is_its_own_normal_form(authority: str, scheme: str) -> None:
     """Any text is a host or a bad request; its normal form is ASCII in lower case, stays as it is, and makes a URL that names it."""
@@ -259,7 +259,7 @@ def test_a_normal_authority_is_its_own_normal_form(authority: str, scheme: str) 
     assert parse_url(f"{scheme}://{normal}/a").authority == normal
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(st.tuples(st.sampled_from(["", "https://", "http://", "ftp://", "//"]), authorities, st.text(max_size=20)).map("".join))
 def test_no_text_makes_the_parser_of_urls_fail(url: str) -> None:
     """Any text is the URL of an archive, which its own URL names again, or a bad request."""

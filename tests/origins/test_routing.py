@@ -238,7 +238,7 @@ segments = st.sampled_from([b"sets", b"data.example.org", b"shared", b"..", b"%2
 hosts = st.sampled_from(["data.example.org", "mirror.lab:8080", "evil.example.org", "", "@", "data.example.org:443", "\xff"])
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(segments, max_size=6).map(b"/".join) | st.binary(max_size=12),
     st.binary(max_size=4),

@@ -180,7 +180,7 @@ def _modelled(fields: dict[str, str]) -> int:
     return 200
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     st.fixed_dictionaries(
         {},

@@ -18,7 +18,7 @@ schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not i
 checks = pytest.importorskip("schemathesis.specs.openapi.checks")
 
 FEW = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     derandomize=True,
     database=None,

@@ -38,7 +38,7 @@ def value(line: Listed, order: Order) -> object:
     return {"name": str(line.record.archive), "used": line.used, "size": line.record.size, "fetched": line.record.fetched}[order]
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=30)
 @given(
     order=st.sampled_from(["name", "used", "size", "fetched"]),
     descending=st.booleans(),
@@ -57,7 +57,7 @@ def test_pages_make_up_the_list(index: Index, order: Order, descending: bool, or
     assert {line.record.url for line in found} == fitting
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=40)
 @given(
     order=st.sampled_from(["name", "used", "size", "fetched"]),
     descending=st.booleans(),

@@ -76,7 +76,7 @@ def happen(store: Store, what: str, of: ArchiveId, data: bytes, facts: dict[str,
         store.remove(of, record(data).sha256 if "version" in what else None)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(events=EVENTS, batch=st.integers(1, 9))
 def test_it_is_as_before(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, ArchiveId, bytes, dict[str, Any]]], batch: int
@@ -117,7 +117,7 @@ def test_private_bytes_stay_private(tmp_path: Path) -> None:
     again.close()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(FACTS, min_size=1, max_size=5), batch=st.integers(1, 3))
 def test_lines_of_an_earlier_version(tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]], batch: int) -> None:
     """Lines that were written one by one, as earlier versions did, are united as the index unites them, however they are read."""

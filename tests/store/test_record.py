@@ -126,7 +126,7 @@ json_values = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=80)
 @given(st.dictionaries(st.sampled_from(sorted(KNOWN)), json_values) | json_values)
 def test_no_line_breaks_a_reader(changes: object) -> None:
     """Any JSON at all is either a record or a ValueError."""

@@ -94,7 +94,7 @@ def sliced(draw: st.DrawFn) -> tuple[bytes, list[bytes]]:
     return data, [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True) if a < b]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(sliced())
 def test_any_bytes_in_any_slices(given_: tuple[bytes, list[bytes]]) -> None:
     """Bytes are understood or refused, never anything else, and however they are sliced."""
@@ -102,7 +102,7 @@ def test_any_bytes_in_any_slices(given_: tuple[bytes, list[bytes]]) -> None:
     assert fed(slices) == fed([data] if data else [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @example(b"")
 @given(st.binary(max_size=200))
 def test_any_bytes_one_by_one(data: bytes) -> None:

@@ -76,7 +76,7 @@ def server(large_file: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch)
 class Client(Peer):
     """A client in TLS that takes nothing for an orderly end but TLS's own."""
 
-    def __init__(self, server: Server, buffer: int | None = 4096, *, strict: bool = True, keys: Path | None = None) -> None:
+    def __init__(self, server: Server, buffer: int = 4096, *, strict: bool = True, keys: Path | None = None) -> None:
         super().__init__(server, buffer)
         context = ssl._create_unverified_context()
         context.keylog_filename = str(keys) if keys else None  # type: ignore[assignment]
