@@ -1,12 +1,16 @@
 """`fetch`, run as a person runs it: alone, and beside a live server."""
 
+import asyncio
 import json
+import signal
 import subprocess
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataset_mirror.cli.local import stepwise
 from tests import warm
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror, environment
@@ -215,3 +219,24 @@ def test_a_list_that_was_cut_off(keras: Origin, tmp_path: Path) -> None:
     keras.clear()
     assert fetch(keras, data, "--from", "-", typed=f"{URL}/sets/own.bin\nkeras/boston_housing\n").returncode == 0
     assert {request.target for request in keras.requests} == {BOSTON}
+
+
+def test_ctrl_c_behind_a_step() -> None:
+    """Ctrl-C when a step has just ended, and its loop not yet, ends what follows as at any other moment."""
+    ended = []
+
+    async def steps() -> AsyncGenerator[int]:
+        try:
+            asyncio.get_running_loop().call_soon(signal.raise_signal, signal.SIGINT)
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            ended.append(True)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(stepwise(steps))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended

@@ -222,5 +222,10 @@ def stepwise(steps: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
         try:
             while some := runner.run(following(items)):
                 yield from some
+        except KeyboardInterrupt:
+            loop = runner.get_loop()  # if it came when the step had just ended, the loop still has the order to stop before it
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+            raise
         finally:
             runner.run(items.aclose())
