@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -13,6 +14,8 @@ from tests.origin import Origin
 from tests.serving import Mirror, folders, mirroring
 
 StartMirror = Callable[..., Mirror]
+
+gc.disable()  # until all is collected
 
 for name in ("CI", "BUILD_NUMBER"):
     # With them pytest explains unequal bodies in full, which takes hours for some megabytes.
@@ -67,6 +70,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("timed"):
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def pytest_collection_finish() -> None:
+    """All that was collected stays to the end: to look for garbage in it, again and again, takes a part of each test's time."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
