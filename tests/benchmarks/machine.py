@@ -20,7 +20,7 @@ def described(others: Sequence[str]) -> dict[str, str]:
     """The machine, and the versions of what had to do with the figures."""
     known = {
         "machine": f"{os.cpu_count()} cores ({_processor()})",
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "Python": platform.python_version(),
         "OpenSSL": ssl.OPENSSL_VERSION.split()[1],
         "dataset-mirror": version("dataset-mirror"),
