@@ -694,6 +694,31 @@ async def test_many_parts_share_a_turn(large_file: Path, monkeypatch: pytest.Mon
             end.close()
 
 
+async def test_a_turn_is_short(large_file: Path) -> None:
+    """Those who begin together, as they do who follow a fill, get no more than a turn's bytes in it, and all get theirs."""
+    pairs = [socket.socketpair() for _ in range(64)]
+    for ours, theirs in pairs:
+        ours.setblocking(False)
+        theirs.setblocking(False)
+    size = sendfile.TURN // 32
+    with large_file.open("rb") as opened:
+        opened.read()
+        parts = [sendfile.PartOfFile(ours, opened, 0, size) for ours, _ in pairs]
+        for part in parts:
+            part.begin(lambda error: None)
+        assert sum(part.sent for part in parts) <= sendfile.TURN + sendfile.MOST
+        loop = asyncio.get_running_loop()
+        for _, theirs in pairs:
+            came = b""
+            while len(came) < size:
+                came += await loop.sock_recv(theirs, MIB)
+            assert came == LARGE_BODY[:size]
+    assert sendfile.PartOfFile.under_way == 0
+    for pair in pairs:
+        for end in pair:
+            end.close()
+
+
 @ONLY_OURS
 def test_a_body_that_stops(server: Server, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends nothing more of the body that it announced is told so, and closed."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
-TURN = 16 * STEP
+TURN = 6 * STEP
 """Bytes that all clients together get in about one turn of the loop: what each of them, and everybody else, waits for the others."""
 MOST, _LEAST = 4 * STEP, 64 * 1024
 """Of that a client gets at most so much, and at least."""
@@ -44,6 +44,9 @@ class PartOfFile:
 
     under_way = 0
     """How many there are now, in this process."""
+    _turn_of: asyncio.AbstractEventLoop | None = None
+    _left = TURN
+    """The loop in whose present turn something was sent, and how many bytes may still be: who follows a fill wakes with all others."""
 
     def __init__(
         self,
@@ -105,6 +108,8 @@ class PartOfFile:
             return None
         if self._offset == self._end:
             return self._end_with(None)
+        if self._left <= 0 and self._turn_of is asyncio.get_running_loop():
+            return self._wait(for_room=False)
         wanted = min(MOST, self._end - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
         if self._read > self._offset:
             wanted = min(wanted, self._read - self._offset)
@@ -133,6 +138,7 @@ class PartOfFile:
         if sent == 0:
             raise OSError(f"the file ends {self._end - self._offset} bytes too early")
         self._offset += sent
+        _spend(sent)
         if self._told:
             self._told(sent)
         return sent
@@ -176,6 +182,18 @@ class PartOfFile:
             return self._end_with(error)
         self._read = min(self._offset + STEP, self._end)
         return self._go()
+
+
+def _spend(sent: int) -> None:
+    loop = asyncio.get_running_loop()
+    if PartOfFile._turn_of is not loop:
+        PartOfFile._turn_of, PartOfFile._left = loop, TURN
+        loop.call_soon(_next_turn)
+    PartOfFile._left -= sent
+
+
+def _next_turn() -> None:
+    PartOfFile._turn_of = None
 
 
 def _read_in(file: int, offset: int) -> None:
