@@ -194,7 +194,7 @@ class Recent:
         return found
 
     def take(self) -> "Recent":
-        """What was noted, answers under way included; it is somebody else's to tell, and here it begins anew."""
+        """What was noted, answers under way included; it is somebody else's to tell, and here counting starts again."""
         for answer in self.under_way:
             self._client(answer.client).send(answer.outcome, answer.news())
         taken = Recent()

@@ -46,7 +46,7 @@ async def cancelled(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
     """Ends the downloads of these archives."""
     ended = []
     for archive in archives:
-        error = Cancelled(f"The download of {archive} was cancelled by {actor()}.", "Ask again: it is fetched anew.")
+        error = Cancelled(f"The download of {archive} was cancelled by {actor()}.", "Ask again: it is fetched then.")
         if fill := mirror.flights.cancel(archive, error):
             ended.append(fill)
             mirror.store.changes.note("cancelled", fill.job.url, fill.received)

@@ -21,7 +21,7 @@ from dataset_mirror.store import durable
 
 log = logging.getLogger(__name__)
 
-REBUILD = "The archives are safe; make the index anew from archives.ndjson: dataset-mirror doctor --rebuild."
+REBUILD = "The archives are safe; rebuild the index from archives.ndjson: dataset-mirror doctor --rebuild."
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _UNREADABLE = (sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
 _UNWRITABLE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)

@@ -67,7 +67,7 @@ class Listing:
         if lacking := [name for name in _NEEDED if name not in self._tags]:
             raise BundleError(
                 f"{' and '.join(lacking)} must be there, before the archives.",
-                "Is it a bundle of dataset-mirror export? If it was packed anew, unpack it, and import the folder.",
+                "Is it a bundle of dataset-mirror export? If it was packed by another program, unpack it, and import the folder.",
             )
         try:
             known = bag.read_manifest(self._tags[bag.TAG_MANIFEST])

@@ -22,7 +22,7 @@ class Counts:
 
     @classmethod
     def taken_from(cls, mirror: Mirror) -> Self:
-        """What was counted there, which begins anew."""
+        """What was counted there, where counting starts again."""
         traffic, under_way = mirror.traffic, frozenset(map(Elsewhere.of, mirror.recent.under_way))
         counts = cls(traffic.requests, traffic.sent, mirror.usage.take(), mirror.recent.take(), under_way, +mirror.reading)
         traffic.requests, traffic.sent = Counter(), Counter()

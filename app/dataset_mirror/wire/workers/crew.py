@@ -138,16 +138,19 @@ class Crew:
     async def _accepting(self, sockets: list[socket.socket]) -> AsyncIterator[None]:
         """This process accepts at a worker's sockets meanwhile: nobody is to wait for one that cannot start."""
         servers: list[asyncio.Server] = []
+        own: list[socket.socket] = []
         with suppress(OSError):  # no descriptors: then they wait
-            plain, *secure = [one.dup() for one in sockets]
-            servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=plain))
+            own += (one.dup() for one in sockets)
+            servers.append(await asyncio.get_running_loop().create_server(self._connection, sock=own[0]))
             if self._tls_port:
-                servers.append(await replace(self._tls_port, listening=secure[0]).serve(self._server, self._services))
+                servers.append(await replace(self._tls_port, listening=own[1]).serve(self._server, self._services))
         try:
             yield
         finally:
             for server in servers:
                 server.close()
+            for one in own:  # also those that no server has taken
+                one.close()
 
     def _connection(self) -> Connection:
         server, loop = self._server, asyncio.get_running_loop()
