@@ -11,6 +11,8 @@ SMALLEST, LARGEST = 256 * 1024, 16 * 1024 * 1024
 """Bytes of a piece."""
 SECONDS = 1.0
 """What a piece should take; also the least rest for which another connection is worth its request."""
+AT_ONCE = 4 * 1024 * 1024
+"""Least bytes of a piece where many are asked for from the start."""
 PATIENCE = 0.3
 """Seconds before speeds are trusted."""
 FAST = 100_000_000
@@ -69,6 +71,8 @@ class Plan:
 
     def __init__(self, length: int | None, have: Intervals) -> None:
         self.length = sys.maxsize if length is None else length
+        self.at_once = False
+        """More connections are worth it before anything is known of their speed, and however fast those are that there are."""
         self._have = have
         self._pieces: list[Piece] = []
         self._wanted = Intervals()
@@ -125,6 +129,8 @@ class Plan:
 
     def worth(self, now: float) -> bool:
         """Whether one more connection would help: what is missing would take the others more than a second."""
+        if self.at_once:
+            return self.missing > AT_ONCE
         if any(now - piece.began < PATIENCE for piece in self._pieces if piece.open):
             return False
         rate = sum(piece.speed.rate(now) for piece in self._pieces)
@@ -192,8 +198,10 @@ class Plan:
 
     def _size(self, now: float, speed: Speed | None) -> int:
         """About a second, but towards the end less, so that all connections end together."""
-        fair = self.missing // (2 * (len(self._pieces) + 1))
-        return max(SMALLEST, min(int(SECONDS * self._rate(now, speed)), LARGEST, fair))
+        fair = min(LARGEST, self.missing // (2 * (len(self._pieces) + 1)))
+        if self.at_once:
+            return max(AT_ONCE, fair)
+        return max(SMALLEST, min(int(SECONDS * self._rate(now, speed)), fair))
 
     def _gaps(self, now: float, rate: float) -> Iterator[tuple[int, int]]:
         """The runs of bytes that a connection of this rate may take, in order: nobody brings them, or not in time."""

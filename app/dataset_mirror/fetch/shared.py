@@ -76,6 +76,10 @@ class SharedSource:
     def has_one_place(self) -> bool:
         return {"bucket": True, "mirror": False}.get(self.at, self.origin.has_one_place)
 
+    @property
+    def is_near(self) -> bool:
+        return self.at == "bucket"
+
     def failed(self, place: str, why: str) -> None:
         if self.at == "origin":
             self.origin.failed(place, why)

@@ -45,6 +45,11 @@ class Source(Protocol):
         """Whether all answers come from the same place: validators are a place's own."""
         ...
 
+    @property
+    def is_near(self) -> bool:
+        """Whether it belongs to us, and is there to be read at full speed: all its connections are worth it from the start."""
+        ...
+
     async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
         """An answer, its body unread; it must be closed. Broken if none came; a MirrorError if there can be none.
 
@@ -101,6 +106,10 @@ class OriginSource:
     @property
     def has_one_place(self) -> bool:
         return self.upstream.has_one(self.origin, self.archive)
+
+    @property
+    def is_near(self) -> bool:
+        return False
 
     async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
         if method == "GET":

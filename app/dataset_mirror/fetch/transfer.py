@@ -106,7 +106,7 @@ class Transfer:
 
     async def _all_there(self, reply: Reply, offset: int) -> bool:
         """Brings what this answer sends from `offset` on, and all else; False if nobody goes on with what is missing."""
-        self._cause = None
+        self._cause, self._plan.at_once = None, self._source.is_near
         piece = self._first_piece(reply, offset)
         first = own = self._start(piece, self._work(piece, reply))
         while not (first.done() and self._plan.done):
@@ -125,7 +125,7 @@ class Transfer:
         if again:
             self._state = State.ALONE
         elif self._state is not State.ALONE:
-            self._state = _announced(reply)
+            self._state = State.PARALLEL if self._source.is_near else _announced(reply)
         return self._plan.run_on(offset, time.monotonic(), through=again)
 
     def _may_use_own(self) -> bool:
@@ -213,6 +213,8 @@ class Transfer:
                 async for chunk in chunks:
                     if await self._take_in(piece, chunk):
                         return
+                    if self._plan.at_once:
+                        self._more()
                     if tail := reply.tail(piece.at - start):
                         if await self._pour(piece, reply, tail):
                             return
