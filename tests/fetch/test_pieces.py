@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from dataset_mirror.fetch.pieces import LARGEST, SMALLEST, Piece, Plan, Speed
+from dataset_mirror.fetch.pieces import AT_ONCE, LARGEST, SMALLEST, Piece, Plan, Speed
 from dataset_mirror.store.intervals import Intervals
 
 MIB = 1024 * 1024
@@ -51,6 +51,20 @@ def test_another_connection_is_worth_it_for_more_than_a_second() -> None:
     assert not plan.worth(0.2)
     assert plan.worth(0.4)
     plan, _, _ = running(4 * MIB, 5 * MIB)
+    assert not plan.worth(0.5)
+
+
+def test_what_is_near_is_asked_for_in_parts_at_once() -> None:
+    """Before anything is known of its speed others are worth it, for as much each as makes few requests."""
+    plan, have = planned(64 * MIB)
+    plan.at_once = True
+    first = plan.run_on(0, 0.0)
+    arrive(plan, have, first, MIB // 4, 0.001)
+    pieces = [plan.take(0.001) for _ in range(3)]
+    assert plan.worth(0.001)
+    assert all(piece and piece.left >= AT_ONCE for piece in pieces)
+    plan, _, _ = running(1000 * MIB, 64 * MIB)
+    plan.at_once = True
     assert not plan.worth(0.5)
 
 

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import http.client
+import os
 import signal
 import statistics
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
 from typing import get_args
@@ -23,9 +25,9 @@ from tests.serving import HOST, Mirror
 from tests.shared.cluster import Cluster, kept, wait_for
 from tests.shared.relay import Mode, Relay
 
-TURNS, SECONDS = 3, 2
-SMALL, LARGE, FILES = 57_000, 64_000_000, 3
-CONNECTIONS = 4
+TURNS, SECONDS = 5, 2
+SMALL, LARGE, FILES = 57_000, 200_000_000, 3
+CONNECTIONS, PART = 4, 8 * 1024 * 1024
 TAKEOVERS = 3
 
 
@@ -42,7 +44,7 @@ def figures(cluster: Cluster) -> Iterator[str]:
 
 
 def hits(cluster: Cluster) -> Iterator[str]:
-    """Requests per second of a mirror of several by those of one alone, as database and bucket are well, silent, slow, and away."""
+    """What hits cost a mirror of several, and how many it answers, beside one alone: all is well, silent, slow, or away."""
     cluster.origin.add("/sets/small.bin", body(SMALL))
     with ExitStack() as ends:
         ways = relays(cluster, ends)
@@ -55,15 +57,23 @@ def hits(cluster: Cluster) -> Iterator[str]:
             for way in ways:
                 way.become(mode)
             time.sleep(1)
-            yield f"hits, database and bucket {mode}: {_beside(one, lone):.2f} x of a lone mirror"
+            yield f"hits, database and bucket {mode}: {_beside(one, lone)}"
 
 
-def _beside(one: Mirror, lone: Mirror) -> float:
-    rates: dict[str, list[float]] = {one.url: [], lone.url: []}
+def _beside(one: Mirror, lone: Mirror) -> str:
+    """By what else the machine does, rates differ; what a process uses for a hit hardly does."""
+    rates, costs = {one: list[float](), lone: list[float]()}, {one: list[float](), lone: list[float]()}
     for turn in range(TURNS):
-        for url in sorted(rates, reverse=bool(turn % 2)):
-            rates[url].append(requests_per_second(f"{url}/{HOST}/sets/small.bin", seconds=SECONDS))
-    return statistics.median(rates[one.url]) / statistics.median(rates[lone.url])
+        for mirror in (one, lone) if turn % 2 else (lone, one):
+            used = cpu_seconds(mirror.pid)
+            rate = requests_per_second(f"{mirror.url}/{HOST}/sets/small.bin", seconds=SECONDS)
+            rates[mirror].append(rate)
+            costs[mirror].append((cpu_seconds(mirror.pid) - used) / (rate * SECONDS) * 1000)
+    rate, mine, other = (statistics.median(each) for each in (rates[one], costs[one], costs[lone]))
+    return (
+        f"{mine:.4f} CPU s for 1,000, {mine / other:.2f} x of a lone mirror ({other:.4f}); "
+        f"{rate / statistics.median(rates[lone]):.2f} x of its rate ({rate:.0f}/s)"
+    )
 
 
 def relays(cluster: Cluster, ends: ExitStack) -> list[Relay]:
@@ -78,6 +88,12 @@ def behind(cluster: Cluster, ways: list[Relay]) -> Mirror:
     server, _, name = cluster.database.rpartition("/")
     url = f"{server.rpartition(':')[0]}:{database.port}/{name}"
     return cluster.mirror(shared=url, bucket={**cluster.bucket, "endpoint": bucket.url})
+
+
+def cpu_seconds(process: int) -> float:
+    """All that it has used."""
+    words = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # Takeovers
@@ -108,22 +124,43 @@ def takeover(cluster: Cluster, number: signal.Signals, turn: int) -> float:
 
 def throughput(cluster: Cluster) -> Iterator[str]:
     """Bytes per second out of the bucket, and into it, beside the bucket's own client."""
-    into, out, theirs = list[float](), list[float](), {"put": list[float](), "get": list[float]()}
+    into, put, *ways = (list[float]() for _ in range(5))
+    ours, ranges, whole = ways
+    seconds = 0.0
+    cluster.origin.add("/sets/warm.bin", body(SMALL))
     for number in range(FILES):
         path, content = f"/sets/large-{number}.bin", body(LARGE, number)
         cluster.origin.add(path, content)
         with cluster.mirror() as first:
+            first.archive("/sets/warm.bin")
             first.archive(path)
             into.append(LARGE / _uploaded(cluster, content))
-        theirs["put"].append(_put(cluster, content))
+        put.append(_put(cluster, content))
         name = str(cluster.rows(f"SELECT object FROM objects JOIN versions USING (sha256) WHERE key LIKE '%{path}'")[0][0])
-        theirs["get"].append(_get(cluster, name))
+        ranges.append(_get(cluster, name))
+        whole.append(_get(cluster, name, keep=sha256(content).hexdigest()))
         with cluster.mirror(offline=True) as empty:
-            began = time.monotonic()
-            assert empty.archive(path).body == content
-            out.append(LARGE / (time.monotonic() - began))
-    yield _ratio("into the bucket", into, "obstore.put", theirs["put"])
-    yield _ratio("from the bucket, verified and durable", out, f"obstore, {CONNECTIONS} ranges at once", theirs["get"])
+            empty.archive("/sets/warm.bin")
+            used = cpu_seconds(empty.pid)
+            ours.append(_read(empty, path))
+            seconds += cpu_seconds(empty.pid) - used
+            assert content in [blob.read_bytes() for blob in empty.blobs]
+    yield _ratio("into the bucket", into, "obstore.put", put)
+    yield _ratio("from the bucket, verified and durable", ours, f"obstore, {CONNECTIONS} ranges at once, kept nowhere", ranges)
+    yield _ratio("from the bucket, verified and durable", ours, "obstore's ranges, hashed, written and synced", whole)
+    yield f"from the bucket: {seconds / FILES / LARGE * 1e9:.2f} CPU seconds of the mirror for each GB, its clients' answers included"
+
+
+def _read(mirror: Mirror, path: str) -> float:
+    """How fast a client has an archive that does not keep it."""
+    began = time.monotonic()
+    with closing(http.client.HTTPConnection("127.0.0.1", mirror.port)) as client:
+        client.request("GET", f"/{HOST}{path}")
+        answer, part, count = client.getresponse(), bytearray(1024 * 1024), 0
+        while size := answer.readinto(part):
+            count += size
+    assert count == LARGE
+    return LARGE / (time.monotonic() - began)
 
 
 def _uploaded(cluster: Cluster, content: bytes) -> float:
@@ -144,12 +181,25 @@ def _put(cluster: Cluster, content: bytes) -> float:
     return LARGE / (time.monotonic() - began)
 
 
-def _get(cluster: Cluster, name: str) -> float:
-    share = LARGE // CONNECTIONS
+def _get(cluster: Cluster, name: str, keep: str = "") -> float:
+    """With `keep`, the SHA-256 that it must have, it does what a mirror must do with it, too."""
     began = time.monotonic()
-    with ThreadPoolExecutor(CONNECTIONS) as threads:
-        parts = threads.map(lambda at: len(obstore.get_range(cluster.store, name, start=at, length=share)), range(0, LARGE, share))
-    assert sum(parts) == LARGE
+    hashing, file = sha256(), cluster.folder / "get.bin"
+    with file.open("w+b") as opened, ThreadPoolExecutor(CONNECTIONS) as threads:
+
+        def part(at: int) -> int:
+            known = obstore.get_range(cluster.store, name, start=at, length=min(PART, LARGE - at))
+            return os.pwrite(opened.fileno(), known, at) if keep else len(known)
+
+        at = 0
+        for size in threads.map(part, range(0, LARGE, PART)):
+            if keep:
+                hashing.update(os.pread(opened.fileno(), size, at))
+            at += size
+        if keep:
+            os.fsync(opened.fileno())
+    assert at == LARGE
+    assert not keep or hashing.hexdigest() == keep
     return LARGE / (time.monotonic() - began)
 
 

@@ -22,6 +22,8 @@ class Relay:
         self.target = port
         self.port = free_port()
         self.mode: Mode = "pass"
+        self.accepted = 0
+        """Connections that came."""
         self._loop = asyncio.new_event_loop()
         self._open: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,6 +67,7 @@ class Relay:
     async def _came(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        self.accepted += 1
         self._tasks.add(task)
         self._open.add(writer)
         try:

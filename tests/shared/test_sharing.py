@@ -13,6 +13,7 @@ from tests.cli.test_logs import requests
 from tests.origin import body
 from tests.serving import URL, Mirror
 from tests.shared.cluster import Cluster, fresh_database, kept, wait_for
+from tests.shared.relay import Relay
 
 
 def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
@@ -42,6 +43,25 @@ def test_a_mirror_emptied(cluster: Cluster) -> None:
     after = mirror.archive("/sets/a.bin")
     assert after.body == content
     assert (after.fields["etag"], after.fields["last-modified"]) == (before.fields["etag"], before.fields["last-modified"])
+
+
+def test_several_ranges_at_once(cluster: Cluster) -> None:
+    """A large archive comes from the bucket over several connections, and goes on where these broke, if only its digest proves it."""
+    content = body(24_000_000)
+    cluster.origin.add("/sets/a.bin", content, etag=None)
+    with cluster.mirror() as first:
+        first.archive("/sets/a.bin")
+        wait_for(kept(cluster), "the bucket has it")
+    with Relay(int(cluster.bucket["endpoint"].rpartition(":")[2])) as way, ThreadPoolExecutor() as clients:
+        empty = cluster.start(offline=True, bucket={**cluster.bucket, "endpoint": way.url})
+        before = way.accepted
+        way.become("slow")
+        answer = clients.submit(empty.archive, "/sets/a.bin")
+        wait_for(lambda: way.accepted >= before + 4, "it is asked for in parts")
+        way.become("refuse")
+        way.become("pass")
+        assert answer.result().body == content
+        assert "Starting over" not in empty.log
 
 
 def test_removed_anywhere(cluster: Cluster) -> None:

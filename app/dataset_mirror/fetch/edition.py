@@ -43,8 +43,9 @@ class Edition:
         encoding: str | None = None,
         age: float = 0.0,
         shown: Fields | None = None,
+        digest: str | None = None,
     ) -> None:
-        """`fields` as they came; `shown` those that clients get, if they are others than always."""
+        """`fields` as they came; `shown` those that clients get, if they are others than always; `digest` as in `Reply`."""
         self.length = length
         """Bytes; None while it is not known."""
         self.validators = validators
@@ -62,6 +63,8 @@ class Edition:
         """Scheme and authority of the upstream whose head this is; validators are its own."""
         self.encoding = encoding
         """The Content-Encoding of its bytes, although none was asked for."""
+        self.digest = digest
+        """Its SHA-256, if other mirrors have verified it: a part of the same is a part of this."""
         self.beginning = Beginning.UNSEEN
         self.whole = False
         """All its bytes are there; they are still to be verified."""
@@ -108,6 +111,11 @@ class Edition:
         if etag is None and expected and len(expected.sha256) == 1:
             etag = digest_etag(expected.sha256[0])
         return self.validators.served_as(etag)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether a part of it, asked for by itself, can be proven to be one: the validators are strong, or the digest is known."""
+        return self.length is not None and (self.validators.strong is not None or self.digest is not None)
 
     def drop(self) -> None:
         """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""

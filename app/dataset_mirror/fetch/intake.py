@@ -58,7 +58,7 @@ class Intake:
             raise
         head = (reply.length, reply.validators, reply.fields)
         shown = self.job.fields_of(reply)
-        self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown)
+        self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown, reply.digest)
         return self.edition
 
     async def go_on(self, rest: Rest) -> Edition:

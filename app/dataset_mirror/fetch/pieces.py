@@ -225,7 +225,7 @@ class Plan:
             return min(piece.end, piece.at + NEAR) if piece.open else piece.end
         if piece.open:
             end = min([piece.end, *(other.at for other in self._live if other.at > piece.at)])
-            keeps = piece.at + max(SMALLEST, min(int(SECONDS * own), LARGEST))
+            keeps = piece.at + (self._size(now, None) if self.at_once else max(SMALLEST, min(int(SECONDS * own), LARGEST)))
             return keeps if end - keeps > keeps - piece.at else end
         if now - piece.began > SECONDS and piece.left > SECONDS * own and piece.left * rate > own * (2 * piece.left + SECONDS * rate):
             return piece.at + int(SECONDS * own)

@@ -64,12 +64,17 @@ async def resumed(source: Source, edition: Edition, backoff: Backoff, cause: Bro
 
 
 def _going_on(edition: Edition, place: str, start: int, *, known_digest: bool) -> dict[str, str]:
-    strong = edition.validators.strong
     if known_digest and place != edition.upstream and edition.length is not None and start > 0:
         return {"range": f"bytes={start}-"}
-    if strong is None or edition.length is None or start == 0:
+    if not edition.can_go_on or start == 0:
         return {}  # nothing would prove that the rest belongs to what is there
-    return {"range": f"bytes={start}-", "if-range": strong}
+    return part(edition, f"bytes={start}-")
+
+
+def part(edition: Edition, span: str) -> dict[str, str]:
+    """The fields that ask for a part of an edition that can go on, and of no other."""
+    strong = edition.validators.strong
+    return {"range": span, "if-range": strong} if strong else {"range": span}
 
 
 async def _taken(reply: Reply, edition: Edition, start: int, *, known_digest: bool) -> int | str:
@@ -81,7 +86,8 @@ async def _taken(reply: Reply, edition: Edition, start: int, *, known_digest: bo
         return start
     if reply.status == 200:
         same_tag = edition.validators.strong is not None and reply.validators.strong == edition.validators.strong
-        if (same_tag or known_digest) and reply.length == edition.length and reply.encoding is None:
+        same = _same_digest(reply, edition)
+        if (known_digest or (same_tag if same is None else same)) and reply.length == edition.length and reply.encoding is None:
             return 0
         raise StartOver("the origin sends it from the beginning, and does not prove that it is the same", reply)
     await reply.close()
@@ -91,8 +97,20 @@ async def _taken(reply: Reply, edition: Edition, start: int, *, known_digest: bo
 
 
 def fits(reply: Reply, edition: Edition | Leftover, start: int, *, known_digest: bool = False) -> bool:
-    """Whether this 206 sends bytes of the same archive from `start` on: of as many bytes, and under its tag if it carries one."""
+    """Whether this 206 sends bytes of the same archive from `start` on: of as many bytes, and under its tag if it carries one.
+
+    Without strong validators nothing but the same verified digest tells.
+    """
     match = _CONTENT_RANGE.fullmatch(reply.field("content-range") or "")
     if match is None or int(match[3]) != edition.length or int(match[1]) != start:
         return False
-    return known_digest or reply.validators.strong_etag in (None, edition.validators.strong_etag)
+    if known_digest or (same := _same_digest(reply, edition)):
+        return True
+    return same is None and edition.validators.strong is not None and reply.validators.strong_etag in (None, edition.validators.strong_etag)
+
+
+def _same_digest(reply: Reply, edition: Edition | Leftover) -> bool | None:
+    """None if it is not known."""
+    if isinstance(edition, Leftover) or edition.digest is None or reply.digest is None:
+        return None
+    return edition.digest == reply.digest

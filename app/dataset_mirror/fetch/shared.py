@@ -34,6 +34,8 @@ WATCH = 1.0
 UNREACHABLE = 3.0
 """Seconds after which a mirror that lives, and cannot be reached from here, is not waited for."""
 BUCKET_TRIES = 2
+BUCKET_SECONDS = 0.5
+"""What breaks within so many seconds, on however many connections, is one failure."""
 _BUCKET_CONNECTIONS = 4
 Place = Literal["origin", "bucket", "mirror"]
 
@@ -49,6 +51,7 @@ class SharedSource:
     """Where the last answer came from."""
     _known: Known | None = None
     _bucket_failures: int = 0
+    _bucket_failed_at: float = 0.0
     _unreachable_since: float | None = None
     _alone: bool = False
     """It goes on without the others: nobody knows who fetches it, or that one cannot be reached."""
@@ -84,7 +87,7 @@ class SharedSource:
         if self.at == "origin":
             self.origin.failed(place, why)
         elif self.at == "bucket":
-            self._bucket_failures += 1
+            self._count_failure()
 
     async def distrust(self) -> None:
         if self.at == "bucket" and self._known:
@@ -100,7 +103,10 @@ class SharedSource:
     async def ask(self, fields: FieldsFor = no_fields, *, method: str = "GET", first: str = "", patience: Patience = ENDLESS) -> Reply:
         if method != "GET" or self.job.archive.variant or self.job.asked.asks_first:
             return await self.origin.ask(fields, method=method, first=first, patience=patience)
-        self._goes_first |= "range" in fields(self.url)
+        goes_on = "range" in fields(self.url)
+        if goes_on and self.at == "bucket" and self.origin.upstream.is_offline:
+            return await self._rest_from_bucket(fields, patience)
+        self._goes_first |= goes_on
         if self.job.known:
             return await self._if_changed(fields, first, patience)
         return await self._from_the_next(fields, first, patience)
@@ -198,12 +204,29 @@ class SharedSource:
         shared = Shared(record.validators, record.fields, record.checked, record.fetched, record, kept=True)
         return replace(reply, shared=shared)
 
+    async def _rest_from_bucket(self, fields: FieldsFor, patience: Patience) -> Reply:
+        """Nobody else could go on: it is asked as often as whoever asks has the patience. Broken."""
+        known = self._known or await self.store.find(self.job.archive)
+        reply = None
+        if isinstance(known, Known) and self._may_use(known.record):
+            reply = await self._from_bucket(known, fields, patience)
+        if reply is None:
+            raise Broken("the bucket does not go on with it", reached=True)
+        self._known = known if isinstance(known, Known) else None
+        return reply
+
+    def _count_failure(self) -> None:
+        now = time.monotonic()
+        if now - self._bucket_failed_at > BUCKET_SECONDS:
+            self._bucket_failures += 1
+            self._bucket_failed_at = now
+
     async def _without_bucket(self, why: str) -> None:
-        self._bucket_failures += 1
+        self._count_failure()
         self._known = None
         log.info("The bucket does not send %s: %s.", self.url, why)
         if self._bucket_failures < BUCKET_TRIES:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(BUCKET_SECONDS)
 
     async def _from_mirror(self, held: Held, fields: FieldsFor, patience: Patience) -> Reply | None:
         """Another mirror's answer; None if it has none, and it is to be looked again."""

@@ -20,7 +20,7 @@ from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.fetch.pieces import Piece, Plan
-from dataset_mirror.fetch.resume import StartOver, fits, resumed
+from dataset_mirror.fetch.resume import StartOver, fits, part, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, Reply
@@ -57,7 +57,7 @@ class Transfer:
         """`known_digest`: the catalog has one, so that another place may go on; `pieces`: there may be more than one connection."""
         self._source, self._limits, self._intake, self._edition, self._known_digest = source, limits, intake, edition, known_digest
         self._plan = Plan(edition.length, edition.partial.have)
-        proves = edition.length is not None and edition.validators.strong is not None and source.has_one_place
+        proves = edition.can_go_on and source.has_one_place
         self._state = State.SINGLE if pieces and proves and source.connections > 1 else State.ALONE
         self._bringing: dict[asyncio.Task[None], Piece] = {}
         self._cause: Broken | None = None
@@ -191,7 +191,7 @@ class Transfer:
 
     async def _answer(self, piece: Piece) -> Reply:
         """The answer that sends exactly this piece. Broken if none came; _Refused if it is any other."""
-        fields = {"range": f"bytes={piece.at}-{piece.end - 1}", "if-range": self._edition.validators.strong or ""}
+        fields = part(self._edition, f"bytes={piece.at}-{piece.end - 1}")
         try:
             reply = await self._source.ask(lambda _: fields, first=self._edition.upstream)
         except MirrorError as error:

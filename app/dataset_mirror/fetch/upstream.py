@@ -149,6 +149,11 @@ class Reply:
         return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
 
     @property
+    def digest(self) -> str | None:
+        """The SHA-256 under which other mirrors have verified the archive that it is, or is a part of; None if they have not."""
+        return self.shared.record.sha256 if self.shared and self.shared.record else None
+
+    @property
     def is_page(self) -> bool:
         """Whether it is a page to be shown, rather than a file to be saved."""
         return is_page(self.status, self.field("content-type"), self.field("content-disposition"))
