@@ -99,6 +99,8 @@ class Mirror:
         self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())
         self.look_again = asyncio.Event()
         """Set when pins or schedules may have changed."""
+        self.elsewhere: dict[str, tuple[ArchiveId, ...]] = {}
+        """What only the bucket had of pinned and scheduled globs when it was last looked."""
         self.reading: Counter[str] = Counter()
         """Answers under way, by the digest of the blob that they send."""
         self.others: Others = Nobody()
@@ -177,7 +179,8 @@ class Mirror:
         """Another mirror has published what is not here; from any thread."""
         archive = archive_of(key)
         name = self.origins.name_of(archive)
-        if any(meaning.names(name) or meaning.fits_url(f"https://{archive}") for meaning in map(Meaning, self.settings.prefetch)):
+        ahead = any(meaning.names(name) or meaning.fits_url(f"https://{archive}") for meaning in map(Meaning, self.settings.prefetch))
+        if ahead or any(pin.means(archive, name) for pin in self.store.pins):
             asyncio.run_coroutine_threadsafe(self._prefetched(archive), self._loop)
 
     async def _prefetched(self, archive: ArchiveId) -> None:

@@ -103,7 +103,11 @@ class Settings(BaseSettings):
     data: SomePath = Field(default_factory=lambda: _user_folder(), description="folder that holds everything", examples=["/srv/mirror"])
     host: str = Field("127.0.0.1", min_length=1, description="address to listen at", examples=["0.0.0.0"])
     port: int = Field(8080, ge=0, le=65535, description="port to listen at; 0 takes a free one", examples=[8080])
-    offline: bool = Field(False, description="serve only what is there; no packet leaves", examples=[True])
+    offline: bool = Field(
+        False,
+        description="serve only what is there; no packet leaves, but to the mirrors that share one store, and to that",
+        examples=[True],
+    )
     presets: tuple[str, ...] = Field(
         ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
     )

@@ -122,6 +122,20 @@ def test_pinned(cluster: Cluster, first: Mirror) -> None:
     wait_for(lambda: len(mirror.blobs) == 1, "it comes from the bucket")
 
 
+def test_offline(cluster: Cluster, first: Mirror) -> None:
+    """A mirror that is offline has from the bucket what is pinned and what is asked for, and says so; no origin is asked."""
+    asked, lost = len(cluster.origin.requests), f"{URL}/sets/lost.bin"
+    mirror = cluster.start(offline=True)
+    why = json.loads(mirror.get(f"/status/explain?url={THERE}").body)
+    assert (why["outcome"], why["asked"]) == ("miss", [cluster.bucket["url"]])
+    assert command(cluster, mirror.data, "pin", f"{URL}/sets/*", lost).returncode == 0
+    wait_for(lambda: len(mirror.blobs) == 1, "what is pinned comes from the bucket")
+    assert mirror.archive("/sets/there.bin").body == body(SIZE)
+    assert [(pin["archives"], pin["present"]) for pin in mirror.status["pins"]] == [(1, 1), (1, 0)]
+    assert mirror.archive("/sets/lost.bin").status == 504
+    assert len(cluster.origin.requests) == asked
+
+
 def test_removed(cluster: Cluster, first: Mirror, second: Mirror) -> None:
     """`rm` at a mirror that never had it removes it from all, and from what all know; a second time there is nothing."""
     cluster.origin.add("/sets/gone.bin", body(SIZE, 2))
@@ -200,3 +214,15 @@ def test_what_an_origin_gives_to_some_only(cluster: Cluster, tmp_path: Path) -> 
         assert hub.store.sent == 0
         assert two.get(path).status == 401
         assert two.get(path, fields=other).status == 403
+
+
+def test_pinned_as_others_publish_it(cluster: Cluster, first: Mirror) -> None:
+    """What fits a pin comes as soon as another mirror has it; until it is here it is counted as missing."""
+    away = {**cluster.bucket, "endpoint": "http://127.0.0.1:9"}
+    with cluster.mirror(offline=True) as mirror, cluster.mirror(offline=True, bucket=away) as unable:
+        assert command(cluster, mirror.data, "pin", f"{URL}/sets/later-*").returncode == 0
+        cluster.origin.add("/sets/later-1.bin", body(SIZE, 7))
+        first.archive("/sets/later-1.bin")
+        wait_for(lambda: len(mirror.blobs) == 1, "it comes")
+        assert command(cluster, unable.data, "pin", f"{URL}/sets/later-*").returncode == 0
+        wait_for(lambda: [(pin["archives"], pin["present"]) for pin in unable.status["pins"]] == [(1, 0)], "it is missing")

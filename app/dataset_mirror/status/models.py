@@ -99,7 +99,7 @@ class PinStatus(BaseModel):
 
     name: str = Field(description="a name of the catalog, a URL, or a glob of either", examples=["keras/*"])
     pinned: Time
-    archives: int = Field(description="archives that it means", examples=[12])
+    archives: int = Field(description="archives that it means, those included that only other mirrors have", examples=[12])
     present: int = Field(description="those of them that are there", examples=[12])
     damaged: int = Field(description="those that were found to be damaged", examples=[0])
     size: Bytes = Field(description="bytes of those that are there")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from dataset_mirror.fetch.recent import Asked
@@ -28,7 +29,7 @@ def pins_of(mirror: Mirror, lost: Iterable[Damaged]) -> list[PinStatus]:
     """What is pinned, and how much of it is there. Blocks."""
     found = []
     for pin in mirror.store.pins:
-        what = meant(mirror.store, mirror.origins, pin.name, lost)
+        what = _meant(mirror, pin.name, lost)
         found.append(
             PinStatus(
                 name=pin.name,
@@ -42,9 +43,16 @@ def pins_of(mirror: Mirror, lost: Iterable[Damaged]) -> list[PinStatus]:
     return found
 
 
+def _meant(mirror: Mirror, name: str, lost: Iterable[Damaged]) -> Meant:
+    """With what only the bucket has, as far as that is known."""
+    what = meant(mirror.store, mirror.origins, name, lost)
+    known = {*what.missing, *(record.archive for record in what.there)}
+    return replace(what, missing=(*what.missing, *(archive for archive in mirror.elsewhere.get(name, ()) if archive not in known)))
+
+
 def _keep(mirror: Mirror, keep: Keep, lost: Iterable[Damaged]) -> KeepStatus:
     now = datetime.now()
-    every: list[Meant] = [meant(mirror.store, mirror.origins, name, lost) for name in keep.name]
+    every: list[Meant] = [_meant(mirror, name, lost) for name in keep.name]
     there = {record.archive for one in every for record in one.there}
     return KeepStatus(
         name=list(keep.name),

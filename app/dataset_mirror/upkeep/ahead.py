@@ -1,7 +1,8 @@
 """What a running mirror does by itself: it keeps what is pinned here, sound and fresh, and fetches ahead what `[[keep]]` names.
 
 Pinned archives that are missing or damaged are fetched, others are checked when they are stale. What `[[keep]]` names is treated
-so within its hours only: what was begun then is completed.
+so within its hours only: what was begun then is completed. An offline mirror takes from the others that share its store what these
+have, and asks for nothing else.
 """
 
 import asyncio
@@ -69,7 +70,7 @@ class Ahead:
 
     async def _round(self) -> None:
         mirror = self._mirror
-        if mirror.settings.offline:
+        if mirror.settings.offline and not mirror.shared:
             return
         lost = await mirror.store.in_worker(mirror.store.index.damaged)
         for name in [pin.name for pin in mirror.store.pins]:
@@ -86,23 +87,33 @@ class Ahead:
         if mirror.shared and Meaning(name).is_glob:
             found = replace(found, missing=(*found.missing, *await self._only_in_the_bucket(name)))
         await self._keep(found, keep)
-        repository = None if Meaning(name).is_glob else mirror.origins.repository(name)
+        repository = None if Meaning(name).is_glob or mirror.settings.offline else mirror.origins.repository(name)
         now = time.monotonic()
         if repository is not None and now - self._asked.get(str(repository), -AGAIN) >= AGAIN:
             self._asked[str(repository)] = now
             self._begin(self._follow(repository, keep))
 
-    async def _only_in_the_bucket(self, name: str) -> list[ArchiveId]:
+    async def _only_in_the_bucket(self, name: str) -> tuple[ArchiveId, ...]:
         """What a glob means that other mirrors have; not asked each time."""
         now = time.monotonic()
         if now - self._asked.get(name, -AGAIN) < AGAIN:
-            return []
+            return ()
         self._asked[name] = now
         try:
             lines, _ = await self._mirror.looked(lambda listing: select_known(listing, self._mirror.origins, [name]))
         except MirrorError:  # it means nothing yet, or nobody knows
-            return []
-        return [line.record.archive for line in lines if line.elsewhere]
+            lines = []
+        found = tuple(line.record.archive for line in lines if line.elsewhere)
+        self._mirror.elsewhere[name] = found
+        return found
+
+    async def _fetchable(self, archives: list[ArchiveId]) -> list[ArchiveId]:
+        """Those that can be had: all, or offline what the bucket has."""
+        shared = self._mirror.shared
+        if not self._mirror.settings.offline or not archives:
+            return archives
+        known = await asyncio.to_thread(shared.everywhere().known_of, archives) if shared else {}
+        return [archive for archive in archives if archive in known]
 
     async def _follow(self, repository: Repository, keep: Keep | None) -> None:
         """Fetches what a repository has now at its revision, which may have moved."""
@@ -123,7 +134,7 @@ class Ahead:
         now = time.monotonic()
         due = [archive for archive in found.missing if now - self._tried.get(archive, -AGAIN) >= AGAIN]
         self._tried |= dict.fromkeys(due, now)
-        if due:
+        if due := await self._fetchable(due):
             self._begin(self._fetch(due, keep))
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
