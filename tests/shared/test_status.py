@@ -34,11 +34,17 @@ def test_all_mirrors(cluster: Cluster) -> None:
     assert sorted((mirror["url"] == first.url, mirror["alive"]) for mirror in shared["mirrors"]) == [(False, False), (True, True)]
     said = first.get("/metrics").body.decode()
     found = {
-        family.name + ("_total" if family.type == "counter" else ""): (family.type, (), family.documentation)
+        family.name + ("_total" if family.type == "counter" else ""): (
+            family.type,
+            tuple(family.samples[0].labels),
+            family.documentation,
+        )
         for family in text_string_to_metric_families(said)
         if family.name.startswith("dataset_mirror_shared_")
     }
     assert found == SHARED
+    assert 'dataset_mirror_shared_mirrors{state="alive"} 1.0' in said
+    assert 'dataset_mirror_shared_mirrors{state="silent"} 1.0' in said
 
 
 def test_one_that_was_started_again(cluster: Cluster) -> None:

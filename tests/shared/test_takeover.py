@@ -15,7 +15,7 @@ from tests.shared.cluster import Cluster, kept, wait_for
 SIZE, RATE = 6_000_000, 2_000_000
 
 
-def _following(cluster: Cluster, clients: ThreadPoolExecutor) -> tuple[Mirror, list[Future[Answer]]]:
+def _following(cluster: Cluster, clients: ThreadPoolExecutor) -> tuple[Mirror, list[Mirror], list[Future[Answer]]]:
     """A mirror that fetches, and clients of two others that follow it and have bytes."""
     cluster.origin.add("/sets/a.bin", body(SIZE), rate=RATE)
     holder, *others = (cluster.start() for _ in range(3))
@@ -23,14 +23,14 @@ def _following(cluster: Cluster, clients: ThreadPoolExecutor) -> tuple[Mirror, l
     wait_for(lambda: cluster.rows("SELECT holder FROM leases"), "the first one has the lease")
     answers = [clients.submit(other.archive, "/sets/a.bin") for other in others]
     wait_for(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
-    return holder, answers
+    return holder, others, answers
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_the_holder_is_gone(cluster: Cluster, number: signal.Signals) -> None:
     """Clients of the others get the whole; the origin is asked for what is missing, and once more at most."""
     with ThreadPoolExecutor() as clients:
-        holder, answers = _following(cluster, clients)
+        holder, others, answers = _following(cluster, clients)
         asked = len(cluster.origin.gets("/sets/a.bin"))
         at = time.monotonic()
         if number == signal.SIGKILL:
@@ -48,12 +48,19 @@ def test_the_holder_is_gone(cluster: Cluster, number: signal.Signals) -> None:
     wait_for(kept(cluster), "the bucket has it")
     went_on = [request for request in cluster.origin.gets("/sets/a.bin") if request.time > at and (request.range or "").endswith("-")]
     assert len(went_on) == 1, "one mirror goes on, and the other follows it"
+    taken_over = [int(float(_metric(other, "takeovers_total"))) for other in others]
+    assert sorted(taken_over) == [0, 1]
 
 
 def test_a_graceful_stop(cluster: Cluster) -> None:
     """A mirror that is stopped gives its leases back, and another goes on at once."""
     with ThreadPoolExecutor() as clients:
-        holder, answers = _following(cluster, clients)
+        holder, _, answers = _following(cluster, clients)
         holder.stop()
         assert all(answer.result().body == body(SIZE) for answer in answers)
     assert cluster.rows("SELECT count(*) FROM mirrors WHERE lives(mirrors)") == [(2,)]
+
+
+def _metric(mirror: Mirror, name: str) -> str:
+    said = mirror.get("/metrics").body.decode()
+    return said.partition(f"\ndataset_mirror_shared_{name} ")[2].partition("\n")[0]

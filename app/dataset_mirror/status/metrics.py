@@ -1,5 +1,6 @@
 """/metrics for Prometheus. Labels are origins and upstreams, never URLs; docker/prometheus/README.md has a table of all metrics."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from importlib.metadata import version
@@ -36,10 +37,17 @@ def metrics(mirror: Mirror) -> APIRouter:
     async def scrape() -> Response:
         """Counters, gauges and histograms in Prometheus' text format."""
         collector.health = await health_of(mirror)
+        collector.mirrors = await _mirrors(mirror)
         collector.pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return router
+
+
+async def _mirrors(mirror: Mirror) -> Counter[str]:
+    """How many live, and how many have died or fallen silent; none, if nobody knows."""
+    peers = await mirror.shared.peers() if mirror.shared else None
+    return Counter("alive" if peer.is_alive else "silent" for peer in peers or ())
 
 
 class _Mirror(Collector):
@@ -48,8 +56,9 @@ class _Mirror(Collector):
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self.health: HealthStatus | None = None
-        """As it was found for this scrape, and so are the pins."""
+        """As it was found for this scrape, and so are the pins, and the mirrors that share a store."""
         self.pins: list[PinStatus] = []
+        self.mirrors: Counter[str] = Counter()
 
     def describe(self) -> list[Metric]:
         return []  # else the registry would collect once when it is made
@@ -155,6 +164,9 @@ class _Mirror(Collector):
         yield _gauge("shared_leases", "Archives that this mirror fetches for all, or has fetched and not told of yet.", len(shared.tokens))
         yield _gauge("shared_outbox", "Publications and removals that the others are still to be told of.", told.waiting)
         yield _gauge("shared_behind", "Changes of the others that are still to be read.", max(0, feed.newest - feed.seen))
+        mirrors = {(state,): self.mirrors[state] for state in ("alive", "silent")}
+        yield _gauge("shared_mirrors", "Mirrors of late, as this one sees them: alive, or silent without having left.", mirrors, "state")
+        yield _counter("shared_takeovers", "Leases that were taken over from mirrors that had died.", shared.taken_over)
         yield _counter("shared_uploaded_bytes", "Bytes of archives that went to the bucket.", told.uploaded)
         yield _counter("shared_failures", "Attempts to tell the others of something that failed.", told.failed)
         text = "Bytes of archives that came from other mirrors and from the bucket."

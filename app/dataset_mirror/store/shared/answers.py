@@ -28,6 +28,8 @@ class Taken:
     """This mirror is to fetch it; `token` tells this lease from all others."""
 
     token: int
+    taken_over: bool = False
+    """Whether another mirror had it, and died."""
 
 
 @dataclass(frozen=True, slots=True)

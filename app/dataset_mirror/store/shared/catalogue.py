@@ -19,11 +19,12 @@ SELECT line, object FROM versions JOIN objects USING (sha256) WHERE key = %(key)
 ORDER BY fetched DESC, sha256 LIMIT 1
 """
 _TAKE = """
+WITH before AS (SELECT holder FROM leases WHERE key = %(key)s)
 INSERT INTO leases (key, token, holder, since) VALUES (%(key)s, nextval('tokens'), %(me)s, clock_timestamp())
 ON CONFLICT (key) DO UPDATE SET token = excluded.token, holder = excluded.holder, since = excluded.since
 WHERE leases.holder = %(me)s
 OR (%(goes_first)s AND NOT EXISTS (SELECT FROM mirrors WHERE id = leases.holder AND lives(mirrors)))
-RETURNING token
+RETURNING token, coalesce((SELECT holder <> %(me)s FROM before), false) AS taken_over
 """
 _HOLDER = """
 SELECT token, holder, url, secret, lives(mirrors) AS alive FROM leases LEFT JOIN mirrors ON id = holder WHERE key = %(key)s
@@ -89,18 +90,19 @@ class Catalogue:
             return known
         while True:
             if rows := await session.run(_TAKE, {"key": key, "me": self._me, "goes_first": goes_first}):
-                return await self._once_more(session, key, rows[0]["token"]) if bucket else Taken(rows[0]["token"])
+                taken = Taken(rows[0]["token"], rows[0]["taken_over"])
+                return await self._once_more(session, key, taken) if bucket else taken
             if held := await self.holder(session, key):
                 return held
             if await session.run(_HOLDER, {"key": key}) and not goes_first:
                 return Orphaned()
 
-    async def _once_more(self, session: Session, key: str, token: int) -> Answer:
+    async def _once_more(self, session: Session, key: str, taken: Taken) -> Answer:
         """It may have been published between the first look and the lease."""
         known = await self.find(session, key)
         if known is None:
-            return Taken(token)
-        await self.release(session, key, token)
+            return taken
+        await self.release(session, key, taken.token)
         return known
 
     async def release(self, session: Session, key: str, token: int) -> None:

@@ -66,10 +66,12 @@ class Feed:
     async def _read(self, session: Session) -> bool:
         """Some changes; whether there are more."""
         rows = await session.run(
-            "SELECT key, seq, by FROM changes WHERE seq > %(seen)s ORDER BY seq LIMIT %(most)s", {"seen": self.seen, "most": _STEP}
+            "SELECT key, seq, by, (SELECT value FROM version) AS newest FROM changes WHERE seq > %(seen)s ORDER BY seq LIMIT %(most)s",
+            {"seen": self.seen, "most": _STEP},
         )
         if not rows:
             return False
+        self.newest = max(self.newest, rows[0]["newest"])
         known = await self._catalogue.versions(session, [row["key"] for row in rows])
         for row in rows:
             if row["by"] != self._me:

@@ -16,7 +16,7 @@ from dataset_mirror.origins import sharing
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.record import Record
-from dataset_mirror.store.shared.answers import Answer, Held, Known, Peer
+from dataset_mirror.store.shared.answers import Answer, Held, Known, Peer, Taken
 from dataset_mirror.store.shared.bucket import Bucket, BucketFails
 from dataset_mirror.store.shared.catalogue import Catalogue
 from dataset_mirror.store.shared.database import Database, Session, Unavailable
@@ -60,6 +60,8 @@ class SharedStore:
         self._required, self._url, self._store = required, url, store
         self.tokens: dict[str, int] = {}
         """The leases of what this mirror fetches, or has fetched and not told of yet, by archive."""
+        self.taken_over = 0
+        """Leases that it took over from mirrors that had died, since the start."""
         self._own: OwnThread | None = None
         """From `start` on."""
         self._only_asks = False
@@ -188,8 +190,9 @@ class SharedStore:
     async def look(self, archive: ArchiveId, *, bucket: bool, goes_first: bool) -> Answer | None:
         """Where an archive comes from that is not here; a lease is in `tokens` from then on."""
         answer = await self._ask(lambda session: self._catalogue.look(session, str(archive), bucket=bucket, goes_first=goes_first))
-        if answer is not None and hasattr(answer, "token") and not isinstance(answer, Held):
+        if isinstance(answer, Taken):
             self.tokens[str(archive)] = answer.token
+            self.taken_over += answer.taken_over
         return answer
 
     async def find(self, archive: ArchiveId) -> Known | Held | None:
