@@ -1,6 +1,6 @@
 """The long rounds: `python -m tests.shared --rounds 500 --seed 1`. Ends with 1 if anything was wrong, short or lost.
 
-`python -m tests.shared --figures` prints figures instead.
+`python -m tests.shared --figures` prints figures instead, and `--archives 1000000` those of a store of so many archives.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import psycopg
 from tests.origin import Origin
 from tests.shared.cluster import Cluster, fresh_bucket, fresh_database
 from tests.shared.figures import figures
+from tests.shared.many import many
 from tests.shared.rounds import Rounds, Tally
 from tests.shared.services import own_postgres
 
@@ -38,10 +39,10 @@ def run(rounds: int, seed: int, folder: Path, *, loud: bool = False, short: bool
             return running.tally
 
 
-def measure(folder: Path) -> None:
+def measure(folder: Path, archives: int | None) -> None:
     """Prints them as they come."""
     with Origin() as origin, Cluster(origin, folder, fresh_database(), fresh_bucket()) as cluster:
-        for line in figures(cluster):
+        for line in many(cluster, archives) if archives else figures(cluster):
             print(line, flush=True)  # noqa: T201
 
 
@@ -50,11 +51,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=500)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--figures", action="store_true", help="hits, takeovers and throughput beside what they are held against")
+    parser.add_argument("--archives", type=int, help="start, feed and lists of a mirror where the others have so many archives")
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="dataset-mirror-rounds-"))
-    if given.figures:
-        measure(folder)
+    if given.figures or given.archives:
+        measure(folder, given.archives)
         return
     print(f"seed {given.seed}, {folder}, process {os.getpid()}", flush=True)  # noqa: T201
     tally = run(given.rounds, given.seed, folder, loud=True)

@@ -66,9 +66,9 @@ class Cluster:
             return cursor.fetchall() if cursor.description else []
 
 
-def wait_for(fact: Callable[[], object], what: str) -> None:
+def wait_for(fact: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
     """Until it is so."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while not fact():
         assert time.monotonic() < until, what
         time.sleep(0.05)

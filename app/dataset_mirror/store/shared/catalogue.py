@@ -35,9 +35,14 @@ FROM versions WHERE key = ANY(%(keys)s) ORDER BY key, fetched DESC, sha256
 """
 _PAGE = """
 SELECT DISTINCT ON (key) line FROM versions JOIN objects USING (sha256)
-WHERE state = 'kept' AND key > %(after)s AND key >= %(first)s AND key < %(end)s AND strpos(lower(key), %(part)s) > 0
+WHERE state = 'kept' AND key >= %(first)s AND key > %(after)s AND key <= %(end)s AND strpos(lower(key), %(part)s) > 0
 ORDER BY key, fetched DESC, sha256 LIMIT %(most)s
 """
+_REACHED = """
+SELECT key FROM versions WHERE key >= %(first)s AND key > %(after)s AND key < %(end)s ORDER BY key OFFSET %(rows)s LIMIT 1
+"""
+_LOOKED_THROUGH = 20_000
+"""Rows that a page of a search looks at: a million would take a second."""
 _CHANGE = """
 INSERT INTO changes (key, seq, by) VALUES (%(key)s, %(seq)s, %(me)s)
 ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, by = excluded.by
@@ -121,10 +126,16 @@ class Catalogue:
             found[row["key"]].append((Record.from_line(row["line"]), row["kept"]))
         return found
 
-    async def page(self, session: Session, beginning: str, after: str, part: str, most: int) -> list[Record]:
-        """The latest versions that the bucket has of archives whose HOST/PATH begins so and has that part, in lower case; by name."""
-        found = {"first": beginning, "end": f"{beginning}\U0010ffff", "after": after, "part": part, "most": most}
-        return [Record.from_line(row["line"]) for row in await session.run(_PAGE, found)]
+    async def page(self, session: Session, beginning: str, after: str, part: str, most: int) -> tuple[list[Record], str | None]:
+        """The latest versions that the bucket has of archives whose HOST/PATH begins so and has that part, in lower case; by name.
+
+        And how far it looked, None if to the end: a page may have less than `most`, even nothing.
+        """
+        values: dict[str, Any] = {"first": beginning, "end": f"{beginning}\U0010ffff", "after": after, "part": part, "most": most}
+        rows = await session.run(_REACHED, {**values, "rows": _LOOKED_THROUGH if part else 2 * most})
+        reached: str | None = rows[0]["key"] if rows else None
+        found = [Record.from_line(row["line"]) for row in await session.run(_PAGE, values | ({"end": reached} if reached else {}))]
+        return found, str(found[-1].archive) if len(found) == most else reached
 
     # Changes
 

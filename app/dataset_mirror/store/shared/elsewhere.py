@@ -64,11 +64,11 @@ class Elsewhere:
         (after,) = place_of(query.after, 1) if query.after else ("",)
         beginning = max(query.prefix, f"{query.origin}/" if query.origin else "")
         part = query.search.lower()
-        found = self._ask(lambda session: self._catalogue.page(session, beginning, after, part, query.limit))
+        found, reached = self._ask(lambda session: self._catalogue.page(session, beginning, after, part, query.limit))
         here = self._index.versions_of([record.archive for record in found])
         lines = (_line(record) for record in found if not here[record.archive])
         shown = tuple(line for line in lines if _fits(query, line))
-        return Page(shown, cursor_of([str(found[-1].archive)]) if len(found) == query.limit else None)
+        return Page(shown, cursor_of([reached]) if reached else None)
 
     def versions(self, archive: ArchiveId) -> list[Record]:
         """All versions that the bucket has."""

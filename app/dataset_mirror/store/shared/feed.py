@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store.record import Record, archive_of
 from dataset_mirror.store.shared.catalogue import CHANNEL, Catalogue
 from dataset_mirror.store.shared.database import Database, Session, Unavailable
@@ -73,25 +74,28 @@ class Feed:
             return False
         self.newest = max(self.newest, rows[0]["newest"])
         known = await self._catalogue.versions(session, [row["key"] for row in rows])
-        for row in rows:
-            if row["by"] != self._me:
-                await self._store.in_worker(partial(self._take, row["key"], known[row["key"]]))
+        await self._follow_in({row["key"]: known[row["key"]] for row in rows if row["by"] != self._me})
         self.seen = rows[-1]["seq"]
-        self.newest = max(self.newest, self.seen)
         await self._store.in_worker(partial(self._store.see, self.seen))
         return len(rows) == _STEP
 
-    def _take(self, key: str, shared: list[tuple[Record, bool]]) -> None:
+    async def _follow_in(self, known: dict[str, list[tuple[Record, bool]]]) -> None:
+        archives = {archive_of(key): key for key in known}
+        here = await self._store.in_worker(partial(self._store.index.versions_of, list(archives)))
+        for archive, key in archives.items():
+            if here[archive]:
+                await self._store.in_worker(partial(self._take, archive, known[key]))
+            elif any(in_bucket for _, in_bucket in known[key]):
+                self._told(key)
+
+    def _take(self, archive: ArchiveId, shared: list[tuple[Record, bool]]) -> None:
         """Makes what is here follow what all know of an archive. Blocks."""
-        archive = archive_of(key)
         here = self._store.index.versions(archive)
+        if not here:
+            return
         kept = {record.sha256: in_bucket for record, in_bucket in shared}
         for record in here:
             self._compare(record, kept.get(record.sha256))
-        if not here:
-            if any(kept.values()):
-                self._told(key)
-            return
         latest = shared[0][0] if shared else here[0]
         if latest.fetched > here[0].fetched and latest.sha256 != here[0].sha256:
             self._store.refresh(replace(here[0], checked=min(here[0].checked, _STALE)))
@@ -99,7 +103,8 @@ class Feed:
     def _compare(self, record: Record, in_bucket: bool | None) -> None:
         """A version that is here: None if nobody else knows it, else whether the bucket has its bytes."""
         if in_bucket:
-            self._store.know_kept(record)
+            if not self._store.index.is_kept(record):
+                self._store.know_kept(record)
         elif self._store.index.is_kept(record):
             if in_bucket is None:
                 self._store.remove(record.archive, record.sha256)
