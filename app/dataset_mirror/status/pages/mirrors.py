@@ -13,7 +13,8 @@ router = APIRouter(include_in_schema=False)
 @router.api_route(MIRRORS, methods=["GET", "HEAD"])
 async def mirrors(mirror: Here, request: Request, refresh: Refresh = None) -> HTMLResponse:
     known = await shared_of(mirror)
-    assert mirror.shared is not None and known is not None
+    assert mirror.shared is not None
+    assert known is not None
     return await answer(
         mirror,
         request,
