@@ -1,7 +1,7 @@
 """/metrics for Prometheus. Labels are origins and upstreams, never URLs; docker/prometheus/README.md has a table of all metrics."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from itertools import accumulate, product
@@ -19,6 +19,7 @@ from dataset_mirror.fetch.redirects import place_of
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.status.health import health_of
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.models import HealthStatus, PinStatus
 from dataset_mirror.status.upkeep import pins_of
 
@@ -26,39 +27,35 @@ Labelled = Mapping[Any, float]
 """Values by their labels, each a tuple of words; one without labels is a plain number."""
 
 
-def metrics(mirror: Mirror) -> APIRouter:
-    """The route /metrics."""
-    router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"])
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def scrape(mirror: Here) -> Response:
+    """Counters, gauges and histograms in Prometheus' text format."""
+    return Response(await exposition(mirror), media_type=CONTENT_TYPE_LATEST)
+
+
+async def exposition(mirror: Mirror) -> bytes:
+    """All metrics in Prometheus' text format."""
+    health = await health_of(mirror)
+    pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
     registry = CollectorRegistry()
-    collector = _Mirror(mirror)
-    registry.register(collector)
-
-    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def scrape() -> Response:
-        """Counters, gauges and histograms in Prometheus' text format."""
-        collector.health = await health_of(mirror)
-        collector.mirrors = await _mirrors(mirror)
-        collector.pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    return router
+    registry.register(Totals(mirror, health, pins, await _mirrors(mirror)))
+    return generate_latest(registry)
 
 
 async def _mirrors(mirror: Mirror) -> Counter[str]:
-    """How many live, and how many have died or fallen silent; none, if nobody knows."""
+    """How many that share a store live, and how many have died or fallen silent; none, if nobody knows."""
     peers = await mirror.shared.peers() if mirror.shared else None
     return Counter("alive" if peer.is_alive else "silent" for peer in peers or ())
 
 
-class _Mirror(Collector):
-    """Reads the mirror's own totals when it is asked: nothing is counted twice."""
+class Totals(Collector):
+    """Reads the mirror's own totals: nothing is counted twice. Its health, pins and fellows are as they were found for this scrape."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
-        self.health: HealthStatus | None = None
-        """As it was found for this scrape, and so are the pins, and the mirrors that share a store."""
-        self.pins: list[PinStatus] = []
-        self.mirrors: Counter[str] = Counter()
+    def __init__(self, mirror: Mirror, health: HealthStatus, pins: Sequence[PinStatus], mirrors: Counter[str]) -> None:
+        self._mirror, self._checks, self._pins, self._mirrors = mirror, health.checks, pins, mirrors
 
     def describe(self) -> list[Metric]:
         return []  # else the registry would collect once when it is made
@@ -144,14 +141,14 @@ class _Mirror(Collector):
         index, told = self._mirror.store.index, self._mirror.traffic.notifications
         yield _gauge("damaged_archives", "Archives that were found to be damaged, and have not come again.", index.number_damaged())
         yield _gauge("wanted_archives", "Archives that were asked for and could not be fetched.", index.number_wanted())
-        yield _gauge("pins", "Names that are pinned.", len(self.pins))
-        missing = sum(pin.archives - pin.present for pin in self.pins)
+        yield _gauge("pins", "Names that are pinned.", len(self._pins))
+        missing = sum(pin.archives - pin.present for pin in self._pins)
         yield _gauge("pinned_missing_archives", "Archives that are pinned, and not there.", missing)
         results = {"sent": told["sent"], "failed": told["failed"]}
         yield _counter("notifications", "Notifications, by whether they were taken: sent or failed.", _by_one(results), "result")
 
     def _health(self) -> Iterator[Metric]:
-        checks = {(check.name,): float(check.ok) for check in (self.health.checks if self.health else ())}
+        checks = {(check.name,): float(check.ok) for check in self._checks}
         yield _gauge("check_ok", "Whether a check of the mirror's health is well: 1 or 0.", checks, "check")
 
     def _shared(self) -> Iterator[Metric]:
@@ -164,7 +161,7 @@ class _Mirror(Collector):
         yield _gauge("shared_leases", "Archives that this mirror fetches for all, or has fetched and not told of yet.", len(shared.tokens))
         yield _gauge("shared_outbox", "Publications and removals that the others are still to be told of.", told.waiting)
         yield _gauge("shared_behind", "Changes of the others that are still to be read.", max(0, feed.newest - feed.seen))
-        mirrors = {(state,): self.mirrors[state] for state in ("alive", "silent")}
+        mirrors = {(state,): self._mirrors[state] for state in ("alive", "silent")}
         yield _gauge("shared_mirrors", "Mirrors of late, as this one sees them: alive, or silent without having left.", mirrors, "state")
         yield _counter("shared_takeovers", "Leases that were taken over from mirrors that had died.", shared.taken_over)
         yield _counter("shared_uploaded_bytes", "Bytes of archives that went to the bucket.", told.uploaded)
