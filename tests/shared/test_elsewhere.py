@@ -117,22 +117,22 @@ def test_exported(cluster: Cluster, folder: Path, tmp_path: Path, which: str) ->
 
 def test_pinned(cluster: Cluster, first: Mirror) -> None:
     """A glob that is pinned brings what only the bucket has."""
-    mirror = cluster.start()
-    assert command(cluster, mirror.data, "pin", f"{URL}/sets/*").returncode == 0
-    wait_for(lambda: len(mirror.blobs) == 1, "it comes from the bucket")
+    with cluster.mirror() as mirror:
+        assert command(cluster, mirror.data, "pin", f"{URL}/sets/*").returncode == 0
+        wait_for(lambda: len(mirror.blobs) == 1, "it comes from the bucket")
 
 
 def test_offline(cluster: Cluster, first: Mirror) -> None:
     """A mirror that is offline has from the bucket what is pinned and what is asked for, and says so; no origin is asked."""
     asked, lost = len(cluster.origin.requests), f"{URL}/sets/lost.bin"
-    mirror = cluster.start(offline=True)
-    why = json.loads(mirror.get(f"/status/explain?url={THERE}").body)
-    assert (why["outcome"], why["asked"]) == ("miss", [cluster.bucket["url"]])
-    assert command(cluster, mirror.data, "pin", f"{URL}/sets/*", lost).returncode == 0
-    wait_for(lambda: len(mirror.blobs) == 1, "what is pinned comes from the bucket")
-    assert mirror.archive("/sets/there.bin").body == body(SIZE)
-    assert [(pin["archives"], pin["present"]) for pin in mirror.status["pins"]] == [(1, 1), (1, 0)]
-    assert mirror.archive("/sets/lost.bin").status == 504
+    with cluster.mirror(offline=True) as mirror:
+        why = json.loads(mirror.get(f"/status/explain?url={THERE}").body)
+        assert (why["outcome"], why["asked"]) == ("miss", [cluster.bucket["url"]])
+        assert command(cluster, mirror.data, "pin", f"{URL}/sets/*", lost).returncode == 0
+        wait_for(lambda: len(mirror.blobs) == 1, "what is pinned comes from the bucket")
+        assert mirror.archive("/sets/there.bin").body == body(SIZE)
+        assert [(pin["archives"], pin["present"]) for pin in mirror.status["pins"]] == [(1, 1), (1, 0)]
+        assert mirror.archive("/sets/lost.bin").status == 504
     assert len(cluster.origin.requests) == asked
 
 
