@@ -8,8 +8,9 @@ from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
-from dataset_mirror.airgap.preflight.recipes import asks_of_recipe, is_recipe, of_cell, of_command
-from dataset_mirror.airgap.preflight.subjects import Address, Ask, Whole
+from dataset_mirror.airgap.preflight.recipes import asks_of_recipe, is_recipe
+from dataset_mirror.airgap.preflight.shell import of_line
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Unclear, Whole
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
@@ -57,11 +58,11 @@ def asks_in(given: str, names: Names) -> list[Ask]:
 
 def _of_notebook(name: str) -> list[Ask]:
     cells = cells_of(_text(name), name)
-    asks = asks_of(Part(cell.tree, f"{name} cell {cell.number}, line {{}}") for cell in cells)
+    asks = asks_of(Part(cell.tree, cell.place) for cell in cells)
     for cell in cells:
-        for line, command in cell.commands.items():
-            subjects = of_cell(command) if command.startswith("%%") else of_command(command)
-            asks += [Ask(f"{name} cell {cell.number}, line {line}", subject) for subject in subjects]
+        if cell.unread:
+            asks.append(Ask(cell.place.format(1), Unclear(f"a cell for {cell.unread}, which is not read")))
+        asks += [Ask(cell.place.format(line), subject) for line, command in cell.commands.items() for subject in of_line(command)]
     return asks
 
 
