@@ -26,15 +26,8 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import binds a name to, as the dotted path of what it imports."""
-
-    path: str
-
-
-Meaning: TypeAlias = ast.expr | Imported | None
-"""None: something that is not known."""
+Meaning: TypeAlias = ast.expr | str | None
+"""What a name is bound to: an expression, the dotted path of what is imported, or something that is not known."""
 Paths: TypeAlias = frozenset[str | None]
 
 
@@ -74,7 +67,6 @@ class Bindings:
         self._stars: list[str | None] = []
         self._paths: dict[str, Paths] = {}
         self._values: dict[str, object] = {}
-        self._named: set[int] = set()
 
     def note(self, seen: Seen) -> None:
         """Takes up what a node binds. All nodes come before the first question."""
@@ -82,17 +74,12 @@ class Bindings:
             case ast.Import(names):
                 for alias in names:
                     root = alias.name.partition(".")[0]
-                    self._bind(alias.asname or root, Imported(alias.name if alias.asname else root))
+                    self._bind(alias.asname or root, alias.name if alias.asname else root)
             case ast.ImportFrom(module, names, level):
                 for alias in names:
                     self._import(alias, module if level == 0 else None)
-            case ast.Assign(targets, value):
-                for target in targets:
-                    self._assign(target, value, seen.in_class)
-            case ast.AnnAssign(target, _, ast.expr() as value) | ast.withitem(value, ast.expr() as target):
-                self._assign(target, value, seen.in_class)
-            case ast.Name(name, ast.Store()) if id(seen.node) not in self._named:
-                self._bind(name, None)
+            case ast.Name(name, ast.Store()):
+                self._bind(name, _assigned(seen))
             case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
                 self._bind(name, None)
             case ast.Call(ast.Attribute(ast.Name(name), last)) if last in _CHANGING:
@@ -109,17 +96,7 @@ class Bindings:
         if alias.name == "*":
             self._stars.append(module)
         else:
-            self._bind(alias.asname or alias.name, Imported(f"{module}.{alias.name}") if module else None)
-
-    def _assign(self, target: ast.expr, value: ast.expr, in_class: bool) -> None:
-        match target, value:
-            case ast.Name(name), _:
-                self._named.add(id(target))
-                self._bind(name, None if in_class and not isinstance(value, ast.Constant) else value)
-            case ast.Tuple(targets), ast.Tuple(values) if len(targets) == len(values):
-                for one, its_value in zip(targets, values, strict=True):
-                    if isinstance(one, ast.Name) and not isinstance(its_value, ast.Starred):
-                        self._assign(one, its_value, in_class)
+            self._bind(alias.asname or alias.name, f"{module}.{alias.name}" if module else None)
 
     def paths(self, node: ast.AST, depth: int = 0) -> Paths:
         """The dotted paths of what an expression may be; None among them: or something that is not known."""
@@ -162,13 +139,8 @@ class Bindings:
         if name not in self._meanings:
             own: Paths = frozenset([f"builtins.{name}"] if name in _BUILTINS else [])
             return own | frozenset(f"{star}.{name}" if star else None for star in self._stars) or frozenset([None])
-        found: set[str | None] = set()
-        for meaning in self._meanings[name]:
-            if isinstance(meaning, Imported):
-                found.add(meaning.path)
-            else:
-                found |= {None} if meaning is None else self.paths(meaning, depth)
-        return frozenset(found)
+        known = [self.paths(one, depth) if isinstance(one, ast.expr) else frozenset([one]) for one in self._meanings[name]]
+        return frozenset().union(*known)
 
     def meanings(self, node: ast.AST) -> list[Meaning]:
         """All that a name is bound to; nothing for what is no name."""
@@ -203,6 +175,14 @@ class Bindings:
                 case [ast.expr() as meaning]:
                     self._values[name] = self.constant(meaning, depth + 1)
         return self._values[name]
+
+
+def _assigned(seen: Seen) -> ast.expr | None:
+    """The value that a name gets where it stands; None if it gets a part of one, or belongs to a class."""
+    match seen.parent:
+        case ast.Assign(_, value) | ast.AnnAssign(_, _, ast.expr() as value) | ast.withitem(value):
+            return value if isinstance(value, ast.Constant) or not seen.in_class else None
+    return None
 
 
 def _text(values: list[object]) -> object:

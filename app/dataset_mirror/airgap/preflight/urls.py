@@ -9,7 +9,8 @@ from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject
 from dataset_mirror.airgap.preflight.tables import Fetcher
 
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
-_REMOTE = re.compile(r"(?:https?|ftp|s3|gs|gcs|az|abfs|hf|hdfs|kaggle|doi):/?/?", re.IGNORECASE)
+_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+"""A scheme; a drive has one letter."""
 _OTHER = re.compile(
     r"(?:ftps?|s3[an]?|gs|gcs|azure|az|abfss?|adl|hf|hub|hdfs|webhdfs|kaggle|oci|r2|sftp|scp|rsync)://[^\s{}%]", re.IGNORECASE
 )
@@ -42,7 +43,7 @@ def fetched(path: str, fetcher: Fetcher, call: ast.Call, bindings: Bindings) -> 
         if _OTHER.search(value):
             yield Unclear(f"{path}, whose {argument} has a URL that is no http or https URL")
     elif isinstance(value, str):
-        if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
+        if _REMOTE.match(value) or (how == "get" and not value.startswith("file:")):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")
     elif how == "get" or node is None or not _is_local(node, bindings):
         yield Unclear(f"{path}, whose {argument} is a variable")
