@@ -15,7 +15,7 @@ from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.table import among_stored, closest
 from dataset_mirror.origins.typed import as_typed
 
 MAX_FILE = 256 * 1024 * 1024
@@ -42,7 +42,7 @@ def asks_in(given: str, names: Names) -> list[Ask]:
         return _of_file(given, names)
     asks = _of_entry(given, GIVEN, names)
     if not asks:
-        raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names))
+        raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names) + among_stored(given))
     return asks
 
 
@@ -83,12 +83,13 @@ def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
     if prefix_of(entry):
         return [Ask(place, Whole(entry))]
     urls = [url for name in ([entry] if entry in names else meaning.names_in(names)) for url in names[name]]
-    if not urls and "." in entry:
+    if not urls and meaning.is_file:
         urls = [url for found in names.values() for url in found if meaning.fits_file(url)]
     try:
         if not urls and ("://" in entry or meaning.as_url()):
             parse_url(entry)
-            urls = [entry]
+            known = (url for found in names.values() for url in found if url.partition("://")[2] == entry)
+            urls = [entry if "://" in entry else next(known, f"https://{entry}")]
     except BadRequest as error:
         raise UsageError(f"{place}: {error.detail}", error.hint) from None
     return [Ask(place, Address(url, certain=True)) for url in urls]
