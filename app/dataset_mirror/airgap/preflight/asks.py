@@ -84,6 +84,8 @@ class _Reader:
         first = self._bindings.constant(call.args[0]) if call.args else None
         if not tables.is_loading_method(last):
             subjects = list(urls.handed(last, call, self._bindings))
+            if not subjects and urls.is_for_downloads(last) and not self._bindings.defines(last):
+                subjects = [Unclear(f"{last}, which fetches something, by its name")]
         elif isinstance(first, str) and first.startswith(("./", "../", "/", "~")):
             subjects = []
         else:

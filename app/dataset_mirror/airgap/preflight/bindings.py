@@ -142,6 +142,10 @@ class Bindings:
         known = [self.paths(one, depth) if isinstance(one, ast.expr) else frozenset([one]) for one in self._meanings[name]]
         return frozenset().union(*known)
 
+    def defines(self, name: str) -> bool:
+        """Whether the source has something of its own by that name, such as a function."""
+        return None in self._meanings.get(name, [])
+
     def meanings(self, node: ast.AST) -> list[Meaning]:
         """All that a name is bound to; nothing for what is no name."""
         return self._meanings.get(node.id, []) if isinstance(node, ast.Name) else []

@@ -21,12 +21,22 @@ _LIKE_FETCHING = re.compile(
     r"|\w*(?:download|fetch|_url|_urls|from_url|retrieve)\w*|[A-Z]\w*(?:Dataset|Downloader|Loader)",
     re.IGNORECASE,
 )
+_FOR_DOWNLOADS = re.compile(
+    r"(?:maybe_|try_|_)?(?:download|fetch|wget|curl)(?:_(?:and|if|data|datasets?|all|files?|urls?|from|models?|weights|archives?|zip|images?))*",
+    re.IGNORECASE,
+)
+_OF_SQL = ("sql", "query", "execute", "from_query")
 _URLISH = re.compile(r"ur[il]s?(?![a-z])|link|http|mirror|remote", re.IGNORECASE)
 
 
 def urls_in(text: str) -> list[str]:
     """The URLs that stand in a text, without the full stop or bracket that follows them."""
     return [url.rstrip(".,;:)]") for url in _URL.findall(text)]
+
+
+def is_for_downloads(name: str) -> bool:
+    """Whether a function of that name fetches something, whoever wrote it."""
+    return _FOR_DOWNLOADS.fullmatch(name) is not None
 
 
 def fetched(path: str, fetcher: Fetcher, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
@@ -36,6 +46,8 @@ def fetched(path: str, fetcher: Fetcher, call: ast.Call, bindings: Bindings) -> 
     value = bindings.constant(node) if node is not None else UNKNOWN
     if how == "send":
         yield Unclear(f"{path}, which does more than fetch a URL")
+    elif isinstance(value, str) and "*" in value and _REMOTE.match(value):
+        yield Unclear(f"{path}, whose {argument} is a glob")
     elif isinstance(value, str) and _URL.fullmatch(value):
         yield Address(value, certain=True)
     elif isinstance(value, str) and (how == "text" or "::" in value):  # a query, or a chain such as zip://a.csv::https://…
@@ -45,7 +57,7 @@ def fetched(path: str, fetcher: Fetcher, call: ast.Call, bindings: Bindings) -> 
     elif isinstance(value, str):
         if _REMOTE.match(value) or (how == "get" and not value.startswith("file:")):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")
-    elif how == "get" or node is None or not _is_local(node, bindings):
+    elif how in ("get", "text") or node is None or not _is_local(node, bindings):
         yield Unclear(f"{path}, whose {argument} is a variable")
 
 
@@ -56,6 +68,9 @@ def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
 
 def handed(last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
     """The URLs that are handed to a call that, by its last name, may fetch them."""
+    if last in _OF_SQL and call.args:
+        text = bindings.constant(call.args[0])
+        yield from (Address(url, certain=True) for url in (urls_in(text) if isinstance(text, str) else ()))
     if not _LIKE_FETCHING.fullmatch(last):
         return
     for node in (*call.args, *(keyword.value for keyword in call.keywords)):
