@@ -16,6 +16,7 @@ from typing import IO, Any, Self
 
 from tests import warm
 
+ROOT = Path(__file__).parents[2]
 PROGRAM = ".venv/bin/dataset-mirror"
 """What README calls it."""
 
@@ -60,7 +61,7 @@ class Inside:
 
     def __enter__(self) -> Self:
         command = ["unshare", "-rn", sys.executable, "-m", "tests.airgap.inside"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
         return self
 
     def __exit__(self, *_: object) -> None:
