@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from dataset_mirror.errors import UsageError
 from tests import warm
 from tests.clients.hub import MODEL
 from tests.imitations.huggingface import Hub
@@ -109,3 +110,33 @@ def test_a_word(folder: Path, verb: str, word: str, url: str) -> None:
         assert all(one.startswith((REPOSITORY, "hf:org/")) for one in found)
     else:
         assert all(one == url or (verb in ("pin", "unpin") and one == word) for one in found)
+
+
+@pytest.mark.parametrize("verb", ["rm --yes"])
+@pytest.mark.parametrize("word", ["boston_housing.npz", "fr*", f"{REPOSITORY}org/model/resolve/main/config.json"])
+def test_a_pinned_file_stays(folder: Path, verb: str, word: str) -> None:
+    """What is pinned by a file's name, or as a file of a branch, is not removed."""
+    assert folder.is_dir()
+    run("pin", word)
+    done = CliRunner().invoke(import_module("dataset_mirror.cli.rm").command, ["--yes", word])
+    assert isinstance(done.exception, UsageError)
+    assert "is pinned" in done.exception.detail
+
+
+@pytest.mark.parametrize("verb", ["add"])
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("https://data.example.org/*", "is a glob"),
+        ("boston*", "is a glob"),
+        ("keras/boston_housing", "it is already allowed"),
+        ("free.zip", "is no URL"),
+        ("mnist", "is no URL"),
+    ],
+)
+def test_add_takes_urls(folder: Path, verb: str, word: str, said: str) -> None:
+    """`add` allows what a URL names, and says so of other words, before it asks any host."""
+    assert folder.is_dir()
+    done = CliRunner().invoke(import_module(f"dataset_mirror.cli.{verb}").command, [word])
+    assert isinstance(done.exception, UsageError)
+    assert said in done.exception.detail
