@@ -29,7 +29,7 @@ def test_a_tool_is_content(command: list[str]) -> None:
 
 def test_every_module_says_what_it_is() -> None:
     """Each module of app begins with a docstring."""
-    assert [] == [str(path) for path in MODULES if not ast.get_docstring(parsed(path))]
+    assert [str(path) for path in MODULES if not ast.get_docstring(parsed(path))] == []
 
 
 def test_every_test_says_what_it_promises() -> None:
