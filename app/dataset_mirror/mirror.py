@@ -44,7 +44,7 @@ from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings, sharing
 from dataset_mirror.store.listing import Lister
 from dataset_mirror.store.record import Record, archive_of
-from dataset_mirror.store.repositories import Listings
+from dataset_mirror.store.repositories import Listings, is_pinned
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 
@@ -422,7 +422,7 @@ class Mirror:
             self.reading[hit.record.sha256] -= 1
 
     def _busy(self, record: Record) -> bool:
-        pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        pinned = is_pinned(self.store, self.origins, record.archive)
         if self.store.shares and self.store.index.is_in_outbox(record.archive):
             return True
         is_read = self.reading[record.sha256] > 0 or self.others.reads(record.sha256)
