@@ -27,9 +27,10 @@ from tests.warm import PATIENCE
 MIRRORS, CLIENTS = 3, 6
 CUT_OFF = ("restart the database", "silence the database", "cut the mirrors")
 ON_HOLDER = ("kill the holder", "stop the holder")
+ON_BUCKET = ("bucket 503", "bucket slow", "bucket silent")
 FAULTS = (
     *("nothing", "kill the holder", "kill the holder", "stop the holder", "kill a follower", "kill any", "kill all"),
-    *("restart the database", "silence the database", "bucket 503", "bucket slow", "bucket silent", "cut the mirrors"),
+    *("restart the database", "silence the database", *ON_BUCKET, "cut the mirrors"),
 )
 QUICK = tuple(fault for fault in FAULTS if fault not in ("stop the holder", "silence the database"))
 PATIENT = 2 * PATIENCE
@@ -52,7 +53,9 @@ class Tally:
     lost: int = 0
     never: int = 0
     """Clients that never got it."""
-    ratios: dict[str, list[float]] = field(default_factory=lambda: {"undisturbed": [], "holder hit": [], "cut off": []})
+    ratios: dict[str, list[float]] = field(
+        default_factory=lambda: {"undisturbed": [], "holder hit": [], "cut off": [], "without the bucket": []}
+    )
     """Bytes that the origin sent, by the archive's size; by what was hit. Who is cut off from the others fetches for itself."""
 
     def mean(self, hit: str) -> float:
@@ -125,8 +128,7 @@ class Rounds:
             wait_for(lambda number=number: self.mirrors[number].status["shared"]["joined"], "it has joined")  # type: ignore[misc]
         self.tally.rounds += 1
         self.tally.faults[fault] += 1
-        hit = "holder hit" if fault in ON_HOLDER or fault.startswith("kill a") else "cut off" if fault in CUT_OFF else "undisturbed"
-        self.tally.ratios[hit].append(self.origin.bytes_sent_for(name) / len(content))
+        self.tally.ratios[_hit(fault)].append(self.origin.bytes_sent_for(name) / len(content))
 
     def _client(self, name: str, number: int, wait: float) -> None:
         time.sleep(wait)
@@ -217,3 +219,10 @@ class Rounds:
             for mirror in self.mirrors:
                 if self._asked(mirror, name) != content:
                     self.tally.lost += 1
+
+
+def _hit(fault: str) -> str:
+    """What a fault takes away."""
+    if fault in ON_HOLDER or fault.startswith("kill a"):
+        return "holder hit"
+    return "cut off" if fault in CUT_OFF else "without the bucket" if fault in ON_BUCKET else "undisturbed"
