@@ -7,13 +7,15 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from dataset_mirror.errors import Forbidden
+from dataset_mirror.fetch.tail import MOST_LINES
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.serve.access import check_may_change
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.status.changes import changes_of
 from dataset_mirror.status.events import Events
-from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, ReportStatus, Span, TrafficStatus, UsageStatus
+from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, Level, LogMessage, ReportStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.live import answers_of, clients_of
+from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.models import ClientStatus
 from dataset_mirror.status.report import report_of
 from dataset_mirror.status.traffic import traffic_of
@@ -68,7 +70,7 @@ def _history(router: APIRouter, mirror: Mirror) -> None:
 
 
 def _live(router: APIRouter, mirror: Mirror, events: Events, key: str) -> None:
-    """What is: answers under way, clients, and events as they happen."""
+    """What is: answers under way, clients, the log's end, and events as they happen."""
 
     def may_change(request: Request) -> bool:
         try:
@@ -82,6 +84,15 @@ def _live(router: APIRouter, mirror: Mirror, events: Events, key: str) -> None:
         """Answers under way, the longest first; with the token their clients' addresses, else networks."""
         return answers_of(mirror, whole=may_change(request))
 
+    @router.get("/status/log")
+    async def log(
+        level: Annotated[Level, Query(description="only what is at least so grave")] = "warning",
+        q: Annotated[str, Query(description="words that it must have, in any case", max_length=200, examples=["403"])] = "",
+        limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="most lines")] = 100,
+    ) -> list[LogMessage]:
+        """Warnings and errors that the mirror logged of late, since its start, the latest first; all workers' too."""
+        return messages_of(mirror, level, q)[:limit]
+
     @router.get("/status/clients")
     async def clients(request: Request) -> list[ClientStatus]:
         """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
@@ -91,7 +102,7 @@ def _live(router: APIRouter, mirror: Mirror, events: Events, key: str) -> None:
     async def stream(
         last_event_id: Annotated[str | None, Header(description="the last event that was had", max_length=100)] = None,
     ) -> StreamingResponse:
-        """What happens, as server-sent events: fills, answers, traffic, failure, change, health; each an object in JSON."""
+        """What happens, as server-sent events: fills, answers, traffic, log, failure, change, health; each an object in JSON."""
         fields = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(events.follow(last_event_id), media_type="text/event-stream", headers=fields)
 
