@@ -27,6 +27,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import closest
 from dataset_mirror.rules.company import company_proxy
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
@@ -225,4 +226,4 @@ def _notes(configuration: Configuration) -> Iterator[str]:
     for path in ambiguous[:_MOST_AMBIGUOUS]:
         yield f"more than one origin lists {path}; it is served under its host's name only."
     if more := len(ambiguous) - _MOST_AMBIGUOUS:
-        yield from [f"the same applies to {more:,} other paths."] if more > 0 else []
+        yield from [f"the same applies to {counted(more, 'other path')}."] if more > 0 else []

@@ -14,6 +14,7 @@ from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.networks import Address
 from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.authority import normal_host
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.serve.client import parsed
 from dataset_mirror.store.wanted import WHOLE_HOST
@@ -144,7 +145,7 @@ class Doors:
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
         if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
-                f"{settings.max_tunnels} tunnels are open, which is the limit.",
+                f"{counted(settings.max_tunnels, 'tunnel')} {are(settings.max_tunnels)} open, which is the limit.",
                 "Try again, or raise `max_tunnels`.",
                 headers={"Retry-After": "5"},
             )
