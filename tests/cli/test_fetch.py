@@ -114,7 +114,7 @@ def test_one_that_fails(keras: Origin, mirror: Mirror, tmp_path: Path, live: boo
     assert "404" in done.stderr
     assert done.stderr.count("\n") == 1
     assert f"fetched  {URL}/sets/own.bin (100,000 bytes)" in done.stdout
-    assert done.stdout.splitlines()[-1] == "1 of 2 archives are there (100,000 bytes), 1 failed."
+    assert done.stdout.splitlines()[-1] == "1 of 2 archives is there (100,000 bytes), 1 failed."
     assert kept(data, f"{HOST}/sets/own.bin") == body(100_000)
 
 

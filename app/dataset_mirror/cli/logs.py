@@ -11,7 +11,6 @@ from logging.handlers import WatchedFileHandler
 from typing import Any
 
 from dataset_mirror.errors import UsageError
-from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.secrets import without_secrets
 
 STANDARD_ERROR = "-"
@@ -100,7 +99,7 @@ class _Text(_Blanking):
         text = self.blanked(super().format(record))
         if facts := getattr(record, "facts", None):
             whole = "" if facts["is_whole"] else " (cut off)"
-            text += f" {facts['outcome']} {counted(facts['size'], 'byte')}{whole} {facts['seconds']:.3f} s {facts['id']}"
+            text += f" {facts['outcome']} {facts['size']} bytes{whole} {facts['seconds']:.3f} s {facts['id']}"
         if not self._journal:
             return text
         prefix = f"<{_PRIORITIES.get(record.levelname, 6)}>"
