@@ -6,6 +6,7 @@ from html import escape
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.rules.sentences import coded, with_lines
+from dataset_mirror.rules.weights import weights
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f6f3; --sheet: #fffefc; --ink: #1b2226; --line: #dcdad2; --accent: #0b5563; --bad: #a32b1f }
@@ -56,18 +57,6 @@ def error_page(error: MirrorError) -> bytes:
 
 def prefers_page(accept: str) -> bool:
     """Whether an Accept field likes text/html best (RFC 9110 12.5.1); `*/*` alone, as programs send it, is no wish for a page."""
-    weights = [_weight(part) for part in accept.lower().split(",") if part.strip()]
-    html = max((weight for kind, weight in weights if kind == "text/html"), default=0.0)
-    return html > 0 and all(weight <= html for _, weight in weights)
-
-
-def _weight(part: str) -> tuple[str, float]:
-    kind, *parameters = [piece.strip() for piece in part.split(";")]
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return kind, float(value)
-            except ValueError:
-                return kind, 0.0
-    return kind, 1.0
+    wanted = weights(accept)
+    html = wanted.get("text/html", 0.0)
+    return html > 0 and all(weight <= html for weight in wanted.values())

@@ -38,6 +38,7 @@ PAGES = (
     "/docs",
     "/status/act?what=pin&name=keras/mnist",
     f"/status/folder?prefix={HOST}/",
+    "/elsewhere.example.org/a/rather/long/path/to/an-archive-that-nobody-lists.tar.gz",
 )
 IN_THE_DARK = ("/", f"/archives/{HOST}/sets/first.bin", "/activity", "/status/act?what=rm&name=data.example.org/sets/first.bin")
 
