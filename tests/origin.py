@@ -56,8 +56,9 @@ class Behaviour:
     etag_per_connection: bool = False  # a balancer whose servers derive ETags from inodes
     chunked: bool = False
     close_delimited: bool = False
-    # Faults: limited to the first `times` GETs when that is set.
+    # Faults: limited to the first `times` GETs when that is set, counted after the `spared` ones, which have none.
     times: int | None = None
+    spared: int = 0
     latency: float = 0.0  # before the head
     cut_after: int | None = None  # bytes of this response, then FIN
     reset_after: int | None = None  # bytes of this response, then RST
@@ -602,8 +603,8 @@ class Origin:
             key = target if target in self._resources else target.partition("?")[0]
             if (resource := self._resources.get(key)) is None:
                 return None
-            times = resource.behaviour.times
-            if times is not None and self._gets[key] >= times:
+            number, times = self._gets[key] - resource.behaviour.spared, resource.behaviour.times
+            if number < 0 or (times is not None and number >= times):
                 resource = replace(resource, behaviour=resource.behaviour.without_faults())
             self._gets[key] += request.method == "GET"
             return resource

@@ -80,22 +80,21 @@ class Mirror:
         self.url = self._announced()
         return self
 
-    def stop(self) -> float:
-        """Stops it as a service manager does; it must end with 0. Returns its exit's peak of memory in bytes is not known here."""
+    def stop(self) -> None:
+        """Stops it as a service manager does; it must end with 0."""
         self.signal(signal.SIGTERM)
-        return self.ended()
+        self.ended()
 
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def ended(self, status: int = 0) -> float:
+    def ended(self, status: int = 0) -> None:
         """Waits for its end, which must have this exit status."""
         assert self.process is not None
         status_seen = self.process.wait(PATIENCE)
         self._forget()
         assert status_seen == status, f"exit status {status_seen}\n{self.log}"
-        return 0.0
 
     def kill(self) -> None:
         """SIGKILL: it cannot tidy up."""

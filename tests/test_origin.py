@@ -296,6 +296,12 @@ def test_cut_after_sends_so_many_bytes_then_fin(origin: Origin) -> None:
     assert origin.bytes_sent == 1000
 
 
+def test_the_spared_have_no_faults(origin: Origin) -> None:
+    """Faults begin after the spared GETs, and `times` counts from there."""
+    origin.add("/a", DATA, status=404, spared=2, times=1)
+    assert [fetch(origin, "/a").status_code for _ in range(4)] == [200, 200, 404, 200]
+
+
 def test_a_cut_with_times_leaves_the_resume_good(origin: Origin) -> None:
     """With times=1 the first GET is cut and the range that resumes it is served; HEADs do not count."""
     origin.add("/a", DATA, cut_after=1000, times=1)

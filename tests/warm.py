@@ -23,7 +23,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, NoReturn, Self
+from typing import IO, Any, Self
 
 _LOADED = (
     *("dataset_mirror.cli.serve", "dataset_mirror.doors.certificates", "cryptography.hazmat.backends.openssl.backend"),
@@ -32,7 +32,7 @@ _LOADED = (
 """What a mirror has loaded soon after its start; what is missing here is loaded by each."""
 PATIENCE = 60.0
 """Seconds after which something that must happen is said not to have happened."""
-_LENGTH = struct.Struct("!I")
+_LENGTH, _NUMBER = struct.Struct("!I"), struct.Struct("!i")
 
 
 class Process:
@@ -49,7 +49,7 @@ class Process:
         self.args = arguments
         self.stdout: IO[str] | None = None
         self._told = os.fdopen(told, "rb", buffering=0)
-        self.pid = int(self._told.read(16))
+        self.pid = self._number()
         self.returncode: int | None = None
 
     @classmethod
@@ -80,8 +80,12 @@ class Process:
         return self.returncode
 
     def _end(self) -> None:
-        self.returncode = os.waitstatus_to_exitcode(int(self._told.read(16)))
+        self.returncode = os.waitstatus_to_exitcode(self._number())
         self._told.close()
+
+    def _number(self) -> int:
+        number: int = _NUMBER.unpack(self._told.read(_NUMBER.size))[0]
+        return number
 
     def send_signal(self, number: int) -> None:
         """Nothing happens if it has ended."""
@@ -173,37 +177,45 @@ def _end(error: BaseException | None) -> None:
 
 
 def _requested(asking: socket.socket) -> list[str]:
+    """Starts what is asked for, and tells how it ended; returns in each process that was started."""
+    woken, wake = socket.socketpair()
+    wake.setblocking(False)
+    signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    tells: dict[int, int] = {}
     while True:
+        ready, _, _ = select.select([asking, woken], [], [])
+        if woken in ready:
+            woken.recv(4096)
+            _tell_ends(tells)
+        if asking not in ready:
+            continue
         head, descriptors, _, _ = socket.recv_fds(asking, _LENGTH.size, 4)
-        with suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
         if not head:
             sys.exit()
         request = json.loads(asking.recv(_LENGTH.unpack(head)[0], socket.MSG_WAITALL))
-        if not os.fork():
-            asking.close()
-            return _fork(request, descriptors[:3], descriptors[3])
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _fork(request: dict[str, Any], streams: list[int], tell: int) -> list[str]:
-    """Goes on twice: as the process that was asked for, and as one that waits for its end."""
-    if pid := os.fork():
+        *streams, tell = descriptors
+        if not (pid := os.fork()):
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for descriptor in (asking.detach(), woken.detach(), wake.detach(), tell, *tells.values()):
+                os.close(descriptor)
+            return _become(request, streams)
         for descriptor in streams:
             os.close(descriptor)
-        _keep(pid, tell)
-    os.close(tell)
-    return _become(request, streams)
+        tells[pid] = tell
+        os.write(tell, _NUMBER.pack(pid))
 
 
-def _keep(pid: int, tell: int) -> NoReturn:
-    """Tells the process that asked which one was started, and how it ended."""
-    os.write(tell, b"%d" % pid)
-    _, status = os.waitpid(pid, 0)
-    os.write(tell, b"%d" % status)
-    os._exit(0)
+def _tell_ends(tells: dict[int, int]) -> None:
+    """Tells those that asked for processes how they ended; one that nobody waits for any more is forgotten."""
+    with suppress(ChildProcessError):
+        while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+            pid, status = ended
+            tell = tells.pop(pid)
+            with suppress(BrokenPipeError):
+                os.write(tell, _NUMBER.pack(status))
+            os.close(tell)
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> list[str]:

@@ -40,6 +40,7 @@ Where to find:
     the rule that a 206 needs the same validator  from origins `fetch/resume` (else start over, never splice), to clients `rules/conditions`
     how long a client may be silent, and how many `wire/crowd`
     what a page shows, and what its clicks do     `status/pages`; whose path it is, if an origin has it, too: `status/own`
+    where a route gets the mirror from            `status/here`; all routes together: `status/app`
     what makes room                               `fetch/eviction` for a fill, `upkeep/garbage` for `gc`; `store/space` counts
     who may call /api/, who may have gated data   `serve/access`
     what a bundle may not contain                 in: `airgap/bundle/judging`; out: `cli/export` (no gated archives unless told)

@@ -530,10 +530,10 @@ class Mirror:
 
     # Many archives
 
-    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, anew: bool = False) -> AsyncIterator[Progress]:
+    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, refetch: bool = False) -> AsyncIterator[Progress]:
         """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once.
 
-        `anew`: what is there is fetched once more. Only so many are under way at once as keep the fills busy.
+        `refetch`: what is there is fetched once more. Only so many are under way at once as keep the fills busy.
         """
         coming, waiting = iter(archives), dict[ArchiveId, Fill]()
         while True:
@@ -542,7 +542,7 @@ class Mirror:
                 return
             for archive in some:
                 with because("ahead"):
-                    started = await self._started(archive, anew=anew)
+                    started = await self._started(archive, refetch=refetch)
                 if isinstance(started, Fill):
                     waiting[archive] = started
                 else:
@@ -558,17 +558,17 @@ class Mirror:
 
     async def begin(self, archive: ArchiveId) -> Progress:
         """Begins to fetch an archive that is missing, without waiting for it."""
-        started = await self._started(archive, anew=False)
+        started = await self._started(archive, refetch=False)
         return _progress(started) if isinstance(started, Fill) else started
 
-    async def _started(self, archive: ArchiveId, *, anew: bool) -> Fill | Progress:
+    async def _started(self, archive: ArchiveId, *, refetch: bool) -> Fill | Progress:
         url = f"https://{archive}"
         try:
             what = await self.located(self.asked(archive))
             url = self.origins.of(archive).url_of(what.archive)
             if what.matched is not None and not what.matched.rule.store:
                 raise NotForKeeping(f"{url} is not kept: by its rule it is passed on to its origin.", "Give the URL of a file.")
-            found = self._fill(what) if anew else await self.find(what)
+            found = self._fill(what) if refetch else await self.find(what)
         except MirrorError as error:
             return Progress(url, "failed", error=error)
         if isinstance(found, Fill):

@@ -329,7 +329,7 @@ def test_the_end_with_a_busy_connection(start_mirror: StartMirror, origin: Origi
 
 
 def test_after_an_origin_was_added(start_mirror: StartMirror, origin: Origin) -> None:
-    """Who trusts the authority as it was before a reload still reaches the earlier hosts, and the new ones after trusting it anew."""
+    """Who trusts the authority as it was before a reload still reaches the earlier hosts, and the new ones after trusting it again."""
     origin.add("/sets/small.bin", SMALL)
     mirror = start_mirror()
     earlier = trusting(mirror)

@@ -70,7 +70,7 @@ def full(world: World, random_: random.Random) -> Iterator[None]:
 
 @contextmanager
 def full_at_start(world: World, random_: random.Random) -> Iterator[None]:
-    """Full, and the mirror is started anew on it."""
+    """Full, and the mirror is started again on it."""
     (world.mirror.kill if random_.random() < 0.5 else world.stop)()
     with full(world, random_):
         world.start()
@@ -96,7 +96,7 @@ def read_only(world: World, random_: random.Random) -> Iterator[None]:
     """The disk was mounted for reading, and the mirror started on it, offline or not."""
     world.stop()
     if not _remount(world.mirror.data, "ro"):
-        world.report.skip("read-only disk", "the disk cannot be mounted anew for reading")
+        world.report.skip("read-only disk", "the disk cannot be mounted for reading again")
         world.start()
         yield
         return

@@ -110,7 +110,7 @@ def second(world: World, random_: random.Random) -> None:
 
 
 def rebuild(world: World, random_: random.Random) -> None:
-    """The index is lost or garbled, and is made anew."""
+    """The index is lost or garbled, and is rebuilt."""
     (world.mirror.kill if random_.random() < 0.5 else world.stop)()
     index = world.mirror.data / "index.db"
     if random_.random() < 0.5:

@@ -144,7 +144,7 @@ def test_a_digest_in_the_url_marks(shared: Mirror, shared_origin: Origin, path: 
 
 
 def test_who_vouches_survives_a_rebuilt_index(start_mirror: StartMirror, origin: Origin) -> None:
-    """The journal has it, so that an index that is made anew says the same."""
+    """The journal has it, so that an index that is rebuilt says the same."""
     origin.add("/sets/a.bin", DATA, headers=SAID["digest"])
     mirror = start_mirror()
     mirror.archive("/sets/a.bin")

@@ -66,7 +66,7 @@ def test_failure_is_told(mistaken: Mirror) -> None:
 
 
 def test_next_request_asks_again(mistaken: Mirror, shared_origin: Origin) -> None:
-    """A mismatch is not remembered: the next request asks the origin anew."""
+    """A mismatch is not remembered: the next request asks the origin again."""
     assert [mistaken.archive("/sets/again.bin").status for _ in range(2)] == [502, 502]
     assert len(shared_origin.gets("/sets/again.bin")) == 2
 

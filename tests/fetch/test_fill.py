@@ -248,7 +248,7 @@ def test_encoded_bytes_that_the_catalog_expects_are_kept(shared: Mirror, shared_
     ],
 )
 def test_what_is_no_archive_is_a_502(shared: Mirror, shared_origin: Origin, name: str, data: bytes, behaviour: dict[str, object]) -> None:
-    """A page, nothing, another format or another status in place of the archive gives 502, and the next request asks anew."""
+    """A page, nothing, another format or another status in place of the archive gives 502, and the next request asks again."""
     shared_origin.add(f"/sets/{name}", data)
     shared_origin.change(f"/sets/{name}", **behaviour)
     assert [shared.archive(f"/sets/{name}").problem["status"] for _ in range(2)] == [502, 502]

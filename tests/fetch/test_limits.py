@@ -8,8 +8,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from httpx import ASGITransport, AsyncClient
 
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.limits import Limits
@@ -18,7 +16,7 @@ from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.mirror import Mirror, running
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import load
-from dataset_mirror.status.metrics import metrics
+from dataset_mirror.status.metrics import exposition
 from dataset_mirror.status.views import fills_of
 from dataset_mirror.store.store import Store
 from tests.origin import Origin, body
@@ -68,10 +66,7 @@ async def stored(fill: Fill) -> bool:
 
 async def scraped(mirror: Mirror) -> str:
     """What /metrics says."""
-    app = FastAPI()
-    app.include_router(metrics(mirror))
-    async with AsyncClient(transport=ASGITransport(app), base_url="http://mirror") as client:
-        return (await client.get("/metrics")).text
+    return (await exposition(mirror)).decode()
 
 
 async def test_downloads_that_drip_do_not_hold_up_their_origin(origin: Origin, tmp_path: Path) -> None:

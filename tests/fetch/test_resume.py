@@ -144,7 +144,7 @@ def test_without_strong_validator_it_starts_over(shared_origin: Origin, shared: 
 
 
 def test_same_validator_with_other_bytes_is_no_proof(shared_origin: Origin, shared: Mirror, path: str) -> None:
-    """Bytes that come again are compared: an origin that keeps its tag for other bytes breaks the client, and is asked anew."""
+    """Bytes that come again are compared: an origin that keeps its tag for other bytes breaks the client, and is asked again."""
     bodies = itertools.chain([OLD], itertools.repeat(NEW))
     shared_origin.add(path, lambda _: next(bodies), ranges=False, cut_after=CUT, times=1)
     with pytest.raises(BROKEN):

@@ -68,7 +68,7 @@ def test_offline_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_never_kept(own_mirror: Mirror, own_hub: Hub) -> None:
-    """Who somebody is, and tokens, are passed on with the client's own fields, each time anew."""
+    """Who somebody is, and tokens, are passed on with the client's own fields, afresh each time."""
     for token in ("good", "other"):
         answer = own_mirror.get(f"/{HOST}/api/whoami-v2", fields={"Authorization": f"Bearer {token}"})
         assert own_hub.tokens[token].encode() in answer.body

@@ -28,7 +28,7 @@ class GitHub:
         return {WEB: self.web, RAW: static(self.raw), CODE: self.code, API: self.api, ASSETS: self.asset}
 
     def web(self, asked: Asked) -> Said:
-        """Redirects to where the bytes are; an asset's place is signed anew each time."""
+        """Redirects to where the bytes are; an asset's place is signed afresh each time."""
         path = asked.raw_path
         if path in self.assets:
             query = f"sp=r&sv=2018-11-09&sr=b&se=2030-01-01&rsct=application%2Foctet-stream&sig={secrets.token_hex(16)}"

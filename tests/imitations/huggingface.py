@@ -69,7 +69,7 @@ class Hub:
         return [*self.server.asked, *self.store.asked]
 
     def forget(self) -> None:
-        """Counts anew."""
+        """Counts from zero."""
         self.server.forget()
         self.store.forget()
 

@@ -1,4 +1,4 @@
-"""Kaggle's API, as far as kagglehub and plain downloads go: POST, redirects to URLs that are signed anew each time, private data sets."""
+"""Kaggle's API, as far as kagglehub and plain downloads go: POST, redirects to URLs that are signed afresh each time, private data sets."""
 
 from __future__ import annotations
 

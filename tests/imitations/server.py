@@ -100,7 +100,7 @@ class Server:
         self._server.server_close()
 
     def forget(self) -> None:
-        """From now on counts anew."""
+        """From now on counts from zero."""
         self.asked.clear()
         self.sent = 0
 

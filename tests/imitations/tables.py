@@ -17,7 +17,7 @@ ARFF = b"@RELATION tiny\n@ATTRIBUTE a NUMERIC\n@ATTRIBUTE class {x,y}\n@DATA\n1,
 
 
 def figshare(files: Mapping[str, bytes]) -> dict[str, Answer]:
-    """Files by number: each download is signed anew; the host of the bytes takes nothing without that."""
+    """Files by number: each download is signed afresh; the host of the bytes takes nothing without that."""
     signed: set[str] = set()
 
     def front(asked: Asked) -> Said:

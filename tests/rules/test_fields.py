@@ -178,7 +178,7 @@ def test_what_google_says_of_a_compressed_object_is_not_said_of_the_plain_one() 
 
 
 def test_a_304_replaces_what_it_names() -> None:
-    """All values of a name that comes anew go, others stay, and what describes the bytes stays as it was (RFC 9111 3.2)."""
+    """All values of a name that comes again go, others stay, and what describes the bytes stays as it was (RFC 9111 3.2)."""
     stored = (("cache-control", "max-age=1"), ("cache-control", "public"), ("content-type", "application/zip"), ("content-md5", "x"))
     fresh = (("cache-control", "max-age=9"), ("expires", "0"), ("content-type", "text/html"), ("content-md5", "y"))
     refreshed_fields = (("content-type", "application/zip"), ("content-md5", "x"), ("cache-control", "max-age=9"), ("expires", "0"))

@@ -88,7 +88,7 @@ def test_the_key_beside_a_token(guarded: Mirror) -> None:
 
 
 def test_the_key_is_for_its_owner(local: Mirror) -> None:
-    """The key is a file for its owner alone, stays over restarts, and is made anew if others could read it."""
+    """The key is a file for its owner alone, stays over restarts, and is made again if others could read it."""
     file = local.data / "api.key"
     first = file.read_text()
     assert (file.stat().st_mode & 0o777, len(first) > 40) == (0o600, True)

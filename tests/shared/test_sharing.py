@@ -59,7 +59,7 @@ def test_removed_anywhere(cluster: Cluster) -> None:
 
 
 def test_a_damaged_object(cluster: Cluster) -> None:
-    """An object whose bytes were changed in the bucket reaches nobody: the origin is asked, and the bucket gets it anew."""
+    """An object whose bytes were changed in the bucket reaches nobody: the origin is asked, and the bucket gets it again."""
     cluster.origin.add("/sets/a.bin", body(100_000))
     first, second = cluster.start(), cluster.start()
     first.archive("/sets/a.bin")
@@ -69,7 +69,7 @@ def test_a_damaged_object(cluster: Cluster) -> None:
     with pytest.raises((ConnectionResetError, IncompleteRead)):
         second.archive("/sets/a.bin")
     assert second.archive("/sets/a.bin").body == body(100_000)
-    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "anew")
+    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "again")
 
 
 def test_changed_at_its_origin(cluster: Cluster) -> None:

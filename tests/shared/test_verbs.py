@@ -84,7 +84,7 @@ def test_share_and_unshare(cluster: Cluster) -> None:
 
 
 def test_verify_the_bucket_and_doctor(cluster: Cluster) -> None:
-    """A damaged object is found, and uploaded anew by the mirror that has its bytes; doctor tells of database, bucket and mirrors."""
+    """A damaged object is found, and uploaded again by the mirror that has its bytes; doctor tells of database, bucket and mirrors."""
     cluster.origin.add("/sets/a.bin", body(SIZE))
     mirror = cluster.start()
     mirror.archive("/sets/a.bin")
@@ -96,7 +96,7 @@ def test_verify_the_bucket_and_doctor(cluster: Cluster) -> None:
     done = command(cluster, other.data, "verify", "--bucket")
     assert done.returncode == 1
     assert "is damaged" in done.stderr
-    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(1,)], "it is uploaded anew")
+    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(1,)], "it is uploaded again")
     assert command(cluster, mirror.data, "verify", "--bucket").returncode == 0
     said = command(cluster, mirror.data, "doctor").stdout
     assert "It knows 1 archive; the bucket has 1 object, 300,000 bytes." in said

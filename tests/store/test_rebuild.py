@@ -1,4 +1,4 @@
-"""The index made anew from the journal and the blobs."""
+"""The index, rebuilt from the journal and the blobs."""
 
 import os
 from functools import reduce
@@ -81,7 +81,7 @@ def happen(store: Store, what: str, of: ArchiveId, data: bytes, facts: dict[str,
 def test_it_is_as_before(
     tmp_path_factory: pytest.TempPathFactory, events: list[tuple[str, ArchiveId, bytes, dict[str, Any]]], batch: int
 ) -> None:
-    """After any publications, imports and removals in any order, the index that is made anew knows what the one before knew."""
+    """After any publications, imports and removals in any order, the index that is rebuilt knows what the one before knew."""
     root = tmp_path_factory.mktemp("data")
     store = Store(root)
     for event in events:
@@ -163,7 +163,7 @@ def test_a_damaged_index(tmp_path: Path) -> None:
 @pytest.mark.parametrize("elsewhere", [False, True], ids=["in the folder", "elsewhere"])
 @pytest.mark.parametrize("emptied", [False, True], ids=["gone", "emptied"])
 def test_a_lost_index(tmp_path: Path, elsewhere: bool, emptied: bool) -> None:
-    """Where archives were kept, a missing or empty database is not taken for a new one; it can be made anew where it was."""
+    """Where archives were kept, a missing or empty database is not taken for a new one; it can be made again where it was."""
     database = f"sqlite:///{tmp_path}/local/index.db" if elsewhere else None
     (tmp_path / "local").mkdir()
     store = Store(tmp_path / "data", database=database)

@@ -2,19 +2,18 @@
 
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from dataset_mirror.store.index import Writing
 from dataset_mirror.store.journal import Removal
 from dataset_mirror.store.store import Store
+from tests.forked import status_of
 from tests.store import archive, record
 
 A, B = archive("/sets/a.zip"), archive("/sets/b.zip")
-ROOT = Path(__file__).parents[2]
 
 
 def publish(store: Store, data: bytes, **facts: float) -> None:
@@ -108,19 +107,16 @@ def test_what_was_removed_can_come_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("step", ["journal", "index"])
 def test_a_removal_that_is_killed_is_completed(tmp_path: Path, step: str) -> None:
     """After SIGKILL the next start has no row without its blob; a blob without a row is found as an orphan."""
-    code = f"""
-import os, signal
-from pathlib import Path
-from dataset_mirror.store.store import Store
-from dataset_mirror.store.index import Writing
-from tests.store.test_removal import A, publish
-store = Store(Path({str(tmp_path)!r})); store.lock(); publish(store, b"data")
-def die(*_): os.kill(os.getpid(), signal.SIGKILL)
-setattr(*{{"journal": (Writing, "forget"), "index": (Store, "drop_orphan")}}[{step!r}], die)
-store.remove(A)
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60, check=False)
-    assert done.returncode == -signal.SIGKILL
+
+    def remove_and_die() -> None:
+        store = Store(tmp_path)
+        store.lock()
+        publish(store, b"data")
+        owner, name = {"journal": (Writing, "forget"), "index": (Store, "drop_orphan")}[step]
+        setattr(owner, name, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        store.remove(A)
+
+    assert status_of(remove_and_die) == -signal.SIGKILL
     store = Store(tmp_path)
     store.lock()
     assert store.find(A) is None

@@ -1,6 +1,6 @@
 """The store as a whole: what is published is there everywhere or nowhere, whatever kills it in between.
 
-Run as a program, this file publishes an archive and kills itself with SIGKILL at one step of it.
+A fork publishes an archive, and kills itself with SIGKILL at one step of it.
 """
 
 import asyncio
@@ -9,8 +9,6 @@ import hashlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -29,9 +27,9 @@ from dataset_mirror.store.journal import Journal
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.tree import Tree
+from tests.forked import status_of
 from tests.store import archive, record
 
-ROOT = Path(__file__).parents[2]
 OLD, OTHER = archive("/sets/old.zip"), archive("/sets/other.zip")
 OLD_DATA, DATA = b"what was there before", b"what is being published" * 1000
 
@@ -127,8 +125,7 @@ CASES: dict[str, tuple[bytes, Record]] = {
 
 def killed(folder: Path, case: str, step: str) -> None:
     """Publishes in a process of its own, which dies at that step."""
-    run = subprocess.run([sys.executable, "-m", __name__, str(folder), case, step], cwd=ROOT, timeout=60, check=False)
-    assert run.returncode == -signal.SIGKILL
+    assert status_of(lambda: publish_and_die(folder, case, step)) == -signal.SIGKILL
 
 
 def publish_and_die(folder: Path, case: str, step: str) -> None:
@@ -152,14 +149,20 @@ def die_one_after_the_other(folder: Path, first: str, second: str) -> None:
     publish(store, OLD_DATA, record(OLD_DATA, OLD))
     publish(store, b"other", record(b"other", OTHER))
     store.close()
-    for number, step in enumerate((first, second)):
-        if (child := os.fork()) == 0:
-            store = Store(folder)
-            STEPS[step][0]()
-            data = f"the bytes of {number}".encode()
-            publish(store, data, record(data, archive(f"/sets/{number}.zip")))
-        _, status = os.waitpid(child, 0)
-        assert os.WTERMSIG(status) == signal.SIGKILL
+    killed_as_well(folder, 0, first)
+    killed_as_well(folder, 1, second)
+
+
+def killed_as_well(folder: Path, number: int, step: str) -> None:
+    """Publishes an archive of that number without the fill lock, and dies at that step."""
+    assert status_of(lambda: publish_number(folder, number, step)) == -signal.SIGKILL
+
+
+def publish_number(folder: Path, number: int, step: str) -> None:
+    store = Store(folder)
+    STEPS[step][0]()
+    data = f"the bytes of {number}".encode()
+    publish(store, data, record(data, archive(f"/sets/{number}.zip")))
 
 
 def check_agreement(store: Store, names: set[ArchiveId]) -> None:
@@ -236,8 +239,7 @@ def test_a_publication_that_is_killed_is_whole_or_nothing(tmp_path: Path, case: 
 )
 def test_two_processes_that_are_killed_leave_nothing_behind(tmp_path: Path, first: str, second: str, next_one: str) -> None:
     """Whatever two publishing processes left undone, the next start or the next publication completes it all."""
-    run = subprocess.run([sys.executable, "-m", __name__, str(tmp_path), "both", first, second], cwd=ROOT, timeout=60, check=False)
-    assert run.returncode == 0
+    die_one_after_the_other(tmp_path, first, second)
     names = {OLD, OTHER, *(archive(f"/sets/{number}.zip") for number in range(2))}
     store = Store(tmp_path)
     if next_one == "a publication":
@@ -467,10 +469,3 @@ async def test_errors_of_the_worker_come_out(store: Store) -> None:
     """What goes wrong in the worker is raised where it was asked for."""
     with pytest.raises(ZeroDivisionError):
         await store.in_worker(lambda: 1 // 0)
-
-
-if __name__ == "__main__":
-    if sys.argv[2] == "both":
-        die_one_after_the_other(Path(sys.argv[1]), sys.argv[3], sys.argv[4])
-    else:
-        publish_and_die(Path(sys.argv[1]), sys.argv[2], sys.argv[3])

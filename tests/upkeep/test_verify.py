@@ -1,4 +1,4 @@
-"""Verification: damaged blobs are found, set aside, never served again, and fetched anew."""
+"""Verification: damaged blobs are found, set aside, never served again, and fetched again."""
 
 import json
 from typing import Any
@@ -82,7 +82,7 @@ def test_a_lost_blob(origin: Origin, mirror: Mirror) -> None:
 
 
 def test_all_names_of_a_damaged_blob(origin: Origin, mirror: Mirror) -> None:
-    """Every archive that has the damaged bytes is fetched anew."""
+    """Every archive that has the damaged bytes is fetched again."""
     filled(origin, mirror)
     origin.add("/sets/twin.bin", DATA)
     mirror.archive("/sets/twin.bin")

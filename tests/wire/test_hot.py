@@ -263,7 +263,7 @@ def test_what_changed_is_answered_anew(origin: Origin, start_mirror: StartMirror
 
 
 def test_what_was_damaged_is_not_kept_in_memory(origin: Origin, mirror: Mirror) -> None:
-    """Damaged bytes that were read into memory are forgotten when verify has fetched the archive anew."""
+    """Damaged bytes that were read into memory are forgotten when verify has fetched the archive again."""
     origin.add(PATH, DATA)
     mirror.archive(PATH)
     (blob,) = mirror.blobs

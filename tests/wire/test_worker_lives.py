@@ -107,7 +107,7 @@ def test_a_configuration_is_taken_up_by_all_at_once(shared: Mirror) -> None:
     def look(wire: Wire) -> None:
         while not over.is_set():
             began = time.monotonic()
-            wire.send(request(SMALL, "X-Other: so that the head is made anew"))
+            wire.send(request(SMALL, "X-Other: so that the head is rebuilt"))
             _, fields = wire.head()
             wire.body(int(fields["content-length"]))
             seen.append((began, time.monotonic(), "ttl=-" in fields["cache-status"]))

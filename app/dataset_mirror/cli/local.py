@@ -64,18 +64,14 @@ class Local:
             return asyncio.run(status_of(Mirror(self._configuration, store))).model_dump(mode="json")
 
     def explain(self, url: str) -> Explanation:
-        from dataset_mirror.doors.ca import CertificateAuthority
         from dataset_mirror.mirror import Mirror
-        from dataset_mirror.status.events import Events
+        from dataset_mirror.status.app import own
         from dataset_mirror.status.explain import explain
-        from dataset_mirror.status.routes import pages
 
         with store_of(self._configuration) as store:
             mirror = Mirror(self._configuration, store)
-            ca = CertificateAuthority(store.folder, lambda: self._configuration.origins)
-            app = pages(mirror, ca, key="", events=Events(mirror))
             with mirror.shared.asking() if mirror.shared else nullcontext():
-                return asyncio.run(explain(mirror, url, app.state.own))
+                return asyncio.run(explain(mirror, url, own(mirror)))
 
     def stored(self, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
         with store_of(self._configuration) as store:

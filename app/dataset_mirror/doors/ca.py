@@ -110,7 +110,7 @@ class CertificateAuthority:
         self._fetched.note(address, mark_of(self._current().pem))
 
     def renew_key(self) -> None:
-        """Begins anew with another key: every client has to trust the new one, for all hosts."""
+        """Starts over with another key: every client has to trust the new one, for all hosts."""
         with self._lock:
             self._issue(None)
 

@@ -41,7 +41,7 @@ class Checks:
         if now - self._begun.get(record.archive, -RETRY_SECONDS) < RETRY_SECONDS and not self._succeeded_since(record):
             return None
         self._begun = {archive: at for archive, at in self._begun.items() if now - at < RETRY_SECONDS} | {record.archive: now}
-        # Other bytes than the catalog expects are fetched anew: the origin would only confirm them.
+        # Other bytes than the catalog expects are fetched again: the origin would only confirm them.
         known = None if expected and expected.has_digest else record
         with suppress(MirrorError):  # a recent 404: what is there goes on being served
             return self._flights.join(Job(as_asked, origin, expected, known, restricted=record.restricted))

@@ -66,7 +66,7 @@ class Edition:
         self.whole = False
         """All its bytes are there; they are still to be verified."""
         self.abandoned = False
-        """The origin began anew with other bytes: nobody may go on with these."""
+        """The origin started over with other bytes: nobody may go on with these."""
         self.complete = False
         """Whole, verified and published: the held-back end may go."""
         self.stays = False

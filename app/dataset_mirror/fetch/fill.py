@@ -128,7 +128,7 @@ class Fill:
     async def readable(self, edition: Edition, offset: int, end: int | None, *, hold: bool) -> int:
         """How far a reader at `offset`, whose answer ends at `end`, may go; waits until that is further. At the end: `offset`.
 
-        Raises the fill's error, and Superseded if the origin began anew with other bytes.
+        Raises the fill's error, and Superseded if the origin started over with other bytes.
         """
         while (limit := self._intake.limit(edition, offset, end, hold=hold)) is None:
             if self._transfer and end is not None:

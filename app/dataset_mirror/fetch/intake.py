@@ -166,7 +166,7 @@ class Intake:
     def limit(self, edition: Edition, offset: int, end: int | None, *, hold: bool) -> int | None:
         """How far a reader at `offset`, whose answer ends at `end`, may go; None if it has to wait. At the end: `offset`.
 
-        Raises the fill's error, and Superseded if the origin began anew with other bytes.
+        Raises the fill's error, and Superseded if the origin started over with other bytes.
         """
         if edition.complete or (offset == end and end > 0):  # an answer without a byte has its end still to come
             return edition.partial_end if end is None else end

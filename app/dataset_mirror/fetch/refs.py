@@ -1,4 +1,4 @@
-"""Names that move, such as branches: each is resolved to a commit once for its whole scope, and anew when that is stale."""
+"""Names that move, such as branches: each is resolved to a commit once for its whole scope, and again when that is stale."""
 
 import asyncio
 import json

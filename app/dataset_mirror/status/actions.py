@@ -11,35 +11,40 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
 from dataset_mirror.status.figures import Adding, Again, Done, Unblocking, Which
+from dataset_mirror.status.guard import Guarded
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.changes import actor
 
 _NAMED = 3
 
 
-def actions(router: APIRouter, mirror: Mirror) -> None:
-    """Adds them to the routes below /api/."""
+router = APIRouter(prefix="/api", tags=["change the mirror"], route_class=Guarded)
 
-    @router.post("/cancel")
-    async def cancel(which: Which) -> Done:
-        """Ends downloads under way. Who follows one gets an error; the next request for it begins again."""
-        return await cancelled(mirror, [parse_url(url) for url in which.archives])
 
-    @router.post("/retry")
-    async def retry(which: Again) -> Done:
-        """Begins downloads again that failed, without waiting for them: those that are named, else all that failed lately."""
-        urls = which.archives or [failure.url for failure in mirror.flights.failures]
-        return await retried(mirror, dict.fromkeys(parse_url(url) for url in urls))
+@router.post("/cancel")
+async def cancel(mirror: Here, which: Which) -> Done:
+    """Ends downloads under way. Who follows one gets an error; the next request for it begins again."""
+    return await cancelled(mirror, [parse_url(url) for url in which.archives])
 
-    @router.post("/unblock")
-    async def unblock(which: Unblocking) -> Done:
-        """Asks an upstream again at once that is on hold after failures."""
-        return await unblocked(mirror, which.origin)
 
-    @router.post("/add")
-    async def add(what: Adding) -> Done:
-        """Allows a URL that no origin lists: its folder goes into mirror.toml, which is read again, as by `dataset-mirror add`."""
-        return await added(mirror, what)
+@router.post("/retry")
+async def retry(mirror: Here, which: Again) -> Done:
+    """Begins downloads again that failed, without waiting for them: those that are named, else all that failed lately."""
+    urls = which.archives or [failure.url for failure in mirror.flights.failures]
+    return await retried(mirror, dict.fromkeys(parse_url(url) for url in urls))
+
+
+@router.post("/unblock")
+async def unblock(mirror: Here, which: Unblocking) -> Done:
+    """Asks an upstream again at once that is on hold after failures."""
+    return await unblocked(mirror, which.origin)
+
+
+@router.post("/add")
+async def add(mirror: Here, what: Adding) -> Done:
+    """Allows a URL that no origin lists: its folder goes into mirror.toml, which is read again, as by `dataset-mirror add`."""
+    return await added(mirror, what)
 
 
 async def cancelled(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:

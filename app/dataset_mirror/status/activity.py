@@ -3,17 +3,13 @@
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
-from dataset_mirror.errors import Forbidden
 from dataset_mirror.fetch.tail import MOST_LINES
-from dataset_mirror.mirror import Mirror
-from dataset_mirror.serve.access import check_may_change
-from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.status.changes import changes_of
-from dataset_mirror.status.events import Events
 from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, Level, LogMessage, ReportStatus, Span, TrafficStatus, UsageStatus
+from dataset_mirror.status.here import Happening, Here, MayChange
 from dataset_mirror.status.live import answers_of, clients_of
 from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.models import ClientStatus
@@ -25,88 +21,87 @@ from dataset_mirror.store.changes import Kind
 DAY = 86_400
 
 
-def activity(mirror: Mirror, events: Events, key: str) -> APIRouter:
-    """The routes; `key` is that of the data folder."""
-    router = APIRouter(tags=["status"])
-    _history(router, mirror)
-    _live(router, mirror, events, key)
-    return router
-
-
-def _history(router: APIRouter, mirror: Mirror) -> None:
-    """What was: figures over time, what takes the room, what came and went."""
-
-    @router.get("/status/traffic")
-    async def traffic(
-        span: Annotated[Span, Query(description="how far to look back; a month has 30 days")] = "hour",
-        origin: Annotated[str | None, Query(description="only of this host", examples=["storage.googleapis.com"])] = None,
-        dataset: Annotated[str | None, Query(description="only of this name of the catalog", examples=["keras/mnist"])] = None,
-        client: Annotated[str | None, Query(description="only of this network of clients", examples=["192.0.2.0/24"])] = None,
-    ) -> TrafficStatus:
-        """Traffic over time: bytes served, fetched and saved, hits, misses and failures."""
-        return await traffic_of(mirror, span, origin=origin, dataset=dataset, client=client)
-
-    @router.get("/status/usage")
-    async def usage(
-        by: Annotated[By, Query(description="what to add up by")] = "origin",
-        limit: Annotated[int, Query(ge=1, le=MOST, description="most rows")] = MOST_ROWS,
-    ) -> UsageStatus:
-        """What takes the room, and what was asked for of it in the last 30 days."""
-        return await usage_of(mirror, by, limit)
-
-    @router.get("/status/changes")
-    async def log(
-        limit: Annotated[int, Query(ge=1, le=1000, description="most changes of a page")] = 100,
-        after: Annotated[str | None, Query(description="`next` of the page before")] = None,
-        kind: Annotated[Kind | None, Query(description="only of this kind")] = None,
-    ) -> ChangePage:
-        """The log of changes, the latest first: what came and went, when, and who did it."""
-        return await changes_of(mirror, limit, after, kind)
-
-    @router.get("/status/report")
-    async def report(days: Annotated[float, Query(gt=0, le=1830, description="how far to look back")] = 30) -> ReportStatus:
-        """What the mirror did in some time: datasets, saved bytes and hours, clients, failures, and what nobody used."""
-        return await report_of(mirror, time.time() - days * DAY)
-
-
-def _live(router: APIRouter, mirror: Mirror, events: Events, key: str) -> None:
-    """What is: answers under way, clients, the log's end, and events as they happen."""
-
-    def may_change(request: Request) -> bool:
-        try:
-            check_may_change(Asked.of(request.scope), key, mirror.settings)
-        except Forbidden:
-            return False
-        return True
-
-    @router.get("/status/answers")
-    async def answers(request: Request) -> list[AnswerStatus]:
-        """Answers under way, the longest first; with the token their clients' addresses, else networks."""
-        return answers_of(mirror, whole=may_change(request))
-
-    @router.get("/status/log")
-    async def log(
-        level: Annotated[Level, Query(description="only what is at least so grave")] = "warning",
-        q: Annotated[str, Query(description="words that it must have, in any case", max_length=200, examples=["403"])] = "",
-        limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="most lines")] = 100,
-    ) -> list[LogMessage]:
-        """Warnings and errors that the mirror logged of late, since its start, the latest first; all workers' too."""
-        return messages_of(mirror, level, q)[:limit]
-
-    @router.get("/status/clients")
-    async def clients(request: Request) -> list[ClientStatus]:
-        """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
-        return clients_of(mirror, whole=may_change(request))
-
-    @router.get("/status/events", response_class=StreamingResponse, responses=_STREAM)
-    async def stream(
-        last_event_id: Annotated[str | None, Header(description="the last event that was had", max_length=100)] = None,
-    ) -> StreamingResponse:
-        """What happens, as server-sent events: fills, answers, traffic, log, failure, change, health; each an object in JSON."""
-        fields = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(events.follow(last_event_id), media_type="text/event-stream", headers=fields)
+router = APIRouter(tags=["status"])
 
 
 _STREAM: dict[int | str, dict[str, object]] = {
     200: {"description": "A stream that ends when the mirror stops", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
 }
+
+
+# -- What was: figures over time, what takes the room, what came and went
+
+
+@router.get("/status/traffic")
+async def traffic(
+    mirror: Here,
+    span: Annotated[Span, Query(description="how far to look back; a month has 30 days")] = "hour",
+    origin: Annotated[str | None, Query(description="only of this host", examples=["storage.googleapis.com"])] = None,
+    dataset: Annotated[str | None, Query(description="only of this name of the catalog", examples=["keras/mnist"])] = None,
+    client: Annotated[str | None, Query(description="only of this network of clients", examples=["192.0.2.0/24"])] = None,
+) -> TrafficStatus:
+    """Traffic over time: bytes served, fetched and saved, hits, misses and failures."""
+    return await traffic_of(mirror, span, origin=origin, dataset=dataset, client=client)
+
+
+@router.get("/status/usage")
+async def usage(
+    mirror: Here,
+    by: Annotated[By, Query(description="what to add up by")] = "origin",
+    limit: Annotated[int, Query(ge=1, le=MOST, description="most rows")] = MOST_ROWS,
+) -> UsageStatus:
+    """What takes the room, and what was asked for of it in the last 30 days."""
+    return await usage_of(mirror, by, limit)
+
+
+@router.get("/status/changes")
+async def log(
+    mirror: Here,
+    limit: Annotated[int, Query(ge=1, le=1000, description="most changes of a page")] = 100,
+    after: Annotated[str | None, Query(description="`next` of the page before")] = None,
+    kind: Annotated[Kind | None, Query(description="only of this kind")] = None,
+) -> ChangePage:
+    """The log of changes, the latest first: what came and went, when, and who did it."""
+    return await changes_of(mirror, limit, after, kind)
+
+
+@router.get("/status/report")
+async def report(mirror: Here, days: Annotated[float, Query(gt=0, le=1830, description="how far to look back")] = 30) -> ReportStatus:
+    """What the mirror did in some time: datasets, saved bytes and hours, clients, failures, and what nobody used."""
+    return await report_of(mirror, time.time() - days * DAY)
+
+
+# -- What is: answers under way, clients, and events as they happen
+
+
+@router.get("/status/answers")
+async def answers(mirror: Here, may_change: MayChange) -> list[AnswerStatus]:
+    """Answers under way, the longest first; with the token their clients' addresses, else networks."""
+    return answers_of(mirror, whole=may_change)
+
+
+@router.get("/status/log")
+async def messages(
+    mirror: Here,
+    level: Annotated[Level, Query(description="only what is at least so grave")] = "warning",
+    q: Annotated[str, Query(description="words that it must have, in any case", max_length=200, examples=["403"])] = "",
+    limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="most lines")] = 100,
+) -> list[LogMessage]:
+    """Warnings and errors that the mirror logged of late, since its start, the latest first; all workers' too."""
+    return messages_of(mirror, level, q)[:limit]
+
+
+@router.get("/status/clients")
+async def clients(mirror: Here, may_change: MayChange) -> list[ClientStatus]:
+    """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
+    return clients_of(mirror, whole=may_change)
+
+
+@router.get("/status/events", response_class=StreamingResponse, responses=_STREAM)
+async def stream(
+    events: Happening,
+    last_event_id: Annotated[str | None, Header(description="the last event that was had", max_length=100)] = None,
+) -> StreamingResponse:
+    """What happens, as server-sent events: fills, answers, traffic, log, failure, change, health; each an object in JSON."""
+    fields = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events.follow(last_event_id), media_type="text/event-stream", headers=fields)

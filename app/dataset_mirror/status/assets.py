@@ -55,22 +55,20 @@ def _asset(name: str, content: bytes) -> Asset:
     return Asset(name, content, media_type, f'W/"{digest[:32]}"')  # weak: gzipped it is the same
 
 
-def router() -> APIRouter:
-    """`/static/…` and `/favicon.ico`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/static/{name}", methods=["GET", "HEAD"])
-    async def static(name: str, request: Request) -> Response:
-        found = next((asset for asset in assets().values() if asset.name == name), None)
-        if found is None:
-            raise NoSuchPage(f"There is no file /static/{name}.", "Reload the page: its files have the version in their names.")
-        return await packed(request, _answer(found, request, FOR_EVER))
 
-    @routes.api_route("/favicon.ico", methods=["GET", "HEAD"])
-    async def favicon(request: Request) -> Response:
-        return await packed(request, _answer(assets()["favicon-ok.svg"], request, ONE_DAY))
+@router.api_route("/static/{name}", methods=["GET", "HEAD"])
+async def static(name: str, request: Request) -> Response:
+    found = next((asset for asset in assets().values() if asset.name == name), None)
+    if found is None:
+        raise NoSuchPage(f"There is no file /static/{name}.", "Reload the page: its files have the version in their names.")
+    return await packed(request, _answer(found, request, FOR_EVER))
 
-    return routes
+
+@router.api_route("/favicon.ico", methods=["GET", "HEAD"])
+async def favicon(request: Request) -> Response:
+    return await packed(request, _answer(assets()["favicon-ok.svg"], request, ONE_DAY))
 
 
 def _answer(asset: Asset, request: Request, cache_control: str) -> Response:

@@ -5,13 +5,9 @@ from fastapi.responses import HTMLResponse
 
 from dataset_mirror.status.html import DOCS_POLICY, page
 
+router = APIRouter(include_in_schema=False)
 
-def router() -> APIRouter:
-    """`/docs`."""
-    routes = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/docs", methods=["GET", "HEAD"])
-    async def docs() -> HTMLResponse:
-        return page("docs.html", DOCS_POLICY, {"Cache-Control": "no-cache"})
-
-    return routes
+@router.api_route("/docs", methods=["GET", "HEAD"])
+async def docs() -> HTMLResponse:
+    return page("docs.html", DOCS_POLICY, {"Cache-Control": "no-cache"})

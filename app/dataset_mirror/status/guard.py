@@ -8,29 +8,24 @@ from fastapi.routing import APIRoute
 from starlette.types import Message
 
 from dataset_mirror.errors import TooLarge
+from dataset_mirror.status.here import changed_by
 from dataset_mirror.store.changes import act_as
 
 MOST_BODY = 8 * 1024 * 1024
 """Bytes of a request's body: ten thousand URLs of a usual length, and more."""
 
-Check = Callable[[Request], str]
-"""Tells who it is; raises Forbidden."""
 
+class Guarded(APIRoute):
+    """A route for those who may change the mirror. A dependency would run after FastAPI has read the body."""
 
-def guarded(check: Check) -> type[APIRoute]:
-    """A class of routes whose requests pass `check` first. A dependency would run after FastAPI has read the body."""
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        answer = super().get_route_handler()
 
-    class Guarded(APIRoute):
-        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-            answer = super().get_route_handler()
+        async def admitted(request: Request) -> Response:
+            act_as(changed_by(request))
+            return await answer(_with_body(request, await _body(request)))
 
-            async def admitted(request: Request) -> Response:
-                act_as(check(request))
-                return await answer(_with_body(request, await _body(request)))
-
-            return admitted
-
-    return Guarded
+        return admitted
 
 
 async def _body(request: Request) -> bytes:

@@ -12,6 +12,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
+from dataset_mirror.status.here import Here
 from dataset_mirror.store.record import Record
 
 TAR = "application/x-tar"
@@ -21,36 +22,35 @@ Only = Annotated[
 ]
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/keras-home.tar` and `/status/keras-home`."""
-    routes = APIRouter(tags=["Keras"])
+router = APIRouter(tags=["Keras"])
 
-    @routes.get("/keras-home.tar", response_class=StreamingResponse, responses={200: {"content": {TAR: {}}}})
-    async def tar(request: Request, only: Only = []) -> Response:  # noqa: B006
-        """A tree for KERAS_HOME as a tar archive: all that is stored, or `only` some. 404 if anything of that is missing."""
-        home, private = await _planned(mirror, request, only)
-        files = home.whole().files
-        fields = {
-            "content-length": str(length(files)),
-            "cache-control": "private, no-store" if private else "no-store",
-            "content-disposition": 'attachment; filename="keras-home.tar"',
-        }
-        if request.method == "HEAD":
-            return Response(headers=fields, media_type=TAR)
-        return StreamingResponse(stream(mirror, files), media_type=TAR, headers=fields)
 
-    @routes.head("/keras-home.tar", include_in_schema=False)
-    async def head(request: Request, only: Only = []) -> Response:  # noqa: B006
-        return await tar(request, only)
+@router.get("/keras-home.tar", response_class=StreamingResponse, responses={200: {"content": {TAR: {}}}})
+async def tar(mirror: Here, request: Request, only: Only = []) -> Response:  # noqa: B006
+    """A tree for KERAS_HOME as a tar archive: all that is stored, or `only` some. 404 if anything of that is missing."""
+    home, private = await _planned(mirror, request, only)
+    files = home.whole().files
+    fields = {
+        "content-length": str(length(files)),
+        "cache-control": "private, no-store" if private else "no-store",
+        "content-disposition": 'attachment; filename="keras-home.tar"',
+    }
+    if request.method == "HEAD":
+        return Response(headers=fields, media_type=TAR)
+    return StreamingResponse(stream(mirror, files), media_type=TAR, headers=fields)
 
-    @routes.get("/status/keras-home")
-    async def files(request: Request, response: Response, only: Only = []) -> KerasHome:  # noqa: B006
-        """The files of that tree, with their digests, and what is missing of what was named."""
-        home, private = await _planned(mirror, request, only)
-        response.headers["cache-control"] = "private, no-store" if private else "no-store"
-        return home
 
-    return routes
+@router.head("/keras-home.tar", include_in_schema=False)
+async def head(mirror: Here, request: Request, only: Only = []) -> Response:  # noqa: B006
+    return await tar(mirror, request, only)
+
+
+@router.get("/status/keras-home")
+async def files(mirror: Here, request: Request, response: Response, only: Only = []) -> KerasHome:  # noqa: B006
+    """The files of that tree, with their digests, and what is missing of what was named."""
+    home, private = await _planned(mirror, request, only)
+    response.headers["cache-control"] = "private, no-store" if private else "no-store"
+    return home
 
 
 async def _planned(mirror: Mirror, request: Request, only: Sequence[str]) -> tuple[KerasHome, bool]:

@@ -1,6 +1,6 @@
 """/metrics for Prometheus. Labels are origins and upstreams, never URLs; docker/prometheus/README.md has a table of all metrics."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
 from itertools import accumulate, product
@@ -18,6 +18,7 @@ from dataset_mirror.fetch.redirects import place_of
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.status.health import health_of
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.models import HealthStatus, PinStatus
 from dataset_mirror.status.upkeep import pins_of
 
@@ -25,31 +26,29 @@ Labelled = Mapping[Any, float]
 """Values by their labels, each a tuple of words; one without labels is a plain number."""
 
 
-def metrics(mirror: Mirror) -> APIRouter:
-    """The route /metrics."""
-    router = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"])
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+async def scrape(mirror: Here) -> Response:
+    """Counters, gauges and histograms in Prometheus' text format."""
+    return Response(await exposition(mirror), media_type=CONTENT_TYPE_LATEST)
+
+
+async def exposition(mirror: Mirror) -> bytes:
+    """All metrics in Prometheus' text format."""
+    health = await health_of(mirror)
+    pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
     registry = CollectorRegistry()
-    collector = _Mirror(mirror)
-    registry.register(collector)
-
-    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
-    async def scrape() -> Response:
-        """Counters, gauges and histograms in Prometheus' text format."""
-        collector.health = await health_of(mirror)
-        collector.pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
-        return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
-
-    return router
+    registry.register(Totals(mirror, health, pins))
+    return generate_latest(registry)
 
 
-class _Mirror(Collector):
-    """Reads the mirror's own totals when it is asked: nothing is counted twice."""
+class Totals(Collector):
+    """Reads the mirror's own totals: nothing is counted twice. Its health and its pins are as they were found for this scrape."""
 
-    def __init__(self, mirror: Mirror) -> None:
-        self._mirror = mirror
-        self.health: HealthStatus | None = None
-        """As it was found for this scrape, and so are the pins."""
-        self.pins: list[PinStatus] = []
+    def __init__(self, mirror: Mirror, health: HealthStatus, pins: Sequence[PinStatus]) -> None:
+        self._mirror, self._checks, self._pins = mirror, health.checks, pins
 
     def describe(self) -> list[Metric]:
         return []  # else the registry would collect once when it is made
@@ -135,14 +134,14 @@ class _Mirror(Collector):
         index, told = self._mirror.store.index, self._mirror.traffic.notifications
         yield _gauge("damaged_archives", "Archives that were found to be damaged, and have not come again.", index.number_damaged())
         yield _gauge("wanted_archives", "Archives that were asked for and could not be fetched.", index.number_wanted())
-        yield _gauge("pins", "Names that are pinned.", len(self.pins))
-        missing = sum(pin.archives - pin.present for pin in self.pins)
+        yield _gauge("pins", "Names that are pinned.", len(self._pins))
+        missing = sum(pin.archives - pin.present for pin in self._pins)
         yield _gauge("pinned_missing_archives", "Archives that are pinned, and not there.", missing)
         results = {"sent": told["sent"], "failed": told["failed"]}
         yield _counter("notifications", "Notifications, by whether they were taken: sent or failed.", _by_one(results), "result")
 
     def _health(self) -> Iterator[Metric]:
-        checks = {(check.name,): float(check.ok) for check in (self.health.checks if self.health else ())}
+        checks = {(check.name,): float(check.ok) for check in self._checks}
         yield _gauge("check_ok", "Whether a check of the mirror's health is well: 1 or 0.", checks, "check")
 
     def _shared(self) -> Iterator[Metric]:

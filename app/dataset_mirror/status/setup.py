@@ -14,6 +14,7 @@ from dataset_mirror.rules import environment as names
 from dataset_mirror.rules.host import own_address
 from dataset_mirror.rules.marks import marked
 from dataset_mirror.settings import Settings
+from dataset_mirror.status.here import Authority, Here
 
 _HOSTS_SHOWN = 12
 _REPLACED = "dataset-mirror: takes the place of the proxy that was set; the mirror's own way out is its setting `upstream_proxy`."
@@ -29,22 +30,22 @@ class _Bare(str):
     """A variable's name, which stands in a script as it is."""
 
 
-def router(mirror: Mirror, ca: CertificateAuthority) -> APIRouter:
-    """`/setup.sh`."""
-    routes = APIRouter(tags=["trust"])
+router = APIRouter(tags=["trust"])
 
-    @routes.get("/setup.sh", response_class=ShellScript)
-    @routes.head("/setup.sh", response_class=ShellScript, include_in_schema=False)
-    def setup(
-        request: Request, http: Annotated[bool, Query(description="whether plain http is to come this way, too")] = False
-    ) -> ShellScript:
-        """For `eval "$(curl -fsS …/setup.sh)"`: the proxy, and the authorities of the client and of the mirror in one bundle."""
-        # Forwarded fields are nobody's word here: `public_url` tells of a proxy in front.
-        address = names.proxy_address(own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host")))
-        written = script(address, ca.pem.decode(), said(mirror, ca), http=http, mark=ca.mark)
-        return ShellScript(written, headers={"Cache-Control": "no-store", "Vary": "Host", "X-Content-Type-Options": "nosniff"})
 
-    return routes
+@router.get("/setup.sh", response_class=ShellScript)
+@router.head("/setup.sh", response_class=ShellScript, include_in_schema=False)
+def setup(
+    mirror: Here,
+    ca: Authority,
+    request: Request,
+    http: Annotated[bool, Query(description="whether plain http is to come this way, too")] = False,
+) -> ShellScript:
+    """For `eval "$(curl -fsS …/setup.sh)"`: the proxy, and the authorities of the client and of the mirror in one bundle."""
+    # Forwarded fields are nobody's word here: `public_url` tells of a proxy in front.
+    address = names.proxy_address(own_address(mirror.settings.public_url, request.url.scheme, request.headers.getlist("host")))
+    written = script(address, ca.pem.decode(), said(mirror, ca), http=http, mark=ca.mark)
+    return ShellScript(written, headers={"Cache-Control": "no-store", "Vary": "Host", "X-Content-Type-Options": "nosniff"})
 
 
 def said(mirror: Mirror, ca: CertificateAuthority) -> list[str]:

@@ -13,6 +13,7 @@ from dataset_mirror.rules.marks import MARK_FIELD
 from dataset_mirror.serve.access import GUARD_FIELD
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
+from dataset_mirror.status.here import Authority, Here
 
 PEM = "application/x-pem-file"
 
@@ -23,31 +24,30 @@ class PemFile(Response):
     media_type = PEM
 
 
-def router(mirror: Mirror, trusted: CertificateAuthority) -> APIRouter:
-    """The routes of the certificate authority."""
-    router = APIRouter(tags=["trust"])
+router = APIRouter(tags=["trust"])
 
-    def given(request: Request, content: bytes) -> PemFile:
-        """What a client sets up by hand with it, which has no mark, is known by its address; a program of ours says its mark itself."""
-        address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
-        if request.method == "GET" and GUARD_FIELD not in request.headers and address is not None:
-            trusted.fetched_by(str(address))
-        mark = trusted.mark
-        return PemFile(content, headers={"Cache-Control": "no-store", **({MARK_FIELD: mark} if mark else {})})
 
-    @router.get("/ca.pem", response_class=PemFile)
-    @router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
-    def ca(request: Request) -> PemFile:
-        """The mirror's certificate authority, which is good for the origins' hosts only."""
-        return given(request, trusted.pem)
+@router.get("/ca.pem", response_class=PemFile)
+@router.head("/ca.pem", response_class=PemFile, include_in_schema=False)
+def ca(mirror: Here, trusted: Authority, request: Request) -> PemFile:
+    """The mirror's certificate authority, which is good for the origins' hosts only."""
+    return _given(mirror, trusted, request, trusted.pem)
 
-    @router.get("/ca-bundle.pem", response_class=PemFile)
-    @router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
-    def bundle(request: Request) -> PemFile:
-        """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
-        return given(request, system_authorities() + trusted.pem)
 
-    return router
+@router.get("/ca-bundle.pem", response_class=PemFile)
+@router.head("/ca-bundle.pem", response_class=PemFile, include_in_schema=False)
+def bundle(mirror: Here, trusted: Authority, request: Request) -> PemFile:
+    """The authorities that this machine trusts, and the mirror's: for clients that take one file instead of their own."""
+    return _given(mirror, trusted, request, system_authorities() + trusted.pem)
+
+
+def _given(mirror: Mirror, trusted: CertificateAuthority, request: Request, content: bytes) -> PemFile:
+    """What a client sets up by hand with it, which has no mark, is known by its address; a program of ours says its mark itself."""
+    address = client_address(Asked.of(request.scope), mirror.settings.forwarded_allow_ips)
+    if request.method == "GET" and GUARD_FIELD not in request.headers and address is not None:
+        trusted.fetched_by(str(address))
+    mark = trusted.mark
+    return PemFile(content, headers={"Cache-Control": "no-store", **({MARK_FIELD: mark} if mark else {})})
 
 
 def system_authorities() -> bytes:

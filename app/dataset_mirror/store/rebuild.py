@@ -1,4 +1,4 @@
-"""The index made anew, from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
+"""The index, rebuilt from `archives.ndjson` and the blobs: a lost or damaged database is not a lost mirror."""
 
 import os
 import secrets
@@ -64,7 +64,7 @@ class Rebuilt:
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
-    """Makes the index anew; nothing is changed if that fails. Blocks.
+    """Rebuilds the index; nothing is changed if that fails. Blocks.
 
     Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 

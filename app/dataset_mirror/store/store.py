@@ -467,7 +467,7 @@ class Store:
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
         """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
-        The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published anew; if it was meanwhile,
+        The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published again; if it was meanwhile,
         and is another file than `inode`, the one that was found damaged, nothing happens.
         """
         with self._changing(f"The quarantine of {sha256}") as writing:

@@ -69,7 +69,7 @@ def owned(connection: Connection, sha256: str, size: int) -> Iterator[None]:
 
 
 def recount(connection: Connection) -> None:
-    """The sums anew, from all rows: of an index that has none yet."""
+    """The sums, computed from all rows: of an index that has none yet."""
     connection.execute(delete(kept))
     origin = func.substr(literal_column("key"), 1, func.instr(literal_column("key"), "/") - 1)
     blobs = select(func.min(versions.c.key).label("key"), func.max(versions.c.size).label("size")).group_by(versions.c.sha256).subquery()

@@ -1,4 +1,4 @@
-"""Re-hashing what is kept. A damaged blob is put into quarantine, never served again, and fetched anew where that is possible."""
+"""Re-hashing what is kept. A damaged blob is put into quarantine, never served again, and fetched again where that is possible."""
 
 import asyncio
 import logging
@@ -128,7 +128,7 @@ async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterato
 
 
 async def _fetched_anew(mirror: Mirror, archives: Iterable[ArchiveId], every: float) -> AsyncIterator[Verified]:
-    async for progress in mirror.fetch(archives, every, anew=True):
+    async for progress in mirror.fetch(archives, every, refetch=True):
         if isinstance(progress.error, OriginSaysNo) and progress.error.status in GONE:
             await mirror.store.in_worker(partial(mirror.store.give_up, [parse_url(progress.url)]))
         state: State = "fetched" if progress.state == "fetched" else "failed" if progress.state == "failed" else "fetching"

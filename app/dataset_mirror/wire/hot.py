@@ -160,7 +160,7 @@ class Hot:
         if entry.version == version:
             return True
         record = self._mirror.store.index.find(entry.record.archive)
-        # Only the time of the last check may be another: bytes that were fetched anew may replace a damaged blob.
+        # Only the time of the last check may be another: bytes that were fetched again may replace a damaged blob.
         if record is None or not self._mirror.may_be_hot(record) or replace(record, checked=entry.record.checked) != entry.record:
             self._drop(key)
             return False

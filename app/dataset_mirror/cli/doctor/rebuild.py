@@ -1,4 +1,4 @@
-"""`doctor --rebuild`: the index anew, from what is on the disk."""
+"""`doctor --rebuild`: the index is rebuilt from what is on the disk."""
 
 import sys
 
@@ -12,7 +12,7 @@ _SHOWN = 20
 
 
 def rebuild_index(configuration: Configuration) -> int:
-    """Makes the index anew and tells what came of it; returns the exit code: 1 if a line was unreadable, or anything is lost."""
+    """Rebuilds the index and reports the outcome; returns the exit code: 1 if a line was unreadable, or anything is lost."""
     with click.progressbar(length=1, label="Reading archives.ndjson", file=sys.stderr, hidden=not sys.stderr.isatty()) as bar:
 
         def report(done: int, total: int) -> None:

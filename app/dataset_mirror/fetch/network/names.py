@@ -60,7 +60,7 @@ class Names:
             self._landed(host).set_result(found)
 
     def _landed(self, host: str) -> Future[Addresses]:
-        """Whoever asks from now on asks anew."""
+        """Whoever asks from now on asks again."""
         with self._lock:
             return self._flights.pop(host)
 

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from dataset_mirror.errors import BadRequest, MirrorError, TooLarge
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.calling import Told, call
 from dataset_mirror.status.pages.concerned import Concerned, concerned
 from dataset_mirror.status.pages.frame import answer
@@ -52,46 +53,45 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/status/act`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.get("/status/act")
-    async def ask(
-        request: Request, what: Annotated[str, Query(max_length=20)], name: Annotated[str, Query(min_length=1, max_length=8192)]
-    ) -> HTMLResponse:
-        return await shown(request, what, name)
 
-    @routes.post("/status/act")
-    async def do(request: Request) -> HTMLResponse:
-        given = {key: values[0] for key, values in parse_qs(await _body(request), max_num_fields=10).items()}
-        what, name = given.get("what", ""), given.get("name", "")
-        action = _action(what)
-        told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
-        return await shown(request, what, name, told)
+@router.get("/status/act")
+async def ask(
+    mirror: Here, request: Request, what: Annotated[str, Query(max_length=20)], name: Annotated[str, Query(min_length=1, max_length=8192)]
+) -> HTMLResponse:
+    return await _shown(mirror, request, what, name)
 
-    async def shown(request: Request, what: str, name: str, told: Told | None = None) -> HTMLResponse:
-        action = _action(what)
-        found, refused = Concerned(), None
-        if told is None or not told.is_good:
-            try:
-                found = await mirror.looked(lambda listing: concerned(mirror, listing, what, name))
-            except MirrorError as error:
-                refused = error
-        return await answer(
-            mirror,
-            request,
-            "act.html",
-            code=told.status if told else refused.status if refused else 200,
-            what=what,
-            name=name,
-            action=action,
-            found=found,
-            refused=refused,
-            told=told,
-        )
 
-    return routes
+@router.post("/status/act")
+async def do(mirror: Here, request: Request) -> HTMLResponse:
+    given = {key: values[0] for key, values in parse_qs(await _body(request), max_num_fields=10).items()}
+    what, name = given.get("what", ""), given.get("name", "")
+    action = _action(what)
+    told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
+    return await _shown(mirror, request, what, name, told)
+
+
+async def _shown(mirror: Mirror, request: Request, what: str, name: str, told: Told | None = None) -> HTMLResponse:
+    action = _action(what)
+    found, refused = Concerned(), None
+    if told is None or not told.is_good:
+        try:
+            found = await mirror.looked(lambda listing: concerned(mirror, listing, what, name))
+        except MirrorError as error:
+            refused = error
+    return await answer(
+        mirror,
+        request,
+        "act.html",
+        code=told.status if told else refused.status if refused else 200,
+        what=what,
+        name=name,
+        action=action,
+        found=found,
+        refused=refused,
+        told=told,
+    )
 
 
 def _action(what: str) -> Action:

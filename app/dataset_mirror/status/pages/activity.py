@@ -13,6 +13,7 @@ from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.changes import changes_of
 from dataset_mirror.status.figures import ChangeStatus, Level
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import answers_of, clients_of, told
 from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
@@ -33,46 +34,44 @@ class Share:
     size: int = 0
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/activity`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/activity", methods=["GET", "HEAD"])
-    async def activity(
-        request: Request,
-        q: Annotated[str, Query(max_length=200)] = "",
-        outcome: Literal["", "hit", "miss", "failed"] = "",
-        minutes: Annotated[int, Query(ge=1, le=1440)] = 15,
-        level: Level = "warning",
-        words: Annotated[str, Query(max_length=200)] = "",
-        refresh: Refresh = None,
-    ) -> HTMLResponse:
-        fills, answers = fills_of(mirror), answers_of(mirror)
-        requests, messages = _requests(mirror, q, outcome, minutes), messages_of(mirror, level, words)
-        return await answer(
-            mirror,
-            request,
-            "activity.html",
-            refresh=REFRESH if refresh is None else refresh,
-            fills=sorted(fills, key=lambda fill: fill.waiting)[:SHOWN],
-            number=len(fills),
-            most=SHOWN,
-            answers=answers[:SHOWN],
-            more_answers=max(0, len(answers) - SHOWN),
-            problems=grouped(failures_of(mirror)),
-            requests=[(one, told(mirror, one.client, whole=False)) for one in requests[:SHOWN]],
-            found=len(requests),
-            archives=_by_archive(requests)[:TOP],
-            clients=clients_of(mirror)[:TOP],
-            changes=await _changes(mirror),
-            messages=messages[:SHOWN],
-            logged=len(messages),
-            number_logged=mirror.tail.number,
-            choices=MINUTES,
-            asked={"q": q, "outcome": outcome, "minutes": minutes, "level": level, "words": words},
-        )
 
-    return routes
+@router.api_route("/activity", methods=["GET", "HEAD"])
+async def activity(
+    mirror: Here,
+    request: Request,
+    q: Annotated[str, Query(max_length=200)] = "",
+    outcome: Literal["", "hit", "miss", "failed"] = "",
+    minutes: Annotated[int, Query(ge=1, le=1440)] = 15,
+    level: Level = "warning",
+    words: Annotated[str, Query(max_length=200)] = "",
+    refresh: Refresh = None,
+) -> HTMLResponse:
+    fills, answers = fills_of(mirror), answers_of(mirror)
+    requests, messages = _requests(mirror, q, outcome, minutes), messages_of(mirror, level, words)
+    return await answer(
+        mirror,
+        request,
+        "activity.html",
+        refresh=REFRESH if refresh is None else refresh,
+        fills=sorted(fills, key=lambda fill: fill.waiting)[:SHOWN],
+        number=len(fills),
+        most=SHOWN,
+        answers=answers[:SHOWN],
+        more_answers=max(0, len(answers) - SHOWN),
+        problems=grouped(failures_of(mirror)),
+        requests=[(one, told(mirror, one.client, whole=False)) for one in requests[:SHOWN]],
+        found=len(requests),
+        archives=_by_archive(requests)[:TOP],
+        clients=clients_of(mirror)[:TOP],
+        changes=await _changes(mirror),
+        messages=messages[:SHOWN],
+        logged=len(messages),
+        number_logged=mirror.tail.number,
+        choices=MINUTES,
+        asked={"q": q, "outcome": outcome, "minutes": minutes, "level": level, "words": words},
+    )
 
 
 async def _changes(mirror: Mirror) -> Sequence[ChangeStatus]:

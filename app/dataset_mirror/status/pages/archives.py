@@ -10,7 +10,9 @@ from fastapi.responses import HTMLResponse
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.routing import OwnPaths
 from dataset_mirror.status.explain import explain
+from dataset_mirror.status.here import Here, Own
 from dataset_mirror.status.models import ArchiveDetail
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
@@ -42,55 +44,54 @@ VOUCHED = {
 }
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/archives` and `/archives/HOST/PATH`."""
-    routes = APIRouter(include_in_schema=False)
-
-    @routes.api_route("/archives", methods=["GET", "HEAD"])
-    async def archives(
-        request: Request,
-        q: Annotated[str, Query(max_length=200)] = "",
-        origin: Annotated[str, Query(max_length=300)] = "",
-        state: Literal["", "verified", "computed", "adopted", "changed", "damaged"] = "",
-        prefix: Annotated[str, Query(max_length=8192)] = "",
-        sort: Order = "used",
-        ascending: bool = False,
-        after: str = "",
-    ) -> HTMLResponse:
-        sort, ascending = ("name", True) if prefix else (sort, ascending)  # an index finds a beginning in the order of names only
-        query = listing.Query(
-            sort, not ascending, origin or None, state or None, prefix.partition("://")[2] or prefix, SHOWN, after or None, search=q.strip()
-        )
-        found = await archives_of(mirror, query)
-        asked = {"q": q, "origin": origin, "state": state, "prefix": prefix, "sort": sort, "ascending": "true" if ascending else ""}
-        return await answer(
-            mirror,
-            request,
-            "archives.html",
-            archives=found.archives,
-            stored=mirror.store.index.total("archives"),
-            origins=sorted(one.authority for one in mirror.origins),
-            columns=[(key, title, kind, _sorting(asked, key)) for key, title, kind in COLUMNS],
-            states=STATES,
-            asked=asked,
-            before=_query(asked) if after else "",
-            after=_query(asked | {"after": found.next}) if found.next else "",
-            following="Damaged archives" if found.next == DAMAGED else "Next page",
-        )
-
-    @routes.api_route("/archives/{place:path}", methods=["GET", "HEAD"])
-    async def archive(request: Request, place: str) -> HTMLResponse:
-        query = request.scope["query_string"].decode("latin-1")
-        raw = raw_below(request, "/archives/") + (f"?{query}" if query else "")
-        if not raw.partition("/")[2]:
-            raise NoSuchPage(f"/archives/{raw} is no archive: HOST/PATH is missing.", "Pick one from /archives.")
-        return await _archive(mirror, request, f"https://{raw}")
-
-    return routes
+router = APIRouter(include_in_schema=False)
 
 
-async def _archive(mirror: Mirror, request: Request, url: str) -> HTMLResponse:
-    explained = await explain(mirror, url, request.app.state.own)
+@router.api_route("/archives", methods=["GET", "HEAD"])
+async def archives(
+    mirror: Here,
+    request: Request,
+    q: Annotated[str, Query(max_length=200)] = "",
+    origin: Annotated[str, Query(max_length=300)] = "",
+    state: Literal["", "verified", "computed", "adopted", "changed", "damaged"] = "",
+    prefix: Annotated[str, Query(max_length=8192)] = "",
+    sort: Order = "used",
+    ascending: bool = False,
+    after: str = "",
+) -> HTMLResponse:
+    sort, ascending = ("name", True) if prefix else (sort, ascending)  # an index finds a beginning in the order of names only
+    query = listing.Query(
+        sort, not ascending, origin or None, state or None, prefix.partition("://")[2] or prefix, SHOWN, after or None, search=q.strip()
+    )
+    found = await archives_of(mirror, query)
+    asked = {"q": q, "origin": origin, "state": state, "prefix": prefix, "sort": sort, "ascending": "true" if ascending else ""}
+    return await answer(
+        mirror,
+        request,
+        "archives.html",
+        archives=found.archives,
+        stored=mirror.store.index.total("archives"),
+        origins=sorted(one.authority for one in mirror.origins),
+        columns=[(key, title, kind, _sorting(asked, key)) for key, title, kind in COLUMNS],
+        states=STATES,
+        asked=asked,
+        before=_query(asked) if after else "",
+        after=_query(asked | {"after": found.next}) if found.next else "",
+        following="Damaged archives" if found.next == DAMAGED else "Next page",
+    )
+
+
+@router.api_route("/archives/{place:path}", methods=["GET", "HEAD"])
+async def archive(mirror: Here, own: Own, request: Request, place: str) -> HTMLResponse:
+    query = request.scope["query_string"].decode("latin-1")
+    raw = raw_below(request, "/archives/") + (f"?{query}" if query else "")
+    if not raw.partition("/")[2]:
+        raise NoSuchPage(f"/archives/{raw} is no archive: HOST/PATH is missing.", "Pick one from /archives.")
+    return await _archive(mirror, own, request, f"https://{raw}")
+
+
+async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) -> HTMLResponse:
+    explained = await explain(mirror, url, own)
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
     traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset

@@ -11,6 +11,7 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import closest
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.models import DatasetStatus
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
@@ -33,25 +34,24 @@ STATES: Sequence[tuple[State, str]] = (
 )
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/datasets` and `/datasets/PRESET/NAME`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/datasets", methods=["GET", "HEAD"])
-    async def datasets(
-        request: Request,
-        q: Annotated[str, Query(max_length=200)] = "",
-        preset: Annotated[str, Query(max_length=200)] = "",
-        state: State = "",
-        page: Annotated[int, Query(ge=1, le=100_000)] = 1,
-    ) -> HTMLResponse:
-        return await _list(mirror, request, q, preset, state, page)
 
-    @routes.api_route("/datasets/{name:path}", methods=["GET", "HEAD"])
-    async def dataset(request: Request, name: str) -> HTMLResponse:
-        return await _one(mirror, request, unquote(raw_below(request, "/datasets/")))
+@router.api_route("/datasets", methods=["GET", "HEAD"])
+async def datasets(
+    mirror: Here,
+    request: Request,
+    q: Annotated[str, Query(max_length=200)] = "",
+    preset: Annotated[str, Query(max_length=200)] = "",
+    state: State = "",
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1,
+) -> HTMLResponse:
+    return await _list(mirror, request, q, preset, state, page)
 
-    return routes
+
+@router.api_route("/datasets/{name:path}", methods=["GET", "HEAD"])
+async def dataset(mirror: Here, request: Request, name: str) -> HTMLResponse:
+    return await _one(mirror, request, unquote(raw_below(request, "/datasets/")))
 
 
 async def _list(mirror: Mirror, request: Request, q: str, preset: str, state: State, page: int) -> HTMLResponse:

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from markupsafe import Markup
 
-from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.frame import address_of, answer
 
 EXAMPLE_ADDRESS = re.compile(r"http://(?:127\.0\.0\.1|mirror|MIRROR|mirror\.lab):8080")
@@ -36,16 +36,13 @@ class Heading:
     title: str
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/guide`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/guide", methods=["GET", "HEAD"])
-    async def guide(request: Request) -> HTMLResponse:
-        text, headings = rendered(address_of(mirror, request))
-        return await answer(mirror, request, "guide.html", text=text, headings=headings)
 
-    return routes
+@router.api_route("/guide", methods=["GET", "HEAD"])
+async def guide(mirror: Here, request: Request) -> HTMLResponse:
+    text, headings = rendered(address_of(mirror, request))
+    return await answer(mirror, request, "guide.html", text=text, headings=headings)
 
 
 def rendered(address: str) -> tuple[Markup, list[Heading]]:

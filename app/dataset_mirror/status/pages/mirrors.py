@@ -3,31 +3,25 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.frame import MIRRORS, REFRESH, Refresh, answer
 from dataset_mirror.status.shared import shared_of
 
+router = APIRouter(include_in_schema=False)
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/mirrors`."""
-    routes = APIRouter(include_in_schema=False)
-    if mirror.shared is None:
-        return routes
-    me = mirror.shared.life.id
 
-    @routes.api_route(MIRRORS, methods=["GET", "HEAD"])
-    async def mirrors(request: Request, refresh: Refresh = None) -> HTMLResponse:
-        known = await shared_of(mirror)
-        assert known is not None
-        return await answer(
-            mirror,
-            request,
-            "mirrors.html",
-            refresh=REFRESH if refresh is None else refresh,
-            shared=known,
-            me=me,
-            alive=sum(one.alive for one in known.mirrors),
-            names={one.url: one.url.partition("://")[2] for one in known.mirrors},
-        )
-
-    return routes
+@router.api_route(MIRRORS, methods=["GET", "HEAD"])
+async def mirrors(mirror: Here, request: Request, refresh: Refresh = None) -> HTMLResponse:
+    known = await shared_of(mirror)
+    assert mirror.shared is not None
+    assert known is not None
+    return await answer(
+        mirror,
+        request,
+        "mirrors.html",
+        refresh=REFRESH if refresh is None else refresh,
+        shared=known,
+        me=mirror.shared.life.id,
+        alive=sum(one.alive for one in known.mirrors),
+        names={one.url: one.url.partition("://")[2] for one in known.mirrors},
+    )

@@ -16,6 +16,7 @@ from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.rules import Rule
 from dataset_mirror.status.figures import UsageRow
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
 from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.status.usage import usage_of
@@ -71,31 +72,28 @@ class Preset:
     note: str
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/origins`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/origins", methods=["GET", "HEAD"])
-    async def origins(request: Request, refresh: Refresh = None) -> HTMLResponse:
-        usage = await usage_of(mirror, "origin")
-        kept = {row.name: row for row in usage.rows}
-        lines = [_line(mirror, origin, kept.get(origin.authority)) for origin in mirror.origins]
-        settings = mirror.settings
-        return await answer(
-            mirror,
-            request,
-            "origins.html",
-            refresh=REFRESH if refresh is None else refresh,
-            lines=sorted(lines, key=_weight),
-            others=[row for row in usage.rows if mirror.origins.get(row.name) is None],
-            presets=[_preset(name, mirror.configuration.file.parent) for name in settings.presets],
-            upkeep=await mirror.store.in_worker(lambda: upkeep_of(mirror)),
-            rates=settings.rate_limit if isinstance(settings.rate_limit, dict) else {},
-            settings=settings,
-            rule_words=rule_words,
-        )
 
-    return routes
+@router.api_route("/origins", methods=["GET", "HEAD"])
+async def origins(mirror: Here, request: Request, refresh: Refresh = None) -> HTMLResponse:
+    usage = await usage_of(mirror, "origin")
+    kept = {row.name: row for row in usage.rows}
+    lines = [_line(mirror, origin, kept.get(origin.authority)) for origin in mirror.origins]
+    settings = mirror.settings
+    return await answer(
+        mirror,
+        request,
+        "origins.html",
+        refresh=REFRESH if refresh is None else refresh,
+        lines=sorted(lines, key=_weight),
+        others=[row for row in usage.rows if mirror.origins.get(row.name) is None],
+        presets=[_preset(name, mirror.configuration.file.parent) for name in settings.presets],
+        upkeep=await mirror.store.in_worker(lambda: upkeep_of(mirror)),
+        rates=settings.rate_limit if isinstance(settings.rate_limit, dict) else {},
+        settings=settings,
+        rule_words=rule_words,
+    )
 
 
 def _line(mirror: Mirror, origin: Origin, kept: UsageRow | None) -> Line:

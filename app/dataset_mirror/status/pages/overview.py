@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.figures import AnswerStatus, Span, TrafficStatus, UsageStatus
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import answers_of
 from dataset_mirror.status.models import ArchiveSummary, StoreStatus, WantedArchive
 from dataset_mirror.status.pages.disk import disk_of
@@ -26,44 +27,42 @@ UNDER_WAY_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 10, 6, 6, 10
 SPANS = (("hour", "Hour"), ("day", "Day"), ("month", "Month"), ("year", "Year"))
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/`."""
-    routes = APIRouter(tags=["status"])
+router = APIRouter(tags=["status"])
 
-    @routes.get("/", response_class=HTMLResponse)
-    async def front(
-        request: Request, span: Annotated[Span, Query(description="time that the plot shows")] = "hour", refresh: Refresh = None
-    ) -> HTMLResponse:
-        """The mirror in one page, for people."""
-        address_of(mirror, request)  # a Host that cannot be printed is refused before anything is asked
-        status, known = await status_of(mirror), await _known(mirror, span)
-        return await answer(
-            mirror,
-            request,
-            "overview.html",
-            health=status.health,
-            refresh=REFRESH if refresh is None else refresh,
-            status=status,
-            fills=sorted(status.fills, key=lambda fill: fill.waiting)[:UNDER_WAY_SHOWN],
-            problems=grouped(status.failures)[:PROBLEMS_SHOWN],
-            room=room(status.store),
-            disk=disk_of(status.store, known.usage),
-            answers=known.answers[:UNDER_WAY_SHOWN],
-            more_answers=max(0, len(known.answers) - UNDER_WAY_SHOWN),
-            most=UNDER_WAY_SHOWN,
-            traffic=known.traffic,
-            plot=Plot.of(known.traffic) if known.traffic else None,
-            spans=SPANS,
-            archives=known.archives,
-            wanted=known.wanted,
-            ways=ways(mirror.origins, address_of(mirror, request)),
-        )
 
-    @routes.head("/", include_in_schema=False)
-    async def head(request: Request) -> HTMLResponse:
-        return await front(request)
+@router.get("/", response_class=HTMLResponse)
+async def front(
+    mirror: Here, request: Request, span: Annotated[Span, Query(description="time that the plot shows")] = "hour", refresh: Refresh = None
+) -> HTMLResponse:
+    """The mirror in one page, for people."""
+    address_of(mirror, request)  # a Host that cannot be printed is refused before anything is asked
+    status, known = await status_of(mirror), await _known(mirror, span)
+    return await answer(
+        mirror,
+        request,
+        "overview.html",
+        health=status.health,
+        refresh=REFRESH if refresh is None else refresh,
+        status=status,
+        fills=sorted(status.fills, key=lambda fill: fill.waiting)[:UNDER_WAY_SHOWN],
+        problems=grouped(status.failures)[:PROBLEMS_SHOWN],
+        room=room(status.store),
+        disk=disk_of(status.store, known.usage),
+        answers=known.answers[:UNDER_WAY_SHOWN],
+        more_answers=max(0, len(known.answers) - UNDER_WAY_SHOWN),
+        most=UNDER_WAY_SHOWN,
+        traffic=known.traffic,
+        plot=Plot.of(known.traffic) if known.traffic else None,
+        spans=SPANS,
+        archives=known.archives,
+        wanted=known.wanted,
+        ways=ways(mirror.origins, address_of(mirror, request)),
+    )
 
-    return routes
+
+@router.head("/", include_in_schema=False)
+async def head(mirror: Here, request: Request) -> HTMLResponse:
+    return await front(mirror, request)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import told
 from dataset_mirror.status.pages.frame import answer
 from dataset_mirror.status.views import wanted_of
@@ -20,24 +20,21 @@ KINDS = {
 }
 
 
-def router(mirror: Mirror) -> APIRouter:
-    """`/wanted`."""
-    routes = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False)
 
-    @routes.api_route("/wanted", methods=["GET", "HEAD"])
-    async def wanted(request: Request, after: Annotated[str, Query(max_length=500)] = "") -> HTMLResponse:
-        found = await wanted_of(mirror, SHOWN, after or None)
-        number = await mirror.store.in_worker(mirror.store.index.number_wanted)
-        return await answer(
-            mirror,
-            request,
-            "wanted.html",
-            wanted=[(one, told(mirror, one.asked_by or "", whole=False)) for one in found.wanted],
-            number=number,
-            kinds=KINDS,
-            before="from=start" if after else "",
-            after=f"after={found.next}" if found.next else "",
-            offline=mirror.settings.offline,
-        )
 
-    return routes
+@router.api_route("/wanted", methods=["GET", "HEAD"])
+async def wanted(mirror: Here, request: Request, after: Annotated[str, Query(max_length=500)] = "") -> HTMLResponse:
+    found = await wanted_of(mirror, SHOWN, after or None)
+    number = await mirror.store.in_worker(mirror.store.index.number_wanted)
+    return await answer(
+        mirror,
+        request,
+        "wanted.html",
+        wanted=[(one, told(mirror, one.asked_by or "", whole=False)) for one in found.wanted],
+        number=number,
+        kinds=KINDS,
+        before="from=start" if after else "",
+        after=f"after={found.next}" if found.next else "",
+        offline=mirror.settings.offline,
+    )
