@@ -6,7 +6,6 @@ import hashlib
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,11 +13,12 @@ import pytest
 
 from dataset_mirror.origins.identity import parse_url
 from tests.airgap.alone import why_not
+from tests.airgap.inside import PROGRAM, Inside, execute
 from tests.clients.hub import MODEL
 from tests.imitations.huggingface import Hub
 from tests.imitations.web import Web, static
 from tests.origin import Origin
-from tests.serving import PATIENCE, PROGRAM, environment
+from tests.serving import environment
 from tests.test_readme import AGAIN, BOSTON, FILE, INSIDE, OUTSIDE
 
 HF, TFDS, ZIP = (
@@ -39,34 +39,16 @@ SETTINGS = {
     "presets": ["keras", "huggingface", "tfds"],
     "archives": [{"url": TFDS, "sha256": hashlib.sha256(MLQA).hexdigest(), "size": len(MLQA)}],
 }
-NO_NETWORK = "ip link set lo up"
 SERVING = "serve --offline"
-RUN = f".venv/bin/dataset-mirror run -- {sys.executable} train.py"
-ASK = f".venv/bin/dataset-mirror run -- {sys.executable} -c 'import urllib.request as r; r.urlopen(\"{ZIP}\")'"
+RUN = f"{PROGRAM} run -- {sys.executable} train.py"
+ASK = f"! {PROGRAM} run -- {sys.executable} -c 'import urllib.request as r; r.urlopen(\"{ZIP}\")'"
 ALLOW = "--allow files.lab.example"
 
 
-def shell(lines: list[str], folder: Path, *, alone: bool, **settings: object) -> tuple[int, str]:
-    """Runs lines of README in `folder`, in a namespace without network if `alone`; exit status and all that they say."""
-    script = "\n".join(lines).replace(".venv/bin/dataset-mirror", PROGRAM)
-    command = [*(["unshare", "-rn"] if alone else []), "sh", "-uc", script]
-    known = environment(folder / "home", {"data": str(folder / "data"), "port": 0} | SETTINGS | settings) | {"KERAS_BACKEND": "openvino"}
-    known |= {"KERAS_HOME": str(folder / "keras"), "PATH": os.environ["PATH"]}
-    done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, timeout=4 * PATIENCE, check=False)
-    return done.returncode, done.stdout + done.stderr
-
-
-def beside(serve: str, *lines: str) -> list[str]:
-    """Lines that run while a mirror serves in the background; the exit status is that of the last one."""
-    return [
-        NO_NETWORK,
-        f"{serve} > serve.out 2> serve.err & mirror=$!",
-        "until grep -q 'Try:' serve.out; do sleep 0.05; kill -0 $mirror || exit 9; done",
-        *lines,
-        "status=$?",
-        "kill $mirror; wait $mirror",
-        "exit $status",
-    ]
+def settings_of(folder: Path, **settings: object) -> dict[str, str]:
+    """The environment of commands in a folder, with a home of its own."""
+    known = environment(folder / "home", {"data": str(folder / "data"), "port": 0} | SETTINGS | settings)
+    return known | {"KERAS_BACKEND": "openvino", "KERAS_HOME": str(folder / "keras"), "PATH": os.environ["PATH"]}
 
 
 def test_the_loop(origin: Origin, tmp_path: Path) -> None:
@@ -82,10 +64,15 @@ def test_the_loop(origin: Origin, tmp_path: Path) -> None:
     for folder in (inside, outside, disk):
         (folder / "home").mkdir(parents=True)
     (inside / "train.py").write_text(SCRIPT)
+    with Inside() as place:
+        cross(place, origin, inside, outside, disk)
+
+
+def cross(place: Inside, origin: Origin, inside: Path, outside: Path, disk: Path) -> None:
+    """The commands, and what they say, in their order."""
     serve, check, *rest = INSIDE.splitlines()
     assert SERVING in serve
-
-    status, said = shell(beside(serve, f"{ASK} && exit 8", f"{check} tfds/mlqa {HF}", *rest), inside, alone=True)
+    status, said = place.run(serve, [ASK, f"! {check} tfds/mlqa {HF}", *rest], inside, settings_of(inside))
     assert status == 0, said
     assert "Error" in said
     listed = (inside / "wanted.txt").read_text()
@@ -99,13 +86,13 @@ def test_the_loop(origin: Origin, tmp_path: Path) -> None:
     with Hub() as hub, Web(files) as web:
         hub.repository("org/model", MODEL)
         upstreams = {"storage.googleapis.com": [origin.url], **hub.upstreams, **web.upstreams}
-        status, said = shell([f"{fetch} {ALLOW}", f"exec {export}"], outside, alone=False, upstreams=upstreams)
+        status, said = execute([f"{fetch} {ALLOW}", export], outside, settings_of(outside, upstreams=upstreams))
         assert status == 0, said
         assert len(origin.gets(BOSTON)) == len(web.asked_of("dl.fbaipublicfiles.com")) == len(web.asked_of("files.lab.example")) == 1
 
     shutil.copy(outside / "bundle.tar", disk)
     shutil.copy(disk / "bundle.tar", inside)
     take, look = AGAIN.splitlines()
-    status, said = shell(beside(serve, f"{take} {ALLOW}", f"{look} tfds/mlqa {HF}", RUN), inside, alone=True)
+    status, said = place.run(serve, [f"{take} {ALLOW}", f"{look} tfds/mlqa {HF}", RUN], inside, settings_of(inside))
     assert status == 0, said
     assert f"(404, 13) {len(OURS)} {len(MLQA)} {len(MODEL['config.json'])}" in said

@@ -9,12 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, NotForKeeping, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -46,7 +45,7 @@ from dataset_mirror.rules.freshness import Freshness
 from dataset_mirror.settings import Configuration, Settings, sharing
 from dataset_mirror.store.listing import Lister
 from dataset_mirror.store.record import Record, archive_of
-from dataset_mirror.store.repositories import Listings
+from dataset_mirror.store.repositories import Listings, is_pinned
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.usage import Usage
 
@@ -59,8 +58,6 @@ T = TypeVar("T")
 FLUSH_SECONDS = 5.0
 _REMEMBERED = 10_000
 """URLs with secrets whose secrets are known in memory."""
-_AHEAD = 4
-"""Archives that a command has under way, for each fill that may run at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,21 +66,6 @@ class Hit:
 
     record: Record
     file: BinaryIO
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far the fetching of one archive is; sizes in bytes, `total` None while unknown."""
-
-    url: str
-    state: Literal["waiting", "fetching", "present", "fetched", "failed"]
-    received: int = 0
-    total: int | None = None
-    error: MirrorError | None = None
-
-    @property
-    def over(self) -> bool:
-        return self.state in ("present", "fetched", "failed")
 
 
 class Mirror:
@@ -184,7 +166,7 @@ class Mirror:
 
     async def _prefetched(self, archive: ArchiveId) -> None:
         with suppress(MirrorError), because("ahead"):
-            self._fill(self.asked(archive))
+            self.fill(self.asked(archive))
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -307,7 +289,7 @@ class Mirror:
         """
         hit = self.hit(what.archive) or self._by_digest(what)
         if hit is None:
-            return self._fill(what)
+            return self.fill(what)
         return await self._asked_first(hit, what) if what.asks_first else hit
 
     def _by_digest(self, what: Asked) -> Hit | None:
@@ -342,7 +324,7 @@ class Mirror:
         except (MirrorError, TimeoutError):
             return hit
         hit.file.close()
-        return check if not isinstance(found, Record) else self.opened(found) or self._fill(what)
+        return check if not isinstance(found, Record) else self.opened(found) or self.fill(what)
 
     def hit(self, archive: ArchiveId) -> Hit | None:
         """The archive's bytes if they are there."""
@@ -439,13 +421,14 @@ class Mirror:
             self.reading[hit.record.sha256] -= 1
 
     def _busy(self, record: Record) -> bool:
-        pinned = self.store.pins.has(record.archive, self.origins.name_of(record.archive))
+        pinned = is_pinned(self.store, self.origins, record.archive)
         if self.store.shares and self.store.index.is_in_outbox(record.archive):
             return True
         is_read = self.reading[record.sha256] > 0 or self.others.reads(record.sha256)
         return pinned or is_read or self.flights.get(record.archive) is not None
 
-    def _fill(self, what: Asked) -> Fill:
+    def fill(self, what: Asked) -> Fill:
+        """The download of an archive, which is joined or begun. Raises NotAllowed, Offline, or a recent refusal of its origin."""
         origin = self.origins.of(what.archive)
         if self.settings.offline and not self.shared:
             raise self._offline(what)
@@ -504,21 +487,21 @@ class Mirror:
         if (known := self.flights.knowledge.absence(what)) is not None:
             raise known
         if self.settings.offline or self.flights.get(what.archive) or what.question.body is not None or what.question.lfs:
-            return await self._fill(what).opened()
+            return await self.fill(what).opened()
         try:
             reply = await source.ask(method="HEAD")
         except Broken:
-            return await self._fill(what).opened()  # which retries, and has the right error in the end
+            return await self.fill(what).opened()  # which retries, and has the right error in the end
         try:
             if reply.status == 200 and not (what.question.confirm and reply.is_page):
                 if reply.length == 0 and what.matched:
-                    self._fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
+                    self.fill(what)  # there is nothing to GET, so nobody will: it would not be there offline
                 return reply
             if reply.status in PASSED_ON and reply.status not in HEAD_REFUSED:
                 await self._judged(reply, what, source)
         finally:
             await reply.close()
-        return await self._fill(what).opened()
+        return await self.fill(what).opened()
 
     async def _judged(self, reply: Reply, what: Asked, source: OriginSource) -> None:
         """Raises the origin's refusal, which is remembered."""
@@ -528,79 +511,11 @@ class Mirror:
             await self.flights.knowledge.refused(what, error)
             raise
 
-    # Many archives
-
-    async def fetch(self, archives: Iterable[ArchiveId], every: float = 0.2, *, refetch: bool = False) -> AsyncIterator[Progress]:
-        """Makes sure that all of them are there; tells how far each is every so many seconds, and each one's end once.
-
-        `refetch`: what is there is fetched once more. Only so many are under way at once as keep the fills busy.
-        """
-        coming, waiting = iter(archives), dict[ArchiveId, Fill]()
-        while True:
-            some = list(islice(coming, max(0, _AHEAD * self.settings.max_fills - len(waiting))))
-            if not some and not waiting:
-                return
-            for archive in some:
-                with because("ahead"):
-                    started = await self._started(archive, refetch=refetch)
-                if isinstance(started, Fill):
-                    waiting[archive] = started
-                else:
-                    yield started
-            for archive, fill in list(waiting.items()):
-                progress = _progress(fill)
-                if progress.over:
-                    del waiting[archive]
-                if progress.state != "waiting":
-                    yield progress
-            if waiting:
-                await _any_over(waiting.values(), every)
-
-    async def begin(self, archive: ArchiveId) -> Progress:
-        """Begins to fetch an archive that is missing, without waiting for it."""
-        started = await self._started(archive, refetch=False)
-        return _progress(started) if isinstance(started, Fill) else started
-
-    async def _started(self, archive: ArchiveId, *, refetch: bool) -> Fill | Progress:
-        url = f"https://{archive}"
-        try:
-            what = await self.located(self.asked(archive))
-            url = self.origins.of(archive).url_of(what.archive)
-            if what.matched is not None and not what.matched.rule.store:
-                raise NotForKeeping(f"{url} is not kept: by its rule it is passed on to its origin.", "Give the URL of a file.")
-            found = self._fill(what) if refetch else await self.find(what)
-        except MirrorError as error:
-            return Progress(url, "failed", error=error)
-        if isinstance(found, Fill):
-            return found
-        found.file.close()
-        return Progress(url, "present", found.record.size, found.record.size)
-
 
 def _at_commit(what: Asked, origin: Origin, commit: str) -> Asked:
     assert what.matched is not None
     path = what.matched.at_commit(what.archive.path, commit)
     return replace(what.at(path), matched=origin.rule(path))
-
-
-def _progress(fill: Fill) -> Progress:
-    url = fill.job.url
-    if fill.record:
-        return Progress(url, "fetched", fill.record.size, fill.record.size)
-    if fill.error:
-        return Progress(url, "failed", fill.received, fill.total, fill.error)
-    return Progress(url, "fetching" if fill.running else "waiting", fill.received, fill.total)
-
-
-async def _any_over(fills: Iterable[Fill], seconds: float) -> None:
-    """Waits until one of the fills ended, at most so long."""
-    ends = [asyncio.create_task(fill.ended()) for fill in fills if fill.running]
-    if not ends:
-        await asyncio.sleep(seconds)
-        return
-    await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for end in ends:
-        end.cancel()
 
 
 @asynccontextmanager

@@ -131,6 +131,8 @@ NOTEBOOKS = {
     "a cell of another Python": (["%%python3\nimport keras\nkeras.datasets.mnist.load_data()"], CANNOT),
     "a cell of R": (["%%R\ndownload.file('https://a.org/x', 'x')"], CANNOT),
     "a cell of a shell by its name": ([f"%%script bash\ncurl -O {URL}"], URL),
+    "a line that goes on": ([f"!wget -q \\\n  {URL}\nimport os"], URL),
+    "a cell of bash that goes on": ([f"%%bash\nwget -q \\\n  -O x.zip \\\n  {URL}\n"], URL),
     "a page": (["%%html\n<b>x</b>"], None),
     "timed": (
         ["%%time\nimport keras\nkeras.datasets.imdb.get_word_index()"],

@@ -26,6 +26,15 @@ def test_a_list(tmp_path: Path) -> None:
     assert asks_in(str(file), NAMES) == [Ask(f"{file}:3", Address(A, True)), Ask(f"{file}:4", Address("https://b.org/x", True))]
 
 
+def test_words_of_a_list(tmp_path: Path) -> None:
+    """A list has the words of the command line: URLs without their scheme, files' names, and globs of these."""
+    names = {"keras/mnist": ["https://a.org/mnist.npz"]}
+    file = tmp_path / "list.txt"
+    file.write_text("a.org/mnist.npz\nmnist.npz\nmn*\nb.org/x.zip\n")
+    urls = [*["https://a.org/mnist.npz"] * 3, "https://b.org/x.zip"]
+    assert [ask.subject for ask in asks_in(str(file), names)] == [Address(url, True) for url in urls]
+
+
 def test_a_declared_encoding(tmp_path: Path) -> None:
     """A script in the encoding that it declares is read."""
     (tmp_path / "a.py").write_bytes(b"# -*- coding: latin-1 -*-\nx = '\xe4'\nimport keras\nkeras.datasets.mnist.load_data()")

@@ -12,7 +12,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-ASKING = {"nginx": ["nginx", "-v"], "wrk": ["wrk", "-v"], "squid": ["squid", "-v"], "varnish": ["varnishd", "-V"]}
+ASKING = {
+    "nginx": ["nginx", "-v"],
+    "wrk": ["wrk", "-v"],
+    "squid": ["squid", "-v"],
+    "varnish": ["varnishd", "-V"],
+    "ats": ["traffic_server", "-V"],
+}
 """What makes programs say their version."""
 
 

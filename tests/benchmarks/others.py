@@ -1,4 +1,4 @@
-"""Other caches that may be compared with: squid and varnish, in front of the same origin, if they are on this machine."""
+"""Other caches that may be compared with: squid, varnish and Traffic Server, before the same origin, if they are on this machine."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from tests.benchmarks.measure import Bench
 from tests.benchmarks.processes import Server
 from tests.benchmarks.servers import free_port, running
 from tests.benchmarks.upstreams import Origin
+from tests.serving import HOST
 
 SQUID = """
 http_port 127.0.0.1:{port} accel defaultsite=localhost no-vhost
@@ -41,6 +42,40 @@ vcl 4.1;
 backend origin { .host = "HOST"; .port = "PORT"; }
 sub vcl_backend_response { set beresp.ttl = 1d; }
 """
+ATS_PLACES = """
+prefix: /usr
+exec_prefix: /usr
+bindir: /usr/bin
+sbindir: /usr/bin
+includedir: /usr/include
+libdir: {libraries}
+libexecdir: {libraries}/modules
+sysconfdir: {folder}
+datadir: {folder}
+localstatedir: {folder}
+runtimedir: {folder}
+logdir: {folder}
+cachedir: {folder}
+"""
+ATS = {
+    "records.config": """
+CONFIG proxy.config.http.server_ports STRING {port}:ip-in=127.0.0.1
+CONFIG proxy.config.url_remap.remap_required INT 1
+CONFIG proxy.config.http.cache.required_headers INT 0
+CONFIG proxy.config.http.cache.when_to_revalidate INT 3
+CONFIG proxy.config.cache.enable_read_while_writer INT 1
+CONFIG proxy.config.cache.ram_cache.size INT 256M
+CONFIG proxy.config.ssl.client.verify.server.policy STRING ENFORCED
+CONFIG proxy.config.ssl.client.verify.server.properties STRING SIGNATURE
+CONFIG proxy.config.ssl.client.CA.cert.filename STRING {authority}
+CONFIG proxy.config.admin.user_id STRING #-1
+CONFIG proxy.config.log.logging_enabled INT 0
+CONFIG proxy.config.crash_log_helper STRING NULL
+""",
+    "storage.config": "{folder} 12G\n",
+    "remap.config": "map http://127.0.0.1:{port}/{host}/ {upstream}/\n",
+    "ip_allow.yaml": "ip_allow:\n  - {{apply: in, ip_addrs: 127.0.0.1, action: allow, methods: ALL}}\n",
+}
 
 
 @contextmanager
@@ -72,9 +107,26 @@ def varnish(origin: Origin, folder: Path) -> Iterator[Server]:
         yield server
 
 
+@contextmanager
+def ats(origin: Origin, folder: Path) -> Iterator[Server]:
+    """Apache Traffic Server with as many threads as it takes, which keeps all on the disk and the latest in memory, too."""
+    port, made = free_port(), folder / "ats"
+    made.mkdir()
+    libraries = Path(shutil.which("traffic_server") or "").parents[1] / "lib" / "trafficserver"
+    places = made / "runroot.yaml"
+    places.write_text(ATS_PLACES.format(folder=made, libraries=libraries))
+    upstream = origin.url.replace("localhost", "127.0.0.1")  # it asks name servers only, and they need not know this name
+    for name, text in ATS.items():
+        known = text.format(folder=made, port=port, host=HOST, upstream=upstream, authority=origin.authority or "NULL")
+        (made / name).write_text(known)
+    with running(["traffic_server", f"--run-root={places}"], port, log=made / "log") as server:
+        yield server
+
+
 KNOWN: dict[str, tuple[str, Callable[[Origin, Path], AbstractContextManager[Server]]]] = {
     "squid": ("squid", squid),
     "varnish": ("varnishd", varnish),
+    "ats": ("traffic_server", ats),
 }
 """By name: the program, and what starts it."""
 

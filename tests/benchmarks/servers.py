@@ -143,7 +143,7 @@ def file_response(root: Path) -> Iterator[Server]:
 def running(command: list[str], port: int, *, log: Path | None = None, **environment: str) -> Iterator[Server]:
     """A server that the command starts at this port; `log` gets what it says, if nobody needs to read that."""
     said = log.open("wb") if log else None
-    with said or nullcontext(), subprocess.Popen(command, env=os.environ | environment, stderr=said) as process:
+    with said or nullcontext(), subprocess.Popen(command, env=os.environ | environment, stdout=said, stderr=said) as process:
         try:
             _wait_for(port, process)
             yield Server(f"http://127.0.0.1:{port}", process.pid)

@@ -19,6 +19,7 @@ from dataset_mirror.settings import load
 from dataset_mirror.status.metrics import exposition
 from dataset_mirror.status.views import fills_of
 from dataset_mirror.store.store import Store
+from dataset_mirror.upkeep.fetching import fetch
 from tests.origin import Origin, body
 from tests.serving import PATIENCE
 
@@ -99,7 +100,7 @@ async def test_a_list_is_fetched_past_downloads_that_drip(origin: Origin, tmp_pa
         await dripping(origin, mirror, HOSTS[0], HOSTS[0])
         listed = [ArchiveId(HOSTS[0], f"/sets/{name}") for name in ("drip-0.bin", "drip-1.bin", *names)]
         fetched: set[str] = set()
-        async for progress in mirror.fetch(listed):
+        async for progress in fetch(mirror, listed):
             if progress.state == "fetched":
                 fetched.add(progress.url.rpartition("/")[2])
             if len(fetched) == len(names):

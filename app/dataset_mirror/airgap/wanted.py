@@ -70,11 +70,15 @@ def select(listed: Iterable[Wish], meant: Iterable[str]) -> list[Wish]:
     found: dict[str, Wish] = {}
     for one in meant:
         meaning = Meaning(one)
-        fitting = {wish.url: wish for wish in listed if meaning.fits_url(wish.url) or meaning.names(wish.name)}
+        fitting = {wish.url: wish for wish in listed if _is_meant(wish, meaning)}
         if not fitting:
             raise UsageError(f"Nothing on the wanted list matches {one!r}.", "See the list: dataset-mirror wanted")
         found |= fitting
     return list(found.values())
+
+
+def _is_meant(wish: Wish, meaning: Meaning) -> bool:
+    return meaning.fits_url(wish.url) or meaning.fits_file(wish.url) or meaning.names(wish.name) or meaning.names(wish.whole)
 
 
 def as_list(listed: Iterable[Wish], now: float, proposed: Iterable[Proposal] = ()) -> Iterator[str]:

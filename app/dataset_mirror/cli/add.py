@@ -12,8 +12,9 @@ from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
-from dataset_mirror.origins.identity import parse_url
-from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.meaning import Meaning
+from dataset_mirror.origins.table import Origins, path_to_list
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.settings import Configuration
@@ -35,7 +36,7 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
         said = f"{repository} is already allowed. Fetch it: dataset-mirror fetch {repository}"
         click.echo(json.dumps({"url": str(repository), "added": False}) if as_json else said)
         return
-    archive = parse_url(url)
+    archive = _archive(configuration.origins, url)
     origin = configuration.origins.get(archive.authority)
     scheme = origin.scheme if origin else "http" if url.startswith("http://") else "https"
     is_listed = origin is not None and origin.lists(archive.path)
@@ -60,6 +61,18 @@ def command(configuration: Configuration, url: str, exact: bool, yes: bool, as_j
             _tell(port, archive.authority, scheme, is_new=origin is None)
         else:
             click.echo(f"{scheme}://{archive} is already allowed.")
+
+
+def _archive(origins: Origins, word: str) -> ArchiveId:
+    """The one of a URL; UsageError for names, and for globs, which can allow nothing."""
+    meaning = Meaning(word)
+    if "*" in word:
+        raise UsageError(f"{word!r} is a glob.", "Give the URL of one archive: its whole folder is allowed with it.")
+    if origins.meant(word):
+        raise UsageError(f"{word!r} is a name of the catalog: it is already allowed.", f"Fetch it: dataset-mirror fetch {word}")
+    if "://" not in word and (meaning.is_file or meaning.as_url() is None):
+        raise UsageError(f"{word!r} is no URL.", "Give one, such as https://data.example.org/sets/a.zip")
+    return parse_url(word)
 
 
 def _facts(found: Trace) -> dict[str, object]:

@@ -18,12 +18,13 @@ from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.steps import Step, paced, view
 from dataset_mirror.errors import NoSuchPage, OriginUnreachable, UsageError
+from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.settings import Configuration
 
 
 @click.command(name="keras-home")
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
-@click.argument("names", nargs=-1, metavar="[NAME|GLOB...]")
+@click.argument("names", type=as_typed, nargs=-1, metavar="[NAME|URL|GLOB...]")
 @mirror_option("Take them from this mirror, over HTTP", "the data folder here")
 @click.option("--json", "as_json", is_flag=True, help="Print progress as one JSON object per line.")
 @configured

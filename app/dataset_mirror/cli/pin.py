@@ -27,8 +27,7 @@ def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:
     """
     configure("error")
     new = set(port.pin(names)) if names else set()
-    names = tuple(Meaning(name).shown for name in names)
-    shown = [one for one in port.pins() if not names or {one.name, one.name.partition("://")[2]} & {*names}]
+    shown = [one for one in port.pins() if not names or any(_is_meant(one.name, Meaning(name)) for name in names)]
     if as_json:
         for one in shown:
             click.echo(one.model_dump_json())
@@ -37,6 +36,10 @@ def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:
             click.echo(f"{'Pinned' if one.name in new else 'Already pinned:'} {one.name}: {_there(one)}.")
     else:
         _list(shown)
+
+
+def _is_meant(pin: str, meaning: Meaning) -> bool:
+    return meaning.shown in (pin, pin.partition("://")[2]) or ("://" in pin and meaning.fits_file(pin))
 
 
 def _list(pins: Sequence[PinStatus]) -> None:

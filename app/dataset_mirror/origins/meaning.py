@@ -25,6 +25,11 @@ class Meaning:
         return not set(self.word).isdisjoint(_WILDCARDS)
 
     @property
+    def is_file(self) -> bool:
+        """Whether it may be the name of a file, such as `mnist.npz`, or a glob of such."""
+        return set(self.word).isdisjoint("/:") and ("." in self.word or self.is_glob)
+
+    @property
     def shown(self) -> str:
         """The same without secrets, if it is a URL with a query, or a glob of such."""
         before, mark, query = self.word.partition("?")
@@ -53,8 +58,8 @@ class Meaning:
         return url == self.word or fnmatchcase(url, self.word) or fnmatchcase(url.partition("://")[2], self.target)
 
     def fits_file(self, url: str) -> bool:
-        """Whether it is the name of that archive's file, such as `mnist.npz`, or a glob of it: a word without a slash."""
-        return bool(self.word) and "/" not in self.word and fnmatchcase(url.partition("?")[0].rpartition("/")[2], self.word)
+        """Whether it is the name of that archive's file, or a glob of it."""
+        return self.is_file and fnmatchcase(url.partition("?")[0].rpartition("/")[2], self.word)
 
     def as_url(self) -> ArchiveId | None:
         """The archive, if it looks like a URL; its scheme may be left out. BadRequest if it looks like one and is none."""

@@ -1,5 +1,6 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
+import shlex
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
@@ -134,7 +135,8 @@ class Origins:
             self.of(archive)
             return [archive]
         if not found:
-            raise self.unknown(wanted)
+            error = self.unknown(wanted)
+            raise UsageError(error.detail, error.hint + among_stored(wanted))
         return found
 
     def unknown(self, name: str) -> UsageError:
@@ -149,7 +151,7 @@ class Origins:
         else:
             found = [entry for entry in self._catalog.values() if meaning.names(entry.name)]
             found += [entry for file in self._files for known in meaning.names_in(file.names) for entry in file.named(known)]
-        if not found and "." in name and "/" not in name:
+        if not found and meaning.is_file:
             found = [entry for entry in self._catalog.values() if meaning.fits_file(entry.url)]
             for file in self._files:
                 found += [entry for entry in file if meaning.fits_file(entry.url)] if meaning.is_glob else file.with_file(name)
@@ -253,6 +255,11 @@ def closest(wanted: str, names: Iterable[str], hubs: Iterable[Names] = ()) -> st
     if elsewhere and not get_close_matches(wanted, near, n=1, cutoff=0.8):
         return elsewhere
     return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
+
+
+def among_stored(word: str) -> str:
+    """What else to do about a word that may be the name of a file which no catalog has; else empty."""
+    return f" Of files that are stored: dataset-mirror ls {shlex.quote(word)}" if Meaning(word).is_file else ""
 
 
 def _elsewhere(name: str, known: Iterable[str], hubs: Iterable[Names]) -> str:

@@ -15,6 +15,7 @@ from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.changes import actor
+from dataset_mirror.upkeep.fetching import begin
 
 _NAMED = 3
 
@@ -72,7 +73,7 @@ async def retried(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
     for archive in archives:
         mirror.flights.forget(archive)
         with because("ahead"):
-            progress = await mirror.begin(archive)
+            progress = await begin(mirror, archive)
         if progress.state == "failed":
             refused.append(str(progress.error))
         elif progress.state == "present":

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from dataset_mirror.airgap.preflight.presence import put_on_list
 from dataset_mirror.errors import MirrorError, NoSuchPage
 from dataset_mirror.fetch.tracing import origin_for, trace
-from dataset_mirror.mirror import Mirror, Progress
+from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
@@ -47,6 +47,7 @@ from dataset_mirror.status.upkeep import log_of
 from dataset_mirror.status.views import collected
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep import snapshots
+from dataset_mirror.upkeep.fetching import Progress
 from dataset_mirror.upkeep.pinned import meant, pin, unpin
 from dataset_mirror.upkeep.stored import remove, select_stored
 from dataset_mirror.upkeep.verify import Verified, verify

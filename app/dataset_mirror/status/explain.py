@@ -1,6 +1,5 @@
 """What the mirror would do with a request for an archive, and why, in sentences."""
 
-import shlex
 import time
 from datetime import datetime
 from typing import Any
@@ -11,6 +10,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
+from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.status.models import Explanation
@@ -123,8 +123,7 @@ def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
     if "://" in url or mirror.origins.get(host) or (slash and not {".", ":"}.isdisjoint(host)):
         return parse_url(url)
     unknown = mirror.origins.unknown(url)
-    stored = "" if slash or "." not in url else f" Of files that are stored: dataset-mirror ls {shlex.quote(url)}"
-    raise NoSuchPage(unknown.detail, unknown.hint + stored)
+    raise NoSuchPage(unknown.detail, unknown.hint + among_stored(url))
 
 
 def _at_path(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:

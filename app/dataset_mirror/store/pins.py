@@ -30,7 +30,7 @@ class Pin:
         Of a pinned repository all revisions stay.
         """
         meaning = Meaning(without_revision(self.name))
-        return meaning.names(known_as) or meaning.fits(archive) or self.url == archive
+        return meaning.names(known_as) or meaning.fits(archive) or meaning.fits_file(str(archive)) or self.url == archive
 
     @property
     def url(self) -> ArchiveId | None:

@@ -67,6 +67,13 @@ def at_known_commit(index: Lister, origins: Origins, archive: ArchiveId) -> Arch
     return replace(archive, path=matched.at_commit(archive.path, fact.commit)) if fact else archive
 
 
+def is_pinned(store: Store, origins: Origins, archive: ArchiveId) -> bool:
+    """Whether an archive must stay: it is pinned, or is what a pinned file of a branch or tag was at last."""
+    urls = (pin.url for pin in store.pins if pin.url)
+    is_known = store.pins.has(archive, origins.name_of(archive))
+    return is_known or any(at_known_commit(store.index, origins, url) == archive for url in urls)
+
+
 def snapshot_of(store: Store, repository: Repository) -> Snapshot | None:
     """What a repository has, by the listing that is stored; None if that is not there as a whole. Blocks."""
     commit = commit_of(store.index, repository)

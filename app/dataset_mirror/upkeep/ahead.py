@@ -22,6 +22,7 @@ from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.fetching import fetch
 from dataset_mirror.upkeep.pinned import Meant, meant
 from dataset_mirror.upkeep.snapshots import listed
 from dataset_mirror.upkeep.stored import select_known
@@ -152,7 +153,7 @@ class Ahead:
             limit = int(keep.rate_limit)
             some |= dict.fromkeys(archives, Pacer(lambda: limit))
         try:
-            async for step in self._mirror.fetch(archives):
+            async for step in fetch(self._mirror, archives):
                 if step.state == "fetched":
                     self._tried.pop(parse_url(step.url), None)
         finally:

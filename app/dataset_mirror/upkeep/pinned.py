@@ -12,7 +12,7 @@ from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.pins import Pin
 from dataset_mirror.store.record import Record
-from dataset_mirror.store.repositories import snapshot_of
+from dataset_mirror.store.repositories import at_known_commit, snapshot_of
 from dataset_mirror.store.store import Store
 
 
@@ -28,28 +28,38 @@ class Meant:
 
 def pin(store: Store, origins: Origins, names: Iterable[str]) -> list[Pin]:
     """Pins names; returns those that are new. UsageError, and nothing is pinned, if one can mean nothing. No secret is kept. Blocks."""
-    names = [Meaning(name).shown for name in names]
-    for name in names:
-        check(origins, name)
-    return store.pin(_whole(origins, name) for name in names)
+    return store.pin([one for name in names for one in _whole(store, origins, Meaning(name).shown)])
 
 
-def _whole(origins: Origins, name: str) -> str:
-    """A URL with its scheme, however it was written; any other name as it is."""
-    if "://" in name or Meaning(name).is_glob or origins.meant(name) or (archive := Meaning(name).as_url()) is None:
-        return name
-    return origins.of(archive).url_of(archive)
+def _whole(store: Store, origins: Origins, name: str) -> list[str]:
+    """What is pinned for a word: a URL with its scheme, the URLs of all files that it is the name of; any other name as it is."""
+    meaning = Meaning(name)
+    if meaning.is_file and not meaning.names_in(origins.names):
+        stored = (line.record.archive for line in store.index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
+        found = dict.fromkeys([*origins.meant(name), *stored])
+        if found:
+            return [origins.of(archive).url_of(archive) for archive in found]
+    check(origins, name)
+    if "://" in name or meaning.is_glob or origins.meant(name) or (archive := meaning.as_url()) is None:
+        return [name]
+    return [origins.of(archive).url_of(archive)]
 
 
 def unpin(store: Store, names: Iterable[str]) -> list[Pin]:
     """Takes pins away; returns them. UsageError if a name is none. Blocks."""
-    names = [Meaning(name).shown for name in names]
     known = [one.name for one in store.pins]
-    names = [next((one for one in known if one.partition("://")[2] == name and name), name) for name in names]
-    for name in names:
-        if not Meaning(name).names_in(known):
-            raise UsageError(f"{name!r} is not pinned.", closest_pin(name, known))
-    return store.unpin(names)
+    return store.unpin([one for name in names for one in _pins_of(Meaning(name).shown, known)])
+
+
+def _pins_of(name: str, known: list[str]) -> list[str]:
+    """The pins that a word takes away: itself, the same URL with its scheme, or those of files that it is the name of."""
+    meaning = Meaning(name)
+    if meaning.names_in(known):
+        return [name]
+    found = [one for one in known if name and (one.partition("://")[2] == name or ("://" in one and meaning.fits_file(one)))]
+    if not found:
+        raise UsageError(f"{name!r} is not pinned.", closest_pin(name, known))
+    return found
 
 
 def closest_pin(name: str, known: list[str]) -> str:
@@ -91,7 +101,7 @@ def meant(store: Store, origins: Origins, name: str, lost: Iterable[Damaged] = (
         archives[pinned.url] = None
     damaged = [one.archive for one in lost if pinned.means(one.archive, origins.name_of(one.archive))]
     archives |= dict.fromkeys(damaged)
-    records = {archive: store.find(archive) for archive in archives}
+    records = {one: store.find(one) or store.find(at_known_commit(store.index, origins, one)) for one in archives}
     if meaning.is_glob and "/" in meaning.target and "." in meaning.beginning.partition("/")[0]:
         stored = store.index.every(Query(prefix=meaning.beginning, limit=1000))
         records |= {line.record.archive: line.record for line in stored if meaning.fits(line.record.archive)}
@@ -113,8 +123,3 @@ def _of_repositories(store: Store, origins: Origins, name: str, lost: Iterable[D
     records = {archive: store.find(archive) for archive in (*archives, *damaged)}
     there = tuple(record for record in records.values() if record)
     return Meant(there, tuple(archive for archive, record in records.items() if record is None), len(damaged))
-
-
-def is_pinned(store: Store, origins: Origins, archive: ArchiveId) -> bool:
-    """Whether an archive must stay."""
-    return store.pins.has(archive, origins.name_of(archive))

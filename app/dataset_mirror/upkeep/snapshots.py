@@ -3,13 +3,15 @@
 from collections.abc import AsyncIterator, Iterable
 
 from dataset_mirror.errors import BadRequest, FillFailed, MirrorError, OriginSaysNo
-from dataset_mirror.mirror import Mirror, Progress
+from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.names import Entry, Repository
 from dataset_mirror.origins.rules import COMMIT
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.repositories import Snapshot, read_page, snapshot
+from dataset_mirror.upkeep import fetching
+from dataset_mirror.upkeep.fetching import Progress
 
 _MOST_PAGES = 10_000
 _PRIVATE = (401, 403)
@@ -44,7 +46,7 @@ async def fetch(mirror: Mirror, archives: Iterable[ArchiveId], repositories: Ite
             if archive not in wanted:
                 wanted[archive] = None
                 yield Progress(mirror.origins.of(archive).url_of(archive), "waiting", 0, size)
-    async for step in mirror.fetch(wanted):
+    async for step in fetching.fetch(mirror, wanted):
         yield step
 
 
@@ -87,7 +89,7 @@ async def _commit(mirror: Mirror, repository: Repository) -> str:
 
 async def _record(mirror: Mirror, repository: Repository, archive: ArchiveId) -> Record:
     """What is stored at last of an archive that tells of a repository."""
-    async for step in mirror.fetch([archive]):
+    async for step in fetching.fetch(mirror, [archive]):
         if step.error is not None:
             raise step.error
     what = await mirror.located(mirror.asked(archive))
@@ -100,7 +102,7 @@ async def _record(mirror: Mirror, repository: Repository, archive: ArchiveId) ->
 async def _probe(mirror: Mirror, snapshot: Snapshot) -> None:
     """Raises the refusal, once for all files, of a repository that is not for everybody."""
     probes = sorted(snapshot.files, key=lambda file: (file[1] is None, file[1]))[:1]
-    async for step in mirror.fetch(archive for archive, _ in probes):
+    async for step in fetching.fetch(mirror, (archive for archive, _ in probes)):
         if isinstance(step.error, OriginSaysNo) and step.error.status in _PRIVATE:
             raise step.error
 

@@ -13,7 +13,7 @@ from dataset_mirror.origins.table import Origins
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Listed, Lister, Query
 from dataset_mirror.store.record import Record
-from dataset_mirror.store.repositories import at_known_commit, stored_of
+from dataset_mirror.store.repositories import at_known_commit, is_pinned, stored_of
 from dataset_mirror.store.store import Store
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _select(index: Lister, origins: Origins, wanted: str) -> Iterator[Listed]:
     elif meaning.is_glob and meaning.beginning:
         lines = index.every(Query(prefix=meaning.beginning, limit=1000))
         yield from (line for line in lines if meaning.fits(line.record.archive))
-    if "/" not in wanted and "." in wanted:
+    if meaning.is_file:
         yield from (line for line in index.every(Query(limit=1000)) if meaning.fits_file(str(line.record.archive)))
 
 
@@ -103,7 +103,7 @@ def refuse_pinned(store: Store, origins: Origins, lines: Iterable[Listed]) -> No
     """UsageError if one of them is pinned: it would only be fetched again. Blocks."""
     if len(store.pins) or store.pins.is_damaged:
         for line in lines:
-            if store.pins.has(line.record.archive, origins.name_of(line.record.archive)):
+            if is_pinned(store, origins, line.record.archive):
                 raise UsageError(
                     f"{line.record.url} is pinned.", "Unpin it first: dataset-mirror unpin NAME (dataset-mirror pin lists them)."
                 )

@@ -15,6 +15,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.store.digests import Hashing
 from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
+from dataset_mirror.upkeep.fetching import fetch
 from dataset_mirror.upkeep.stored import select_known
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterato
 
 
 async def _fetched_anew(mirror: Mirror, archives: Iterable[ArchiveId], every: float) -> AsyncIterator[Verified]:
-    async for progress in mirror.fetch(archives, every, refetch=True):
+    async for progress in fetch(mirror, archives, every, refetch=True):
         if isinstance(progress.error, OriginSaysNo) and progress.error.status in GONE:
             await mirror.store.in_worker(partial(mirror.store.give_up, [parse_url(progress.url)]))
         state: State = "fetched" if progress.state == "fetched" else "failed" if progress.state == "failed" else "fetching"

@@ -135,7 +135,10 @@ def _is_former(entry: CatalogEntry) -> bool:
 
 
 def _means(name: str, entry: CatalogEntry) -> bool:
-    return Meaning(PRESENT + name).names(entry.name) or (("/" in name or not _is_former(entry)) and Meaning(name).names(entry.name))
+    meaning = Meaning(name)
+    if meaning.fits_url(entry.url) or Meaning(PRESENT + name).names(entry.name):
+        return True
+    return ("/" in name or not _is_former(entry)) and (meaning.names(entry.name) or meaning.fits_file(entry.url))
 
 
 def _closest(origins: Origins, name: str) -> str:

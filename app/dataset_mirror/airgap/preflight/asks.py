@@ -1,24 +1,16 @@
 """What a Python source asks for. Read from its syntax tree, never run; what only a run can tell is said to be so."""
 
 import ast
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from dataset_mirror.airgap.preflight import loaders, programs, urls
+from dataset_mirror.airgap.preflight import loaders, programs, tables, urls
 from dataset_mirror.airgap.preflight.bindings import Bindings, Seen, walk
 from dataset_mirror.airgap.preflight.loaders import Call
 from dataset_mirror.airgap.preflight.subjects import Ask, Subject, Unclear
 
-_KERAS = re.compile(
-    r"(?:tensorflow(?:\.compat\.v[12]|\.python|\._api\.v2)?\.keras|tf_keras|keras)(?:\.(?:api|src|_tf_keras\.keras|_v2))*(?:\.(.+))?"
-)
-_METHODS = re.compile(
-    r"from_pretrained|from_single_file|from_preset|from_hub|load_from_hub|load_dataset(?:_builder)?|snapshot_download|hf_hub_download"
-    r"|load_state_dict_from_url|load_lora_weights|load_textual_inversion|load_ip_adapter|untar_data|download_and_prepare|from_hparams"
-    r"|use_artifact|clone_from|download_fileobj|download_to_filename|download_as_\w+|download_blob"
-)
-"""Methods that load something wherever they come from."""
+_LOOKING = ("isinstance", "issubclass", "hasattr", "callable", "print", "type", "repr", "str", "id", "dir", "help")
+"""Builtins that only look at what they are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +23,7 @@ class Part:
 
 def asks_of(parts: Iterable[Part]) -> list[Ask]:
     """Everything that a source asks for, in its order. Its parts share their names, as the cells of a notebook do."""
-    bindings = Bindings(urls.constructors())
+    bindings = Bindings()
     walked = [(number, part, seen) for number, part in enumerate(parts) for seen in walk(part.tree)]
     for _, _, seen in walked:  # all names first: a function may use what is bound below it
         bindings.note(seen)
@@ -50,10 +42,6 @@ def _once(asks: Iterable[Ask]) -> list[Ask]:
     return found
 
 
-def _is_called(seen: Seen) -> bool:
-    return isinstance(seen.parent, ast.Call) and seen.parent.func is seen.node
-
-
 class _Reader:
     """Reads one source."""
 
@@ -63,99 +51,77 @@ class _Reader:
         """Texts that are accounted for."""
 
     def of(self, seen: Seen) -> Iterator[Subject]:
-        """What a name, a chain of attributes, or a call asks for."""
-        yield from self._of_module(seen)
+        """What an import, a name, a chain of attributes, or a call asks for."""
+        modules = dict.fromkeys(filter(None, map(tables.fetched_on_import, self._imported(seen.node))))
+        yield from (Unclear(f"{module}, which fetches when it is imported") for module in modules)
         if isinstance(seen.node, ast.Call):
             yield from self._of_call(seen.node)
         if isinstance(seen.parent, ast.Attribute) or not _is_read(seen.node):
             return
         paths = self._bindings.paths(seen.node)
-        for path in sorted(path for path in paths if path is not None):
+        for path in sorted(tables.canonical(path) for path in paths if path is not None):
             for subject in self._named(path, seen):
                 yield subject
                 if None in paths:
-                    yield Unclear(f"{_written(path)}, or something else that has its name here")
+                    yield Unclear(f"{path}, or something else that has its name here")
 
-    def _of_module(self, seen: Seen) -> Iterator[Subject]:
-        """A module that fetches when it is imported; a name that a variable chooses among all."""
-        match seen.node:
+    def _imported(self, node: ast.AST) -> Iterable[str]:
+        match node:
             case ast.Import(names):
-                paths = [alias.name for alias in names]
+                return [alias.name for alias in names]
             case ast.ImportFrom(str(module), names, 0):
-                paths = [f"{module}.{alias.name}" for alias in names]
-            case ast.Subscript(space, chosen, ast.Load()) if self._bindings.is_namespace(space):
-                paths = []
-                if not isinstance(chosen, ast.Constant):
-                    yield Unclear(f"{ast.unparse(seen.node)[:80]}, which a variable names")
+                return [f"{module}.{alias.name}" for alias in names]
             case ast.Attribute() | ast.Call():
-                paths = [path for path in self._bindings.paths(seen.node) if path]
-            case _:
-                return
-        modules = dict.fromkeys(filter(None, map(loaders.fetched_on_import, paths)))
-        yield from (Unclear(f"{module}, which fetches when it is imported") for module in modules)
+                return [path for path in self._bindings.paths(node) if path]
+        return []
 
     def _of_call(self, call: ast.Call) -> Iterator[Subject]:
-        """What is asked for by a call whatever its function is a name of: of known methods, of URLs and of programs."""
-        function = call.func
-        last = function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
-        paths = [path for path in self._bindings.paths(function) if path]
-        known = [path for path in paths if self._is_known(path)]
-        subjects: list[Subject] = []
-        if _METHODS.fullmatch(last) and not known:
-            subjects += self._of_method(last, call)
-        elif not known:
-            subjects += urls.handed(last, call, self._bindings)
-        subjects += programs.started(paths, last, call, self._bindings)
+        """What a call asks for whose function no table knows: a method that loads, or URLs that it is given."""
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id if isinstance(call.func, ast.Name) else ""
+        paths = [tables.canonical(path) for path in self._bindings.paths(call.func) if path]
+        if any(tables.loads(path) or path in tables.fetchers() for path in paths):
+            return
+        first = self._bindings.constant(call.args[0]) if call.args else None
+        if not tables.is_loading_method(last):
+            subjects = list(urls.handed(last, call, self._bindings))
+            if not subjects and urls.is_for_downloads(last) and not self._bindings.defines(last):
+                subjects = [Unclear(f"{last}, which fetches something, by its name")]
+        elif isinstance(first, str) and first.startswith(("./", "../", "/", "~")):
+            subjects = []
+        else:
+            subjects = [_unmapped(f"{last}({first!r})" if isinstance(first, str) else last)]
         if subjects:
-            self.used |= urls.literals([*call.args, *(keyword.value for keyword in call.keywords)], self._bindings)
+            self._account_for(call)
         yield from subjects
 
-    def _is_known(self, path: str) -> bool:
-        canonical = _written(path)
-        return loaders.loads(canonical) or urls.is_fetcher(canonical)
-
-    def _of_method(self, last: str, call: ast.Call) -> Iterator[Subject]:
-        first = self._bindings.constant(call.args[0]) if call.args else None
-        if not (isinstance(first, str) and first.startswith(("./", "../", "/", "~"))):
-            yield Unclear(f"{last}{f'({first!r})' if isinstance(first, str) else ''}, of which no table says what it asks for")
+    def _account_for(self, call: ast.Call) -> None:
+        self.used |= urls.literals([*call.args, *(keyword.value for keyword in call.keywords)], self._bindings)
 
     def _named(self, path: str, seen: Seen) -> Iterator[Subject]:
-        canonical = _written(path)
-        if urls.is_fetcher(canonical):
-            yield from self._of_fetcher(canonical, seen)
-        elif loaders.loads(canonical):
-            yield from self._of_loader(canonical, seen)
-        elif urls.is_maker(canonical) and self._is_handed_on(seen):
-            yield Unclear(f"{canonical}, handed on as a value")
-        elif self._is_chosen_from(canonical, seen):
-            yield _handed_on(canonical, seen)
-
-    def _is_chosen_from(self, path: str, seen: Seen) -> bool:
-        """Whether a module with loaders is handed on, or asked for what a variable names."""
+        """What something with a dotted path asks for, where it stands."""
+        call = seen.parent if isinstance(seen.parent, ast.Call) and seen.parent.func is seen.node else None
+        fetcher, function = tables.fetchers().get(path), tables.mapped(path)
         module = path.removesuffix(".__dict__")
-        if loaders.is_library(module):
-            return (_is_argument_of(seen, "getattr") or _is_put_away(seen)) and not self._is_known_getattr(seen)
-        return loaders.has_loaders(module) and self._is_handed_on(seen)
-
-    def _of_fetcher(self, path: str, seen: Seen) -> Iterator[Subject]:
-        if not _is_called(seen):
-            if self._is_handed_on(seen):
-                yield Unclear(f"{path}, handed on as a value")
+        if fetcher and call:
+            self._account_for(call)
+            asked = programs.started if fetcher.how in programs.KINDS else urls.fetched
+            yield from asked(path, fetcher, call, self._bindings)
+        elif function and call:
+            yield self._call(function, call)
+        elif tables.loads(path) and call:
+            yield _unmapped(path)
+        elif call or not self._is_handed_on(seen):
             return
-        assert isinstance(seen.parent, ast.Call)
-        self.used |= urls.literals([*seen.parent.args, *(keyword.value for keyword in seen.parent.keywords)], self._bindings)
-        yield from urls.fetched(path, seen.parent, self._bindings)
+        elif function and loaders.asks_always(function):
+            yield Call(function)
+        elif tables.has_loaders(module) and _is_asked_for_a_part(seen):
+            yield Unclear(f"a part of {module} that a variable names")
+        elif fetcher or tables.loads(path) or path.removesuffix("()") in tables.makers() or tables.has_loaders(module):
+            yield Unclear(f"{module.removeprefix('builtins.')}, handed on as a value")
 
-    def _of_loader(self, path: str, seen: Seen) -> Iterator[Subject]:
-        function = loaders.mapped(path)
-        if _is_called(seen):
-            assert isinstance(seen.parent, ast.Call)
-            yield Call(function, *self._arguments(seen.parent)) if function else Unclear(f"{path}, of which no table says what it asks for")
-        elif self._is_handed_on(seen):
-            yield Call(function) if function and loaders.asks_always(function) else Unclear(f"{path}, handed on as a value")
-
-    def _arguments(self, call: ast.Call) -> tuple[tuple[object, ...], dict[str, object], bool]:
-        return (
+    def _call(self, function: str, call: ast.Call) -> Call:
+        return Call(
+            function,
             tuple(self._value(value) for value in call.args),
             {keyword.arg: self._value(keyword.value) for keyword in call.keywords if keyword.arg},
             any(isinstance(value, ast.Starred) for value in call.args) or any(keyword.arg is None for keyword in call.keywords),
@@ -168,53 +134,34 @@ class _Reader:
             return path.rpartition(".")[2]
         return self._bindings.constant(node)
 
-    # Where a name stands
-
-    def _is_known_getattr(self, seen: Seen) -> bool:
-        call = seen.parent
-        is_getattr = _is_argument_of(seen, "getattr") and isinstance(call, ast.Call) and len(call.args) > 1
-        return is_getattr and isinstance(call, ast.Call) and isinstance(self._bindings.constant(call.args[1]), str)
-
     def _is_handed_on(self, seen: Seen) -> bool:
-        """Whether a value goes where it can no longer be followed: not into a name, a call of itself, or nowhere."""
+        """Whether a value goes where it can no longer be followed: not into a name, a test, or nowhere."""
         match seen.parent:
-            case ast.Expr() | ast.Attribute():
+            case ast.Expr() | ast.Compare() | ast.If() | ast.UnaryOp():
                 return False
+            case ast.Subscript(of, _, ast.Store() | ast.Del()):
+                return of is not seen.node
             case ast.Assign(targets) if not seen.in_class:
                 return not all(isinstance(target, ast.Name) for target in targets)
-            case ast.AnnAssign(ast.Name()) | ast.NamedExpr() if not seen.in_class:
+            case ast.AnnAssign(ast.Name()) | ast.withitem() if not seen.in_class:
                 return False
-            case ast.withitem() if not seen.in_class:
+            case ast.Call(ast.Name(name)) if name in _LOOKING:
                 return False
-            case ast.Call(ast.Name("isinstance" | "issubclass")):
-                return False
-        return not _is_called(seen) and not self._is_known_getattr(seen)
+            case ast.Call(ast.Name("getattr"), [_, name, *_]):
+                return not isinstance(self._bindings.constant(name), str)
+        return True
 
 
 def _is_read(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) or (isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load))
 
 
-def _is_argument_of(seen: Seen, function: str) -> bool:
-    call = seen.parent
-    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == function and seen.node in call.args[:1]
-
-
-def _is_put_away(seen: Seen) -> bool:
-    """Whether a value goes into an attribute or an element of something."""
+def _is_asked_for_a_part(seen: Seen) -> bool:
     match seen.parent:
-        case ast.Assign(targets):
-            return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+        case ast.Subscript() | ast.Call(ast.Name("getattr" | "vars")):
+            return True
     return False
 
 
-def _handed_on(path: str, seen: Seen) -> Unclear:
-    what = path.removesuffix(".__dict__")
-    chosen = _is_argument_of(seen, "getattr") or _is_argument_of(seen, "vars") or isinstance(seen.parent, ast.Subscript)
-    return Unclear(f"a part of {what} that a variable names" if chosen else f"{what}, handed on as a value")
-
-
-def _written(path: str) -> str:
-    """`keras.datasets.mnist` for each of the ways to name it; any other path as it is."""
-    match = _KERAS.fullmatch(path)
-    return f"keras.{match[1] or ''}".rstrip(".") if match else path
+def _unmapped(what: str) -> Unclear:
+    return Unclear(f"{what}, of which no table says what it asks for")

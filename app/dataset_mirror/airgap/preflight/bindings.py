@@ -1,13 +1,19 @@
-"""What names in a Python source may mean: imports, aliases and constants, whatever function binds them. Nothing of it is run."""
+"""What names in a Python source mean: imports, aliases and constants, whatever function binds them. All else is unknown."""
 
 import ast
-from collections.abc import Container, Iterator
+import builtins
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from dataset_mirror.airgap.preflight.tables import makers
 
 MAX_TEXT = 8 * 1024
 """Longest text that is put together, in characters; no URL is longer."""
 _MAX_DEPTH = 30
+_BUILTINS = frozenset([*dir(builtins), "get_ipython"])
+_CHANGING = ("append", "extend", "insert", "remove", "pop", "clear", "update")
+"""Methods after which a list is another one."""
 
 
 class Unknown:
@@ -20,15 +26,8 @@ class Unknown:
 UNKNOWN: Final = Unknown()
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What an import binds a name to, as the dotted path of what it imports."""
-
-    path: str
-
-
-Meaning: TypeAlias = ast.expr | Imported | None
-"""None: something that is not known."""
+Meaning: TypeAlias = ast.expr | str | None
+"""What a name is bound to: an expression, the dotted path of what is imported, or something that is not known."""
 Paths: TypeAlias = frozenset[str | None]
 
 
@@ -41,6 +40,9 @@ class Seen:
     in_class: bool
 
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
 def walk(tree: ast.Module) -> Iterator[Seen]:
     """All nodes of a source in its order, without annotations."""
     waiting = [Seen(tree, None, False)]
@@ -49,9 +51,6 @@ def walk(tree: ast.Module) -> Iterator[Seen]:
         yield seen
         in_class = isinstance(seen.node, ast.ClassDef) or (seen.in_class and not isinstance(seen.node, _FUNCTIONS))
         waiting += reversed([Seen(child, seen.node, in_class) for child in _children(seen.node)])
-
-
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
@@ -63,14 +62,11 @@ def _children(node: ast.AST) -> Iterator[ast.AST]:
 class Bindings:
     """Everything that each name of a source is bound to, anywhere in it; cells of a notebook share one."""
 
-    def __init__(self, constructors: Container[str] = frozenset()) -> None:
-        """`constructors` are functions whose value has methods of its own: the path of `requests.Session()` ends in brackets."""
-        self._constructors = constructors
+    def __init__(self) -> None:
         self._meanings: dict[str, list[Meaning]] = {}
         self._stars: list[str | None] = []
         self._paths: dict[str, Paths] = {}
         self._values: dict[str, object] = {}
-        self._named: set[int] = set()
 
     def note(self, seen: Seen) -> None:
         """Takes up what a node binds. All nodes come before the first question."""
@@ -78,18 +74,17 @@ class Bindings:
             case ast.Import(names):
                 for alias in names:
                     root = alias.name.partition(".")[0]
-                    self._bind(alias.asname or root, Imported(alias.name if alias.asname else root))
+                    self._bind(alias.asname or root, alias.name if alias.asname else root)
             case ast.ImportFrom(module, names, level):
                 for alias in names:
                     self._import(alias, module if level == 0 else None)
-            case ast.Assign(targets, value):
-                for target in targets:
-                    self._assign(target, value, seen.in_class)
-            case ast.AnnAssign(target, _, ast.expr() as value) | ast.NamedExpr(target, value) | ast.withitem(value, ast.expr() as target):
-                self._assign(target, value, seen.in_class)
-            case ast.Name(name, ast.Store()) if id(seen.node) not in self._named:
-                self._bind(name, None)
+            case ast.Name(name, ast.Store()):
+                self._bind(name, _assigned(seen))
             case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
+                self._bind(name, None)
+            case ast.Call(ast.Attribute(ast.Name(name), last)) if last in _CHANGING:
+                self._bind(name, None)
+            case ast.Subscript(ast.Name(name), _, ast.Store()):
                 self._bind(name, None)
             case ast.ExceptHandler(_, str() as name) | ast.MatchAs(_, str() as name) | ast.MatchStar(str() as name):
                 self._bind(name, None)
@@ -101,17 +96,7 @@ class Bindings:
         if alias.name == "*":
             self._stars.append(module)
         else:
-            self._bind(alias.asname or alias.name, Imported(f"{module}.{alias.name}") if module else None)
-
-    def _assign(self, target: ast.expr, value: ast.expr, in_class: bool) -> None:
-        match target, value:
-            case ast.Name(name), _:
-                self._named.add(id(target))
-                self._bind(name, None if in_class and not isinstance(value, ast.Constant) else value)
-            case ast.Tuple(targets), ast.Tuple(values) if len(targets) == len(values):
-                for one, its_value in zip(targets, values, strict=True):
-                    if isinstance(one, ast.Name) and not isinstance(its_value, ast.Starred):
-                        self._assign(one, its_value, in_class)
+            self._bind(alias.asname or alias.name, f"{module}.{alias.name}" if module else None)
 
     def paths(self, node: ast.AST, depth: int = 0) -> Paths:
         """The dotted paths of what an expression may be; None among them: or something that is not known."""
@@ -119,7 +104,7 @@ class Bindings:
         while isinstance(node, ast.Attribute):
             attributes.append(node.attr)
             node = node.value
-        found = self._root(node, depth) if depth < _MAX_DEPTH else frozenset([None])
+        found = self._root(node, depth + 1) if depth < _MAX_DEPTH else frozenset([None])
         tail = "".join(f".{name}" for name in reversed(attributes))
         return frozenset(path + tail if path else None for path in found)
 
@@ -127,31 +112,22 @@ class Bindings:
         match node:
             case ast.Name(name):
                 return self._of_name(name, depth)
-            case ast.IfExp(_, one, other):
-                return self.paths(one, depth + 1) | self.paths(other, depth + 1)
-            case ast.NamedExpr(_, value):
-                return self.paths(value, depth + 1)
-            case ast.Subscript(space, ast.Constant(str(name))) if self.is_namespace(space):
-                return frozenset([name]) if isinstance(space, ast.Attribute) else self._of_name(name, depth)
-            case ast.Call(ast.Attribute(space, "get"), [ast.Constant(str(name)), *_]) if self.is_namespace(space):
-                return frozenset([name]) if isinstance(space, ast.Attribute) else self._of_name(name, depth)
-            case ast.Call(ast.Name("getattr"), [of, name, *_]):
-                chosen = self.constant(name)
-                is_name = isinstance(chosen, str) and chosen.isidentifier()
-                return frozenset(f"{path}.{chosen}" if path and is_name else None for path in self.paths(of, depth + 1))
-            case ast.Call(function, [ast.Constant(str(module)), *_]) if self._imports(function, depth):
-                return frozenset([module.partition(".")[0] if isinstance(function, ast.Name) and function.id == "__import__" else module])
-            case ast.Call(function) if made := frozenset(
-                f"{path}()" for path in self.paths(function, depth + 1) if path in self._constructors
-            ):
-                return made
+            case ast.Call(function, arguments):
+                return frozenset().union(*(self._made(path, arguments, depth) for path in self.paths(function, depth)))
             case ast.Constant():  # such as `tf = None` where an import failed: it has nothing to call
                 return frozenset()
         return frozenset([None])
 
-    def _imports(self, function: ast.expr, depth: int) -> bool:
-        is_plain = isinstance(function, ast.Name) and function.id == "__import__"
-        return is_plain or self.paths(function, depth + 1) == {"importlib.import_module"}
+    def _made(self, function: str | None, arguments: list[ast.expr], depth: int) -> Paths:
+        """The paths of what a function gives."""
+        match function, arguments:
+            case str(), _ if function in makers():
+                return frozenset([f"{function}()"])
+            case "importlib.import_module", [ast.Constant(str(module))]:
+                return frozenset([module])
+            case "builtins.getattr", [of, name, *_] if isinstance(chosen := self.constant(name, depth), str):
+                return frozenset(f"{path}.{chosen}" if path else None for path in self.paths(of, depth))
+        return frozenset([None])
 
     def _of_name(self, name: str, depth: int) -> Paths:
         if name not in self._paths:
@@ -161,42 +137,18 @@ class Bindings:
 
     def _bound(self, name: str, depth: int) -> Paths:
         if name not in self._meanings:
-            return frozenset(f"{star}.{name}" if star else None for star in self._stars or [None])
-        found: set[str | None] = set()
-        for meaning in self._meanings[name]:
-            if isinstance(meaning, Imported):
-                found.add(meaning.path)
-            else:
-                found |= {None} if meaning is None else self.paths(meaning, depth + 1)
-        return frozenset(found)
+            own: Paths = frozenset([f"builtins.{name}"] if name in _BUILTINS else [])
+            return own | frozenset(f"{star}.{name}" if star else None for star in self._stars) or frozenset([None])
+        known = [self.paths(one, depth) if isinstance(one, ast.expr) else frozenset([one]) for one in self._meanings[name]]
+        return frozenset().union(*known)
 
-    def is_namespace(self, node: ast.AST) -> bool:
-        """Whether an expression is all names of a source (`globals()`), or all modules (`sys.modules`)."""
-        match node:
-            case ast.Call(ast.Name("globals" | "locals" | "vars"), []):
-                return True
-            case ast.Attribute(_, "modules"):
-                return "sys.modules" in self.paths(node)
-        return False
+    def defines(self, name: str) -> bool:
+        """Whether the source has something of its own by that name, such as a function."""
+        return None in self._meanings.get(name, [])
 
-    def bound_to(self, node: ast.AST) -> list[Meaning]:
-        """All that a name is bound to, as far as it stands here; nothing for what is no name."""
+    def meanings(self, node: ast.AST) -> list[Meaning]:
+        """All that a name is bound to; nothing for what is no name."""
         return self._meanings.get(node.id, []) if isinstance(node, ast.Name) else []
-
-    def is_bound(self, name: str) -> bool:
-        """Whether the source itself binds the name: it is not a builtin then."""
-        return name in self._meanings
-
-    def is_path(self, node: ast.AST) -> bool:
-        """Whether an expression is a module or something in one, rather than a value."""
-        paths = self.paths(node)
-        return None not in paths and not any("()" in str(path) for path in paths)
-
-    def meanings(self, node: ast.AST) -> list[ast.expr]:
-        """The expressions that a name may be bound to."""
-        return (
-            [meaning for meaning in self._meanings.get(node.id, []) if isinstance(meaning, ast.expr)] if isinstance(node, ast.Name) else []
-        )
 
     def constant(self, node: ast.AST, depth: int = 0) -> object:
         """The value of an expression of literals, sums, and names that are bound once; else UNKNOWN."""
@@ -223,10 +175,18 @@ class Bindings:
     def _value(self, name: str, depth: int) -> object:
         if name not in self._values:
             self._values[name] = UNKNOWN
-            meanings = self._meanings.get(name, [])
-            if len(meanings) == 1 and isinstance(meanings[0], ast.expr):
-                self._values[name] = self.constant(meanings[0], depth + 1)
+            match self._meanings.get(name):
+                case [ast.expr() as meaning]:
+                    self._values[name] = self.constant(meaning, depth + 1)
         return self._values[name]
+
+
+def _assigned(seen: Seen) -> ast.expr | None:
+    """The value that a name gets where it stands; None if it gets a part of one, or belongs to a class."""
+    match seen.parent:
+        case ast.Assign(_, value) | ast.AnnAssign(_, _, ast.expr() as value) | ast.withitem(value):
+            return value if isinstance(value, ast.Constant) or not seen.in_class else None
+    return None
 
 
 def _text(values: list[object]) -> object:

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from dataset_mirror.airgap.preflight import loaders
@@ -30,15 +30,18 @@ class Row:
     """Why it cannot be told."""
 
 
+Places = dict[str, list[str]]
+
+
 @dataclass(slots=True)
 class _Plan:
-    """URLs that are certainly asked for, whole repositories, URLs that merely stand somewhere, and doubts; each with its places."""
+    """What is certainly asked for, by URL or as a whole repository, what merely stands somewhere, and doubts; each with its places."""
 
-    needed: dict[str, list[str]] = field(default_factory=dict)
-    repositories: dict[str, list[str]] = field(default_factory=dict)
-    mentioned: dict[str, list[str]] = field(default_factory=dict)
-    beginnings: dict[str, list[str]] = field(default_factory=dict)
-    doubts: dict[str, list[str]] = field(default_factory=dict)
+    needed: Places = field(default_factory=dict)
+    repositories: Places = field(default_factory=dict)
+    mentioned: Places = field(default_factory=dict)
+    beginnings: Places = field(default_factory=dict)
+    doubts: Places = field(default_factory=dict)
 
 
 def preflight(asks: Iterable[Ask], known: Known) -> list[Row]:
@@ -46,76 +49,58 @@ def preflight(asks: Iterable[Ask], known: Known) -> list[Row]:
     plan = _planned(asks, known.names)
     found = known.look(dict.fromkeys([*plan.needed, *plan.mentioned, *plan.beginnings]))
     _sort_out(plan, found)
-    missing = [url for url in plan.needed if not found[url].present]
-    ways = _Ways(known, missing)
-    rows = [ways.row(found[url], tuple(dict.fromkeys(places))) for url, places in plan.needed.items()]
+    names = {url: name for name, urls in known.names.items() for url in urls}
+    missing = {url for url in plan.needed if not found[url].present}
+    rows = []
+    for url, places in plan.needed.items():
+        name = names.get(url, "")
+        is_whole = name != "" and missing.issuperset(known.names[name])  # then the name is shorter than its URLs
+        rows.append(_row(found[url], places, name, name if is_whole else url))
     for name, places in plan.repositories.items():
-        rows += [ways.of_repository(name, presence, tuple(dict.fromkeys(places))) for presence in known.look([name]).values()]
-    return rows + [Row("cannot tell", tuple(dict.fromkeys(places)), reason=reason) for reason, places in plan.doubts.items()]
+        rows += [_row(presence, places, name, name) for presence in known.look([name]).values()]
+    return rows + [Row("cannot tell", _each(places), reason=reason) for reason, places in plan.doubts.items()]
 
 
 def _planned(asks: Iterable[Ask], names: Names) -> _Plan:
     plan = _Plan()
-    for ask in asks:
-        match ask.subject:
+    for place, subject in ((ask.place, ask.subject) for ask in asks):
+        match subject:
             case Address(url, certain):
-                (plan.needed if certain else plan.mentioned).setdefault(url, []).append(ask.place)
+                (plan.needed if certain else plan.mentioned).setdefault(url, []).append(place)
             case Whole(name):
-                plan.repositories.setdefault(name, []).append(ask.place)
+                plan.repositories.setdefault(name, []).append(place)
             case Beginning(url):
-                plan.beginnings.setdefault(url, []).append(ask.place)
+                plan.beginnings.setdefault(url, []).append(place)
             case Unclear(reason):
-                plan.doubts.setdefault(reason, []).append(ask.place)
-            case Call() as call:
+                plan.doubts.setdefault(reason, []).append(place)
+            case Call():
                 try:
-                    for url in loaders.archives(call, names):
-                        plan.needed.setdefault(url, []).append(ask.place)
+                    for url in loaders.archives(subject, names):
+                        plan.needed.setdefault(url, []).append(place)
                 except CannotTell as doubt:
-                    plan.doubts.setdefault(str(doubt), []).append(ask.place)
+                    plan.doubts.setdefault(str(doubt), []).append(place)
     return plan
 
 
 def _sort_out(plan: _Plan, found: Mapping[str, Presence]) -> None:
     """A URL that merely stands in a source is an archive if an origin lists it, a doubt if it leads to what one lists, else nothing."""
     for url, places in plan.mentioned.items():
-        if found[url].listed and not url.endswith("/"):
-            plan.needed.setdefault(url, []).extend(places)
-        elif found[url].listed or found[url].leads:
-            plan.beginnings[url] = [*plan.beginnings.get(url, []), *places]
+        is_archive = found[url].listed and not url.endswith("/")
+        (plan.needed if is_archive else plan.beginnings).setdefault(url, []).extend(places)
     for url, places in plan.beginnings.items():
         if found[url].listed or found[url].leads:
             plan.doubts.setdefault(f"a URL that begins with {url}", []).extend(places)
 
 
-class _Ways:
-    """How to get what is missing."""
+def _row(presence: Presence, places: Iterable[str], name: str, what: str) -> Row:
+    """`what` gets it, if it is missing."""
+    row = Row("missing", _each(places), presence.url, name, presence.verified, presence.size)
+    if not presence.listed:
+        return replace(row, state="not listed", get=f"dataset-mirror add {shlex.quote(presence.url)}")
+    if presence.present or presence.fetching:
+        return replace(row, state="present" if presence.present else "fetching")
+    return replace(row, get=f"dataset-mirror fetch {shlex.quote(what)}")
 
-    def __init__(self, known: Known, missing: Iterable[str]) -> None:
-        self._offline = known.offline
-        self._names = {url: name for name, urls in known.names.items() for url in urls}
-        gone = set(missing)
-        self._whole = {name for name, urls in known.names.items() if set(urls) <= gone}
-        """Names of which everything is missing: shorter than their URLs."""
 
-    def of_repository(self, name: str, presence: Presence, places: tuple[str, ...]) -> Row:
-        """One of the archives of a repository, or the repository of which nothing is known."""
-        if presence.present:
-            return Row("present", places, presence.url, name, presence.verified, presence.size)
-        state: State = "fetching" if presence.fetching else "missing"
-        return Row(state, places, presence.url, name, size=presence.size, get=f"dataset-mirror fetch {shlex.quote(name)}")
-
-    def row(self, presence: Presence, places: tuple[str, ...]) -> Row:
-        name = self._names.get(presence.url, "")
-        if not presence.listed:
-            return Row("not listed", places, presence.url, get=f"dataset-mirror add {shlex.quote(presence.url)}")
-        if presence.present:
-            return Row("present", places, presence.url, name, presence.verified, presence.size)
-        what = shlex.quote(name if name in self._whole else presence.url)
-        return Row(
-            "fetching" if presence.fetching else "missing",
-            places,
-            presence.url,
-            name,
-            size=presence.size,
-            get="" if presence.fetching else f"dataset-mirror fetch {what}",
-        )
+def _each(places: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(places))

@@ -1,28 +1,17 @@
-"""What calls of known libraries ask for, from tables beside the presets: data, not code.
-
-    FUNCTION <tab> PARAMETERS <tab> WHEN <tab> ARCHIVES      in loaders/NAME.tsv
-    PREFIX LAST                                              in loaders/known.txt: functions that load, of which no more is known;
-                                                             `import` for a module that fetches when it is imported;
-                                                             `.*` for modules that have such functions
+"""What calls of known functions load, by the tables.
 
 A call asks for the archives of all lines of its function whose WHEN holds (`download=True;split=train|val`). An argument that
 a WHEN names must be known, and one of its values (`*` is any that no other line names), unless others rule the line out; else nobody can
-tell. ARCHIVES are names of the catalog, in which `{name}`
-is an argument, or URLs; `-` is none.
+tell. ARCHIVES are names of the catalog, in which `{name}` is an argument, or URLs; `-` is none.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
-from functools import cache
-from importlib.resources import files
 
 from dataset_mirror.airgap.preflight.bindings import UNKNOWN
+from dataset_mirror.airgap.preflight.tables import Line, tables
 
-_FOLDER = "dataset_mirror.origins.presets"
-FETCHERS = "fetchers.tsv"
-"""The table of functions that fetch the URL that they are given, beside these."""
 _ANY = "*"
 _ARGUMENT = re.compile(r"\{(\w+)\}")
 
@@ -40,87 +29,6 @@ class Call:
     named: Mapping[str, object] = field(default_factory=dict)
     starred: bool = False
     """Whether it is called with `*` or `**`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a table."""
-
-    parameters: tuple[tuple[str, str | None], ...]
-    when: Mapping[str, frozenset[str]]
-    archives: tuple[str, ...]
-
-
-@cache
-def tables() -> Mapping[str, Sequence[Line]]:
-    """The lines of each function."""
-    found: dict[str, list[Line]] = {}
-    for item in sorted((files(_FOLDER) / "loaders").iterdir(), key=lambda each: each.name):
-        if item.name.endswith(".tsv") and item.name != FETCHERS:
-            for line in item.read_text(encoding="utf-8").splitlines():
-                if line and not line.startswith("#"):
-                    function, *rest = line.split("\t")
-                    found.setdefault(function, []).append(_line(*rest))
-    return found
-
-
-def _line(parameters: str, when: str, archives: str) -> Line:
-    given = [part.partition("=") for part in parameters.split(",") if part]
-    conditions = [part.partition("=") for part in when.split(";") if part]
-    return Line(
-        tuple((name, value if equals else None) for name, equals, value in given),
-        {name: frozenset(values.split("|")) for name, _, values in conditions},
-        () if archives == "-" else tuple(archives.split(" ")),
-    )
-
-
-@cache
-def _known() -> Mapping[str, Sequence[str]]:
-    """The last names, as globs, of what loads, by the prefix of their modules."""
-    found: dict[str, list[str]] = {}
-    for line in (files(_FOLDER) / "loaders" / "known.txt").read_text(encoding="utf-8").splitlines():
-        prefix, _, lasts = line.partition(" ")
-        if line and not line.startswith("#"):
-            found.setdefault(prefix, []).extend(lasts.split())
-    return found
-
-
-def mapped(path: str) -> str | None:
-    """The function of the tables that a dotted path means, also through the module that has it: `torchvision.datasets.mnist.MNIST`."""
-    before, _, last = path.rpartition(".")
-    shorter = f"{before.rpartition('.')[0]}.{last}"
-    return next((one for one in (path, shorter) if one in tables()), None)
-
-
-def loads(path: str) -> bool:
-    """Whether something of that dotted path is known to load something."""
-    last = path.rpartition(".")[2]
-    prefixes = [path[:end] for end, character in enumerate(path) if character == "."]
-    return mapped(path) is not None or any(fnmatchcase(last, glob) for prefix in prefixes for glob in _known().get(prefix, ()))
-
-
-def fetched_on_import(path: str) -> str:
-    """The module that fetches as soon as it is imported, if a dotted path is that or something in it; else empty."""
-    return next((name for name, lasts in _known().items() if "import" in lasts and f"{path}.".startswith(f"{name}.")), "")
-
-
-@cache
-def _names() -> frozenset[str]:
-    """Whatever stands in a table."""
-    lines = (files(_FOLDER) / "loaders" / FETCHERS).read_text(encoding="utf-8").splitlines()
-    return frozenset([*_known(), *tables(), *(line.partition("\t")[0] for line in lines if line and not line.startswith("#"))])
-
-
-def has_loaders(path: str) -> bool:
-    """Whether a module of that dotted path, below a library's own name, has functions that load something."""
-    below, (parent, _, last) = f"{path}.", path.rpartition(".")
-    is_named = any(glob.startswith(".") and fnmatchcase(last, glob[1:]) for glob in _known().get(parent, ()))
-    return "." in path and (is_named or path in _known() or any(name.startswith(below) for name in _names()))
-
-
-def is_library(path: str) -> bool:
-    """Whether a library of that name is known."""
-    return any(name.partition(".")[0] == path for name in _names())
 
 
 def asks_always(function: str) -> bool:

@@ -7,10 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dataset_mirror.airgap.preflight.python import parsed
+from dataset_mirror.airgap.preflight.shell import logical
 from dataset_mirror.errors import UsageError
 
 _MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?]|[\w., ()\[\]]+=\s*[%!]|[^#]*\?\s*$)")
-_PYTHON_MAGICS = re.compile(r"%%(?:time|timeit|capture|prun|mem\w*)\b")
+_OF_A_CELL = re.compile(
+    r"%%(?:(?P<python>time|timeit|capture|prun|mem\w*)|(?P<shell>bash|sh|script +(?:ba|z|da)?sh|system|sx|!)"
+    r"|(?P<text>html|HTML|javascript|js|latex|markdown|svg|SVG|writefile|file))(?:\s|$)"
+)
+"""Whom a cell's first line says that the rest is for: Python, a shell, or nobody who fetches something."""
 _OF_PYTHON = re.compile(
     r"(?P<before>\s*(?:[\w, ]+=\s*)?)%{1,2}(?:time|timeit|[lm]?prun|memit)\b(?:\s+-\w+(?:\s+[\w.]+(?=\s))?)*(?P<code>.*)"
 )
@@ -23,11 +28,14 @@ _SAYS = (("kernelspec", "language"), ("language_info", "name"))
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A code cell; `number` counts all code cells from 1. `commands`: the lines of its magics, by line number."""
+    """A code cell. `commands`: its lines for a shell, by number; those that a backslash continues are one. `unread`: the magic of whose
+    lines nothing is known; else empty."""
 
-    number: int
+    place: str
+    """With `{}` for a line."""
     tree: ast.Module
     commands: dict[int, str]
+    unread: str = ""
 
 
 def cells_of(text: str, name: str) -> list[Cell]:
@@ -63,25 +71,30 @@ def _language(notebook: object) -> str:
 def _cell(number: int, source: str, name: str) -> Cell:
     place = f"{name} cell {number}, line {{}}"
     try:
-        return Cell(number, parsed(source, place), {})
+        return Cell(place, parsed(source, place), {})
     except UsageError:
         # Only now: a line of Python may begin with % where an expression goes on.
-        blank, commands = _without_magics(source)
-        return Cell(number, parsed(blank, place), commands)
+        first, _, rest = source.lstrip("\n").partition("\n")
+        known = _OF_A_CELL.match(first)
+        if not first.startswith("%%") or (known and known["python"]):
+            blank, commands = _without_magics(source)
+            return Cell(place, parsed(blank, place), commands)
+        lines = {number + source.count("\n") - rest.count("\n"): line for number, line in logical(rest)}
+        return Cell(place, ast.Module([], []), lines, unread="" if known else first.split()[0])
 
 
 def _without_magics(source: str) -> tuple[str, dict[int, str]]:
     """The source with magics replaced by `pass`, so that no line moves and no block is empty; and these lines."""
-    lines = source.split("\n")
-    first = next((line for line in lines if line.strip()), "")
-    if first.startswith("%%") and not _PYTHON_MAGICS.match(first):
-        return "", dict(enumerate(lines, start=1))
+    lines, start = source.split("\n"), 0
     commands: dict[int, str] = {}
     for number, line in enumerate(lines, start=1):
         if (timed := _OF_PYTHON.fullmatch(line)) and not timed["code"].strip().startswith("#"):
             lines[number - 1] = timed["before"] + (timed["code"].strip() or "pass")
-        elif commands.get(number - 1, "").endswith("\\"):
-            commands[number], lines[number - 1] = line, ""
+        elif commands.get(start, "").endswith("\\"):
+            commands[start], lines[number - 1] = f"{commands[start][:-1]} {line}", ""
         elif magic := _MAGIC.match(line):
+            start = number
             commands[number], lines[number - 1] = line, f"{magic['indent']}pass"
+        else:
+            start = 0
     return "\n".join(lines), commands

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from dataset_mirror.airgap.preflight.shell import commands, runs
+from dataset_mirror.airgap.preflight.shell import logical, of_line
 from dataset_mirror.airgap.preflight.subjects import Address, Ask, Subject, Unclear
 from dataset_mirror.airgap.preflight.urls import urls_in
 
@@ -17,11 +17,6 @@ _PACKAGES = re.compile(
     r"(?:.*[-_.])?(?:requirements|constraints)(?:[-_.].*)?\.(?:txt|in)|environment.*\.ya?ml|Pipfile(?:\.lock)?|package(?:-lock)?\.json"
     r"|.*\.lock"
 )
-_READ = re.compile(
-    r"%%(?:bash|sh|script +(?:ba|z|da)?sh|html|HTML|javascript|js|latex|markdown|svg|SVG|writefile|file|system|sx|!"
-    r"|time|timeit|capture|prun|mem\w*)(?:\s|$)"
-)
-"""Cells whose lines are for a shell or Python, or fetch nothing by themselves."""
 _INSTRUCTION = re.compile(r"\s*(?:ONBUILD\s+)?([A-Z]+|[a-z]+)\s+(?:--\S+\s+)*(.*)", re.DOTALL)
 
 
@@ -37,43 +32,9 @@ def asks_of_recipe(name: str, text: str) -> list[Ask]:
     if _PACKAGES.fullmatch(last):
         found = _packages(last, text)
     else:
-        subjects = _of_instruction if _DOCKER.fullmatch(last) else of_command
-        found = ((number, subject) for number, line in _logical(text) for subject in subjects(line))
+        subjects = _of_instruction if _DOCKER.fullmatch(last) else of_line
+        found = ((number, subject) for number, line in logical(text) for subject in subjects(line))
     return [Ask(f"{name}:{number}", subject) for number, subject in found]
-
-
-def of_command(line: str) -> Iterator[Subject]:
-    """What a line for the shell, or for another interpreter, asks for."""
-    certain: list[str] = []
-    yield from (Unclear(f"{program}, which runs code that is not here, or installs some") for program in runs(line))
-    for program, found in commands(line):
-        certain += found
-        yield from (Address(url, certain=True) for url in found)
-        if not found:
-            yield Unclear(f"{program}: what it fetches is not told by its line")
-    yield from (Address(url) for url in urls_in(line) if url not in certain)
-
-
-def of_cell(first: str) -> Iterator[Subject]:
-    """What the first line of a cell tells that is for another interpreter: nothing, or that nobody reads what follows."""
-    if not _READ.match(first):
-        yield Unclear(f"a cell for {first.split()[0]}, which is not read")
-
-
-def _logical(text: str) -> Iterator[tuple[int, str]]:
-    """The lines with their numbers, from 1; those that a backslash continues are one. Comments are left out."""
-    begun, start = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        start = start if begun else number
-        if line.lstrip().startswith("#"):
-            continue
-        if line.rstrip().endswith("\\"):
-            begun += line.rstrip()[:-1] + " "
-            continue
-        yield start, (begun + line).strip().lstrip("@-+").strip()
-        begun = ""
-    if begun:
-        yield start, begun
 
 
 def _of_instruction(line: str) -> Iterator[Subject]:
@@ -88,9 +49,9 @@ def _of_instruction(line: str) -> Iterator[Subject]:
         else:
             yield from (Address(url, certain=True) for url in urls_in(rest))
     elif word in ("RUN", "CMD", "ENTRYPOINT", "SHELL"):
-        yield from of_command(_words(rest))
+        yield from of_line(_words(rest))
     else:
-        yield from of_command(line)
+        yield from of_line(line)
 
 
 def _words(rest: str) -> str:

@@ -1,14 +1,16 @@
-"""Command lines in sources and notebooks: what they fetch."""
+"""Lines for a shell, in sources, notebooks and files of their own: what they fetch."""
 
 import re
 from collections.abc import Iterator
+
+from dataset_mirror.airgap.preflight.subjects import Address, Subject, Unclear
+from dataset_mirror.airgap.preflight.urls import urls_in
 
 _FETCHING = re.compile(
     r"(?<![\w./-])(?:\S*/)?(wget2?|curl|aria2c|axel|http|https|lwp-download|gdown|gsutil|gcloud storage|aws s3|s3cmd|rclone|azcopy|kaggle"
     r"|huggingface-cli|hf|git(?:\s+-\S+)* (?:clone|pull|fetch|submodule|lfs)|dvc|rsync|scp|sftp|ftp|spacy download|nltk\.downloader"
     r"|gensim\.downloader|tfds|youtube-dl|yt-dlp|fastai|openml|osf|zenodo_get|dataverse|gh (?:release|repo))(?=\s|$)"
 )
-_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\;)]+", re.IGNORECASE)
 _RUNNING = re.compile(
     r"(?:ba|z|da|k)?sh|source|\.|g?make|python[\d.]*|perl|ruby|Rscript|julia|node|np[mx]|yarn|pnpm|(?:micro)?(?:conda|mamba)|pip[\d.]*|pipx|uvx?"
     r"|poetry|docker|podman|apptainer|singularity|apt(?:-get)?|brew|yum|dnf|apk|snakemake|nextflow|papermill|jupyter|torchrun|accelerate"
@@ -17,11 +19,42 @@ _RUNNING = re.compile(
 _OWN = re.compile(r"\.{1,2}/|~/|\$\{?\w|(?!/(?:usr/)?s?bin/)/(?:[\w.-]+/)+[\w.-]+$")
 """A program by its path, outside the system's folders, or in a variable."""
 _HARMLESS = re.compile(r"\s(?:--version|-V|--help|-h)\b")
-_CELLS = ("%%bash", "%%sh", "%%script bash", "%%script sh")
 _BEFORE = re.compile(r"(?:(?:sudo|env|time|nohup|nice|exec|command|then|do|else)\s+|\w+=\S*\s+|[%!]+\s*|[\w, ]+=\s*[!%]+\s*)*")
 _PLAIN = ("wget", "curl", "aria2c", "axel")
 """Programs that fetch the URLs that their line names, by GET."""
 _OPEN = re.compile(r"[${}*\[]")
+
+
+def fetched(text: str) -> Iterator[Subject]:
+    """What a text for a shell asks for, without the URLs that merely stand in it."""
+    yield from (Unclear(f"{program}, which runs code that is not here, or installs some") for program in runs(text))
+    for program, urls in commands(text):
+        yield from (Address(url, certain=True) for url in urls)
+        if not urls:
+            yield Unclear(f"{program}: what it fetches is not told by its line")
+
+
+def of_line(line: str) -> Iterator[Subject]:
+    """What a line for a shell, or for another interpreter, asks for."""
+    found = list(fetched(line))
+    yield from found
+    yield from (Address(url) for url in urls_in(line) if Address(url, certain=True) not in found)
+
+
+def logical(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with their numbers, from 1; those that a backslash continues are one. Comments are left out."""
+    begun, start = "", 0
+    for number, line in enumerate(text.splitlines(), 1):
+        start = start if begun else number
+        if line.lstrip().startswith("#"):
+            continue
+        if line.rstrip().endswith("\\"):
+            begun += line.rstrip()[:-1] + " "
+            continue
+        yield start, (begun + line).strip().lstrip("@-+").strip()
+        begun = ""
+    if begun:
+        yield start, begun
 
 
 def commands(text: str) -> Iterator[tuple[str, list[str]]]:
@@ -29,7 +62,7 @@ def commands(text: str) -> Iterator[tuple[str, list[str]]]:
     for line in _lines(text):
         programs = [match[1] for match in _FETCHING.finditer(line)]
         if programs:
-            urls = [url.rstrip(".,;:)]") for url in _URL.findall(line)]
+            urls = urls_in(line)
             plain = all(program in _PLAIN for program in programs) and not any(_OPEN.search(url) for url in urls)
             yield programs[0], urls if plain and not _from_elsewhere(line) else []
 
@@ -39,8 +72,6 @@ def runs(text: str) -> Iterator[str]:
     for line in _lines(text):
         for command in re.split(r"(?<!\|)\|(?!\|)", line):
             stripped = command.strip()
-            if stripped.startswith(_CELLS):
-                continue  # what follows is its text
             words = stripped[len((_BEFORE.match(stripped) or [""])[0]) :].split()
             word = words[0].strip("'\"") if words else ""
             program = word.rpartition("/")[2] or word
@@ -63,8 +94,3 @@ def _from_elsewhere(line: str) -> bool:
         )
         is not None
     )
-
-
-def fetches(program: str) -> bool:
-    """Whether a program of that name fetches something."""
-    return _FETCHING.fullmatch(program) is not None

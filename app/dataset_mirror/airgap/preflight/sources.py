@@ -8,19 +8,22 @@ from dataset_mirror.airgap.lists import numbered, read_list
 from dataset_mirror.airgap.preflight.asks import Part, asks_of
 from dataset_mirror.airgap.preflight.notebooks import cells_of
 from dataset_mirror.airgap.preflight.python import decoded, parsed
-from dataset_mirror.airgap.preflight.recipes import asks_of_recipe, is_recipe, of_cell, of_command
-from dataset_mirror.airgap.preflight.subjects import Address, Ask, Whole
+from dataset_mirror.airgap.preflight.recipes import asks_of_recipe, is_recipe
+from dataset_mirror.airgap.preflight.shell import of_line
+from dataset_mirror.airgap.preflight.subjects import Address, Ask, Unclear, Whole
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.table import among_stored, closest
 from dataset_mirror.origins.typed import as_typed
 
 MAX_FILE = 256 * 1024 * 1024
 """Longest file that is read, in bytes: notebooks carry their pictures."""
 GIVEN = "command line"
 """The place of what a person names."""
+
+_PYTHON, _NOTEBOOK = (".py", ".pyw"), ".ipynb"
 
 Names = Mapping[str, list[str]]
 
@@ -33,72 +36,63 @@ def asks_in(given: str, names: Names) -> list[Ask]:
     """
     if given == "-":
         return _of_list(read_list(given), "standard input", names)
-    if not Path(given).exists():
-        given = as_typed(given)
-    Meaning(given).check_one()
-    if "://" in given:
-        return _of_url(given, GIVEN)
-    if prefix_of(given):
-        return [Ask(GIVEN, Whole(given))]
-    suffix = Path(given).suffix.lower()
-    if suffix in (".py", ".pyw"):
-        return asks_of([Part(parsed(decoded(_read(given), given), f"{given}:{{}}"), f"{given}:{{}}")])
-    if suffix == ".ipynb":
-        return _of_notebook(given)
-    if found := _named(given, names):
-        return [Ask(GIVEN, Address(url, certain=True)) for url in found]
-    if not Path(given).exists() and Meaning(given).as_url():
-        return _of_url(given, GIVEN)
-    if not Path(given).exists():
-        raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names))
-    text = _text(given)
-    return asks_of_recipe(given, text) if is_recipe(given, text) else _of_list(text, given, names)
+    is_file = Path(given).exists()
+    given = given if is_file else as_typed(given)
+    if "://" not in given and given not in names and (is_file or Path(given).suffix.lower() in (*_PYTHON, _NOTEBOOK)):
+        return _of_file(given, names)
+    asks = _of_entry(given, GIVEN, names)
+    if not asks:
+        raise UsageError(f"Neither a file nor an archive in the catalog is named {given!r}.", closest(given, names) + among_stored(given))
+    return asks
+
+
+def _of_file(name: str, names: Names) -> list[Ask]:
+    suffix = Path(name).suffix.lower()
+    if suffix in _PYTHON:
+        return asks_of([Part(parsed(decoded(_read(name), name), f"{name}:{{}}"), f"{name}:{{}}")])
+    if suffix == _NOTEBOOK:
+        return _of_notebook(name)
+    text = _text(name)
+    return asks_of_recipe(name, text) if is_recipe(name, text) else _of_list(text, name, names)
 
 
 def _of_notebook(name: str) -> list[Ask]:
     cells = cells_of(_text(name), name)
-    asks = asks_of(Part(cell.tree, f"{name} cell {cell.number}, line {{}}") for cell in cells)
+    asks = asks_of(Part(cell.tree, cell.place) for cell in cells)
     for cell in cells:
-        for line, command in cell.commands.items():
-            subjects = of_cell(command) if command.startswith("%%") else of_command(command)
-            asks += [Ask(f"{name} cell {cell.number}, line {line}", subject) for subject in subjects]
+        if cell.unread:
+            asks.append(Ask(cell.place.format(1), Unclear(f"a cell for {cell.unread}, which is not read")))
+        asks += [Ask(cell.place.format(line), subject) for line, command in cell.commands.items() for subject in of_line(command)]
     return asks
 
 
 def _of_list(text: str, name: str, names: Names) -> list[Ask]:
     asks: list[Ask] = []
     for number, entry in numbered(text):
-        place = f"{name}:{number}"
-        if prefix_of(entry):
-            asks.append(Ask(place, Whole(entry)))
-        else:
-            asks += _of_url(entry, place) if "://" in entry else _of_entry(entry, place, names)
+        found = _of_entry(entry, f"{name}:{number}", names)
+        if not found:
+            raise UsageError(f"{name}:{number}: the catalog has no archive named {entry[:200]!r}.", closest(entry[:200], names))
+        asks += found
     return asks
 
 
-def _of_url(url: str, place: str) -> list[Ask]:
+def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
+    """What a name, a URL, a glob of names, or a file's name means; nothing if it is none of these."""
+    meaning = Meaning(entry)
+    meaning.check_one()
+    if prefix_of(entry):
+        return [Ask(place, Whole(entry))]
+    urls = [url for name in ([entry] if entry in names else meaning.names_in(names)) for url in names[name]]
+    if not urls and meaning.is_file:
+        urls = [url for found in names.values() for url in found if meaning.fits_file(url)]
     try:
-        parse_url(url)
+        if not urls and ("://" in entry or meaning.as_url()):
+            parse_url(entry)
+            known = (url for found in names.values() for url in found if url.partition("://")[2] == entry)
+            urls = [entry if "://" in entry else next(known, f"https://{entry}")]
     except BadRequest as error:
         raise UsageError(f"{place}: {error.detail}", error.hint) from None
-    return [Ask(place, Address(url, certain=True))]
-
-
-def _of_entry(entry: str, place: str, names: Names) -> list[Ask]:
-    found = _named(entry, names)
-    if not found:
-        raise UsageError(f"{place}: the catalog has no archive named {entry[:200]!r}.", closest(entry[:200], names))
-    return [Ask(place, Address(url, certain=True)) for url in found]
-
-
-def _named(wanted: str, names: Names) -> list[str]:
-    if wanted in names:
-        return names[wanted]
-    meaning = Meaning(wanted)
-    found = [url for name in meaning.names_in(names) for url in names[name]]
-    if found or "." not in wanted or Path(wanted).exists():
-        return found
-    return [url for urls in names.values() for url in urls if meaning.fits_file(url)]
+    return [Ask(place, Address(url, certain=True)) for url in urls]
 
 
 def _text(name: str) -> str:

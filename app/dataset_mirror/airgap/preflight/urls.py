@@ -3,15 +3,14 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
-from importlib.resources import files
 
-from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings, Seen
-from dataset_mirror.airgap.preflight.loaders import FETCHERS
+from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings, Meaning, Seen
 from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject, Unclear
+from dataset_mirror.airgap.preflight.tables import Fetcher
 
 _URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
-_REMOTE = re.compile(r"(?:https?|ftp|s3|gs|gcs|az|abfs|hf|hdfs|kaggle|doi):/?/?", re.IGNORECASE)
+_REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
+"""A scheme; a drive has one letter."""
 _OTHER = re.compile(
     r"(?:ftps?|s3[an]?|gs|gcs|azure|az|abfss?|adl|hf|hub|hdfs|webhdfs|kaggle|oci|r2|sftp|scp|rsync)://[^\s{}%]", re.IGNORECASE
 )
@@ -22,6 +21,11 @@ _LIKE_FETCHING = re.compile(
     r"|\w*(?:download|fetch|_url|_urls|from_url|retrieve)\w*|[A-Z]\w*(?:Dataset|Downloader|Loader)",
     re.IGNORECASE,
 )
+_FOR_DOWNLOADS = re.compile(
+    r"(?:maybe_|try_|_)?(?:download|fetch|wget|curl)(?:_(?:and|if|data|datasets?|all|files?|urls?|from|models?|weights|archives?|zip|images?))*",
+    re.IGNORECASE,
+)
+_OF_SQL = ("sql", "query", "execute", "from_query")
 _URLISH = re.compile(r"ur[il]s?(?![a-z])|link|http|mirror|remote", re.IGNORECASE)
 
 
@@ -30,36 +34,20 @@ def urls_in(text: str) -> list[str]:
     return [url.rstrip(".,;:)]") for url in _URL.findall(text)]
 
 
-@cache
-def _fetchers() -> dict[str, tuple[str, int, str]]:
-    lines = (files("dataset_mirror.origins.presets") / "loaders" / FETCHERS).read_text(encoding="utf-8").splitlines()
-    fields = [line.split("\t") for line in lines if line and not line.startswith("#")]
-    return {name: (argument, int(position), how) for name, argument, position, how in fields}
+def is_for_downloads(name: str) -> bool:
+    """Whether a function of that name fetches something, whoever wrote it."""
+    return _FOR_DOWNLOADS.fullmatch(name) is not None
 
 
-@cache
-def constructors() -> frozenset[str]:
-    """Functions that make something whose methods fetch URLs, such as `requests.Session`."""
-    return frozenset(name.partition("()")[0] for name in _fetchers() if "()" in name)
-
-
-def is_maker(path: str) -> bool:
-    """Whether it is what such a function made."""
-    return path.endswith("()") and path[:-2] in constructors()
-
-
-def is_fetcher(path: str) -> bool:
-    """Whether a function of that dotted path fetches a URL."""
-    return path in _fetchers()
-
-
-def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
-    """What a call of such a function asks for."""
-    argument, position, how = _fetchers()[path]
-    node = _argument(call, argument, position)
+def fetched(path: str, fetcher: Fetcher, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
+    """What a call of a function asks for that fetches the URL that it is given."""
+    how, argument = fetcher.how, fetcher.argument
+    node = _argument(call, argument, fetcher.position)
     value = bindings.constant(node) if node is not None else UNKNOWN
     if how == "send":
         yield Unclear(f"{path}, which does more than fetch a URL")
+    elif isinstance(value, str) and "*" in value and _REMOTE.match(value):
+        yield Unclear(f"{path}, whose {argument} is a glob")
     elif isinstance(value, str) and _URL.fullmatch(value):
         yield Address(value, certain=True)
     elif isinstance(value, str) and (how == "text" or "::" in value):  # a query, or a chain such as zip://a.csv::https://…
@@ -67,48 +55,10 @@ def fetched(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
         if _OTHER.search(value):
             yield Unclear(f"{path}, whose {argument} has a URL that is no http or https URL")
     elif isinstance(value, str):
-        if not value.lower().startswith("file:") and (how == "get" or _REMOTE.match(value)):
+        if _REMOTE.match(value) or (how == "get" and not value.startswith("file:")):
             yield Unclear(f"{path}, whose {argument} is no http or https URL")
-    elif how == "get" or node is None or not _is_local(node, bindings):
+    elif how in ("get", "text") or node is None or not _is_local(node, bindings):
         yield Unclear(f"{path}, whose {argument} is a variable")
-
-
-def _is_local(node: ast.expr, bindings: Bindings, depth: int = 0) -> bool:
-    """Whether an expression is certainly a file of this machine, or what was read of one."""
-    if depth > _MAX_DEPTH:
-        return False
-    match node:
-        case ast.Constant(value):
-            return not (isinstance(value, str) and _REMOTE.match(value))
-        case ast.BinOp(_, ast.Div(), _):  # of paths: what stands between slashes in them is no scheme
-            return True
-        case ast.BinOp(first, ast.Add() | ast.Mod(), _) | ast.JoinedStr([first, *_]):
-            return first != ast.Constant("") and not isinstance(first, ast.FormattedValue) and _is_local(first, bindings, depth + 1)
-        case ast.Tuple(elements) | ast.List(elements):
-            return all(_is_local(element, bindings, depth + 1) for element in elements)
-        case ast.Call(function, arguments):
-            return _makes_local(function, arguments, bindings, depth)
-        case ast.Name():
-            known = bindings.bound_to(node)
-            return bool(known) and all(isinstance(one, ast.expr) and _is_local(one, bindings, depth + 1) for one in known)
-    return False
-
-
-def _makes_local(function: ast.expr, arguments: list[ast.expr], bindings: Bindings, depth: int) -> bool:
-    if isinstance(function, ast.Name) and function.id == "open" and not bindings.is_bound("open"):
-        return True
-    paths = bindings.paths(function)
-    if "os.path.join" in paths:
-        return bool(arguments) and _is_local(arguments[0], bindings, depth + 1)
-    if paths and all(path and path.startswith(_OF_FILES) for path in paths):
-        return True
-    return isinstance(function, ast.Attribute) and function.attr in _OF_PATHS and _is_local(function.value, bindings, depth + 1)
-
-
-_MAX_DEPTH = 20
-_OF_FILES = ("pathlib.", "io.", "glob.", "os.path.", "tempfile.", "gzip.open", "bz2.open", "lzma.open", "zipfile.", "tarfile.", "os.getcwd")
-"""Functions that make paths of this machine, or read files of it."""
-_OF_PATHS = ("open", "read", "resolve", "absolute", "joinpath", "with_suffix", "expanduser", "iterdir", "glob", "rglob", "extractfile")
 
 
 def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
@@ -118,6 +68,9 @@ def _argument(call: ast.Call, name: str, position: int) -> ast.expr | None:
 
 def handed(last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
     """The URLs that are handed to a call that, by its last name, may fetch them."""
+    if last in _OF_SQL and call.args:
+        text = bindings.constant(call.args[0])
+        yield from (Address(url, certain=True) for url in (urls_in(text) if isinstance(text, str) else ()))
     if not _LIKE_FETCHING.fullmatch(last):
         return
     for node in (*call.args, *(keyword.value for keyword in call.keywords)):
@@ -127,14 +80,14 @@ def handed(last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
                 yield Address(text, certain=True)
         if value is UNKNOWN and (start := beginning(node, bindings)):
             yield Unclear(f"{last}, called with a URL that begins with {start}")
-        elif value is UNKNOWN and _looks_like_url(node, bindings) and not bindings.is_path(node):
+        elif value is UNKNOWN and _is_named_like_url(node):
             yield Unclear(f"{last}, called with {ast.unparse(node)[:80]}, which is a variable")
 
 
-def _looks_like_url(node: ast.expr, bindings: Bindings) -> bool:
+def _is_named_like_url(node: ast.expr) -> bool:
     parts = [node] if isinstance(node, ast.Name | ast.Attribute) else list(ast.walk(node)) if isinstance(node, _MADE_OF) else []
     names = [part.attr if isinstance(part, ast.Attribute) else part.id for part in parts if isinstance(part, ast.Name | ast.Attribute)]
-    return any(_URLISH.search(name) for name in names) or beginning(node, bindings) != ""
+    return any(_URLISH.search(name) for name in names)
 
 
 _MADE_OF = (ast.BinOp, ast.JoinedStr, ast.Subscript)
@@ -147,7 +100,7 @@ def literals(nodes: Sequence[ast.expr], bindings: Bindings) -> set[int]:
         for inner in ast.walk(waiting.pop()):
             if id(inner) not in found:
                 found.add(id(inner))
-                waiting += [meaning for meaning in bindings.meanings(inner) if id(meaning) not in found]
+                waiting += [one for one in bindings.meanings(inner) if isinstance(one, ast.expr) and id(one) not in found]
     return found
 
 
@@ -175,19 +128,62 @@ def _is_text(node: ast.AST) -> bool:
 
 def beginning(node: ast.AST, bindings: Bindings) -> str:
     """The URL with which a text begins that is not known as a whole; empty if there is none."""
-    for _ in range(1000):
-        inner = _first_part(node)
-        if inner is None:
-            break
-        node = inner
-    value = bindings.constant(node)
-    found = urls_in(_PLACEHOLDER.split(value)[0]) if isinstance(value, str) else []
+    values = [bindings.constant(first) for first, _ in _firsts(node, bindings) if isinstance(first, ast.expr)]
+    found = [url for value in values if isinstance(value, str) for url in urls_in(_PLACEHOLDER.split(value)[0])]
     return found[0] if found else ""
 
 
-def _first_part(node: ast.AST) -> ast.AST | None:
-    """That with which a text made of several begins; None if it is not made of any."""
+def _is_local(node: ast.expr, bindings: Bindings) -> bool:
+    """Whether an expression is certainly a file of this machine, or what was read of one."""
+    firsts = _firsts(node, bindings)
+    return bool(firsts) and all(_is_local_first(first, in_path, bindings) for first, in_path in firsts)
+
+
+def _is_local_first(node: ast.AST | Meaning, in_path: bool, bindings: Bindings) -> bool:
     match node:
-        case ast.BinOp(first) | ast.JoinedStr([first, *_]) | ast.FormattedValue(first) | ast.Call(ast.Attribute(first, "format")):
-            return first
-    return None
+        case ast.Constant(value):
+            return not (isinstance(value, str) and _REMOTE.match(value))
+        case ast.Call(function):
+            paths = bindings.paths(function)
+            return bool(paths) and all(path is not None and path.startswith(_OF_FILES) for path in paths)
+    return in_path  # what stands between slashes in it is no scheme
+
+
+_OF_FILES = (
+    *("builtins.open", "pathlib.", "io.", "glob.", "os.path.", "os.getcwd", "tempfile."),
+    *("gzip.open", "bz2.open", "lzma.open", "zipfile.", "tarfile."),
+)
+"""Functions that make paths of this machine, or read files of it."""
+_OF_PATHS = ("open", "read", "resolve", "absolute", "joinpath", "with_suffix", "expanduser", "iterdir", "glob", "rglob", "extractfile")
+
+
+def _firsts(node: ast.AST, bindings: Bindings) -> list[tuple[ast.AST | Meaning, bool]]:
+    """All that a text, a path, or each of several may begin with: what stands leftmost in it, also through names; and whether it is the
+    root of a path that slashes of Python make."""
+    waiting: list[tuple[ast.AST | Meaning, bool]] = [(node, False)]
+    found: list[tuple[ast.AST | Meaning, bool]] = []
+    seen = set[int]()
+    while waiting and len(seen) < 1000:
+        one, in_path = waiting.pop()
+        if one is None or id(one) not in seen:
+            inner = _inner(one, bindings)
+            in_path = in_path or (isinstance(one, ast.BinOp) and isinstance(one.op, ast.Div))
+            waiting += [(each, in_path) for each in inner]
+            found += [] if inner else [(one, in_path)]
+        seen.add(id(one))
+    return found
+
+
+def _inner(node: ast.AST | Meaning, bindings: Bindings) -> Sequence[Meaning]:
+    match node:
+        case ast.BinOp(first, ast.Add() | ast.Mod() | ast.Div()) | ast.JoinedStr([first, *_]) | ast.FormattedValue(first):
+            return [first]
+        case ast.Call(ast.Attribute(first, last)) if last in ("format", *_OF_PATHS):
+            return [first]
+        case ast.Call(function, [first, *_]) if "os.path.join" in bindings.paths(function):
+            return [first]
+        case ast.Tuple(elements) | ast.List(elements):
+            return elements
+        case ast.Name():
+            return bindings.meanings(node)
+    return []

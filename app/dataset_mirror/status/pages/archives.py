@@ -23,6 +23,7 @@ from dataset_mirror.status.upkeep import pins_of
 from dataset_mirror.status.views import DAMAGED, archive_of, archives_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
+from dataset_mirror.store.repositories import is_pinned
 
 SHOWN = 100
 COLUMNS: Sequence[tuple[Order | None, str, str]] = (
@@ -109,7 +110,7 @@ async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) ->
         get=f"{address_of(mirror, request)}/{parse_url(url)}",
         check=f"{address_of(mirror, request)}/sha256/{parse_url(url)}",
         fill=mirror.flights.get(parse_url(url)) is not None,
-        pinned=mirror.store.pins.has(parse_url(url), named),
+        pinned=is_pinned(mirror.store, mirror.origins, parse_url(url)),
         pins=[pin.name for pin in pins if pin.name == explained.url],
         late=Late(mirror).of([url]),
         traffic=traffic,

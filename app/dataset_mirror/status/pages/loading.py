@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
-from dataset_mirror.airgap.preflight.loaders import Line, tables
+from dataset_mirror.airgap.preflight.tables import Line, tables
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.status.wording import literal
 

@@ -140,14 +140,15 @@ def loads_of(function: ast.FunctionDef, module: str, known: dict[str, dict[str, 
     name = f"{module}.{function.name}"
     legacy = legacy_of(function)
     given = f"pretrained=False,{parameters(function)}"
+    plain = ";quantize=False" if "quantize=" in given else ""  # a quantized model has weights of its own
     weights = known[enum_of(function, "weights")]
     backbone = known.get(enum_of(function, "weights_backbone"), {})
     for url in dict.fromkeys(weights.values()):
-        yield Loads(name, given, f"weights={'|'.join(member for member, its in weights.items() if its == url)}", [url])
+        yield Loads(name, given, f"weights={'|'.join(member for member, its in weights.items() if its == url)}{plain}", [url])
     if (member := legacy.get("weights")) in weights:
-        yield Loads(name, given, "weights=None;pretrained=True", [weights[member]])
+        yield Loads(name, given, f"weights=None;pretrained=True{plain}", [weights[member]])
     if not backbone:
-        yield Loads(name, given, "weights=None;pretrained=False", [])
+        yield Loads(name, given, f"weights=None;pretrained=False{plain}", [])
         return
     for url in dict.fromkeys(backbone.values()):
         chosen = "|".join(member for member, its in backbone.items() if its == url)
