@@ -244,7 +244,7 @@ def test_operate_it(mirror: Mirror, origin: Origin, tmp_path: Path) -> None:
     assert mirror.url in said["watch"]
     assert "boston_housing.npz" in said["ls"]
     assert said["explain"].startswith("MISS")
-    assert "1 of 1 archives are good" in said["verify"]
+    assert "1 of 1 archive is good" in said["verify"]
     assert "Removed 1 archive" in said["rm"]
     assert "nothing to remove" in said["gc"]
     assert "boston_housing" in said["report"]

@@ -71,17 +71,23 @@ def assemble(mirror: Mirror, port: int, processes: int = 1) -> Parts:
 
     @asynccontextmanager
     async def lifespan(_: "FastAPI") -> AsyncIterator[None]:
-        await mirror.start()
-        try:
-            async with running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever(), events.look_for_ever()):
+        with mirror.tail.attached():
+            async with _started(mirror), running(ahead.run(), notifier.look_for_ever(), notifier.send_for_ever(), events.look_for_ever()):
                 yield
-        finally:
-            await mirror.stop()
 
     hot, doors = Hot(mirror, processes), Doors(mirror, ca, port)
     site, paths = Site(mirror, ca, made_key(mirror.store.folder), events), own(mirror)
     gateway = Gateway(mirror, _counted(mirror, pages(site, lifespan)), paths, port, keep=hot.keep, relay=partial(relay, mirror))
     return Parts(observed(mirror, gateway), _services(mirror, hot, Connect(doors), _crowd(mirror), events.end), doors, paths)
+
+
+@asynccontextmanager
+async def _started(mirror: Mirror) -> AsyncIterator[None]:
+    await mirror.start()
+    try:
+        yield
+    finally:
+        await mirror.stop()
 
 
 def _services(mirror: Mirror, hot: Hot, opener: Opener, crowd: Crowd, stopping: Callable[[], None] | None = None) -> Services:

@@ -30,6 +30,7 @@ from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
+from dataset_mirror.fetch.tail import Tail
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.unlisted import Unlisted
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
@@ -70,12 +71,13 @@ class Hit:
 class Mirror:
     """Everything that a running mirror does, without HTTP servers and without FastAPI."""
 
-    def __init__(self, configuration: Configuration, store: Store) -> None:
+    def __init__(self, configuration: Configuration, store: Store, tail: Tail | None = None) -> None:
         self.configuration = configuration
         self.store = store
         self.began = time.time()
         self.upstream = Upstream(configuration)
         self.recent = Recent()
+        self.tail = tail or Tail(configuration.secrets)
         self.usage = Usage(store, self.dataset_of, lambda: self.recent.news(self.settings.anonymise_clients))
         self.traffic = Traffic(self.usage)
         self.traffic.throttle.all.limit = lambda: rate_at(self.settings.rate_limit, datetime.now())

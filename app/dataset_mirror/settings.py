@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -39,6 +39,8 @@ URL_VARIABLE = ENV_PREFIX + "URL"
 _NO_SETTINGS = (CONFIG_VARIABLE, URL_VARIABLE)
 FILE_NAME = "mirror.toml"
 _ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
+_LEAST_SECRET = 8
+"""Characters of a configured value that is a secret; shorter ones would blank words."""
 
 
 def _base_url(url: str) -> str:
@@ -263,6 +265,16 @@ class Configuration:
     def take_up(self, fresh: "Configuration") -> None:
         """What was read is what holds from now on."""
         self.settings, self.origins, self.refused = fresh.settings, fresh.origins, None
+
+    def secrets(self) -> Collection[str]:
+        """What it has at the moment that must not be written down."""
+        settings = self.settings
+        found = {value.get_secret_value() for origin in self.origins for value in origin.headers.values()}
+        found |= {settings.token or "", settings.notify or "", settings.shared or "", urlsplit(settings.shared or "").password or ""}
+        if settings.bucket and settings.bucket.secret_access_key:
+            found.add(settings.bucket.secret_access_key.get_secret_value())
+        parts = {part for value in found for part in value.split()}
+        return {secret for secret in found | parts if len(secret) >= _LEAST_SECRET}
 
     def reload(self) -> None:
         """Reads everything once more and takes it up; UsageError, and nothing changes, if it is wrong now."""

@@ -53,7 +53,7 @@ def test_by_name(keras: Origin, tmp_path: Path) -> None:
     size = (FILES / BOSTON.lstrip("/")).stat().st_size
     assert done.stdout.splitlines() == [
         f"fetched  https://{GOOGLE}{BOSTON} ({size:,} bytes)",
-        f"1 of 1 archives are there ({size:,} bytes).",
+        f"1 of 1 archive is there ({size:,} bytes).",
     ]
     assert kept(tmp_path / "data", GOOGLE + BOSTON) == (FILES / BOSTON.lstrip("/")).read_bytes()
     assert len(keras.gets(BOSTON)) == 1
@@ -79,7 +79,7 @@ def test_the_same_twice_in_one_command(keras: Origin, tmp_path: Path) -> None:
     """An archive that is named in two ways is fetched once."""
     done = fetch(keras, tmp_path / "data", "keras/boston_housing", "keras/boston*", f"https://{GOOGLE}{BOSTON}")
     assert done.returncode == 0
-    assert done.stdout.splitlines()[-1].startswith("1 of 1 archives are there ")
+    assert done.stdout.splitlines()[-1].startswith("1 of 1 archive is there ")
     assert len(keras.gets(BOSTON)) == 1
 
 
@@ -114,7 +114,7 @@ def test_one_that_fails(keras: Origin, mirror: Mirror, tmp_path: Path, live: boo
     assert "404" in done.stderr
     assert done.stderr.count("\n") == 1
     assert f"fetched  {URL}/sets/own.bin (100,000 bytes)" in done.stdout
-    assert done.stdout.splitlines()[-1] == "1 of 2 archives are there (100,000 bytes), 1 failed."
+    assert done.stdout.splitlines()[-1] == "1 of 2 archives is there (100,000 bytes), 1 failed."
     assert kept(data, f"{HOST}/sets/own.bin") == body(100_000)
 
 
@@ -185,7 +185,7 @@ def test_wrong_lines(keras: Origin, mirror: Mirror, tmp_path: Path, live: bool) 
     lines += [f"{URL}/sets/../a.zip", "hf:dataset/org/set", "", "https://x.example.org/a/c.zip"]
     done = fetch(keras, mirror.data if live else tmp_path / "data", "--from", "-", typed="\r\n".join(lines))
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "1 of 1 archives are there (100,000 bytes)."
+    assert done.stdout.splitlines()[-1] == "1 of 1 archive is there (100,000 bytes)."
     first, second, third, last = done.stderr.splitlines()
     assert first.startswith("Not fetched: standard input, line 3: ")
     assert "Did you mean keras/boston_housing" in first

@@ -285,7 +285,7 @@ def test_ctrl_c_in_fetch(start_mirror: StartMirror, origin: Origin, where: str) 
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, said
-    assert "Interrupted. 1 of 2 archives are stored and kept." in said
+    assert "Interrupted. 1 of 2 archives is stored and kept." in said
     assert ("finishes the downloads that have started" in said) == (where == "beside a server")
     assert "Traceback" not in said
 

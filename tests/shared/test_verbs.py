@@ -71,7 +71,7 @@ def test_share_and_unshare(cluster: Cluster) -> None:
         mirror.archive("/sets/a.bin")
     done = command(cluster, mirror.data, "share")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == ["1 archives are to be uploaded.", "All mirrors have them now."]
+    assert done.stdout.splitlines() == ["1 archive is to be uploaded.", "All mirrors have them now."]
     assert command(cluster, mirror.data, "share").stdout == "Everything is there already.\n"
     other = cluster.start()
     other.archive("/sets/b.bin")
@@ -99,7 +99,7 @@ def test_verify_the_bucket_and_doctor(cluster: Cluster) -> None:
     wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(1,)], "it is uploaded again")
     assert command(cluster, mirror.data, "verify", "--bucket").returncode == 0
     said = command(cluster, mirror.data, "doctor").stdout
-    assert "It knows 1 archives; the bucket has 1 objects, 300,000 bytes." in said
+    assert "It knows 1 archive; the bucket has 1 object, 300,000 bytes." in said
     assert f"{other.url} answers." in said
 
 

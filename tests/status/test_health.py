@@ -122,7 +122,7 @@ def test_a_damaged_archive_whose_origin_is_away(origin: Origin, mirror: Mirror, 
     blob.write_bytes(b"?" * blob.stat().st_size)
     origin.change("/sets/b.bin", status=503)
     verified = run(mirror, "verify")
-    assert (verified.returncode, "1 of 2 archives are good" in verified.stdout) == (1, True)
+    assert (verified.returncode, "1 of 2 archives is good" in verified.stdout) == (1, True)
     for _ in range(2):  # over a restart, too
         assert (mirror.status["damaged"], mirror.status["wanted"], checks(mirror)["archives"]["ok"]) == (1, 1, False)
         assert b in checks(mirror)["archives"]["detail"]

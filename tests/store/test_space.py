@@ -113,7 +113,7 @@ def test_a_reservation_grows_while_there_is_room(disk: Disk) -> None:
     reservation = disk.reserve(400, "a")
     reservation.grow(500)
     assert reservation.left == 900
-    with pytest.raises(StoreFull, match=r"^a needs 1 bytes more"):
+    with pytest.raises(StoreFull, match=r"^a needs 1 byte more"):
         reservation.grow(1)
     assert reservation.left == 900
 

@@ -56,7 +56,7 @@ def test_what_is_pinned_is_not_evicted(start_mirror: StartMirror, origin: Origin
     mirror = start_mirror(max_size=8000, min_free=0)
     mirror.archive("/sets/a.bin")
     mirror.archive("/sets/b.bin")
-    assert run(mirror, "pin", A).stdout == f"Pinned {A}: 1 of 1 archives are there (4.0 kB).\n"
+    assert run(mirror, "pin", A).stdout == f"Pinned {A}: 1 of 1 archive is there (4.0 kB).\n"
     assert mirror.archive("/sets/c.bin").status == 200
     assert stored(mirror) == {A, f"{URL}/sets/c.bin"}
     assert run(mirror, "unpin", A).stdout == f"Unpinned {A}.\n"
@@ -67,7 +67,7 @@ def test_what_is_pinned_is_not_evicted(start_mirror: StartMirror, origin: Origin
 def test_what_is_pinned_comes(mirror: Mirror, origin: Origin) -> None:
     """A pinned archive that is missing, lost or cut is fetched by the mirror itself, and /status says how much is there."""
     origin.add("/sets/a.bin", body(3000))
-    assert " of 1 archives are there" in run(mirror, "pin", A).stdout
+    assert " of 1 archive " in run(mirror, "pin", A).stdout
     until(lambda: mirror.status["archives"] == 1)
     (pin,) = mirror.status["pins"]
     assert (pin["name"], pin["archives"], pin["present"], pin["size"]) == (A, 1, 1, 3000)

@@ -263,6 +263,20 @@ def test_damage_is_seen_everywhere(shared: Mirror, shared_origin: Origin, worker
     assert worker.answer()[0] == 404
 
 
+def test_warnings_of_all(shared: Mirror, shared_origin: Origin, worker: Wire) -> None:
+    """What a worker warns of is at /status/log: that it broke an answer off, for its blob became shorter."""
+    shared_origin.add("/sets/shrunk.bin", body(32 * MIB, 32), etag='"s"')
+    shared.archive("/sets/shrunk.bin")
+    [digest] = [one["sha256"] for one in json.loads(shared.get("/status/archives?q=shrunk.bin").body)["archives"]]
+    [blob] = [blob for blob in shared.blobs if blob.name == digest]
+    worker.send(request("/sets/shrunk.bin"))
+    assert worker.head()[0] == 200
+    os.truncate(blob, 1000)
+    assert worker.until_any_end()[1]
+    (line,) = json.loads(shared.get("/status/log?q=broke+off+early").body)
+    assert (line["level"], line["room"], bool(line["request_id"])) == ("warning", "wire", True)
+
+
 def test_what_is_stale_is_checked(shared: Mirror, shared_origin: Origin, worker: Wire, first: Wire) -> None:
     """A worker serves it at once, and the filling process asks the origin once, however often it was served."""
     shared_origin.add("/sets/stale.bin", body(50_000, 31), etag='"s"')

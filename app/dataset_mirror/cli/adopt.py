@@ -30,7 +30,7 @@ def command(configuration: Configuration, paths: tuple[Path, ...], as_json: bool
     archive.
     """
     configure("error")
-    shown = view(None, as_json=as_json, received="are in the mirror")
+    shown = view(None, as_json=as_json, received="in the mirror")
     believed = taken = 0
     with store_of(configuration, new=True) as store, shown:
         for step in paced(_step(one) for one in Adoption(store, Recogniser(configuration.origins)).adopt(paths)):

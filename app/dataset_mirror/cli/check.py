@@ -10,6 +10,7 @@ from dataset_mirror.airgap.preflight.check import Row, preflight
 from dataset_mirror.airgap.preflight.sources import asks_in_all
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.rows import show, summary
+from dataset_mirror.rules.counted import are
 
 
 @click.command(name="check")
@@ -37,7 +38,7 @@ def command(port: Port, given: tuple[str, ...], want: bool, as_json: bool) -> No
         elsewhere = "on that mirror's machine" if port.elsewhere else ""
         click.echo(summary(rows, "where there is a network" if port.offline else elsewhere))
     if want:
-        click.echo(f"{len(wanted):,} {'is' if len(wanted) == 1 else 'are'} on the wanted list now: dataset-mirror wanted", err=True)
+        click.echo(f"{len(wanted):,} {are(len(wanted))} on the wanted list now: dataset-mirror wanted", err=True)
     sys.exit(0 if all(row.state == "present" for row in rows) else 1)
 
 

@@ -5,6 +5,7 @@ import click
 from dataset_mirror.cli.columns import table
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, moment
+from dataset_mirror.rules.counted import counted
 
 
 @click.command(name="clients")
@@ -23,4 +24,4 @@ def command(port: Port, as_json: bool) -> None:
     ]
     if rows:
         table(("client", "requests", "hits", "misses", "sent", "last request"), rows, right=(1, 2, 3, 4))
-    click.echo(f"{len(known):,} {'client' if len(known) == 1 else 'clients'}", err=True)
+    click.echo(counted(len(known), "client"), err=True)

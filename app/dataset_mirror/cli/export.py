@@ -120,7 +120,7 @@ def _public(records: Iterator[Record], *, private: bool) -> Iterator[Record]:
 def _written(file: str, planned: Plan, blobs: Bytes, missing: list[tuple[str, MirrorError]], *, as_json: bool) -> int:
     """Writes the bundle; returns how many archives failed."""
     total = len(planned.payload) + len(missing)
-    shown = view(total, as_json=as_json, received=f"are in {file}", err=file == "-", size=planned.size)
+    shown = view(total, as_json=as_json, received=f"in {file}", err=file == "-", size=planned.size)
     with shown:
         for name, error in missing:
             shown.show(Step(name, "failed", error=error, over=True))

@@ -22,6 +22,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.settings import Configuration
 
 
@@ -152,7 +153,7 @@ def _name_unlisted(asked: _Asked, proposed: list[Proposal], elsewhere: str | Non
     for host, count in Counter(archive.authority for archive in asked.unlisted).items():
         more = [redirect for proposal in proposed if proposal.host == host for redirect in proposal.redirects_to]
         options = " ".join(f"--allow {one}" for one in (host, *more))
-        archives = f"{count:,} {'archive' if count == 1 else 'archives'} of {host}"
+        archives = f"{counted(count, 'archive')} of {host}"
         how = "run on that mirror's machine: dataset-mirror fetch ..." if elsewhere else "add to the command:"
         click.echo(f"Not fetched: {archives}, which no origin lists. To allow it, {how} {options}", err=True)
 
@@ -163,7 +164,9 @@ def _interrupted(port: Port, there: int, total: int) -> str:
         rest = f"The mirror at {port.url} finishes the downloads that have started."
     else:
         rest = "What has arrived of large archives is kept, and the next run resumes it."
-    return f"Interrupted. {there} of {total} archives are stored and kept. {rest} Run the same command again for the rest."
+    return (
+        f"Interrupted. {there} of {counted(total, 'archive')} {are(there)} stored and kept. {rest} Run the same command again for the rest."
+    )
 
 
 def _list(failed: dict[str, MirrorError]) -> None:

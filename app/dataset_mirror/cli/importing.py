@@ -25,6 +25,7 @@ from dataset_mirror.cli.steps import Step, View, view
 from dataset_mirror.errors import BundleError, MirrorError, NotAllowed, UsageError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 
 
@@ -108,7 +109,7 @@ class Unlisted:
         for host, count in self._refused.items():
             more = [redirect for proposal in self.proposed if proposal.host == host for redirect in proposal.redirects_to]
             options = " ".join(f"--allow {one}" for one in dict.fromkeys((host, *more)))
-            detail = f"{count:,} {'archive' if count == 1 else 'archives'}, which no origin lists here."
+            detail = f"{counted(count, 'archive')}, which no origin lists here."
             error = NotAllowed(detail, f"To take them, and to allow the host: dataset-mirror import {options} BUNDLE")
             self._shown.show(Step(host, "failed", error=error, over=True))
 

@@ -10,6 +10,7 @@ from dataset_mirror.cli.columns import painted, shortened, width
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.errors import UsageError
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.status.models import LogLine
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -34,7 +35,7 @@ def command(port: Port, since: str, limit: int, client: str | None, as_json: boo
     for one in found:
         click.echo(one.model_dump_json() if as_json else _row(one))
     if not as_json:
-        click.echo(f"{len(found):,} {'request' if len(found) == 1 else 'requests'}", err=True)
+        click.echo(counted(len(found), "request"), err=True)
 
 
 def seconds_since(text: str) -> float:

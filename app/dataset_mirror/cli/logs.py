@@ -9,20 +9,15 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from logging.handlers import WatchedFileHandler
 from typing import Any
-from urllib.parse import urlsplit
 
 from dataset_mirror.errors import UsageError
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.settings import Configuration
 
 STANDARD_ERROR = "-"
 """Where the access log goes if no file is named."""
 _PRIORITIES = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 """Those of syslog (RFC 5424 6.2.1), which systemd reads from the beginning of a line (sd-daemon(3))."""
 _ACCESS = "uvicorn.access"
-
-_LEAST = 8
-"""Characters of a configured value that is a secret; shorter ones would blank words."""
 
 Secrets = Callable[[], Collection[str]]
 
@@ -34,7 +29,9 @@ def configure(level: str, *, access_log: str | None = None, log_format: str = "t
     """
     root = logging.StreamHandler()
     root.setFormatter(_formatter(log_format, secrets, journal=_is_journal()))
-    logging.basicConfig(level=level.upper(), handlers=[root])
+    least = logging.getLevelNamesMapping()[level.upper()]
+    root.addFilter(lambda record: record.levelno >= least or record.name == _ACCESS)
+    logging.basicConfig(level=min(least, logging.WARNING), handlers=[root])  # the pages show warnings, whatever is shown here
     logging.raiseExceptions = False  # a full disk must not turn each line into a traceback
     debugging = level == "debug"
     has_access = access_log is not None or debugging or log_format == "json"
@@ -44,17 +41,6 @@ def configure(level: str, *, access_log: str | None = None, log_format: str = "t
         logging.getLogger(noisy).setLevel(logging.WARNING)
     if access_log not in (None, STANDARD_ERROR):
         _to_file(access_log, _formatter(log_format, secrets, journal=False))
-
-
-def secrets_of(configuration: Configuration) -> Collection[str]:
-    """What the configuration of the moment has that must not be written down."""
-    settings = configuration.settings
-    found = {value.get_secret_value() for origin in configuration.origins for value in origin.headers.values()}
-    found |= {settings.token or "", settings.notify or "", settings.shared or "", urlsplit(settings.shared or "").password or ""}
-    if settings.bucket and settings.bucket.secret_access_key:
-        found.add(settings.bucket.secret_access_key.get_secret_value())
-    parts = {part for value in found for part in value.split()}
-    return {secret for secret in found | parts if len(secret) >= _LEAST}
 
 
 class _Reopened(WatchedFileHandler):

@@ -8,6 +8,7 @@ from dataset_mirror.cli.columns import shortened, width
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, moment
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
@@ -55,7 +56,7 @@ def command(
         click.echo(_json(one) if as_json else _row(one, as_long=as_long, most=most))
     if not as_json:
         only = f"; {elsewhere:,} of them only in the bucket" if elsewhere else ""
-        click.echo(f"{number:,} {'archive' if number == 1 else 'archives'}, {human(size)}{only}", err=True)
+        click.echo(f"{counted(number, 'archive')}, {human(size)}{only}", err=True)
 
 
 def _header(*, as_long: bool) -> str:
@@ -69,7 +70,7 @@ def _row(one: ArchiveSummary, *, as_long: bool, most: int | None) -> str:
     if not as_long and most is not None:
         return row + shortened(one.url, max(_LEAST, most - len(row)))
     if as_long:
-        row += f"{one.hits:>6} hits  fetched {moment(one.fetched)}  sha256 {one.sha256} ({one.source})  "
+        row += f"{counted(one.hits, 'hit'):>11}  fetched {moment(one.fetched)}  sha256 {one.sha256} ({one.source})  "
     return row + one.url
 
 

@@ -11,6 +11,7 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.status.models import PinStatus
 
 
@@ -44,9 +45,9 @@ def _is_meant(pin: str, meaning: Meaning) -> bool:
 def _list(pins: Sequence[PinStatus]) -> None:
     if pins:
         table(("pinned", "present", "size"), [(one.name, f"{one.present} of {one.archives}", human(one.size)) for one in pins], right=(2,))
-    click.echo(f"{len(pins):,} {'pin' if len(pins) == 1 else 'pins'}", err=True)
+    click.echo(counted(len(pins), "pin"), err=True)
 
 
 def _there(one: PinStatus) -> str:
     damaged = f", {one.damaged} damaged" if one.damaged else ""
-    return f"{one.present} of {one.archives} archives are there ({human(one.size)}){damaged}"
+    return f"{one.present} of {counted(one.archives, 'archive')} {are(one.present)} there ({human(one.size)}){damaged}"

@@ -10,6 +10,7 @@ from dataset_mirror.cli.options import local_only
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.presets import shipped
 from dataset_mirror.origins.presets.facts import Facts, facts_of
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 
 _HEADINGS = ("preset", "on", "hosts", "archives", "with digest", "what for")
@@ -66,7 +67,7 @@ def _cells(one: Facts) -> tuple[str, ...]:
 def _describe(one: Facts) -> None:
     click.echo(f"{one.name} ({'on' if one.on else 'off'}): {one.about}.")
     if one.archives:
-        click.echo(f"  Archives: {one.archives:,} of {one.datasets:,} names, {one.with_digest:,} with a digest.")
+        click.echo(f"  Archives: {one.archives:,} of {counted(one.datasets, 'name')}, {one.with_digest:,} with a digest.")
     more = f" and {len(one.hosts) - _MOST_HOSTS:,} more (see --json)" if len(one.hosts) > _MOST_HOSTS else ""
     click.echo(f"  Hosts: {', '.join(one.hosts[:_MOST_HOSTS])}{more}.")
     if one.note:

@@ -12,8 +12,8 @@ from dataset_mirror.cli.log import seconds_since
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, lasting, moment
 from dataset_mirror.errors import UsageError
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.status.figures import ReportRow, ReportStatus
-from dataset_mirror.status.wording import count, plain
 
 _COUNTS = ("served", "fetched", "saved", "hits", "misses", "failures")
 _CSV = ("section", "name", *_COUNTS, "size", "at", "detail")
@@ -65,12 +65,11 @@ def _show(known: ReportStatus) -> None:
     click.echo(f"From {moment(known.since)} to {moment(known.until)}")
     part = f" ({known.hit_ratio:.0%} of what was served)" if known.hit_ratio is not None else ""
     click.echo(f"Served {human(total.served)}, fetched {human(total.fetched)}: {human(total.saved)} saved{part}.")
-    misses = f"{total.misses:,} {'miss' if total.misses == 1 else 'misses'}"
-    click.echo(f"{_count(total.hits, 'hit')}, {misses}, {_count(total.failures, 'failure')}.")
+    click.echo(f"{counted(total.hits, 'hit')}, {counted(total.misses, 'miss')}, {counted(total.failures, 'failure')}.")
     if known.hours_saved is not None and known.origin_rate is not None:
         saved = lasting(known.hours_saved * 3600)
         click.echo(f"That is {saved} of downloads, at the {human(known.origin_rate)}/s that the origins gave on average.")
-    click.echo(f"Stored: {_count(known.stored.number, 'archive')}, {human(known.stored.size)}.")
+    click.echo(f"Stored: {counted(known.stored.number, 'archive')}, {human(known.stored.size)}.")
     for title, rows in (("dataset", known.datasets), ("origin", known.origins), ("client network", known.clients)):
         _show_rows(title, rows)
     _show_failures(known)
@@ -99,14 +98,10 @@ def _show_failures(known: ReportStatus) -> None:
 def _show_unused(known: ReportStatus) -> None:
     unused = known.unused
     if unused.number:
-        click.echo(f"\nNot used since then, and not pinned: {_count(unused.number, 'archive')}, {human(unused.size)}; they could go (rm)")
+        click.echo(f"\nNot used since then, and not pinned: {counted(unused.number, 'archive')}, {human(unused.size)}; they could go (rm)")
         rows = [(human(one.size), moment(one.used), one.url) for one in unused.archives[:_SHOWN]]
         table(("size", "last used", "archive"), rows, right=(0,))
         _more(unused.number)
-
-
-def _count(number: int, noun: str) -> str:
-    return plain(count(number, noun))
 
 
 def _more(number: int) -> None:

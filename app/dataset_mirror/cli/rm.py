@@ -9,6 +9,7 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
@@ -39,7 +40,7 @@ def command(port: Port, wanted: tuple[str, ...], yes: bool, as_json: bool) -> No
         for one in archives:
             click.echo(json.dumps({"url": one.url, "size": one.size}))
         return
-    click.echo(f"Removed {len(archives):,} {'archive' if len(archives) == 1 else 'archives'}; {human(freed)} are free again.")
+    click.echo(f"Removed {counted(len(archives), 'archive')}; {human(freed)} are free again.")
 
 
 def _show(archives: list[ArchiveSummary]) -> None:

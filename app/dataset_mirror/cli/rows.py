@@ -7,6 +7,7 @@ import click
 
 from dataset_mirror.airgap.preflight.check import Row
 from dataset_mirror.cli.sizes import human
+from dataset_mirror.rules.counted import are, counted
 
 _HEADINGS = ("archive", "asked for at", "present", "verified", "size", "how to get it")
 _MOST_PLACES = 3
@@ -70,7 +71,7 @@ def summary(rows: Sequence[Row], where: str = "") -> str:
         said += f": {_together(commands)}"
         said += f" ({where})" if where else ""
     if doubts:
-        said += f"; at {doubts:,} {'place' if doubts == 1 else 'places'} it cannot be told what is asked for"
+        said += f"; at {counted(doubts, 'place')} it cannot be told what is asked for"
     return f"{said}."
 
 
@@ -78,9 +79,9 @@ def _found(number: int, absent: int) -> str:
     if not number:
         return "No archive that is requested can be told"
     if not absent:
-        return f"{'The archive is' if number == 1 else f'All {number:,} archives are'} there"
-    are = "is" if number - absent == 1 else "are"
-    return f"{number - absent:,} of {number:,} archives {are} there; {absent:,} {'is' if absent == 1 else 'are'} not"
+        return "The archive is there" if number == 1 else f"All {counted(number, 'archive')} are there"
+    there = number - absent
+    return f"{there:,} of {counted(number, 'archive')} {are(there)} there; {absent:,} {are(absent)} not"
 
 
 def _together(commands: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -16,15 +17,17 @@ from urllib.parse import urlsplit
 import click
 import uvicorn
 
-from dataset_mirror.cli.logs import STANDARD_ERROR, configure, secrets_of
+from dataset_mirror.cli.logs import STANDARD_ERROR, configure
 from dataset_mirror.cli.options import configured
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
+from dataset_mirror.fetch.tail import Tail
 from dataset_mirror.main import assemble, assemble_worker
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.table import closest
 from dataset_mirror.rules.company import company_proxy
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration, Settings
 from dataset_mirror.store.folder import file_system
 from dataset_mirror.store.store import Store, open_store
@@ -69,7 +72,7 @@ def command(configuration: Configuration, log_level: str, log_format: str, acces
     Works without any option. Stop it with Ctrl-C.
     """
     signal.signal(signal.SIGUSR1, lambda *_: None)  # whoever rotates logs may send it, whether there is a file or not
-    configure(log_level, access_log=access_log, log_format=log_format, secrets=lambda: secrets_of(configuration))
+    configure(log_level, access_log=access_log, log_format=log_format, secrets=configuration.secrets)
     has_log = access_log is not None or log_level == "debug" or log_format == "json"
     raise_descriptor_limit()
     context, processes = tls_context(configuration.settings), _processes(configuration.settings)
@@ -94,13 +97,12 @@ def _serve(
 ) -> None:
     """The process that fills, of so many that answer."""
     settings, crew = configuration.settings, None
-    store = open_store(configuration)
-    try:
+    with Tail(configuration.secrets).attached() as tail, closing(open_store(configuration)) as store:
         lock = store.lock()
         plain = shared(listen(settings.host, settings.port, look_up=not settings.offline), processes)
         secure = shared(listen(settings.host, settings.tls_port or 0, look_up=not settings.offline), processes) if context else []
         url, tls_port = url_of(plain[0]), TlsPort(secure[0], context) if context else None
-        mirror = Mirror(configuration, store)
+        mirror = Mirror(configuration, store, tail)
         parts = assemble(mirror, plain[0].getsockname()[1], processes)
         if tls_port:
             parts.doors.own_ports.add(tls_port.port)
@@ -117,8 +119,6 @@ def _serve(
 
         config = uvicorn_config(parts.app, parts.services, settings, access_log=has_log)
         Server(config, parts.services, ready, lambda: _reload(mirror), tls_port).run(sockets=[plain[0]])
-    finally:
-        store.close()
     if crew and crew.is_lost:
         sys.exit(1)
 
@@ -226,4 +226,4 @@ def _notes(configuration: Configuration) -> Iterator[str]:
     for path in ambiguous[:_MOST_AMBIGUOUS]:
         yield f"more than one origin lists {path}; it is served under its host's name only."
     if more := len(ambiguous) - _MOST_AMBIGUOUS:
-        yield from [f"the same applies to {more:,} other paths."] if more > 0 else []
+        yield from [f"the same applies to {counted(more, 'other path')}."] if more > 0 else []

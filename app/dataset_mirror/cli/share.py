@@ -13,6 +13,7 @@ from dataset_mirror.cli.here import mirror_of, store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import local_only
 from dataset_mirror.errors import DataFolderError, UsageError
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.settings import Configuration, sharing
 
 _LOOK_SECONDS = 0.5
@@ -34,7 +35,7 @@ def command(configuration: Configuration, *, as_json: bool) -> None:
         raise UsageError("`shared` and `bucket` are not set.", "docker/mirror.toml explains them.")
     with store_of(configuration) as store:
         total = max(store.tell_all(), store.index.number_in_outbox())
-    click.echo(f"{total:,} archives are to be uploaded." if total else "Everything is there already.", err=as_json)
+    click.echo(f"{counted(total, 'archive')} {are(total)} to be uploaded." if total else "Everything is there already.", err=as_json)
     if total:
         url = live.found(configuration.settings)
         asyncio.run(_uploaded(configuration) if url is None else _watched(configuration, url))

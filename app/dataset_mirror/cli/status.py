@@ -15,6 +15,7 @@ from dataset_mirror.cli.live import ServerSaysNo
 from dataset_mirror.cli.options import configured, mirror_option, mirror_url
 from dataset_mirror.cli.port import Port, opened
 from dataset_mirror.cli.sizes import human, lasting, local, local_time
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.status.models import ClientStatus
 
@@ -128,7 +129,7 @@ def _text(known: dict[str, Any], url: str | None) -> Iterator[str]:
     yield from _kept(known)
     if url:
         traffic = f"Served {human(known['bytes_served'])}, fetched {human(known['bytes_fetched'])}"
-        yield f"{traffic}: {known['hits']:,} hits, {known['misses']:,} misses."
+        yield f"{traffic}: {counted(known['hits'], 'hit')}, {counted(known['misses'], 'miss')}."
     yield from _ahead(known)
     yield from _fills(known)
     yield from _trouble(known)
@@ -143,7 +144,7 @@ def _troubles(known: dict[str, Any]) -> Iterator[str]:
 def _kept(known: dict[str, Any]) -> Iterator[str]:
     store, number = known["store"], known["archives"]
     limit = f" of {human(store['max_size'])} (max_size)" if store["max_size"] is not None else ""
-    yield f"{number:,} {'archive' if number == 1 else 'archives'}, {human(store['blob_bytes'])}{limit} in {store['path']}"
+    yield f"{counted(number, 'archive')}, {human(store['blob_bytes'])}{limit} in {store['path']}"
     yield f"The disk ({store['file_system']}) has {human(store['free'])} free; {human(store['min_free'])} stay free (min_free)."
     if known["wanted"]:
         yield f"Requested but unavailable: {known['wanted']:,} (dataset-mirror wanted)"
@@ -161,7 +162,7 @@ def busy_of(seen: Seen, before: Seen | None) -> Iterator[str]:
     if seen.clients:
         yield "Clients:"
     for one in seen.clients[:_CLIENTS]:
-        yield f"  {one.address or 'unknown':15}  {human(one.size):>9}  {one.requests:>7,} requests  last {local_time(one.last)}"
+        yield f"  {one.address or 'unknown':15}  {human(one.size):>9}  {counted(one.requests, 'request'):>16}  last {local_time(one.last)}"
 
 
 def _ahead(known: dict[str, Any]) -> Iterator[str]:
@@ -182,7 +183,7 @@ def _fills(known: dict[str, Any]) -> Iterator[str]:
         total = f" of {human(fill['total'])}" if fill["total"] is not None else ""
         left = f", {lasting(fill['eta'])} left" if fill["eta"] is not None else ""
         pace = "waits for a free place" if fill["waiting"] else f"{human(fill['rate'])}/s{left}{', slow' if fill.get('slow') else ''}"
-        readers = f"{fill['readers']} {'reader' if fill['readers'] == 1 else 'readers'}"
+        readers = counted(fill["readers"], "reader")
         yield f"  {human(fill['received'])}{total}, {pace}, {readers}  {fill['url']}"
 
 

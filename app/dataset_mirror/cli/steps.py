@@ -11,6 +11,7 @@ import click
 
 from dataset_mirror.cli.total import Total
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.rules.counted import are, counted
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -63,7 +64,7 @@ def view(
     total: int | None,
     *,
     as_json: bool,
-    received: str = "are there",
+    received: str = "there",
     err: bool = False,
     size: int | None = None,
     sizes: Mapping[str, int | None] | None = None,
@@ -72,7 +73,7 @@ def view(
 
     `sizes` are those of archives that will come, as far as they are known, by URL without its scheme.
 
-    `err`: nothing goes to standard output.
+    `received` is what those are that came through. `err`: nothing goes to standard output.
     """
     if as_json:
         return _Json(err=err)
@@ -119,7 +120,7 @@ class _Lines:
             return  # the error says what there is to say
         good = {url: size for url, size in self._good.items() if url not in self._bad}
         total = self._total if self._total is not None else len(self._good.keys() | self._bad)
-        said = f"{len(good)} of {total} archives {self._received} ({sum(good.values()):,} bytes)"
+        said = f"{len(good)} of {counted(total, 'archive')} {are(len(good))} {self._received} ({counted(sum(good.values()), 'byte')})"
         click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.", err=self._err)
 
     def show(self, step: Step) -> None:
@@ -134,7 +135,7 @@ class _Lines:
         else:
             if step.state not in ("damaged", "lost"):
                 self._good[step.archive or step.url] = step.done
-            self._say(f"{step.state:8} {what} ({step.done:,} bytes)")
+            self._say(f"{step.state:8} {what} ({counted(step.done, 'byte')})")
 
     def _say(self, line: str, *, err: bool = False) -> None:
         click.echo(line, err=err or self._err)

@@ -28,7 +28,7 @@ def command(configuration: Configuration, mirror: str | None, wanted: tuple[str,
     Exits with status 1 if any is still not good in the end.
     """
     configure("error")
-    shown = view(None, as_json=as_json, received="are good")
+    shown = view(None, as_json=as_json, received="good")
     if bucket:
         if wanted or mirror:
             raise UsageError("--bucket reads all objects, with the keys of this machine's settings.", "Leave out names and --mirror.")

@@ -13,6 +13,7 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import moment
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.store import durable
 
 
@@ -49,7 +50,7 @@ def command(port: Port, meant: tuple[str, ...], export: str | None, as_json: boo
         _print(listed)
     if clear:
         number = port.unwant([wish.asked.archive for wish in listed])
-        click.echo(f"Took {_archives(number)} off the list.", err=True)
+        click.echo(f"Took {counted(number, 'archive')} off the list.", err=True)
 
 
 def _export(listed: Sequence[Wish], file: str, proposed: Sequence[Proposal]) -> None:
@@ -61,7 +62,7 @@ def _export(listed: Sequence[Wish], file: str, proposed: Sequence[Proposal]) -> 
         _write(Path(file).absolute(), text.encode())
     except OSError as error:
         raise UsageError(f"{file} cannot be written: {error.strerror}.", "Give another file, or - for standard output.") from None
-    click.echo(f"Wrote {_archives(len(listed))} to {file}.", err=True)
+    click.echo(f"Wrote {counted(len(listed), 'archive')} to {file}.", err=True)
 
 
 def _write(file: Path, content: bytes) -> None:
@@ -87,8 +88,4 @@ def _print(listed: Sequence[Wish]) -> None:
         asked = wish.asked
         click.echo(f"{asked.count:>7,}  {moment(asked.last):16}  {wish.kind:8}  {asked.asked_by or 'unknown':15}  {wish.url}{name}")
     how = f" Carry the list out: dataset-mirror wanted --export {CARRIED}" if listed else ""
-    click.echo(f"{_archives(len(listed))} {'is' if len(listed) == 1 else 'are'} wanted.{how}", err=True)
-
-
-def _archives(number: int) -> str:
-    return f"{number:,} {'archive' if number == 1 else 'archives'}"
+    click.echo(f"{counted(len(listed), 'archive')} {are(len(listed))} wanted.{how}", err=True)

@@ -12,7 +12,9 @@ from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.networks import Address
+from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.authority import normal_host
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.serve.client import parsed
 from dataset_mirror.store.wanted import WHOLE_HOST
@@ -111,14 +113,16 @@ class Doors:
         if listed and all(failure.url != f"https://{host}/" for failure in self.mirror.flights.failures):
             said = Offline(f"{error.detail} It is on the wanted list now.", error.hint)
             self.mirror.flights.failures.append(Failure(time.time(), f"https://{host}/", said))
-            log.warning("%s %s was refused.", said.detail, peer or "A client")
+            client = anonymised(peer or "", self.mirror.settings.anonymise_clients)
+            log.warning("%s %s was refused.", said.detail, client or "A client", extra={"client": client})
 
     def _say_outdated(self, host: str, peer: str | None) -> None:
         """In the log, once for each client and host."""
         if (peer, host) in self._outdated or len(self._outdated) >= _MOST_SAID:
             return
         self._outdated.add((peer, host))
-        log.info("%s was set up before %s was added and reaches it through a tunnel. Run setup.sh again there.", peer or "A client", host)
+        client = anonymised(peer or "", self.mirror.settings.anonymise_clients) or "A client"
+        log.info("%s was set up before %s was added and reaches it through a tunnel. Run setup.sh again there.", client, host)
 
     @property
     def outdated(self) -> frozenset[tuple[str | None, str]]:
@@ -141,7 +145,7 @@ class Doors:
             raise NoTunnel(f"The setting `tunnel` does not name {host}.", f'To allow it, write tunnel = ["{host}"] into mirror.toml.')
         if self.mirror.traffic.passages.tunnels >= settings.max_tunnels:
             raise TunnelsFull(
-                f"{settings.max_tunnels} tunnels are open, which is the limit.",
+                f"{counted(settings.max_tunnels, 'tunnel')} {are(settings.max_tunnels)} open, which is the limit.",
                 "Try again, or raise `max_tunnels`.",
                 headers={"Retry-After": "5"},
             )

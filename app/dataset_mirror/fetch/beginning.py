@@ -8,6 +8,7 @@ from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import contradiction, is_genuinely_empty, wrong_magic
+from dataset_mirror.rules.counted import counted
 
 
 def check_head(job: Job, reply: Reply) -> None:
@@ -15,7 +16,7 @@ def check_head(job: Job, reply: Reply) -> None:
     size = job.expected.size if job.expected else None
     if size is not None and reply.length not in (None, size) and not reply.encoding:
         override = f'If the origin republished it, write into mirror.toml: [[archives]] url = "{job.url}" sha256 = "…"'
-        raise FillFailed(f"{job.url} has {reply.length:,} bytes at its origin, but {job.expected_by} {size:,}.", override)
+        raise FillFailed(f"{job.url} has {counted(reply.length, 'byte')} at its origin, but {job.expected_by} {size:,}.", override)
     if reply.length == 0:
         _check_empty(job, reply.field("content-type"), has_validator=_has_validator(reply.validators))
 

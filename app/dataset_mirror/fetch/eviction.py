@@ -16,6 +16,7 @@ from dataset_mirror.fetch.confirm import Unreachable, confirms
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import asked
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.changes import MIRROR
 from dataset_mirror.store.listing import Listed, Query
@@ -101,7 +102,7 @@ class Eviction:
             size = await self._store.in_worker(partial(self._store.remove, record.archive))
             self._store.changes.note("evicted", record.url, size, by=MIRROR)
             freed += size
-            log.info("Evicted %s (%s bytes) to make room; its origin still has it.", record.url, f"{record.size:,}")
+            log.info("Evicted %s (%s) to make room; its origin still has it.", record.url, counted(record.size, "byte"))
         return freed
 
     async def leaving(self, wanted: int, *, last_copies: bool = False) -> AsyncIterator[Leaving]:

@@ -24,6 +24,7 @@ from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.changes import CLIENT, Kind
 from dataset_mirror.store.failures import MOST, Failed
@@ -164,7 +165,7 @@ class Flights:
             size = fill.record.size
             kind: Kind = "changed" if known else "added"
             self._store.changes.note(kind, fill.job.url, size, by=CLIENT if cause() == "request" else "")
-            log.info("Fetched %s: %s bytes in %.1f s (%.1f MB/s).", fill.job.url, f"{size:,}", seconds, size / seconds / 1e6)
+            log.info("Fetched %s: %s in %.1f s (%.1f MB/s).", fill.job.url, counted(size, "byte"), seconds, size / seconds / 1e6)
             return
         assert fill.error is not None
         self._traffic.ended(fill.job.archive, fill.error.problem, seconds)

@@ -15,6 +15,7 @@ from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.fetch.waking import Bell
 from dataset_mirror.rules.content import LOOK, encoding_is_the_file
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.fields import kept
 from dataset_mirror.store.store import Store
 
@@ -70,7 +71,7 @@ class Intake:
             rest.partial.close()
             self._store.leftovers.give_back(left)
             raise
-        log.info("Going on with %s: %s of %s bytes are there from before the restart.", left.url, f"{left.total:,}", f"{left.length:,}")
+        log.info("Going on with %s: %s of %s are there from before the restart.", left.url, f"{left.total:,}", counted(left.length, "byte"))
         shown = kept(left.fields, self.job.redirect_fields)
         self.edition = Edition(left.length, left.validators, left.fields, rest.partial, room, left.upstream, shown=shown)
         self._look(LOOK)

@@ -8,6 +8,7 @@ from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, Reply
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.resumable import Leftover
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -56,9 +57,9 @@ async def resumed(source: Source, edition: Edition, backoff: Backoff, cause: Bro
                 headers={"Retry-After": f"{asked:.0f}"},
             )
     there = edition.partial.have.total
-    total = f"{edition.length:,}" if edition.length is not None else "an unknown number of"
+    total = counted(edition.length, "byte") if edition.length is not None else "an unknown number of bytes"
     raise FillFailed(
-        f"{source.url} broke off after {there:,} of {total} bytes and could not be resumed: {'; then '.join(backoff.story)}.",
+        f"{source.url} broke off after {there:,} of {total} and could not be resumed: {'; then '.join(backoff.story)}.",
         "Ask again; if it keeps failing, give another upstream in `upstreams`.",
     )
 

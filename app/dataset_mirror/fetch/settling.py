@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataset_mirror.errors import DamagedTransfer, DigestMismatch, FillFailed
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.codings import decoder
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.digests import CHECKSUMS, Algorithm, Claim, confirmed, disproved
 from dataset_mirror.store.digests import Digesting, Digests
 from dataset_mirror.store.partial import PartialFile
@@ -76,9 +77,11 @@ def verdict(
         raise _mismatch(url, expected, digests, by)
     if expected and expected.size is not None:
         if size != expected.size:
-            raise FillFailed(f"{url} has {size:,} bytes, but {by} {expected.size:,}.", _override(url, digests.sha256))
+            raise FillFailed(f"{url} has {counted(size, 'byte')}, but {by} {expected.size:,}.", _override(url, digests.sha256))
     elif not proven:
-        raise FillFailed(f"{url} came without a length, so nothing proves that its {size:,} bytes are all.", _override(url, digests.sha256))
+        raise FillFailed(
+            f"{url} came without a length, so nothing proves that its {counted(size, 'byte')} are all.", _override(url, digests.sha256)
+        )
     return "computed"
 
 

@@ -24,6 +24,7 @@ from dataset_mirror.fetch.resume import StartOver, fits, part, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.upstream import Broken, Reply
+from dataset_mirror.rules.counted import counted
 
 log = logging.getLogger(__name__)
 
@@ -226,7 +227,7 @@ class Transfer:
                 raise StartOver("it is shorter now", None)
             self._plan.length = piece.at  # now it is known
         elif piece.at < piece.end:
-            raise Broken(f"{reply.place} sent {piece.at - start:,} bytes instead of {piece.asked - start:,}", reached=True)
+            raise Broken(f"{reply.place} sent {counted(piece.at - start, 'byte')} instead of {piece.asked - start:,}", reached=True)
 
     async def _take_in(self, piece: Piece, chunk: bytes) -> bool:
         """Keeps bytes as far as they belong to the piece; whether it has met others: then the rest of its answer is not wanted."""

@@ -5,6 +5,8 @@ from hashlib import sha256
 from html import escape
 
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.rules.sentences import coded, with_lines
+from dataset_mirror.rules.weights import weights
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #f6f6f3; --sheet: #fffefc; --ink: #1b2226; --line: #dcdad2; --accent: #0b5563; --bad: #a32b1f }
@@ -18,6 +20,8 @@ main { padding: 0.4rem 1.2rem 0.8rem; border: 1px solid var(--line); border-left
 h1 { font-size: 1.5rem; line-height: 1.25 }
 a { color: var(--accent) }
 nav { padding: 1rem 0 }
+code { font: 0.9em/1.5 ui-monospace, monospace }
+pre { padding: 0.6rem 0.8rem; border: 1px solid var(--line); border-radius: 0.4rem; white-space: pre-wrap }
 """
 """The colours of the pages, whose files an error is not to need."""
 _PAGE = """<!doctype html>
@@ -41,28 +45,18 @@ POLICY = f"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 
 def error_page(error: MirrorError) -> bytes:
     """The page of an error, with what to do next, and links to what may have been meant."""
-    more = f"<p><strong>What to do:</strong> {escape(error.hint)}</p>\n" if error.hint else ""
+    words, lines = with_lines(error.hint)
+    more = f"<p><strong>What to do:</strong> {coded(words)}</p>\n" if words else ""
+    more += f"<pre><code>{escape(lines)}</code></pre>\n" if lines else ""
     choices = error.facts.get("choices")
     if isinstance(choices, list):
         items = "".join(f'<li><a href="{escape(str(path))}">{escape(str(path))}</a></li>\n' for path in choices)
         more += f"<ul>\n{items}</ul>\n"
-    return _PAGE.format(style=_STYLE, title=escape(error.title), status=error.status, detail=escape(error.detail), more=more).encode()
+    return _PAGE.format(style=_STYLE, title=escape(error.title), status=error.status, detail=coded(error.detail), more=more).encode()
 
 
 def prefers_page(accept: str) -> bool:
     """Whether an Accept field likes text/html best (RFC 9110 12.5.1); `*/*` alone, as programs send it, is no wish for a page."""
-    weights = [_weight(part) for part in accept.lower().split(",") if part.strip()]
-    html = max((weight for kind, weight in weights if kind == "text/html"), default=0.0)
-    return html > 0 and all(weight <= html for _, weight in weights)
-
-
-def _weight(part: str) -> tuple[str, float]:
-    kind, *parameters = [piece.strip() for piece in part.split(";")]
-    for parameter in parameters:
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            try:
-                return kind, float(value)
-            except ValueError:
-                return kind, 0.0
-    return kind, 1.0
+    wanted = weights(accept)
+    html = wanted.get("text/html", 0.0)
+    return html > 0 and all(weight <= html for weight in wanted.values())

@@ -6,10 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import StreamingResponse
 
+from dataset_mirror.fetch.tail import MOST_LINES
 from dataset_mirror.status.changes import changes_of
-from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, ReportStatus, Span, TrafficStatus, UsageStatus
+from dataset_mirror.status.figures import AnswerStatus, By, ChangePage, Level, LogMessage, ReportStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.here import Happening, Here, MayChange
 from dataset_mirror.status.live import answers_of, clients_of
+from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.models import ClientStatus
 from dataset_mirror.status.report import report_of
 from dataset_mirror.status.traffic import traffic_of
@@ -78,6 +80,17 @@ async def answers(mirror: Here, may_change: MayChange) -> list[AnswerStatus]:
     return answers_of(mirror, whole=may_change)
 
 
+@router.get("/status/log")
+async def messages(
+    mirror: Here,
+    level: Annotated[Level, Query(description="only what is at least so grave")] = "warning",
+    q: Annotated[str, Query(description="words that it must have, in any case", max_length=200, examples=["403"])] = "",
+    limit: Annotated[int, Query(ge=1, le=MOST_LINES, description="most lines")] = 100,
+) -> list[LogMessage]:
+    """Warnings and errors that the mirror logged of late, since its start, the latest first; all workers' too."""
+    return messages_of(mirror, level, q)[:limit]
+
+
 @router.get("/status/clients")
 async def clients(mirror: Here, may_change: MayChange) -> list[ClientStatus]:
     """Who asked for archives since the start, the one that was sent most first; with the token addresses, else networks."""
@@ -89,6 +102,6 @@ async def stream(
     events: Happening,
     last_event_id: Annotated[str | None, Header(description="the last event that was had", max_length=100)] = None,
 ) -> StreamingResponse:
-    """What happens, as server-sent events: fills, answers, traffic, failure, change, health; each an object in JSON."""
+    """What happens, as server-sent events: fills, answers, traffic, log, failure, change, health; each an object in JSON."""
     fields = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events.follow(last_event_id), media_type="text/event-stream", headers=fields)

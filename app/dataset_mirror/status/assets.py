@@ -12,6 +12,7 @@ from fastapi.responses import Response
 
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.rules.conditions import Validators, select
+from dataset_mirror.status.packing import packed
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ONE_DAY = "public, max-age=86400"
@@ -51,7 +52,7 @@ def _asset(name: str, content: bytes) -> Asset:
     if not _VERSION.search(name):  # a file of ours: its digest is its version
         stem, dot, suffix = name.partition(".")
         name = f"{stem}-{digest[:12]}{dot}{suffix}"
-    return Asset(name, content, media_type, f'"{digest[:32]}"')
+    return Asset(name, content, media_type, f'W/"{digest[:32]}"')  # weak: gzipped it is the same
 
 
 router = APIRouter(include_in_schema=False)
@@ -62,12 +63,12 @@ async def static(name: str, request: Request) -> Response:
     found = next((asset for asset in assets().values() if asset.name == name), None)
     if found is None:
         raise NoSuchPage(f"There is no file /static/{name}.", "Reload the page: its files have the version in their names.")
-    return _answer(found, request, FOR_EVER)
+    return await packed(request, _answer(found, request, FOR_EVER))
 
 
 @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
 async def favicon(request: Request) -> Response:
-    return _answer(assets()["favicon-ok.svg"], request, ONE_DAY)
+    return await packed(request, _answer(assets()["favicon-ok.svg"], request, ONE_DAY))
 
 
 def _answer(asset: Asset, request: Request, cache_control: str) -> Response:

@@ -1,7 +1,7 @@
 """`/status/events`: what happens, told to everybody who looks, as server-sent events (HTML Living Standard 9.2).
 
-One task looks once a second, and encodes what is new once for all viewers. What is a state (downloads, answers, traffic, health)
-replaces what a viewer has not taken yet; what happened once (failures, changes) waits for it, up to a limit.
+One task looks once a second, and encodes what is new once for all viewers. What is a state (downloads, answers, traffic, the end of
+the log, health) replaces what a viewer has not taken yet; what happened once (failures, changes) waits for it, up to a limit.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.changes import change_of
 from dataset_mirror.status.health import health_of
 from dataset_mirror.status.live import answers_of
+from dataset_mirror.status.log import message_of
 from dataset_mirror.status.views import failure_of, fills_of
 from dataset_mirror.status.wording import iso
 from dataset_mirror.store import changes
@@ -148,6 +149,8 @@ class Events:
         more = max(0, len(self._mirror.recent.under_way) - len(answers))
         self._state("answers", {"answers": _dumped(answers), "more": more})
         self._traffic()
+        if line := self._mirror.tail.last:
+            self._state("log", {"number": self._mirror.tail.number, "last": message_of(line).model_dump(mode="json")})
         if time.monotonic() - self._told_health >= HEALTH:
             self._told_health = time.monotonic()
             self._state("health", (await health_of(self._mirror)).model_dump(mode="json"))

@@ -12,6 +12,7 @@ from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.views import failure_of
 from dataset_mirror.status.wording import duration, plain
@@ -64,7 +65,7 @@ def _elsewhere(found: Known | Held, bucket: str) -> list[str]:
         record = found.record
         fetched = datetime.fromtimestamp(record.fetched).astimezone()
         return [
-            f"It is not stored here; the bucket {bucket} has it: {record.size:,} bytes, fetched {fetched:%Y-%m-%d %H:%M %Z}.",
+            f"It is not stored here; the bucket {bucket} has it: {counted(record.size, 'byte')}, fetched {fetched:%Y-%m-%d %H:%M %Z}.",
             "The first request brings it from there; its origin is not asked.",
         ]
     if not found.url:
@@ -108,8 +109,8 @@ def _contents(snapshot: Snapshot | None, there: int) -> list[str]:
         return ["The list of its files is not stored."]
     size = sum(size or 0 for _, size in snapshot.files)
     number, archives = len(snapshot.files), len(snapshot.archives)
-    said = f"It has {number:,} {'file' if number == 1 else 'files'}, {size:,} bytes."
-    return [said, f"Of these, and of what clients ask for besides, {there:,} of {archives:,} archives are stored."]
+    said = f"It has {counted(number, 'file')}, {counted(size, 'byte')}."
+    return [said, f"Of these, and of what clients ask for besides, {there:,} of {counted(archives, 'archive')} {are(there)} stored."]
 
 
 def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
@@ -163,7 +164,9 @@ _VOUCHED_BY: dict[DigestSource, str] = {
 
 
 def _stored(mirror: Mirror, record: Record) -> list[str]:
-    why = [f"It is stored: {record.size:,} bytes, fetched {datetime.fromtimestamp(record.fetched).astimezone():%Y-%m-%d %H:%M %Z}."]
+    why = [
+        f"It is stored: {counted(record.size, 'byte')}, fetched {datetime.fromtimestamp(record.fetched).astimezone():%Y-%m-%d %H:%M %Z}."
+    ]
     if said := _VOUCHED_BY.get(record.source):
         why.append(said)
     ttl = mirror.ttl(record)
@@ -181,8 +184,8 @@ def _stored(mirror: Mirror, record: Record) -> list[str]:
 
 def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
     if fill := mirror.flights.get(archive):
-        total = f" of {fill.total:,}" if fill.total is not None else ""
-        return [f"It is being fetched: {fill.received:,}{total} bytes are there, and a client gets them at once."]
+        there = f"{fill.received:,} of {counted(fill.total, 'byte')}" if fill.total is not None else counted(fill.received, "byte")
+        return [f"It is being fetched: {there} {are(fill.received)} there, and a client gets what is there at once."]
     why = ["It is not stored; the first request fetches it, and gets its bytes as they arrive.", *_failed(mirror, archive)]
     entry = mirror.origins.expected(archive)
     if entry and entry.has_digest:
@@ -192,5 +195,5 @@ def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
     if archive.path.endswith("/"):
         why.append(f"By path, what is stored below it is listed; so does: dataset-mirror ls '{archive}*'")
     if entry and entry.size and (missing := mirror.store.space.missing(entry.size)):
-        why.append(f"{missing:,} bytes must be removed to make room for it.")
+        why.append(f"{counted(missing, 'byte')} must be removed to make room for it.")
     return why

@@ -10,6 +10,7 @@ from dataset_mirror.store.changes import Kind
 
 Span = Literal["hour", "day", "month", "year"]
 By = Literal["origin", "dataset", "age", "client"]
+Level = Literal["warning", "error", "critical"]
 
 
 class Counts(BaseModel):
@@ -53,6 +54,19 @@ class AnswerStatus(BaseModel):
     total: Bytes | None = Field(description="bytes of the whole answer; null while nobody knows", examples=[170498071])
     rate: float = Field(description="bytes per second, of the last seconds", examples=[11800000.0])
     since: Time
+
+
+class LogMessage(BaseModel):
+    """A warning or an error that the mirror logged."""
+
+    at: Time
+    level: Level
+    room: str = Field(description="the part of the program that wrote it, or a library", examples=["fetch"])
+    message: str = Field(
+        description="what happened; without secrets, addresses of clients as networks", examples=["The origin answers 403."]
+    )
+    error: str = Field("", description="kind and words of the exception, if there was one", examples=["OSError: No space left on device"])
+    request_id: str = Field("", description="X-Request-ID of the request that it is about", examples=["5f3a0c8e9b1d2a47"])
 
 
 class Held(BaseModel):

@@ -6,6 +6,7 @@ from functools import cache
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from dataset_mirror.rules.sentences import with_lines
 from dataset_mirror.status import wording
 from dataset_mirror.status.assets import asset_path
 
@@ -22,7 +23,7 @@ def _environment() -> Environment:
         loader=PackageLoader("dataset_mirror.status"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals["asset"] = asset_path
-    environment.filters.update({name: getattr(wording, name) for name in wording.__all__})
+    environment.filters.update({name: getattr(wording, name) for name in wording.__all__}, with_lines=with_lines)
     return environment
 
 

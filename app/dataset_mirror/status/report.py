@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 
+from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.figures import Held, ReportRow, ReportStatus, Unused
 from dataset_mirror.status.summary import summary_of
@@ -19,7 +21,9 @@ _MOST_ROWS = 100
 
 
 async def report_of(mirror: Mirror, since: float) -> ReportStatus:
-    """What was asked for since then (seconds since the epoch), what failed, and what nobody asked for."""
+    """What was asked for since then (seconds since the epoch), what failed, and what nobody asked for; up to this moment."""
+    with suppress(StoreFull, IndexDamaged):  # then it lacks what could not be written
+        await mirror.flush()
     return await mirror.store.in_worker(partial(report, mirror, since))
 
 

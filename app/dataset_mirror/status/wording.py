@@ -1,21 +1,20 @@
 """Numbers, times, URLs and words of commands, as people read and copy them."""
 
 import json
-import re
 import shlex
 from datetime import UTC, datetime
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
+
+from dataset_mirror.rules import sentences
+from dataset_mirror.rules.counted import counted
 
 __all__ = [
     *("ago", "brief", "clock", "coded", "count", "duration", "file_name", "host", "iso", "literal", "minute", "path_here", "percent"),
-    *("plain", "shell", "shown", "size", "utc", "with_lines"),
+    *("plain", "shell", "shown", "size", "utc"),
 ]
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
-_BLOCK = re.compile(r'(?P<words>.*?)(?P<name>\[\[\w+\]\])(?P<keys>(?: \w+ = (?:"[^"]*"|\[[^]]*\]|\d+))+)')
-_CODE = re.compile(r"`([^`\n]+)`")
-_KEY = re.compile(r" (?=\w+ = )")
 _SPANS = ((86400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -31,8 +30,7 @@ def size(bytes_: float) -> str:
 
 def count(number: int, noun: str = "") -> str:
     """A number with thousands separated; with its noun, in the plural unless it is one."""
-    plural = "" if number == 1 else "s"
-    return f"{number:,}\N{NO-BREAK SPACE}{noun}{plural}" if noun else f"{number:,}"
+    return counted(number, noun).replace(" ", "\N{NO-BREAK SPACE}", 1) if noun else f"{number:,}"
 
 
 def plain(text: str) -> str:
@@ -105,7 +103,7 @@ def file_name(url: str) -> str:
 
 def coded(text: str) -> Markup:
     """A sentence in which what stands between backticks is code."""
-    return Markup(_CODE.sub(r"<code>\1</code>", escape(text)))  # what stands there was escaped
+    return Markup(sentences.coded(text))
 
 
 def shell(word: str) -> str:
@@ -116,11 +114,3 @@ def shell(word: str) -> str:
 def literal(text: str) -> str:
     """A string as it stands in Python's source."""
     return json.dumps(text)
-
-
-def with_lines(hint: str) -> tuple[str, str]:
-    """A hint's words; and, if it ends with a block for mirror.toml, that block's lines one below the other."""
-    found = _BLOCK.fullmatch(hint)
-    if found is None:
-        return hint, ""
-    return found["words"].rstrip(), "\n".join([found["name"], *_KEY.split(found["keys"].strip())])

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.sqlite import insert
 
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.schema import changes, history
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def _carried(place: Path, connection: Connection, table: Table) -> int:
             connection.execute(putting, [dict(zip(names, row, strict=True)) for row in rows])
             number += len(rows)
     except sqlite3.Error as error:
-        log.warning("Of the old index' %s, %s rows could be read: %s.", table.name, f"{number:,}", error)
+        log.warning("Of the old index' %s, %s could be read: %s.", table.name, counted(number, "row"), error)
     return number
 
 

@@ -14,6 +14,7 @@ from typing import Any, Self
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.fields import Fields
 from dataset_mirror.store import durable
 from dataset_mirror.store.partial import PartialFile, journal_of, remove_unheld
@@ -99,7 +100,7 @@ class Leftover:
             raise ValueError("not a journal of a fill: a value has the wrong type")
         there = self.path.lstat().st_size
         if not self.have or there > self.length or any(not 0 <= start < end <= there for start, end in self.have) or not self._in_order:
-            raise ValueError(f"not the journal of this file of {there:,} bytes")
+            raise ValueError(f"not the journal of this file of {counted(there, 'byte')}")
         if self.validators.strong is None:
             raise ValueError("nothing would prove that the rest belongs to what is there")
 

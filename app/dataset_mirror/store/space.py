@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dataset_mirror.errors import StoreFull
+from dataset_mirror.rules.counted import counted
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -100,7 +101,7 @@ class Space:
         if self.max_size is not None:
             parts.append(f"{self.kept + self._growing:,} of {self.max_size:,} (max_size) are in use")
         return StoreFull(
-            f"{what} needs {size:,} bytes more, but {', '.join(parts)}.{why and ' ' + why}",
+            f"{what} needs {counted(size, 'byte')} more, but {', '.join(parts)}.{why and ' ' + why}",
             "Look at what could go: dataset-mirror gc --dry-run; or remove archives (dataset-mirror rm), or change max_size or min_free.",
             needed=size,
             free=self.free,

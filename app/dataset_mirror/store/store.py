@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.errors import IndexDamaged, MirrorError, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store import changes, damaged, failures, knowledge, outbox
 from dataset_mirror.store.blobs import Blobs
@@ -112,7 +113,7 @@ class Store:
         if why := self.why_read_only:
             found.append(f"Nothing new can be kept in {self.folder.root}: {why}. What is there is served.")
         if aside := len(self.set_aside()):
-            where = f"{aside:,} lines of the journal were set aside in {self.folder.set_aside}."
+            where = f"{counted(aside, 'line')} of the journal {'was' if aside == 1 else 'were'} set aside in {self.folder.set_aside}."
             found.append(f"{where} Stop the mirror and run: dataset-mirror doctor --rebuild")
         return found
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.journal import Removal
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.record import Record
@@ -36,7 +37,7 @@ def disagreements(store: Store) -> Iterator[Disagreement]:
     told = _told(store)
     known = {(str(record.archive), record.sha256): record for record in _versions(store)}
     if told.unreadable:
-        yield Disagreement("journal", f"{told.unreadable:,} lines of {store.journal.path} cannot be read.", _REBUILD)
+        yield Disagreement("journal", f"{counted(told.unreadable, 'line')} of {store.journal.path} cannot be read.", _REBUILD)
     left = {(key, sha256): url for key, versions in told.versions.items() for sha256, url in versions.items()}
     missing = [url for version, url in left.items() if version not in known and version[1] in blobs]
     if missing:
@@ -52,7 +53,7 @@ def disagreements(store: Store) -> Iterator[Disagreement]:
     if strange:
         yield Disagreement("blobs", f"Nothing says what {_some(strange)} are.", f"{_REBUILD}; it names them by tree/, or sets them aside.")
     if aside := store.set_aside():
-        yield Disagreement("set aside", f"{len(aside):,} lines could not be completed: {store.folder.set_aside}", _REBUILD)
+        yield Disagreement("set aside", f"{counted(len(aside), 'line')} could not be completed: {store.folder.set_aside}", _REBUILD)
 
 
 def _told(store: Store) -> _Told:
@@ -87,4 +88,4 @@ def _versions(store: Store) -> Iterator[Record]:
 
 def _some(names: Collection[str]) -> str:
     first = next(iter(names))
-    return first if len(names) == 1 else f"{len(names):,} archives or blobs, such as {first},"
+    return first if len(names) == 1 else f"{counted(len(names), 'archive')} or blobs, such as {first},"

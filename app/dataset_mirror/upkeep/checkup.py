@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 
 from dataset_mirror.errors import DataFolderError, NotAllowed
 from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, OTHERS, DataFolder, file_system
 from dataset_mirror.store.listing import Query
@@ -108,11 +109,11 @@ def check_store(store: Store) -> Iterator[Finding]:
 
 def _room(store: Store) -> Iterator[Finding]:
     space = store.space
-    fact = f"{space.free:,} bytes are free; {space.min_free:,} of them stay so (min_free)."
+    fact = f"{counted(space.free, 'byte')} {are(space.free)} free; {space.min_free:,} of them stay so (min_free)."
     hint = "Look at what could go: dataset-mirror gc --dry-run; or change max_size or min_free."
     yield Finding("space", fact, hint if space.free <= space.min_free else "")
     if space.max_size is not None:
-        fact = f"{space.kept:,} of {space.max_size:,} bytes (max_size) are in use."
+        fact = f"{space.kept:,} of {counted(space.max_size, 'byte')} (max_size) are in use."
         yield Finding("limit", fact, hint if space.kept > space.max_size else "")
 
 
@@ -127,7 +128,9 @@ def _tree(store: Store) -> Finding:
     if not hidden:
         return Finding("tree", "tree/ has all archives.")
     hint = "Nothing is lost: the mirror serves them. Copy such archives by their URLs instead of from tree/."
-    return Finding("tree", f"tree/ lacks {len(hidden):,} archives, whose names a file system cannot hold, such as {hidden[0]}.", hint)
+    return Finding(
+        "tree", f"tree/ lacks {counted(len(hidden), 'archive')}, whose names a file system cannot hold, such as {hidden[0]}.", hint
+    )
 
 
 def _is_shown(store: Store, record: Record) -> bool:
@@ -171,7 +174,7 @@ def _clock(replies: list[Reply]) -> Finding:
         return Finding("clock", "No upstream told the time; the clock was not compared.")
     middle = differences[len(differences) // 2]
     if abs(middle) > _CLOCK_SECONDS:
-        fact = f"This machine's clock is {abs(middle):,.0f} seconds {'ahead' if middle > 0 else 'behind'}."
+        fact = f"This machine's clock is {counted(round(abs(middle)), 'second')} {'ahead' if middle > 0 else 'behind'}."
         return Finding("clock", fact, "Set it, and keep it right: timedatectl set-ntp true")
     return Finding("clock", f"The clock is right within {max(1.0, abs(middle)):.0f} s.")
 

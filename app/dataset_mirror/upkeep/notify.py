@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.rules.no_proxy import bypasses
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.settings import Settings
@@ -119,7 +120,9 @@ class Notifier:
         if damage := store.index.damage:
             found.append(("index", "disk", damage.detail, damage.hint))
         elif number := store.index.number_damaged():
-            found.append(("damaged", "damaged", f"{number:,} archives are damaged and not served.", "Run: dataset-mirror verify"))
+            found.append(
+                ("damaged", "damaged", f"{counted(number, 'archive')} {are(number)} damaged and not served.", "Run: dataset-mirror verify")
+            )
         wrong = {name for name, *_ in found}
         events = [Event(kind, now, detail, hint) for name, kind, detail, hint in found if name not in self._wrong]
         if self._wrong - wrong:
@@ -164,9 +167,10 @@ def _full(space: Space) -> str | None:
     """What is said if nothing more has room."""
     with suppress(OSError):
         if space.free - space.promised <= space.min_free:
-            return f"The disk is full: {space.free:,} bytes are free, of which {space.min_free:,} must stay free (min_free)."
+            free = f"{counted(space.free, 'byte')} {are(space.free)} free"
+            return f"The disk is full: {free}, of which {space.min_free:,} must stay free (min_free)."
         if space.max_size is not None and space.kept > space.max_size:
-            return f"{space.kept:,} bytes are stored, more than {space.max_size:,} (max_size)."
+            return f"{counted(space.kept, 'byte')} {are(space.kept)} stored, more than {space.max_size:,} (max_size)."
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 
 from dataset_mirror.origins.sharing import Bucket
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.shared.answers import Peer
 from dataset_mirror.upkeep.checkup import Finding
 
@@ -37,7 +38,8 @@ async def check_shared(places: tuple[str, Bucket]) -> AsyncIterator[Finding]:
             "database", f"The shared database cannot be used: {error}.", "Check `shared`; a mirror makes the tables at its start."
         )
         return
-    yield Finding("database", f"It knows {found.archives:,} archives; the bucket has {found.kept:,} objects, {found.kept_bytes:,} bytes.")
+    kept = f"{counted(found.kept, 'object')}, {counted(found.kept_bytes, 'byte')}"
+    yield Finding("database", f"It knows {counted(found.archives, 'archive')}; the bucket has {kept}.")
     hint = "Set both clocks: timedatectl set-ntp true" if abs(found.clock) > _CLOCK_SECONDS else ""
     yield Finding("clocks", f"The database's clock and this machine's are {abs(found.clock):.0f} s apart.", hint)
     hint = "Look at the mirrors' logs: the bucket does not take or remove objects." if found.passing > _LEFT_OVER else ""

@@ -107,13 +107,13 @@ class Exchange:
 
     async def _failed(self, error: BaseException) -> None:
         cause = error if isinstance(error, MirrorError) else error.__cause__
+        request_id = self.scope.get(REQUEST_ID, "without an id")
         if self.is_over or self._is_lost:
             log.debug("The app ended after its client had left, or had been answered: %r", error)
         elif isinstance(cause, MirrorError):  # the cause, of a page's body: Starlette says that it comes too late for an answer
-            log.warning("Broke off an answer: %s", cause)
+            log.warning("Broke off an answer: %s", cause, extra={"request": request_id})
         else:
-            request_id = self.scope.get(REQUEST_ID, "without an id")
-            log.error("An answer failed (request %s).", request_id, exc_info=error)
+            log.error("An answer failed (request %s).", request_id, exc_info=error, extra={"request": request_id})
             if not self.has_begun:
                 return self._connection.refuse_running(Unexpected.at(request_id))
         if not self.is_over:

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.serve.asgi import ClientGone
 from dataset_mirror.serve.page_cache import STEP, is_in_memory
 
@@ -136,7 +137,7 @@ class PartOfFile:
                 raise ClientGone from None
             raise
         if sent == 0:
-            raise OSError(f"the file ends {self._end - self._offset} bytes too early")
+            raise OSError(f"the file ends {counted(self._end - self._offset, 'byte')} too early")
         self._offset += sent
         _spend(sent)
         if self._told:

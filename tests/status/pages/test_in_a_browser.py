@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -37,6 +38,7 @@ PAGES = (
     "/docs",
     "/status/act?what=pin&name=keras/mnist",
     f"/status/folder?prefix={HOST}/",
+    "/elsewhere.example.org/a/rather/long/path/to/an-archive-that-nobody-lists.tar.gz",
 )
 IN_THE_DARK = ("/", f"/archives/{HOST}/sets/first.bin", "/activity", "/status/act?what=rm&name=data.example.org/sets/first.bin")
 
@@ -136,6 +138,19 @@ def test_search_as_one_types(window: Watched) -> None:
     assert page.get_by_label("Search").evaluate("element => element === document.activeElement")
     page.get_by_label("Search").fill("nowhere")
     expect(page.locator("#results")).to_contain_text("No archive matches")
+
+
+def test_the_log(window: Watched, shared: Mirror) -> None:
+    """What is logged appears in the open page, as far as it fits what was searched for; both searches of the page are in its address."""
+    page = window.goto("/activity")
+    page.get_by_role("search", name="Log").get_by_label("Search").fill("just-now.bin")
+    expect(page.locator("#log-part")).to_contain_text("No line fits")
+    page.get_by_role("search", name="Requests").get_by_label("Search").fill("first")
+    expect(page).to_have_url(re.compile(r"/activity\?(?=.*\bq=first\b)(?=.*\bwords=just-now\.bin\b)"))
+    shared.archive("/sets/just-now.bin", x_request_id="shown-beside-it")
+    expect(page.locator("#log-part tbody tr")).to_have_count(1)
+    expect(page.locator("#log-part tbody tr")).to_contain_text("shown-beside-it")
+    expect(page.locator("#results tbody tr")).to_have_count(1)
 
 
 def test_fetch_and_remove(window: Watched, shared: Mirror, shared_origin: Origin) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
 import os
@@ -9,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from dataset_mirror.status.assets import asset_path
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Answer, Mirror
@@ -127,11 +129,26 @@ def test_links(shared: Mirror) -> None:
 def test_fields(shared: Mirror) -> None:
     """No cache keeps a page, only our own scripts run in it, its forms go to us only, and no other page frames it."""
     fields = shared.get("/").fields
-    assert (fields["cache-control"], fields["vary"]) == ("no-store", "Host")
+    assert (fields["cache-control"], fields["vary"]) == ("no-store", "Host, Accept-Encoding")
     policy = fields["content-security-policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "form-action 'self'", "frame-ancestors 'none'"} <= set(policy)
     head = shared.get("/", "HEAD")
     assert (head.status, head.body) == (200, b"")
+
+
+@pytest.mark.parametrize(("accepted", "packed"), [("gzip, deflate", True), ("br, *;q=0.1", True), ("gzip;q=0", False), ("identity", False)])
+def test_gzip(shared: Mirror, accepted: str, packed: bool) -> None:
+    """Pages and their files are gzipped for clients that take it, and the same otherwise; a file is not sent again that one has."""
+    for path in ("/guide", asset_path("page.css")):
+        answer = shared.get(path, fields={"Accept-Encoding": accepted})
+        assert answer.fields["vary"].endswith("Accept-Encoding")
+        assert (answer.fields["content-encoding"] == "gzip") == packed
+        plain = shared.get(path).body
+        whole = gzip.decompress(answer.body) if packed else answer.body
+        assert whole.count(b"\n") == plain.count(b"\n")
+        assert len(answer.body) < 0.4 * len(plain) or not packed
+    tag = answer.fields["etag"]
+    assert shared.get(path, fields={"Accept-Encoding": accepted, "If-None-Match": tag}).status == 304
 
 
 @pytest.mark.parametrize("hosts", [["x';touch${IFS}/tmp/pwn;'"], ['"><script>'], ["[::1"], ["mirror.lab", "mirror.lab"], ["a b"]])

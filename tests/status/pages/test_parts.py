@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from dataset_mirror.errors import NotAllowed
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.serve.error_page import error_page
 from dataset_mirror.status.figures import Counts, Held, Point, TrafficStatus, UsageRow, UsageStatus
 from dataset_mirror.status.models import FailureStatus, StoreStatus
 from dataset_mirror.status.own import page_link
@@ -19,6 +21,7 @@ from dataset_mirror.status.pages.overview import room
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.pages.snippets import Way, ways
+from dataset_mirror.status.wording import coded
 from tests.serving import HOST, URL
 
 NOW = 1_800_000_000.0
@@ -134,6 +137,14 @@ def test_guide() -> None:
     assert "127.0.0.1:8080" not in text
     assert "<img" not in text
     assert "<script" not in text
+
+
+def test_code_in_sentences() -> None:
+    """What stands between backticks is code, and nothing of a sentence is HTML of its own."""
+    assert coded("Check `upstreams` and <b>'s `a<b`.") == "Check <code>upstreams</code> and &lt;b&gt;&#x27;s <code>a&lt;b</code>."
+    page = error_page(NotAllowed("`x` is <no>.", 'Set `y`: [[origins]] url = "https://a" paths = ["/"]')).decode()
+    assert "<p><code>x</code> is &lt;no&gt;.</p>" in page
+    assert "<pre><code>[[origins]]\nurl = &quot;https://a&quot;\npaths = [&quot;/&quot;]</code></pre>" in page
 
 
 def test_links_to_pages_yield() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.listing import Listed, Lister, Query
@@ -88,7 +89,8 @@ def incomplete(store: Store, origins: Origins, names: Iterable[str]) -> list[tup
         archives = [archive for archive, _ in snapshot.archives] if snapshot else []
         there = sum(store.find(archive) is not None for archive in archives)
         if snapshot is None or there < len(archives):
-            said = f"only {there:,} of its {len(archives):,} archives are stored" if snapshot else "the list of its files is not stored"
+            stored = f"only {there:,} of its {counted(len(archives), 'archive')} {are(there)} stored"
+            said = stored if snapshot else "the list of its files is not stored"
             found.append((name, UsageError(f"{name} is not complete: {said}.", f"Fetch it first: dataset-mirror fetch {name}")))
     return found
 

@@ -13,6 +13,7 @@ from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.names import Names, natural
 from dataset_mirror.airgap.bundle.stored import Bytes
 from dataset_mirror.errors import BundleError
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import Record
 
@@ -54,7 +55,7 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset(), facts
         if bytes.fromhex(record.sha256) not in minus:
             first.setdefault(record.sha256, record)
         if len(lines) > bag.MOST_TAG_BYTES:
-            raise BundleError(f"One bundle cannot hold more than some {count:,} archives.", "Make several: give names or globs.")
+            raise BundleError(f"One bundle cannot hold more than some {counted(count, 'archive')}.", "Make several: give names or globs.")
     for fact in facts():
         lines += fact.to_line().encode() + b"\n"
         newest = max(newest, min(fact.checked, time.time()))

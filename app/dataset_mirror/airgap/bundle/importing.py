@@ -19,6 +19,7 @@ from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.airgap.proposals import Proposal, of_line
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.digests import Hashing, digests_of
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import Record
@@ -275,7 +276,8 @@ def _check_fits(member: Member, record: Record) -> None:
     if member.file is None:
         raise BundleError(f"{record.url} comes as a {member.kind}, not as a file.", "It was not imported. Export it again.")
     if record.size != member.size:
-        raise BundleError(f"{record.url} comes with {member.size:,} bytes, but the list says {record.size:,}.", "Copy the bundle again.")
+        said = f"{record.url} comes with {counted(member.size, 'byte')}, but the list says {record.size:,}."
+        raise BundleError(said, "Copy the bundle again.")
 
 
 def _nowhere(record: Record) -> BundleError:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from dataset_mirror.errors import BundleError, DigestMismatch
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.digests import confirmed, named
 from dataset_mirror.rules.fields import Fields, is_value, kept
 from dataset_mirror.store.knowledge import Fact
@@ -76,7 +77,8 @@ class LineJudge:
                 raise _mismatch(record)
             source = "catalog"
         elif expected and expected.size not in (None, record.size):
-            raise BundleError(f"{record.url} has {record.size:,} bytes, but the catalog expects {expected.size:,}.", "It was not imported.")
+            said = f"{record.url} has {counted(record.size, 'byte')}, but the catalog expects {expected.size:,}."
+            raise BundleError(said, "It was not imported.")
         return replace(record, md5=md5 if self.wants_md5(record) else None, source=source)
 
 
@@ -100,7 +102,7 @@ def _mismatch(record: Record) -> DigestMismatch:
 def _fields(record: Record) -> Fields:
     """Those that would be kept of an origin's; what is no field of HTTP is dropped."""
     if sum(len(name) + len(value) for name, value in record.fields) > _MOST_FIELDS:
-        raise BundleError(f"The header fields of {record.url} are longer than {_MOST_FIELDS:,} bytes.", "It was not imported.")
+        raise BundleError(f"The header fields of {record.url} are longer than {counted(_MOST_FIELDS, 'byte')}.", "It was not imported.")
     return kept((name, value) for name, value in record.fields if _TOKEN.fullmatch(name.lower()) and is_value(value))
 
 

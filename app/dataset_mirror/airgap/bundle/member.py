@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from dataset_mirror.airgap.bundle.hashing import STEP, Reads
 from dataset_mirror.errors import BundleError
+from dataset_mirror.rules.counted import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Member:
             raise BundleError(f"{self.name} is a {self.kind}.", "This is not a bundle of dataset-mirror export.")
         if self.size > most:
             raise BundleError(
-                f"{self.name} has {self.size:,} bytes; {most:,} are the most.", "This is not a bundle of dataset-mirror export."
+                f"{self.name} has {counted(self.size, 'byte')}; {most:,} are the most.", "This is not a bundle of dataset-mirror export."
             )
         found, buffer = bytearray(), memoryview(bytearray(min(STEP, self.size)))
         while len(found) < self.size and (read := self.file.readinto(buffer[: self.size - len(found)])):

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.errors import BundleError
+from dataset_mirror.rules.counted import counted
 
 _MOST_HEAD = 1024 * 1024
 """Bytes of what describes one member (a long name, pax keys): a tar can claim any number."""
@@ -43,7 +44,7 @@ def _unreadable(error: OSError) -> BundleError:
 
 def _member(entry: tarfile.TarInfo, stream: "_Stream") -> Member:
     if entry.size < 0:
-        raise ValueError(f"{entry.name[:80]!r} has {entry.size} bytes")
+        raise ValueError(f"{entry.name[:80]!r} has {counted(entry.size, 'byte')}")
     plain = entry.isreg() and not entry.issparse()
     kind = "sparse file" if entry.issparse() else _KINDS.get(entry.type, "file of another kind")
     return Member(entry.name, entry.size, stream if plain else None, "file" if plain else kind)

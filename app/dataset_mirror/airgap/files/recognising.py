@@ -12,6 +12,7 @@ from dataset_mirror.origins.identity import ArchiveId, check_query, normalise_pa
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.content import looks_like_a_page, wrong_magic
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.digests import Digests, Hashing
 
 _DEEPEST = 8
@@ -107,7 +108,7 @@ def _check(match: Match, entry: CatalogEntry | None, digests: Digests, size: int
     if reason := looks_like_a_page(match.archive.name, beginning) or wrong_magic(match.archive.name, beginning):
         raise NotAnArchive(f"It is not {match.url}: {reason}.", "Fetch it again.")
     if entry and entry.size not in (None, size):
-        raise NotAnArchive(f"It has {size:,} bytes, but {match.url} has {entry.size:,}.", "Fetch it again.")
+        raise NotAnArchive(f"It has {counted(size, 'byte')}, but {match.url} has {entry.size:,}.", "Fetch it again.")
 
 
 def _mismatch(entry: CatalogEntry, digests: Digests, beginning: bytes) -> MirrorError:

@@ -6,6 +6,7 @@ import tokenize
 import warnings
 
 from dataset_mirror.errors import UsageError
+from dataset_mirror.rules.counted import counted
 
 MAX_SOURCE = 4 * 1024 * 1024
 """Longest source, in bytes: a syntax tree takes a hundred times as much memory."""
@@ -14,7 +15,7 @@ MAX_SOURCE = 4 * 1024 * 1024
 def decoded(content: bytes, name: str) -> str:
     """The text of a Python file, as its first lines declare it (PEP 263), else UTF-8. UsageError if it is not that."""
     if len(content) > MAX_SOURCE:
-        raise UsageError(f"{name} has {len(content):,} bytes: too many for a script.", "Name the archives in a list instead.")
+        raise UsageError(f"{name} has {counted(len(content), 'byte')}: too many for a script.", "Name the archives in a list instead.")
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
         return io.TextIOWrapper(io.BytesIO(content), encoding).read()

@@ -19,6 +19,7 @@ import httpx
 from dataset_mirror.cli.demo.origin import LATENCY, RATE, Sample, generated
 from dataset_mirror.cli.demo.stage import DemoFailed, Download, Samples, Stage, megabytes, staged
 from dataset_mirror.cli.demo.story import Figures, Shown, Story
+from dataset_mirror.rules.counted import counted
 
 CLIENTS = 20
 
@@ -167,7 +168,7 @@ async def _range(stage: "Stage") -> Shown:
     sample = stage.samples.first
     got = await stage.download(stage.url_of(sample), sample, {"range": "bytes=-1024"})
     claims = {"exactly the last 1,024 bytes come": (got.status, got.sha256) == (206, _sha256(sample.sends[-1024:]))}
-    return Shown(f"the last {got.bytes:,} bytes alone: {got.seconds * 1e3:.0f} ms", asdict(got), claims)
+    return Shown(f"the last {counted(got.bytes, 'byte')} alone: {got.seconds * 1e3:.0f} ms", asdict(got), claims)
 
 
 async def _damaged(stage: "Stage") -> Shown:

@@ -15,6 +15,7 @@ from dataset_mirror.cli.doctor.kinds import Kind, try_all
 from dataset_mirror.cli.run import authority_of
 from dataset_mirror.doors import certificates
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.environment import PROXY, TRUST, host_of
 from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.upkeep.checkup import Finding
@@ -138,7 +139,7 @@ def _whole(url: str, sha256: str, hint: str) -> Finding:
         return Finding("download", f"{url} arrived, but not from the mirror.", hint)
     if digest.hexdigest() != sha256:
         return Finding("download", f"{url} arrived with other bytes than the mirror has.", "Run on the mirror: dataset-mirror verify")
-    return Finding("download", f"{url} arrived through the mirror, {count:,} bytes with the right digest.")
+    return Finding("download", f"{url} arrived through the mirror, {counted(count, 'byte')} with the right digest.")
 
 
 def _head(url: str, hint: str) -> Finding:

@@ -24,6 +24,7 @@ from dataset_mirror.doors import certificates
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, MirrorError
 from dataset_mirror.origins.sharing import Bucket
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration, sharing
 from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.upkeep.checkup import Finding, check_folder, check_store, check_upstreams, not_there
@@ -183,5 +184,5 @@ def _tell(findings: Iterable[Finding], *, as_json: bool, before_end: Callable[[]
         click.echo(json.dumps({"good": not wrong, "findings": [{**asdict(one), "good": one.is_good} for one in told]}, indent=2))
     else:
         before_end()
-        click.echo(f"{wrong} of {len(told)} checks failed." if wrong else f"All {len(told)} checks passed.")
+        click.echo(f"{wrong} of {counted(len(told), 'check')} failed." if wrong else f"All {counted(len(told), 'check')} passed.")
     sys.exit(1 if wrong else 0)

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.rebuild import Rebuilt, rebuild
 
@@ -25,7 +26,7 @@ def rebuild_index(configuration: Configuration) -> int:
 
 def _tell(found: Rebuilt) -> None:
     torn = f"; {found.torn:,} of them could not be read" if found.torn else ""
-    click.echo(f"Rebuilt the index: {found.archives:,} archives from {found.lines:,} lines{torn}.")
+    click.echo(f"Rebuilt the index: {counted(found.archives, 'archive')} from {counted(found.lines, 'line')}{torn}.")
     if found.aside:
         click.echo(f"The old index was moved to {found.aside}; delete it once everything works.")
     for one in found.lost[:_SHOWN]:

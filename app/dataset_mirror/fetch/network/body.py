@@ -8,6 +8,7 @@ import httpcore
 import httpx
 
 from dataset_mirror.fetch.network.stream import Stream, TlsStream, Write
+from dataset_mirror.rules.counted import counted
 
 LEAST = 256 * 1024
 """Bytes to come from which it is worth it."""
@@ -32,7 +33,7 @@ class Tail:
         except httpcore.ReadError as error:
             raise httpx.ReadError(str(error)) from error
         if not size:
-            raise httpx.RemoteProtocolError(f"peer closed connection with {self.left:,} bytes of the body still to come")
+            raise httpx.RemoteProtocolError(f"peer closed connection with {counted(self.left, 'byte')} of the body still to come")
         self.left -= size
         if not self.left and self._persists:
             self._stream.may_serve_again()

@@ -1,4 +1,4 @@
-"""`/activity`: what is under way, who asked for what in the last minutes, and what failed."""
+"""`/activity`: what is under way, who asked for what in the last minutes, what failed, and the end of the log."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,10 @@ from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.changes import changes_of
-from dataset_mirror.status.figures import ChangeStatus
+from dataset_mirror.status.figures import ChangeStatus, Level
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import answers_of, clients_of, told
+from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
 from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.views import failures_of, fills_of
@@ -43,10 +44,12 @@ async def activity(
     q: Annotated[str, Query(max_length=200)] = "",
     outcome: Literal["", "hit", "miss", "failed"] = "",
     minutes: Annotated[int, Query(ge=1, le=1440)] = 15,
+    level: Level = "warning",
+    words: Annotated[str, Query(max_length=200)] = "",
     refresh: Refresh = None,
 ) -> HTMLResponse:
     fills, answers = fills_of(mirror), answers_of(mirror)
-    requests = _requests(mirror, q, outcome, minutes)
+    requests, messages = _requests(mirror, q, outcome, minutes), messages_of(mirror, level, words)
     return await answer(
         mirror,
         request,
@@ -63,8 +66,11 @@ async def activity(
         archives=_by_archive(requests)[:TOP],
         clients=clients_of(mirror)[:TOP],
         changes=await _changes(mirror),
+        messages=messages[:SHOWN],
+        logged=len(messages),
+        number_logged=mirror.tail.number,
         choices=MINUTES,
-        asked={"q": q, "outcome": outcome, "minutes": minutes},
+        asked={"q": q, "outcome": outcome, "minutes": minutes, "level": level, "words": words},
     )
 
 

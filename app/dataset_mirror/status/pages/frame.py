@@ -13,6 +13,7 @@ from dataset_mirror.status.health import health_of
 from dataset_mirror.status.html import PAGE_POLICY, page
 from dataset_mirror.status.models import HealthStatus
 from dataset_mirror.status.own import page_link
+from dataset_mirror.status.packing import packed
 from dataset_mirror.status.wording import count
 
 REFRESH = 30
@@ -41,7 +42,7 @@ async def answer(
 ) -> HTMLResponse:
     """A page; never kept by caches, since it names the address that it was asked at."""
     known = health or await health_of(mirror)
-    return page(
+    made = page(
         template,
         PAGE_POLICY,
         {"Cache-Control": "no-store", "Vary": "Host"},
@@ -57,6 +58,7 @@ async def answer(
         has_token=mirror.settings.token is not None,
         **values,
     )
+    return await packed(request, made)
 
 
 def address_of(mirror: Mirror, request: Request) -> str:

@@ -7,7 +7,7 @@
   const title = document.title.replace(/^(Degraded|Broken): /, "").replace(/^\(\d+\) /, "");
   const offline = document.querySelector("#state .what").textContent.includes("offline");
   const one = (id) => document.getElementById(id);
-  const known = { fills: 0, health: document.getElementById("state").className.split(" ").at(-1) };
+  const known = { fills: 0, health: one("state").className.split(" ").at(-1), log: Number(one("log-part")?.dataset.number) };
 
   function size(bytes) {
     let unit = 0;
@@ -99,6 +99,10 @@
       known.health = health.state;
       state();
     },
+    log({ number }) {
+      if (one("log-part") && known.log !== number) later(1000);
+      known.log = number;
+    },
     failure: () => later(1000),
     change: () => later(),
     reset: () => later(0),
@@ -123,7 +127,7 @@
   }
 
   // What no event tells in full is loaded again, seldom, and not while somebody reads or writes in it.
-  const PARTS = ["problems-part", "wanted-part", "traffic-part", "disk-part", "kept-part", "health-part", "results", "figures", "activity-part", "mirrors-part"];
+  const PARTS = ["problems-part", "wanted-part", "traffic-part", "disk-part", "kept-part", "health-part", "results", "figures", "activity-part", "log-part", "mirrors-part"];
   let waiting;
   let last = 0;
 

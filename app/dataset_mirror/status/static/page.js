@@ -82,10 +82,14 @@
     form.querySelector("button").hidden = true;
     let waiting;
     const show = async () => {
-      const given = [...new FormData(form)].filter(([, value]) => value !== "");
-      const url = `${form.action}?${new URLSearchParams(given)}`;
+      const fields = [...new FormData(form)];
+      const given = fields.filter(([, value]) => value !== "");
+      const url = `${form.action.replace(/#.*/, "")}?${new URLSearchParams(given)}`;
+      for (const [name, value] of fields) { // another form of the page asks for the same
+        for (const twin of document.querySelectorAll(`form[data-search] input[type=hidden][name=${name}]`)) twin.value = value;
+      }
       try {
-        if (await load(url, ["results"])) history.replaceState(null, "", url);
+        if (await load(url, [form.dataset.search])) history.replaceState(null, "", url);
       } catch (error) {
         if (error.name !== "AbortError") say("The mirror does not answer.");
       }

@@ -158,7 +158,7 @@ async def answer(app: App, scope: Scope, connection: socket.socket) -> None:
     except ClientGone:
         pass
     except MirrorError as error:
-        log.warning("Broke off an answer: %s", error)
+        log.warning("Broke off an answer: %s", error, extra={"request": scope.get(REQUEST_ID, "")})
         asking.fail()
     except Exception as error:  # noqa: BLE001
         await _failed(error, asking, scope)
@@ -174,9 +174,9 @@ async def _failed(error: Exception, asking: _Asking, scope: Scope) -> None:
     if asking.is_gone:
         log.debug("The app ended after its client had left: %r", error)
     elif isinstance(cause, MirrorError):
-        log.warning("Broke off an answer: %s", cause)
+        log.warning("Broke off an answer: %s", cause, extra={"request": request_id})
     else:
-        log.error("An answer failed (request %s).", request_id, exc_info=error)
+        log.error("An answer failed (request %s).", request_id, exc_info=error, extra={"request": request_id})
     if asking.has_begun:
         asking.fail()
         return

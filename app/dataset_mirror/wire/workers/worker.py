@@ -64,7 +64,8 @@ class Worker:
         config = uvicorn_config(parts.app, parts.services, self.configuration.settings, lifespan="off", access_log=access_log)
         tls_port = TlsPort(self._listening[1], context) if context else None
         self._server = _Quiet(config, parts.services, self._ready, tls_port=tls_port)
-        await self._server.serve(sockets=[self._listening[0]])
+        with self._mirror.tail.attached():
+            await self._server.serve(sockets=[self._listening[0]])
         for task in self._tasks:
             task.cancel()
         return 1 if self._channel.is_closed else self._say_last()
