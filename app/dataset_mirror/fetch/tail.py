@@ -49,11 +49,14 @@ class Tail(logging.Handler):
     def attached(self) -> Iterator[Self]:
         """Inside, it hears of all that is logged."""
         root = logging.getLogger()
-        root.addHandler(self)
+        spoken = [] if root.handlers or logging.lastResort is None else [logging.lastResort]  # which is silent where there is a handler
+        for handler in (self, *spoken):
+            root.addHandler(handler)
         try:
             yield self
         finally:
-            root.removeHandler(self)
+            for handler in (self, *spoken):
+                root.removeHandler(handler)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
