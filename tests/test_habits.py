@@ -12,6 +12,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "app").rglob("*.py")
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
 
+@pytest.mark.tools
 @pytest.mark.parametrize(
     "command",
     [

@@ -11,6 +11,7 @@ from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import Mirror, environment
+from tests.waiting import until
 
 URL = "https://more.example.org/sets/a.bin"
 
@@ -21,12 +22,7 @@ def add(data: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def wait_until_logged(mirror: Mirror, words: str, times: int = 1) -> None:
-    """Reads the log until the words are there; the mirror's `/healthz` is the clock."""
-    for _ in range(2000):
-        if mirror.log.count(words) >= times:
-            return
-        mirror.get("/healthz")
-    raise TimeoutError(mirror.log)
+    until(lambda: mirror.log.count(words) >= times, words)
 
 
 def test_the_403_becomes_a_200(origin: Origin, start_mirror: StartMirror) -> None:

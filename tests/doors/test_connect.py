@@ -19,7 +19,8 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, connected, curl, open_files, opened, secured, trusting
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
-from tests.wire.test_protocol import Wire, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire
 
 SMALL, LARGE = body(10_000, 1), body(3 * MIB, 2)
 
@@ -288,7 +289,7 @@ def test_clients_that_leave(shared: Mirror) -> None:
             pass
         with secured(shared) as wire:
             wire.send(asked("/sets/large.bin"))
-    wait_until(lambda: open_files(shared) <= descriptors + 2)
+    until(lambda: open_files(shared) <= descriptors + 2)
 
 
 # ---- The mirror's end
@@ -319,7 +320,7 @@ def test_the_end_with_a_busy_connection(start_mirror: StartMirror, origin: Origi
         busy.send(asked("/sets/large.bin"))
         status, fields = busy.head()
         mirror.signal(signal.SIGTERM)
-        wait_until(lambda: "Stopping" in mirror.log)
+        until(lambda: "Stopping" in mirror.log)
         assert (status, busy.body(int(fields["content-length"]))) == (200, content)
         assert busy.rest() == b""
     mirror.ended()

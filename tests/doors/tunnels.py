@@ -19,7 +19,8 @@ from tests.doors.far import COMMIT, CONTENT, FAR, PAGES, PUBLIC, Far
 from tests.doors.intercepting import connected, curl
 from tests.origin import MIB, Origin
 from tests.serving import HOST, PATIENCE, Mirror, mirroring
-from tests.wire.test_protocol import Wire, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire
 
 OURS = "193.0.0.2"
 """A public address of the mirror."""
@@ -70,7 +71,7 @@ def test_an_unmodified_client(shared: Mirror, certificate: Path, tmp_path: Path)
     assert got.stdout == CONTENT, got.stderr
     assert curl(shared, f"https://{PUBLIC}/", tmp_path).returncode == 60, "the mirror's authority is not for this host"
     assert shared.status["doors"]["tunnelled"] == 2
-    wait_until(lambda: shared.status["doors"]["tunnels"] == 0)
+    until(lambda: shared.status["doors"]["tunnels"] == 0)
 
 
 def test_git_and_pip(shared: Mirror, certificate: Path, tmp_path: Path) -> None:
@@ -125,9 +126,9 @@ def test_a_limit(shared: Mirror) -> None:
         assert shared.status["doors"]["tunnels"] == 8
         assert shared.get("/healthz").status == 200
         many[0].close()
-        wait_until(lambda: shared.status["doors"]["tunnels"] == 7)
+        until(lambda: shared.status["doors"]["tunnels"] == 7)
         ends.enter_context(closing(tunnel(shared, b"e")))
-    wait_until(lambda: shared.status["doors"]["tunnels"] == 0)
+    until(lambda: shared.status["doors"]["tunnels"] == 0)
 
 
 def test_a_client_that_does_not_read(shared: Mirror, far: Far) -> None:

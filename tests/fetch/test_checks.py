@@ -2,7 +2,6 @@
 
 import hashlib
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
+from tests.waiting import until
 
 PATH = "/sets/a.bin"
 OLD, NEW = body(200_000, seed=1), body(200_000, seed=2)
@@ -18,13 +18,6 @@ OLD, NEW = body(200_000, seed=1), body(200_000, seed=2)
 def impatient(start_mirror: StartMirror, **block: Any) -> Mirror:
     """A mirror for which everything is stale at once."""
     return start_mirror(origins=[{"url": URL, "paths": ["/sets/"], "freshness": "0s", **block}])
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Asks until it holds; each question is a request of its own."""
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end, "it never came true"
 
 
 def log_after_a_request(mirror: Mirror) -> str:

@@ -20,6 +20,7 @@ from dataset_mirror.store.resumable import Leftover
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, mirroring
+from tests.waiting import until
 
 SIZE, STALL = 80_000_000, 72_000_000
 OLD, NEW = body(SIZE), body(SIZE, seed=1)
@@ -55,8 +56,7 @@ def journal(mirror: Mirror) -> dict[str, Any]:
 
 
 def wait_for_journal(mirror: Mirror) -> None:
-    while not list((mirror.data / "partial").glob("*.json")):
-        mirror.get("/healthz")
+    until(lambda: list((mirror.data / "partial").glob("*.json")))
 
 
 def there(mirror: Mirror) -> int:

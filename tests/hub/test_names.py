@@ -18,7 +18,7 @@ from tests.clients.hubs import HOST, mirror_of
 from tests.imitations.huggingface import Hub
 from tests.imitations.server import Asked, Said, Server
 from tests.serving import PATIENCE, Mirror, environment
-from tests.wire.test_protocol import wait_until
+from tests.waiting import until
 
 FILES, BESIDES = len(MODEL), 4
 """Of the model: its files; and three pages of the listing, with what tells of its revision."""
@@ -261,7 +261,7 @@ def test_a_pinned_one_is_fetched(own_hub: Hub, tmp_path: Path) -> None:
     """A running mirror fetches all of a pinned repository, and keeps it."""
     with mirror_of(own_hub, tmp_path / "data") as mirror:
         assert run(own_hub, mirror.data, "pin", "hf:org/model").returncode == 0
-        wait_until(lambda: mirror.status["pins"][0]["present"] == FILES + 2)
+        until(lambda: mirror.status["pins"][0]["present"] == FILES + 2)
         assert "is pinned" in run(own_hub, mirror.data, "rm", "-y", "hf:org/model").stderr
 
 

@@ -3,14 +3,13 @@
 import base64
 import hashlib
 import json
-import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import URL, Mirror
+from tests.waiting import until
 
 DATA = body(50_000)
 MD5 = base64.b64encode(hashlib.md5(DATA).digest()).decode()
@@ -41,13 +40,6 @@ def impatient(start_shared_mirror: StartMirror) -> Mirror:
 def stored(mirror: Mirror, path: str) -> dict[str, object]:
     known: dict[str, object] = json.loads(mirror.get(f"/status/archive?url={URL}{path}").body)
     return known
-
-
-def until(holds: Callable[[], bool]) -> None:
-    """Asks until it holds; each question is a request of its own."""
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end, "it never came true"
 
 
 def test_no_field_lets_another_site_read(shared: Mirror, shared_origin: Origin) -> None:

@@ -12,7 +12,8 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import PATIENCE, Mirror
-from tests.wire.test_protocol import Wire, raw_request, request, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire, raw_request, request
 
 CONTENT = body(100_000)
 
@@ -34,7 +35,7 @@ def mirror(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     shared_origin.add("/sets/a.bin", CONTENT)
     mirror = start_shared_mirror(memory_cache=0)
     assert mirror.archive("/sets/a.bin").status == 200
-    wait_until(lambda: not mirror.status["fills"])
+    until(lambda: not mirror.status["fills"])
     return mirror
 
 
@@ -90,6 +91,6 @@ def test_stopped_while_no_client_can_be_accepted(start_mirror: StartMirror, orig
         busy.send(request("/sets/stalled.bin"))
         assert busy.head()[0] == 200
         with no_descriptors(mirror), closing(socket.create_connection(("127.0.0.1", mirror.port), PATIENCE)):
-            wait_until(lambda: "can be accepted" in mirror.log)
+            until(lambda: "can be accepted" in mirror.log)
         mirror.stop()
     assert "Traceback" not in mirror.log, mirror.log

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import count
@@ -18,7 +17,6 @@ from tests.serving import Mirror, environment, mirroring
 from tests.shared.bucket import REGION, bucket_store, make_bucket
 from tests.shared.ceph import ACCESS, SECRET
 from tests.shared.services import MISSING, database_port, service
-from tests.warm import PATIENCE
 
 _NUMBERS = count()
 
@@ -64,14 +62,6 @@ class Cluster:
             except psycopg.errors.UndefinedTable:  # no mirror has come yet
                 return []
             return cursor.fetchall() if cursor.description else []
-
-
-def wait_for(fact: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Until it is so."""
-    until = time.monotonic() + patience
-    while not fact():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
 
 
 def kept(cluster: Cluster, number: int = 1) -> Callable[[], bool]:

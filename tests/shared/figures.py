@@ -22,8 +22,9 @@ import obstore
 from tests.benchmarks.load import requests_per_second
 from tests.origin import body
 from tests.serving import HOST, Mirror
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.cluster import Cluster, kept
 from tests.shared.relay import Mode, Relay
+from tests.waiting import until
 
 TURNS, SECONDS = 5, 2
 SMALL, LARGE, FILES = 57_000, 200_000_000, 3
@@ -52,7 +53,7 @@ def hits(cluster: Cluster) -> Iterator[str]:
         one = ends.enter_context(behind(cluster, ways))
         for mirror in (lone, one):
             mirror.archive("/sets/small.bin")
-        wait_for(kept(cluster), "the bucket has it")
+        until(kept(cluster), "the bucket has it")
         for mode in (mode for mode in get_args(Mode) if mode != "503"):
             for way in ways:
                 way.become(mode)
@@ -106,12 +107,12 @@ def takeover(cluster: Cluster, number: signal.Signals, turn: int) -> float:
     with ExitStack() as ends, ThreadPoolExecutor() as clients:
         holder, *others = (ends.enter_context(cluster.mirror()) for _ in range(3))
         clients.submit(holder.archive, path)
-        wait_for(lambda: cluster.rows(f"SELECT holder FROM leases WHERE key LIKE '%{path}'"), "the first one has the lease")
+        until(lambda: cluster.rows(f"SELECT holder FROM leases WHERE key LIKE '%{path}'"), "the first one has the lease")
         answers = [clients.submit(other.archive, path) for other in others]
-        wait_for(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
+        until(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
         asked, at = len(cluster.origin.gets(path)), time.monotonic()
         holder.signal(number) if number == signal.SIGSTOP else holder.kill()
-        wait_for(lambda: len(cluster.origin.gets(path)) > asked, "another takes over")
+        until(lambda: len(cluster.origin.gets(path)) > asked, "another takes over")
         took = cluster.origin.gets(path)[asked].time - at
         assert all(answer.result().body == content for answer in answers)
         if number == signal.SIGSTOP:
@@ -166,7 +167,7 @@ def _read(mirror: Mirror, path: str) -> float:
 def _uploaded(cluster: Cluster, content: bytes) -> float:
     """Seconds between the two states of its object."""
     state = f"SELECT state FROM objects WHERE sha256 = '{sha256(content).hexdigest()}'"
-    wait_for(lambda: cluster.rows(state), "it is being uploaded")
+    until(lambda: cluster.rows(state), "it is being uploaded")
     began = time.monotonic()
     while cluster.rows(state) != [("kept",)]:
         time.sleep(0.005)

@@ -14,7 +14,8 @@ from dataset_mirror.store.listing import cursor_of
 from dataset_mirror.store.record import Record
 from tests.benchmarks.million import latencies
 from tests.serving import Mirror
-from tests.shared.cluster import Cluster, wait_for
+from tests.shared.cluster import Cluster
+from tests.waiting import until
 
 HOSTS, ASKED = 20, 10
 _KEY = f"'h' || n %% {HOSTS} || '.example.org/sets/' || lpad(n::text, 9, '0') || '.zip'"
@@ -44,7 +45,7 @@ def many(cluster: Cluster, count: int) -> Iterator[str]:
     mirror, began = cluster.mirror(), time.monotonic()
     with mirror:
         before = _ready(mirror, began)
-        wait_for(lambda: mirror.status["shared"]["joined"], "it follows the feed")
+        until(lambda: mirror.status["shared"]["joined"], "it follows the feed")
     began = time.monotonic()
     _fill(cluster, count)
     ((size,),) = cluster.rows("SELECT pg_database_size(current_database())")
@@ -53,7 +54,7 @@ def many(cluster: Cluster, count: int) -> Iterator[str]:
     with mirror:
         yield f"start to ready: {_ready(mirror, began):.2f} s (of an empty store: {before:.2f} s)"
         memory = mirror.memory
-        wait_for(lambda: mirror.status["shared"]["seen"] == count, "it has caught up", patience=3600)
+        until(lambda: mirror.status["shared"]["seen"] == count, "it has caught up", patience=3600)
         took = time.monotonic() - began
         yield f"caught up with the feed: {took:.1f} s, {count / took:.0f} changes/s, {(mirror.memory - memory) / 2**20:+.0f} MiB"
         for what, page in LISTS.items():

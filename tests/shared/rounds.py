@@ -19,9 +19,10 @@ from typing import Self
 
 from tests.origin import Origin, body
 from tests.serving import Mirror
-from tests.shared.cluster import Cluster, wait_for
+from tests.shared.cluster import Cluster
 from tests.shared.postgres import Postgres
 from tests.shared.relay import Relay
+from tests.waiting import until
 from tests.warm import PATIENCE
 
 MIRRORS, CLIENTS = 3, 6
@@ -125,7 +126,7 @@ class Rounds:
                 client.result()
         for number in range(MIRRORS):
             self._start(number)
-            wait_for(lambda number=number: self.mirrors[number].status["shared"]["joined"], "it has joined")  # type: ignore[misc]
+            until(lambda number=number: self.mirrors[number].status["shared"]["joined"], "it has joined")  # type: ignore[misc]
         self.tally.rounds += 1
         self.tally.faults[fault] += 1
         self.tally.ratios[_hit(fault)].append(self.origin.bytes_sent_for(name) / len(content))
@@ -210,7 +211,7 @@ class Rounds:
     def settle(self) -> None:
         """Whatever was fetched is in the bucket, and every mirror has it without the origin; one of them has lost its folder before."""
         for mirror in self.mirrors:
-            wait_for(lambda mirror=mirror: not mirror.status["shared"]["outbox"], "all is told")  # type: ignore[misc]
+            until(lambda mirror=mirror: not mirror.status["shared"]["outbox"], "all is told")  # type: ignore[misc]
         self.origin.stop()
         self.mirrors[0].kill()
         shutil.rmtree(self.mirrors[0].data)

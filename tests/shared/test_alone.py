@@ -10,9 +10,10 @@ import psycopg
 import pytest
 
 from tests.origin import Origin, body
-from tests.shared.cluster import Cluster, fresh_bucket, kept, wait_for
+from tests.shared.cluster import Cluster, fresh_bucket, kept
 from tests.shared.postgres import Postgres
 from tests.shared.services import MISSING, own_postgres
+from tests.waiting import until
 
 pytestmark = pytest.mark.skipif(bool(MISSING["postgres"]), reason=MISSING["postgres"])
 
@@ -40,14 +41,14 @@ def test_the_database_is_stopped(own_cluster: Cluster, postgres: Postgres) -> No
     for name in ("a", "b"):
         own_cluster.origin.add(f"/sets/{name}.bin", body(100_000, ord(name)))
     mirror.archive("/sets/a.bin")
-    wait_for(kept(own_cluster), "the bucket has it")
+    until(kept(own_cluster), "the bucket has it")
     postgres.stop()
     try:
         for name in ("a", "b"):
             assert mirror.archive(f"/sets/{name}.bin").body == body(100_000, ord(name))
     finally:
         postgres.start()
-    wait_for(kept(own_cluster, 2), "the others have it, too")
+    until(kept(own_cluster, 2), "the others have it, too")
 
 
 def test_the_database_is_silent(own_cluster: Cluster, postgres: Postgres) -> None:
@@ -56,14 +57,14 @@ def test_the_database_is_silent(own_cluster: Cluster, postgres: Postgres) -> Non
     for name in ("a", "b", "c"):
         own_cluster.origin.add(f"/sets/{name}.bin", body(100_000, ord(name)))
     mirror.archive("/sets/a.bin")
-    wait_for(kept(own_cluster), "the bucket has it")
+    until(kept(own_cluster), "the bucket has it")
     postgres.silence()
     try:
         for name in ("a", "b", "c"):
             assert mirror.archive(f"/sets/{name}.bin").body == body(100_000, ord(name))
     finally:
         postgres.resume()
-    wait_for(kept(own_cluster, 3), "the others have it, too")
+    until(kept(own_cluster, 3), "the others have it, too")
 
 
 def test_started_without_it(own_cluster: Cluster, postgres: Postgres) -> None:
@@ -80,7 +81,7 @@ def test_started_without_it(own_cluster: Cluster, postgres: Postgres) -> None:
         assert "Correct it, or take `require_shared` away" in strict.log
     finally:
         postgres.start()
-    wait_for(kept(own_cluster), "it has caught up")
+    until(kept(own_cluster), "it has caught up")
 
 
 def test_the_bucket_is_away(origin: Origin, tmp_path: Path, own_cluster: Cluster) -> None:

@@ -18,9 +18,10 @@ from tests.clients.hubs import filled, mirror_of
 from tests.imitations.huggingface import Hub
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
-from tests.shared.cluster import Cluster, fresh_bucket, fresh_database, kept, wait_for
+from tests.shared.cluster import Cluster, fresh_bucket, fresh_database, kept
 from tests.shared.test_verbs import command
 from tests.store import archive, record
+from tests.waiting import until
 
 SIZE = 300_000
 THERE = f"{URL}/sets/there.bin"
@@ -39,7 +40,7 @@ def first(cluster: Cluster) -> Mirror:
     cluster.origin.add("/sets/there.bin", body(SIZE))
     mirror = cluster.start()
     mirror.archive("/sets/there.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     cluster.origin.add("/sets/there.bin", b"", status=500)
     return mirror
 
@@ -119,7 +120,7 @@ def test_pinned(cluster: Cluster, first: Mirror) -> None:
     """A glob that is pinned brings what only the bucket has."""
     with cluster.mirror() as mirror:
         assert command(cluster, mirror.data, "pin", f"{URL}/sets/*").returncode == 0
-        wait_for(lambda: len(mirror.blobs) == 1, "it comes from the bucket")
+        until(lambda: len(mirror.blobs) == 1, "it comes from the bucket")
 
 
 def test_offline(cluster: Cluster, first: Mirror) -> None:
@@ -129,7 +130,7 @@ def test_offline(cluster: Cluster, first: Mirror) -> None:
         why = json.loads(mirror.get(f"/status/explain?url={THERE}").body)
         assert (why["outcome"], why["asked"]) == ("miss", [cluster.bucket["url"]])
         assert command(cluster, mirror.data, "pin", f"{URL}/sets/*", lost).returncode == 0
-        wait_for(lambda: len(mirror.blobs) == 1, "what is pinned comes from the bucket")
+        until(lambda: len(mirror.blobs) == 1, "what is pinned comes from the bucket")
         assert mirror.archive("/sets/there.bin").body == body(SIZE)
         assert [(pin["archives"], pin["present"]) for pin in mirror.status["pins"]] == [(1, 1), (1, 0)]
         assert mirror.archive("/sets/lost.bin").status == 504
@@ -140,11 +141,11 @@ def test_removed(cluster: Cluster, first: Mirror, second: Mirror) -> None:
     """`rm` at a mirror that never had it removes it from all, and from what all know; a second time there is nothing."""
     cluster.origin.add("/sets/gone.bin", body(SIZE, 2))
     first.archive("/sets/gone.bin")
-    wait_for(kept(cluster, 2), "the bucket has it")
+    until(kept(cluster, 2), "the bucket has it")
     done = command(cluster, second.data, "rm", "--yes", "gone.bin")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].split() == ["300", "kB", f"{URL}/sets/gone.bin", "(only", "in", "the", "bucket)"]
-    wait_for(lambda: len(first.blobs) == 1, "the other one has removed it")
+    until(lambda: len(first.blobs) == 1, "the other one has removed it")
     assert cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%gone.bin'") == [(0,)]
     assert command(cluster, second.data, "rm", "--yes", "gone.bin").returncode == 2
 
@@ -177,7 +178,7 @@ def test_brought_by_hand(cluster: Cluster, first: Mirror, second: Mirror, tmp_pa
         outside.close()
     done = command(cluster, second.data, verb, str(source))
     assert done.returncode == 0, done.stdout + done.stderr
-    wait_for(lambda: cluster.rows(f"SELECT count(*) FROM versions WHERE key LIKE '%{path}'") == [(1,)], "all know it")
+    until(lambda: cluster.rows(f"SELECT count(*) FROM versions WHERE key LIKE '%{path}'") == [(1,)], "all know it")
     assert first.archive(path).body == content
     assert not cluster.origin.gets(path)
 
@@ -193,7 +194,7 @@ def test_readers_are_those_of_the_mirror_that_is_asked(cluster: Cluster, second:
     )
     path = f"/{HOST}/sets/private.bin"
     assert one.get(path, fields=inside).body == body(SIZE, 9)
-    wait_for(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%private.bin'") == [(1,)], "all know it")
+    until(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%private.bin'") == [(1,)], "all know it")
     cluster.origin.add("/sets/private.bin", b"no", status=403)
     assert one.get(path, fields=outside).status == 403
     assert other.get(path, fields=inside).status == 403
@@ -208,7 +209,7 @@ def test_what_an_origin_gives_to_some_only(cluster: Cluster, tmp_path: Path) -> 
     places = {"shared": cluster.database, "bucket": cluster.bucket}
     with Hub() as hub, mirror_of(filled(hub), tmp_path / "one", **places) as one, mirror_of(hub, tmp_path / "two", **places) as two:
         assert one.get(path, fields=good).body == b"gated" * 1000
-        wait_for(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%x.bin'") == [(1,)], "all know it")
+        until(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%x.bin'") == [(1,)], "all know it")
         hub.forget()
         assert two.get(path, fields=good).body == b"gated" * 1000
         assert hub.store.sent == 0
@@ -223,6 +224,6 @@ def test_pinned_as_others_publish_it(cluster: Cluster, first: Mirror) -> None:
         assert command(cluster, mirror.data, "pin", f"{URL}/sets/later-*").returncode == 0
         cluster.origin.add("/sets/later-1.bin", body(SIZE, 7))
         first.archive("/sets/later-1.bin")
-        wait_for(lambda: len(mirror.blobs) == 1, "it comes")
+        until(lambda: len(mirror.blobs) == 1, "it comes")
         assert command(cluster, unable.data, "pin", f"{URL}/sets/later-*").returncode == 0
-        wait_for(lambda: [(pin["archives"], pin["present"]) for pin in unable.status["pins"]] == [(1, 0)], "it is missing")
+        until(lambda: [(pin["archives"], pin["present"]) for pin in unable.status["pins"]] == [(1, 0)], "it is missing")

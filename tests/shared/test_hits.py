@@ -9,9 +9,10 @@ import pytest
 
 from tests.origin import body
 from tests.serving import Answer, Mirror
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.cluster import Cluster, kept
 from tests.shared.figures import behind, relays
 from tests.shared.relay import Mode
+from tests.waiting import until
 
 SIZE = 2_000_000
 """Bytes of an archive that is not answered from memory."""
@@ -41,12 +42,12 @@ def test_hits_wait_for_nobody(cluster: Cluster) -> None:
         mirror = ends.enter_context(behind(cluster, ways))
         for name in ("large", "small"):
             mirror.archive(f"/sets/{name}.bin")
-        wait_for(kept(cluster, 2), "the bucket has them")
+        until(kept(cluster, 2), "the bucket has them")
         for mode, seconds in MODES.items():
             for way in ways:
                 way.become(mode)
-            slowest, until = 0.0, time.monotonic() + seconds
-            while time.monotonic() < until:
+            slowest, end = 0.0, time.monotonic() + seconds
+            while time.monotonic() < end:
                 began = time.monotonic()
                 assert all(answer.body == right for answer, right in _each(mirror))
                 slowest = max(slowest, time.monotonic() - began)

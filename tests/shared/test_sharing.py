@@ -12,8 +12,9 @@ import pytest
 from tests.cli.test_logs import requests
 from tests.origin import body
 from tests.serving import URL, Mirror
-from tests.shared.cluster import Cluster, fresh_database, kept, wait_for
+from tests.shared.cluster import Cluster, fresh_database, kept
 from tests.shared.relay import Relay
+from tests.waiting import until
 
 
 def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
@@ -26,7 +27,7 @@ def test_a_herd_over_all_mirrors(cluster: Cluster) -> None:
     assert all(answer.body == content for answer in answers)
     assert len([request for request in cluster.origin.gets("/sets/a.bin") if request.range is None]) == 1
     assert cluster.origin.bytes_sent_for("/sets/a.bin") <= 1.02 * len(content)
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
 
 
 def test_a_mirror_emptied(cluster: Cluster) -> None:
@@ -35,7 +36,7 @@ def test_a_mirror_emptied(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", content, last_modified="Sat, 01 Jan 2022 00:00:00 GMT")
     mirror = cluster.start()
     before = mirror.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     mirror.stop()
     shutil.rmtree(mirror.data)
     mirror.start()
@@ -51,13 +52,13 @@ def test_several_ranges_at_once(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", content, etag=None)
     with cluster.mirror() as first:
         first.archive("/sets/a.bin")
-        wait_for(kept(cluster), "the bucket has it")
+        until(kept(cluster), "the bucket has it")
     with Relay(int(cluster.bucket["endpoint"].rpartition(":")[2])) as way, ThreadPoolExecutor() as clients:
         empty = cluster.start(offline=True, bucket={**cluster.bucket, "endpoint": way.url})
         before = way.accepted
         way.become("slow")
         answer = clients.submit(empty.archive, "/sets/a.bin")
-        wait_for(lambda: way.accepted >= before + 4, "it is asked for in parts")
+        until(lambda: way.accepted >= before + 4, "it is asked for in parts")
         way.become("refuse")
         way.become("pass")
         assert answer.result().body == content
@@ -69,10 +70,10 @@ def test_removed_anywhere(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(100_000))
     first, second = cluster.start(), cluster.start()
     first.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     assert second.archive("/sets/a.bin").body == body(100_000)
     assert first.api("rm", archives=["https://data.example.org/sets/a.bin"]).status == 200
-    wait_for(lambda: not second.blobs, "the other has removed it")
+    until(lambda: not second.blobs, "the other has removed it")
     assert cluster.rows("SELECT count(*) FROM versions") == [(0,)]
     assert second.archive("/sets/a.bin").body == body(100_000)
     assert len(cluster.origin.gets("/sets/a.bin")) == 2
@@ -83,13 +84,13 @@ def test_a_damaged_object(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(100_000))
     first, second = cluster.start(), cluster.start()
     first.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     ((name,),) = cluster.rows("SELECT object FROM objects")
     cluster.store.put(str(name), bytes(100_000))
     with pytest.raises((ConnectionResetError, IncompleteRead)):
         second.archive("/sets/a.bin")
     assert second.archive("/sets/a.bin").body == body(100_000)
-    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "again")
+    until(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept' AND object <> '" + str(name) + "'") == [(1,)], "again")
 
 
 def test_changed_at_its_origin(cluster: Cluster) -> None:
@@ -99,10 +100,10 @@ def test_changed_at_its_origin(cluster: Cluster) -> None:
     first, second = cluster.start(**known), cluster.start()
     for mirror in (first, second):
         assert mirror.archive("/sets/a.bin").body == body(100_000)
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     cluster.origin.add("/sets/a.bin", body(100_000, 1), etag='"new"')
-    wait_for(lambda: first.archive("/sets/a.bin").body == body(100_000, 1), "one notices it")
-    wait_for(lambda: second.archive("/sets/a.bin").body == body(100_000, 1), "the other one has it, too")
+    until(lambda: first.archive("/sets/a.bin").body == body(100_000, 1), "one notices it")
+    until(lambda: second.archive("/sets/a.bin").body == body(100_000, 1), "the other one has it, too")
 
 
 def test_the_database_is_lost(cluster: Cluster) -> None:
@@ -110,12 +111,12 @@ def test_the_database_is_lost(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(100_000))
     mirror = cluster.start()
     mirror.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     mirror.stop()
     lost, cluster.database = cluster.database, fresh_database()
     again = cluster.mirror(mirror.data)
     with again:
-        wait_for(kept(cluster), "it is told again")
+        until(kept(cluster), "it is told again")
     assert lost != cluster.database
     assert "is another one, or an earlier state" in again.log
 
@@ -129,11 +130,11 @@ def test_one_request_in_the_logs_of_two_mirrors(cluster: Cluster) -> None:
         ThreadPoolExecutor() as clients,
     ):
         first = clients.submit(holder.archive, "/sets/a.bin", x_request_id="first")
-        wait_for(lambda: cluster.rows("SELECT holder FROM leases"), "it is being fetched")
+        until(lambda: cluster.rows("SELECT holder FROM leases"), "it is being fetched")
         second = clients.submit(other.archive, "/sets/a.bin", x_request_id="second")
         assert first.result().body == second.result().body == body(1_000_000)
-        wait_for(lambda: _ids(holder) == {"first", "second"}, "the one that fetched it has both")
-        wait_for(lambda: _ids(other) == {"second"}, "the one that followed has its own")
+        until(lambda: _ids(holder) == {"first", "second"}, "the one that fetched it has both")
+        until(lambda: _ids(other) == {"second"}, "the one that followed has its own")
     assert len(cluster.origin.requests) == 1
 
 

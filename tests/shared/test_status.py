@@ -13,10 +13,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.image.test_observe import SHARED
 from tests.origin import Origin, body
 from tests.serving import Mirror
-from tests.shared.cluster import Cluster, fresh_bucket, fresh_database, kept, wait_for
+from tests.shared.cluster import Cluster, fresh_bucket, fresh_database, kept
 from tests.status.browser import Watched, needs_browser, started
 from tests.status.html import check_accessible, loaded, read
 from tests.status.pages.test_in_a_browser import PHONE
+from tests.waiting import until
 
 
 def test_all_mirrors(cluster: Cluster) -> None:
@@ -24,7 +25,7 @@ def test_all_mirrors(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(100_000))
     first, second, third = (cluster.start() for _ in range(3))
     first.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     second.kill()
     third.stop()
     shared = first.status["shared"]
@@ -77,10 +78,10 @@ def test_the_page(cluster_of_pages: Cluster, three: list[Mirror]) -> None:
     cluster_of_pages.origin.add("/sets/a.bin", body(3_000_000), rate=1_000_000)
     with ThreadPoolExecutor() as clients:
         answers = [clients.submit(first.archive, "/sets/a.bin")]
-        wait_for(lambda: cluster_of_pages.rows("SELECT holder FROM leases"), "the first one has the lease")
+        until(lambda: cluster_of_pages.rows("SELECT holder FROM leases"), "the first one has the lease")
         answers.append(clients.submit(second.archive, "/sets/a.bin"))
         follows = f"the mirror {first.url.removeprefix('http://')}, which it follows"
-        wait_for(lambda: follows in _text(first), "it is said who follows whom")
+        until(lambda: follows in _text(first), "it is said who follows whom")
         said = _text(second)
         assert all(answer.result().body == body(3_000_000) for answer in answers)
     for part in (follows, "3 mirrors share", "2 are alive", "no sign of life"):

@@ -10,7 +10,8 @@ import pytest
 
 from tests.origin import body
 from tests.serving import Answer, Mirror
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.cluster import Cluster, kept
+from tests.waiting import until
 
 SIZE, RATE = 6_000_000, 2_000_000
 
@@ -20,9 +21,9 @@ def _following(cluster: Cluster, clients: ThreadPoolExecutor) -> tuple[Mirror, l
     cluster.origin.add("/sets/a.bin", body(SIZE), rate=RATE)
     holder, *others = (cluster.start() for _ in range(3))
     clients.submit(lambda: holder.archive("/sets/a.bin"))
-    wait_for(lambda: cluster.rows("SELECT holder FROM leases"), "the first one has the lease")
+    until(lambda: cluster.rows("SELECT holder FROM leases"), "the first one has the lease")
     answers = [clients.submit(other.archive, "/sets/a.bin") for other in others]
-    wait_for(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
+    until(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
     return holder, others, answers
 
 
@@ -38,14 +39,14 @@ def test_the_holder_is_gone(cluster: Cluster, number: signal.Signals) -> None:
         else:
             holder.signal(number)
         try:
-            wait_for(lambda: len(cluster.origin.gets("/sets/a.bin")) > asked, "another takes over")
+            until(lambda: len(cluster.origin.gets("/sets/a.bin")) > asked, "another takes over")
             took = time.monotonic() - at
             assert all(answer.result().body == body(SIZE) for answer in answers)
         finally:
             if number == signal.SIGSTOP:
                 holder.signal(signal.SIGCONT)
     assert took < (3 if number == signal.SIGKILL else 8)
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     went_on = [request for request in cluster.origin.gets("/sets/a.bin") if request.time > at and (request.range or "").endswith("-")]
     assert len(went_on) == 1, "one mirror goes on, and the other follows it"
     taken_over = [int(float(_metric(other, "takeovers_total"))) for other in others]

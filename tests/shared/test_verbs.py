@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests import warm
 from tests.origin import body
-from tests.shared.cluster import Cluster, kept, wait_for
+from tests.shared.cluster import Cluster, kept
+from tests.waiting import until
 
 SIZE = 300_000
 
@@ -17,7 +18,7 @@ def test_verify_heals_from_the_bucket(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(SIZE))
     mirror = cluster.start()
     mirror.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     (blob,) = mirror.blobs
     blob.chmod(0o600)
     blob.write_bytes(bytes(SIZE))
@@ -33,7 +34,7 @@ def test_room_is_made_without_asking(cluster: Cluster) -> None:
     mirror = cluster.start(max_size=2 * SIZE + 1000)
     for number in range(2):
         mirror.archive(f"/sets/{number}.bin")
-    wait_for(kept(cluster, 2), "the bucket has them")
+    until(kept(cluster, 2), "the bucket has them")
     assert mirror.archive("/sets/2.bin").body == body(SIZE, 2)
     assert len(mirror.blobs) == 2
     assert mirror.archive("/sets/0.bin").body == body(SIZE)
@@ -55,7 +56,7 @@ def test_offline_from_the_bucket(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(SIZE))
     mirror = cluster.start()
     mirror.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     offline = cluster.start(offline=True)
     assert offline.archive("/sets/a.bin").body == body(SIZE)
     assert offline.archive("/sets/b.bin").status == 504
@@ -75,7 +76,7 @@ def test_share_and_unshare(cluster: Cluster) -> None:
     assert command(cluster, mirror.data, "share").stdout == "Everything is there already.\n"
     other = cluster.start()
     other.archive("/sets/b.bin")
-    wait_for(kept(cluster, 2), "the bucket has both")
+    until(kept(cluster, 2), "the bucket has both")
     done = command(cluster, mirror.data, "unshare")
     assert done.returncode == 0, done.stderr
     cluster.origin.stop()
@@ -88,7 +89,7 @@ def test_verify_the_bucket_and_doctor(cluster: Cluster) -> None:
     cluster.origin.add("/sets/a.bin", body(SIZE))
     mirror = cluster.start()
     mirror.archive("/sets/a.bin")
-    wait_for(kept(cluster), "the bucket has it")
+    until(kept(cluster), "the bucket has it")
     assert command(cluster, mirror.data, "verify", "--bucket").returncode == 0
     ((name,),) = cluster.rows("SELECT object FROM objects")
     cluster.store.put(str(name), bytes(SIZE))
@@ -96,7 +97,7 @@ def test_verify_the_bucket_and_doctor(cluster: Cluster) -> None:
     done = command(cluster, other.data, "verify", "--bucket")
     assert done.returncode == 1
     assert "is damaged" in done.stderr
-    wait_for(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(1,)], "it is uploaded again")
+    until(lambda: cluster.rows("SELECT count(*) FROM objects WHERE state = 'kept'") == [(1,)], "it is uploaded again")
     assert command(cluster, mirror.data, "verify", "--bucket").returncode == 0
     said = command(cluster, mirror.data, "doctor").stdout
     assert "It knows 1 archive; the bucket has 1 object, 300,000 bytes." in said

@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import URL, Answer, Mirror
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +46,7 @@ def test_cancel_and_retry(shared: Mirror, shared_origin: Origin) -> None:
 
     client = threading.Thread(target=ask)
     client.start()
-    while not any(fill["received"] >= 900_000 for fill in shared.status["fills"]):
-        pass
+    until(lambda: any(fill["received"] >= 900_000 for fill in shared.status["fills"]))
     told = done(shared.api("cancel", archives=[url]))
     client.join()
     assert failed.is_set()

@@ -24,7 +24,7 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
 from tests.store import archive, record
-from tests.wire.test_protocol import wait_until
+from tests.waiting import until
 
 GOOGLE = "storage.googleapis.com"
 BOSTON = "/tensorflow/tf-keras-datasets/boston_housing.npz"
@@ -41,9 +41,8 @@ def used(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     for path in (f"/{HOST}/sets/a.bin", f"/{GOOGLE}{BOSTON}", f"/{HOST}/sets/a.bin", f"/{GOOGLE}{BOSTON}", f"/{GOOGLE}{BOSTON}"):
         assert mirror.get(path).status == 200
     mirror.archive("/sets/none.bin")
-    while told(mirror, "usage?by=client")["rows"] == []:  # until the batch is written
-        mirror.get("/healthz")
-    wait_until(lambda: _failures_written(mirror))
+    until(lambda: told(mirror, "usage?by=client")["rows"], "the batch is written")
+    until(lambda: _failures_written(mirror), "failed downloads, which have a batch of their own, are written")
     mirror.kill()
     return mirror.start()
 
@@ -120,8 +119,7 @@ def test_answers_under_way(used: Mirror) -> None:
         assert 0 < answer["sent"] < LARGE
         while received < LARGE:
             received += len(client.recv(1 << 20))
-    while told(used, "answers"):
-        pass
+    until(lambda: not told(used, "answers"))
 
 
 def test_an_answer_from_memory_under_way(used: Mirror, shared_origin: Origin) -> None:
@@ -138,8 +136,7 @@ def test_an_answer_from_memory_under_way(used: Mirror, shared_origin: Origin) ->
             client.sendall(asked)
         assert (answers[0]["url"], answers[0]["outcome"], answers[0]["client"]) == (f"{URL}/sets/small.bin", "memory", "127.0.0.0/24")
         assert answers[0]["sent"] < answers[0]["total"]
-    while told(used, "answers"):
-        pass
+    until(lambda: not told(used, "answers"))
 
 
 def test_changes(used: Mirror) -> None:
@@ -166,10 +163,8 @@ def test_report(used: Mirror) -> None:
 
 def test_report_of_what_nobody_used(used: Mirror) -> None:
     """What was not used since then is named; without a server, and by another mirror's URL it is the same."""
-    known = json.loads(report(used, "--json", "--since", "1s"))
-    while not known["unused"]["number"]:
-        known = json.loads(report(used, "--json", "--since", "1s"))
-    assert known["unused"]["size"] >= SMALL
+    unused = until(lambda: json.loads(report(used, "--json", "--since", "1s"))["unused"]["size"])
+    assert unused >= SMALL
     asked = environment(used.data.parent, {})
     done = warm.run("report", "--csv", "--mirror", used.url, env=asked)
     assert f"{URL}/sets/none.bin" in done.stdout
@@ -209,8 +204,7 @@ def test_anonymous_clients(start_mirror: StartMirror, origin: Origin, how: str, 
     assert {one["address"] for one in json.loads(mirror.get("/api/clients", fields=mirror.key).body)} == {seen}
     assert {one["client"] for one in json.loads(mirror.get("/api/log", fields=mirror.key).body)} == {seen}
     assert [one["asked_by"] for one in told(mirror, "wanted")["wanted"]] == [seen]
-    while not (rows := told(mirror, "usage?by=client")["rows"]):
-        mirror.get("/healthz")
+    rows = until(lambda: told(mirror, "usage?by=client")["rows"])
     assert [row["name"] for row in rows] == [seen]
     mirror.stop()
     assert seen in (mirror.data / "access.log").read_text()

@@ -9,6 +9,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
+from tests.waiting import until
 
 SIZES = {"/sets/a.bin": 3000, "/sets/b.bin": 1000, "/sets/c.bin": 2000}
 
@@ -110,8 +111,7 @@ def test_history(origin: Origin, start_mirror: StartMirror) -> None:
     mirror.archive("/sets/a.bin")
     origin.change("/sets/a.bin", body=body(2000, 2), etag='"2"')
     mirror.archive("/sets/a.bin")
-    while mirror.archive("/sets/a.bin").body != body(2000, 2):
-        pass
+    until(lambda: mirror.archive("/sets/a.bin").body == body(2000, 2))
     known = asked(mirror, f"/status/archive?url={URL}/sets/a.bin")
     assert known["state"] == "changed"
     assert [(version["size"], version["current"]) for version in known["versions"]] == [(2000, True), (1000, False)]

@@ -8,6 +8,7 @@ from typing import Any
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import URL, Mirror
+from tests.waiting import until
 
 OLD, NEW = body(200_000, 1), body(300_000, 2)
 PATH = "/sets/a.bin"
@@ -31,8 +32,7 @@ def littered(origin: Origin, start_mirror: StartMirror) -> Mirror:
     mirror.archive(PATH)
     origin.change(PATH, body=NEW, etag='"2"')
     mirror.archive(PATH)
-    while len(mirror.blobs) < 2:
-        mirror.get("/healthz")
+    until(lambda: len(mirror.blobs) == 2)
     (mirror.data / "quarantine").mkdir()
     (mirror.data / "quarantine" / ("ab" * 32)).write_bytes(b"damaged")
     orphan = mirror.data / "blobs" / "sha256" / "cd" / ("cd" * 32)

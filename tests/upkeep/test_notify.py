@@ -2,8 +2,7 @@
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -11,7 +10,8 @@ import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import PATIENCE, URL, Mirror
+from tests.serving import URL, Mirror
+from tests.waiting import until
 
 SECRET = "s3cr3tS3cr3t0123456789"
 
@@ -51,13 +51,6 @@ def hook() -> Iterator[Hook]:
     hook = Hook()
     yield hook
     hook.close()
-
-
-def until(condition: Callable[[], object]) -> None:
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def counted(mirror: Mirror, result: str) -> bool:

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from dataset_mirror.store.pins import Pins
 from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, PATIENCE, URL, Mirror, environment
+from tests.serving import HOST, URL, Mirror, environment
+from tests.waiting import until
 
 A, B = f"{URL}/sets/a.bin", f"{URL}/sets/b.bin"
 
@@ -30,14 +30,6 @@ def run(mirror: Mirror, *arguments: str) -> subprocess.CompletedProcess[str]:
 def stored(mirror: Mirror) -> set[str]:
     """The URLs of what is stored."""
     return {json.loads(line)["url"] for line in run(mirror, "ls", "--json").stdout.splitlines()}
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Waits for what the mirror does by itself."""
-    limit = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < limit
-        time.sleep(0.02)
 
 
 def hours(first: int, last: int) -> str:

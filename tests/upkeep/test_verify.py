@@ -6,6 +6,7 @@ from typing import Any
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import URL, Mirror
+from tests.waiting import until
 
 DATA, OTHER = body(3_000_000, 1), body(100_000, 2)
 PATH, ELSE = "/sets/a.bin", "/sets/else.bin"
@@ -99,8 +100,7 @@ def test_older_versions_are_verified_too(origin: Origin, start_mirror: StartMirr
     origin.change(PATH, body=OTHER, etag='"2"')
     mirror.archive(PATH)
     origin.wait_for(lambda: len(origin.gets(PATH)) == 2)
-    while len(mirror.blobs) < 2:
-        mirror.get("/healthz")
+    until(lambda: len(mirror.blobs) == 2)
     damage(mirror, len(DATA))
     assert (PATH, "damaged") in ends(verify(mirror))
     answer = mirror.archive(PATH)

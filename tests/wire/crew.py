@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dataset_mirror.doors import certificates
 from tests.serving import Mirror
-from tests.wire.test_protocol import Wire, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire
 
 
 def below(pid: int) -> list[int]:
@@ -47,7 +48,7 @@ def owner(mirror: Mirror, client: socket.socket) -> int:
         found[:] = [pid for pid in (mirror.pid, *workers(mirror)) if inode in _sockets(pid)]
         return bool(found)
 
-    wait_until(look)
+    until(look)
     return found[0]
 
 

@@ -28,7 +28,8 @@ from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.sockets import NOT_SENT_OF_FILES, SILENT_MILLISECONDS
 from tests.origin import MIB, body
 from tests.serving import PATIENCE
-from tests.wire.test_protocol import LARGE, Wire, dechunked, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import LARGE, Wire, dechunked
 
 SMALL_BODY, LARGE_BODY = body(10_000, 1), body(LARGE)
 Page = Callable[["App", Scope, Receive, Send], Awaitable[None]]
@@ -411,7 +412,7 @@ def test_a_client_that_left_as_a_write_finds_out(server: Server, monkeypatch: py
         peer.reset()
         has_left.set()
     assert server.app.end() is None
-    wait_until(lambda: not server.server_state.tasks)
+    until(lambda: not server.server_state.tasks)
     assert "failed" not in caplog.text
 
 

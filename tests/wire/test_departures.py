@@ -13,7 +13,8 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import open_files, secured
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, Mirror
-from tests.wire.test_protocol import Wire, request, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire, request
 
 SMALL_BODY = body(10_000, 1)
 
@@ -61,11 +62,11 @@ def test_before_the_first_byte(shared: Mirror, shared_origin: Origin, leave: Cal
     clients = [Wire(shared) for _ in range(20)]
     for wire in clients:
         wire.send(request(path) + then)
-    wait_until(lambda: readers(shared, path) == 20)
+    until(lambda: readers(shared, path) == 20)
     for wire in clients:
         leave(wire.socket)
-    wait_until(lambda: readers(shared, path) == 0)
-    wait_until(lambda: open_files(shared) <= files + 3)
+    until(lambda: readers(shared, path) == 0)
+    until(lambda: open_files(shared) <= files + 3)
     assert "ERROR" not in shared.log
 
 
@@ -79,7 +80,7 @@ def test_in_the_middle(shared: Mirror, shared_origin: Origin, leave: Callable[[s
         assert wire.head()[0] == 200
         wire.body(MIB)
         leave(wire.socket)
-        wait_until(lambda: readers(shared, path) == 0)
+        until(lambda: readers(shared, path) == 0)
     assert "ERROR" not in shared.log
 
 
@@ -111,10 +112,10 @@ def test_in_tls(shared: Mirror, shared_origin: Origin) -> None:
     with secured(shared) as stays, closing(secured(shared).socket) as leaves:
         leaves.sendall(line)
         stays.send(line)
-        wait_until(lambda: readers(shared, "tls.bin") == 2)
+        until(lambda: readers(shared, "tls.bin") == 2)
         leaves.close()
         stays.socket.shutdown(socket.SHUT_WR)
-        wait_until(lambda: readers(shared, "tls.bin") == 1)
+        until(lambda: readers(shared, "tls.bin") == 1)
 
 
 def test_hundreds_at_once(shared: Mirror, shared_origin: Origin) -> None:
@@ -124,9 +125,9 @@ def test_hundreds_at_once(shared: Mirror, shared_origin: Origin) -> None:
     clients = [Wire(shared) for _ in range(300)]
     for wire in clients:
         wire.send(request("/sets/crowd.bin"))
-    wait_until(lambda: readers(shared, "crowd.bin") == 300)
+    until(lambda: readers(shared, "crowd.bin") == 300)
     for wire in clients:
         wire.socket.close()
-    wait_until(lambda: readers(shared, "crowd.bin") == 0)
-    wait_until(lambda: open_files(shared) <= files + 3)
+    until(lambda: readers(shared, "crowd.bin") == 0)
+    until(lambda: open_files(shared) <= files + 3)
     assert len(shared.log) - log < 500

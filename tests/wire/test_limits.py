@@ -15,7 +15,8 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import open_files
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, Mirror
-from tests.wire.test_protocol import Wire, request, wait_until
+from tests.waiting import until
+from tests.wire.test_protocol import Wire, request
 
 SMALL, SLOW = "/sets/small.bin", "/sets/slow.bin"
 SMALL_BODY = body(50_000, 1)
@@ -165,7 +166,7 @@ def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> 
     mirror.archive(SMALL)
     files = open_files(mirror)
     with silent(mirror, 40):
-        wait_until(lambda: open_files(mirror) >= files + 30)
+        until(lambda: open_files(mirror) >= files + 30)
         now = open_files(mirror) - 10
         resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (now, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         with silent(mirror, 5):  # they take what was open for a moment only

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from types import TracebackType
 from typing import Self
@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
+from tests.waiting import until
 
 LARGE = 32 * MIB
 """More than the buffers of two kernels' sockets hold."""
@@ -175,7 +176,7 @@ def test_a_client_of_a_fill_that_leaves_while_a_pipelined_request_waits(shared: 
     assert wire.head()[0] == 200
     wire.body(MIB)
     wire.socket.close()
-    wait_until(lambda: [fill["readers"] for fill in shared.status["fills"]] == [0])
+    until(lambda: [fill["readers"] for fill in shared.status["fills"]] == [0])
     shared_origin.add(path, body(3 * MIB))
 
 
@@ -378,14 +379,6 @@ def test_a_path_that_leads_elsewhere(shared_origin: Origin, wire: Wire, path: st
 
 
 # ---- Clients that do not read
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for what the mirror's status says: there is no event for that."""
-    end = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 def settled(mirror: Mirror) -> int:

@@ -25,9 +25,10 @@ from dataset_mirror.wire.services import Services
 from dataset_mirror.wire.tls import Tls, server_context
 from tests.origin import MIB
 from tests.serving import PATIENCE
+from tests.waiting import until
 from tests.wire.crew import make_certificate
 from tests.wire.test_conformance import LARGE_BODY, PAGES, App, Peer, Server, asking, large_file, start, stream
-from tests.wire.test_protocol import LARGE, wait_until
+from tests.wire.test_protocol import LARGE
 
 __all__ = ["large_file"]
 STORED = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % LARGE + LARGE_BODY
@@ -70,7 +71,7 @@ def server(large_file: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch)
 
     with app.file, Server(app, made).running() as running:  # type: ignore[arg-type]
         yield running
-        wait_until(lambda: all(raw.is_closing() for raw in tls._leaving))
+        until(lambda: all(raw.is_closing() for raw in tls._leaving))
 
 
 class Client(Peer):
@@ -111,7 +112,7 @@ def test_a_stop_behind_an_answer_from_memory(server: Server) -> None:
     """The mirror's own end, too, leaves it whole."""
     with Client(server) as client:
         client.ask("stored")
-        wait_until(lambda: any(getattr(one, "_is_full", False) for one in connections(server)))
+        until(lambda: any(getattr(one, "_is_full", False) for one in connections(server)))
         [connection] = connections(server)
         connection.loop.call_soon_threadsafe(connection.shutdown)  # as uvicorn does when it stops
         assert client.rest() == STORED
@@ -121,7 +122,7 @@ def test_garbage_behind_what_is_not_taken(server: Server) -> None:
     """A client that is refused behind an answer that it does not take is closed in time, and all others keep their deadlines."""
     with Client(server) as stuck:
         stuck.send(asking("stored") + b"\x00garbage\r\n\r\n")
-        wait_until(lambda: not [one for one in connections(server) if isinstance(one, Connection) and not one.transport.is_closing()])
+        until(lambda: not [one for one in connections(server) if isinstance(one, Connection) and not one.transport.is_closing()])
         with Client(server) as late:
             late.send(b"GET ")
             assert late.answer()[0] == 408
@@ -153,7 +154,7 @@ def test_a_body_that_fails_while_its_client_sends(server: Server, monkeypatch: p
     monkeypatch.setitem(PAGES, "/fails_when_told", fails_when_told)
     with Client(server, strict=False) as client:
         client.ask("fails_when_told")
-        wait_until(lambda: bool(wait_for))
+        until(lambda: bool(wait_for))
         client.send(asking("small") * 20_000)
         fail.set()
         assert client.head()[0] == 200
@@ -199,13 +200,13 @@ def test_changes_of_keys(server: Server, tmp_path: Path) -> None:
         if client.socket.cipher()[0] != "TLS_AES_256_GCM_SHA384":  # type: ignore[attr-defined]
             pytest.skip("another cipher is usual here")
         client.ask("large")
-        wait_until(lambda: any(getattr(one, "_is_full", False) for one in connections(server)))
+        until(lambda: any(getattr(one, "_is_full", False) for one in connections(server)))
         [connection] = connections(server)
         assert connection.transport._raw.is_reading()
         client.below.sendall(changes_of_keys(keys, 1, 3))
-        wait_until(lambda: not connection.transport._raw.is_reading())
+        until(lambda: not connection.transport._raw.is_reading())
         assert client.answer() == (200, LARGE_BODY)
-        wait_until(connection.transport._raw.is_reading)
+        until(connection.transport._raw.is_reading)
 
 
 def test_who_takes_nothing_makes_room(large_file: Path) -> None:
@@ -214,7 +215,7 @@ def test_who_takes_nothing_makes_room(large_file: Path) -> None:
     made: Any = partial(quiet, services)
     with app.file, Server(app, made).running() as running, Peer(running, buffer=4096) as stuck:
         stuck.ask("stored")
-        wait_until(lambda: any(one._is_full for one in connections(running)))
+        until(lambda: any(one._is_full for one in connections(running)))
         with Peer(running) as other:
             other.ask("small")
             assert other.answer()[0] == 200

@@ -25,8 +25,9 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, open_files, secured, trusting
 from tests.origin import MIB, Origin, body
 from tests.serving import PATIENCE, URL, Mirror
+from tests.waiting import until
 from tests.wire.test_protocol import Wire, settled
-from tests.wire.test_truth import LARGE, STEP, WRONG, Reader, Source, is_whole, read_out, wait_until
+from tests.wire.test_truth import LARGE, STEP, WRONG, Reader, Source, is_whole, read_out
 
 WRONG_LARGE, WRONG_CHUNKED = "/sets/wrong-large.bin", "/sets/wrong-chunked.bin"
 
@@ -137,7 +138,7 @@ def test_a_second_sigint(start_mirror: StartMirror, origin: Origin) -> None:
     mirror = start_mirror(grace=60)
     with busy(mirror, origin) as started:
         mirror.signal(signal.SIGINT)
-        wait_until(lambda: "Stopping" in mirror.log)
+        until(lambda: "Stopping" in mirror.log)
         mirror.signal(signal.SIGINT)
         mirror.ended()
         assert all_broken(started, LARGE)
@@ -238,9 +239,9 @@ def test_clients_that_are_killed(shared: Mirror, shared_origin: Origin, tmp_path
     files, served = open_files(shared), shared.status["bytes_served"]
     command = ["curl", "-s", "--noproxy", "", "--proxy", shared.url, "--cacert", str(trusted), *[f"{URL}/sets/large.bin"] * 50]
     killed = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for _ in range(8)]
-    wait_until(lambda: shared.status["bytes_served"] > served + 3 * LARGE)
+    until(lambda: shared.status["bytes_served"] > served + 3 * LARGE)
     for each in killed:
         each.kill()
         each.wait(PATIENCE)
-    wait_until(lambda: open_files(shared) <= files)
+    until(lambda: open_files(shared) <= files)
     assert "Traceback" not in shared.log

@@ -7,7 +7,6 @@ import os
 import select
 import signal
 import socket
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +21,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
+from tests.waiting import until
 
 STEP = 8192
 """What Keras 2 and torchvision ask for at a time."""
@@ -250,18 +250,10 @@ def test_a_second_sigint(start_mirror: StartMirror, origin: Origin) -> None:
     mirror = start_mirror(grace=60)
     with busy(mirror, origin) as started:
         mirror.signal(signal.SIGINT)
-        wait_until(lambda: "Stopping" in mirror.log)
+        until(lambda: "Stopping" in mirror.log)
         mirror.signal(signal.SIGINT)
         mirror.ended()
         assert all_reset(started, LARGE)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Waits for what a log says: there is no event for that."""
-    end = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
 
 
 # ---- Nothing fails
@@ -284,7 +276,7 @@ def test_the_grace_of_sigterm(start_mirror: StartMirror, origin: Origin) -> None
     mirror.archive("/sets/large.bin")
     with readers(mirror, "/sets/large.bin") as started:
         mirror.signal(signal.SIGTERM)
-        wait_until(lambda: "Stopping" in mirror.log)
+        until(lambda: "Stopping" in mirror.log)
         assert all(is_whole(reader.seen(), content) for reader in started)
     mirror.ended()
 

@@ -18,8 +18,9 @@ from tests import warm
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, URL, Mirror, environment, mirroring
+from tests.waiting import until
 from tests.wire.crew import at, below, is_there, keeper, owner, workers
-from tests.wire.test_protocol import Wire, raw_request, request, wait_until
+from tests.wire.test_protocol import Wire, raw_request, request
 from tests.wire.test_workers import ages
 from tests.wire.test_workers import pytestmark as _needs_proc
 
@@ -42,7 +43,7 @@ def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
 
 def test_as_many_as_were_asked_for(shared: Mirror) -> None:
     """The filling process is one of them; a small process beside them starts workers."""
-    wait_until(lambda: len(workers(shared)) == 2)
+    until(lambda: len(workers(shared)) == 2)
 
 
 def test_a_worker_that_dies(shared: Mirror) -> None:
@@ -58,7 +59,7 @@ def test_a_worker_that_dies(shared: Mirror) -> None:
         assert len(received) < len(MUCH)
         first.send(request(SMALL))
         assert first.answer() == (200, CONTENT)
-    wait_until(lambda: len(set(workers(shared)) - before) == 1)
+    until(lambda: len(set(workers(shared)) - before) == 1)
     for _ in range(8):  # whichever of them gets it
         assert shared.archive(SMALL).body == CONTENT
     assert shared.log.count(f"The worker {died} ended (killed by signal 9)") == 1
@@ -73,12 +74,12 @@ def test_a_worker_that_starts_makes_nothing(shared: Mirror) -> None:
     try:
         for worker in workers(shared):
             os.kill(worker, signal.SIGKILL)
-        wait_until(lambda: shared.log.count(f"tries again: The data folder {shared.data} cannot be used") >= 2)
+        until(lambda: shared.log.count(f"tries again: The data folder {shared.data} cannot be used") >= 2)
         assert [shared.get("/healthz").status for _ in range(20)] == [200] * 20
         assert not shared.data.exists()
     finally:
         away.rename(shared.data)
-    wait_until(lambda: len(workers(shared)) == 2)
+    until(lambda: len(workers(shared)) == 2)
     (shared.data / "partial").mkdir()
     with at(shared, worker=True) as wire:
         wire.send(request(SMALL))
@@ -116,15 +117,15 @@ def test_a_configuration_is_taken_up_by_all_at_once(shared: Mirror) -> None:
     threads = [threading.Thread(target=look, args=(wire,)) for wire in wires]
     for thread in threads:
         thread.start()
-    wait_until(lambda: len(seen) > 10)
+    until(lambda: len(seen) > 10)
     file.write_text("port = no number")
     shared.signal(signal.SIGHUP)
-    wait_until(lambda: "The configuration was not reloaded" in shared.log)
+    until(lambda: "The configuration was not reloaded" in shared.log)
     assert shared.api("reload").status == 400
     file.write_text(closed)
     assert shared.api("reload").status == 200
     done = time.monotonic()
-    wait_until(lambda: any(began > done for began, _, _ in seen))
+    until(lambda: any(began > done for began, _, _ in seen))
     over.set()
     for thread in threads:
         thread.join()
@@ -239,7 +240,7 @@ def test_one_per_core(start_mirror: StartMirror) -> None:
     """With "auto" there are as many processes as cores that the mirror may run on; on a single one nobody starts others."""
     cores = len(os.sched_getaffinity(0))
     mirror = start_mirror(workers="auto")
-    wait_until(lambda: len(below(mirror.pid)) == (cores if cores > 1 else 0))
+    until(lambda: len(below(mirror.pid)) == (cores if cores > 1 else 0))
 
 
 def test_a_kill(start_mirror: StartMirror, origin: Origin) -> None:
@@ -255,7 +256,7 @@ def test_a_kill(start_mirror: StartMirror, origin: Origin) -> None:
         received, is_reset = wire.until_any_end()
         assert is_reset
         assert len(received) < len(MUCH)
-    wait_until(lambda: not [process for process in processes if is_there(process)])
+    until(lambda: not [process for process in processes if is_there(process)])
 
 
 def test_the_starter_of_workers_dies(start_mirror: StartMirror) -> None:

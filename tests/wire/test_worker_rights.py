@@ -10,8 +10,9 @@ import pytest
 
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
+from tests.waiting import until
 from tests.wire.crew import at, workers
-from tests.wire.test_protocol import Wire, raw_request, wait_until
+from tests.wire.test_protocol import Wire, raw_request
 from tests.wire.test_workers import pytestmark as _needs_proc
 from tests.wire.test_workers import whole
 
@@ -54,7 +55,7 @@ def shared(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> I
     with Mirror(data, workers=2, upstreams=upstreams, token=TOKEN, grace=1) as mirror:
         for host in (HOST, GATED):
             assert mirror.get(f"/{host}{KEPT}").body == CONTENT
-        wait_until(lambda: len(workers(mirror)) == 1)
+        until(lambda: len(workers(mirror)) == 1)
         yield mirror
 
 
@@ -112,7 +113,7 @@ def test_other_readers(shared: Mirror, each: tuple[Wire, Wire]) -> None:
     try:
         file.write_text(configured("10.9.0.0/16", headers=""))
         shared.signal(signal.SIGHUP)
-        wait_until(lambda: got(each[0], HOST, INSIDE)[0] == 403)
+        until(lambda: got(each[0], HOST, INSIDE)[0] == 403)
         for wire in each:
             assert (got(wire, HOST, INSIDE)[0], got(wire, HOST, OUTSIDE)[2]) == (403, CONTENT)
             assert (got(wire, GATED, OUTSIDE)[0], got(wire, GATED, HERE)[2]) == (403, CONTENT)

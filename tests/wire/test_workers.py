@@ -17,8 +17,9 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, trusting
 from tests.origin import MIB, Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
+from tests.waiting import until
 from tests.wire.crew import at, free_port, make_certificate, owner, standing_still
-from tests.wire.test_protocol import Wire, raw_request, request, wait_until
+from tests.wire.test_protocol import Wire, raw_request, request
 
 pytestmark = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no /proc tells who started whom")
 
@@ -226,8 +227,8 @@ def test_a_client_that_leaves(shared: Mirror, shared_origin: Origin, worker: Wir
     assert worker.head()[0] == 200
     assert [fill["readers"] for fill in shared.status["fills"]] == [1]
     worker.socket.close()
-    wait_until(lambda: [fill["readers"] for fill in shared.status["fills"]] in ([0], []))
-    wait_until(lambda: not shared.status["fills"])
+    until(lambda: [fill["readers"] for fill in shared.status["fills"]] in ([0], []))
+    until(lambda: not shared.status["fills"])
     assert shared.archive("/sets/left.bin").body == body(2 * MIB, 6)
 
 
@@ -290,7 +291,7 @@ def test_what_is_stale_is_checked(shared: Mirror, shared_origin: Origin, worker:
         assert (status, worker.body(50_000)) == (200, body(50_000, 31))
         assert "hit" in fields["cache-status"]
     shared_origin.wait_for(lambda: len(shared_origin.gets("/sets/stale.bin")) == asked_before + 2)
-    wait_until(lambda: not shared.status["fills"])
+    until(lambda: not shared.status["fills"])
     worker.send(request("/sets/stale.bin"))
     assert "ttl=86" in worker.head()[1]["cache-status"]
 

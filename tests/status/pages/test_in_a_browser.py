@@ -18,7 +18,7 @@ from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.status.browser import Watched, needs_browser, started
-from tests.wire.test_protocol import wait_until
+from tests.waiting import until
 
 pytestmark = needs_browser
 DATA = body(100_000, 3)
@@ -119,7 +119,7 @@ def test_more_than_is_shown(window: Watched, shared: Mirror, shared_origin: Orig
         for name in names:
             client = clients.enter_context(socket.create_connection(("127.0.0.1", shared.port), PATIENCE))
             client.sendall(f"GET /{HOST}{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        wait_until(lambda: len(shared.status["fills"]) == len(names))
+        until(lambda: len(shared.status["fills"]) == len(names))
         page = window.goto("/")
         expect(page.locator("#serving")).not_to_have_text("–")  # events have come
         expect(page.locator("#fills-count")).to_have_text("12")
