@@ -49,13 +49,15 @@ class Tail(logging.Handler):
     def attached(self) -> Iterator[Self]:
         """Inside, it hears of all that is logged."""
         root = logging.getLogger()
-        spoken = [] if root.handlers or logging.lastResort is None else [logging.lastResort]  # which is silent where there is a handler
-        for handler in (self, *spoken):
+        handlers: list[logging.Handler] = [self]
+        if not root.handlers and logging.lastResort is not None:  # which is silent where there is any handler
+            handlers.append(logging.lastResort)
+        for handler in handlers:
             root.addHandler(handler)
         try:
             yield self
         finally:
-            for handler in (self, *spoken):
+            for handler in handlers:
                 root.removeHandler(handler)
 
     def emit(self, record: logging.LogRecord) -> None:
