@@ -26,7 +26,16 @@ def gigabytes(url: str, size: int, *, seconds: int) -> float:
 
 
 def _counted(pattern: str, url: str, seconds: int, threads: int, connections: int, script: Path | None) -> str:
-    command = ["wrk", "--timeout", "10s", f"-t{threads}", f"-c{connections}", f"-d{seconds}s", *(["-s", str(script)] if script else []), url]
+    command = [
+        "wrk",
+        "--timeout",
+        "10s",
+        f"-t{threads}",
+        f"-c{connections}",
+        f"-d{seconds}s",
+        *(["-s", str(script)] if script else []),
+        url,
+    ]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     if "Non-2xx" in said or "Socket errors" in said:
         raise SystemExit(f"wrk was not served well by {url}:\n{said}")

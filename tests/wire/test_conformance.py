@@ -720,6 +720,34 @@ async def test_a_turn_is_short(large_file: Path) -> None:
             end.close()
 
 
+async def test_everybody_has_a_turn(large_file: Path) -> None:
+    """With more clients than one turn has shares for, all have some of it before anybody has all, however fast they read."""
+    pairs = [socket.socketpair() for _ in range(300)]
+    loop, size = asyncio.get_running_loop(), 16 * 64 * 1024
+    with large_file.open("rb") as opened:
+        opened.read()
+        parts = [sendfile.PartOfFile(ours, opened, 0, size) for ours, _ in pairs]
+        fewest, all_over = list[int](), asyncio.Event()
+
+        def over(error: Exception | None) -> None:
+            assert error is None
+            fewest.append(min(part.sent for part in parts))
+            if len(fewest) == len(parts):
+                all_over.set()
+
+        for (ours, theirs), part in zip(pairs, parts, strict=True):
+            ours.setblocking(False)
+            theirs.setblocking(False)
+            loop.add_reader(theirs, theirs.recv, MIB)
+            part.begin(over)
+        await asyncio.wait_for(all_over.wait(), PATIENCE)
+    assert fewest[0] > size // 2
+    for ours, theirs in pairs:
+        loop.remove_reader(theirs)
+        ours.close()
+        theirs.close()
+
+
 @ONLY_OURS
 def test_a_body_that_stops(server: Server, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends nothing more of the body that it announced is told so, and closed."""

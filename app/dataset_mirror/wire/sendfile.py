@@ -9,8 +9,10 @@ asyncio lets nobody else wait on that of a transport. The transport goes on read
 import asyncio
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.serve.asgi import ClientGone
@@ -45,9 +47,6 @@ class PartOfFile:
 
     under_way = 0
     """How many there are now, in this process."""
-    _turn_of: asyncio.AbstractEventLoop | None = None
-    _left = TURN
-    """The loop in whose present turn something was sent, and how many bytes may still be: who follows a fill wakes with all others."""
 
     def __init__(
         self,
@@ -61,6 +60,7 @@ class PartOfFile:
     ) -> None:
         """`in_memory`: numbers of the file's steps that were found in memory a moment ago; `told`: of each share that left."""
         self._connection, self._offset, self._end = connection, offset, end
+        self._turn = _turn()
         self._file = file if isinstance(file, int) else file.fileno()
         self._in_memory = set() if in_memory is None else in_memory
         self._told = told
@@ -109,8 +109,9 @@ class PartOfFile:
             return None
         if self._offset == self._end:
             return self._end_with(None)
-        if self._left <= 0 and self._turn_of is asyncio.get_running_loop():
-            return self._wait(for_room=False)
+        if self._turn.left <= 0:
+            self._stop_waiting()
+            return self._turn.waiting.append(self._go)
         wanted = min(MOST, self._end - self._offset, max(_LEAST, TURN // PartOfFile.under_way))
         if self._read > self._offset:
             wanted = min(wanted, self._read - self._offset)
@@ -139,7 +140,7 @@ class PartOfFile:
         if sent == 0:
             raise OSError(f"the file ends {counted(self._end - self._offset, 'byte')} too early")
         self._offset += sent
-        _spend(sent)
+        self._turn.spend(sent)
         if self._told:
             self._told(sent)
         return sent
@@ -185,16 +186,31 @@ class PartOfFile:
         return self._go()
 
 
-def _spend(sent: int) -> None:
-    loop = asyncio.get_running_loop()
-    if PartOfFile._turn_of is not loop:
-        PartOfFile._turn_of, PartOfFile._left = loop, TURN
-        loop.call_soon(_next_turn)
-    PartOfFile._left -= sent
+class _Turn:
+    """What may be sent in the present turn of a loop. Who finds nothing left of it is among the first of the next, in order: else those
+    whose sockets the loop looks at first would have it all, turn by turn.
+    """
+
+    def __init__(self) -> None:
+        self.left = TURN
+        self.waiting: deque[Callable[[], None]] = deque()
+
+    def spend(self, sent: int) -> None:
+        if self.left == TURN and sent:
+            asyncio.get_running_loop().call_soon(self._next)
+        self.left -= sent
+
+    def _next(self) -> None:
+        self.left = TURN
+        while self.waiting and self.left > 0:
+            self.waiting.popleft()()
 
 
-def _next_turn() -> None:
-    PartOfFile._turn_of = None
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
+
+
+def _turn() -> _Turn:
+    return _turns.setdefault(asyncio.get_running_loop(), _Turn())
 
 
 def _read_in(file: int, offset: int) -> None:
