@@ -86,6 +86,22 @@ def test_a_worker_that_starts_makes_nothing(shared: Mirror) -> None:
         assert wire.answer() == (200, CONTENT)
 
 
+def test_a_worker_that_dies_when_there_are_no_descriptors(shared: Mirror) -> None:
+    """The mirror lives on, and has it replaced as soon as there are some."""
+    limits = resource.prlimit(shared.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, (3, limits[1]))  # what is open stays open
+    try:
+        for worker in workers(shared):
+            os.kill(worker, signal.SIGKILL)
+        until(lambda: "A worker cannot be started now: Too many open files" in shared.log)
+    finally:
+        resource.prlimit(shared.pid, resource.RLIMIT_NOFILE, limits)
+    until(lambda: len(workers(shared)) == 2)
+    with at(shared, worker=True) as wire:
+        wire.send(request(SMALL))
+        assert wire.answer() == (200, CONTENT)
+
+
 def replaced(mirror: Mirror) -> None:
     """Lets a worker die, and waits until the one that takes its place answers."""
     before = set(workers(mirror))

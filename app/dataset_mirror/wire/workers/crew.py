@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -38,7 +39,9 @@ _PREPARING_SECONDS = 5.0
 """How long a worker is waited for that has to take up a configuration."""
 _ENDING_SECONDS = 4.0
 _PAUSE_SECONDS = 1.0
-"""Before a worker is started again that died as soon as it was there."""
+"""Before a worker is started again that died as soon as it was there, or could not be started."""
+_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""What may be well in a moment: there are no descriptors, or there is no memory."""
 
 
 class _Worker:
@@ -126,13 +129,21 @@ class Crew:
                 await self._serve(worker)
                 how = await self._kept(partial(self._keeper.end, worker.pid))
             except OSError as error:
-                return self._lost(error)
+                if error.errno not in _FOR_NOW:
+                    return self._lost(error)
+                log.error("A worker cannot be started now: %s.", error.strerror)
+                await self._paused(sockets)
+                continue
             if not self._is_stopping:
                 log.error("The worker %d ended (%s); another one takes its place.", worker.pid, _words(how))
                 if loop.time() - began < _PAUSE_SECONDS:
-                    async with self._accepting(sockets):
-                        await asyncio.sleep(_PAUSE_SECONDS)
+                    await self._paused(sockets)
         return None
+
+    async def _paused(self, sockets: list[socket.socket]) -> None:
+        """A while without a worker."""
+        async with self._accepting(sockets):
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     @asynccontextmanager
     async def _accepting(self, sockets: list[socket.socket]) -> AsyncIterator[None]:
