@@ -112,7 +112,7 @@ def test_verify_without_an_origin(desk: Desk) -> None:
     desk.origin.change("/sets/b.bin", status=404)
     done = desk.run("verify", B)
     assert done.returncode == 1
-    assert done.stdout.splitlines()[-1] == "0 of 1 archive are good (0 bytes), 1 failed."
+    assert done.stdout.splitlines()[-1] == "0 of 1 archive is good (0 bytes), 1 failed."
     assert "404" in done.stderr
     assert desk.urls() == [A]
 

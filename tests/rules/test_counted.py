@@ -2,7 +2,7 @@
 
 import pytest
 
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import are, counted, share
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,12 @@ from dataset_mirror.rules.counted import are, counted
 def test_counted(number: int, noun: str, said: str) -> None:
     """One is in the singular, all else in the plural, which English spells by the noun's end."""
     assert counted(number, noun) == said
+
+
+def test_share() -> None:
+    """The verb goes with the part, unless there is but one in all."""
+    shown = [share(part, number, "archive") for part, number in ((0, 1), (1, 1), (0, 2), (1, 2), (2, 2))]
+    assert shown == ["0 of 1 archive is", "1 of 1 archive is", "0 of 2 archives are", "1 of 2 archives is", "2 of 2 archives are"]
 
 
 def test_are() -> None:

@@ -22,7 +22,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.origins.typed import as_typed
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import counted, share
 from dataset_mirror.settings import Configuration
 
 
@@ -164,9 +164,7 @@ def _interrupted(port: Port, there: int, total: int) -> str:
         rest = f"The mirror at {port.url} finishes the downloads that have started."
     else:
         rest = "What has arrived of large archives is kept, and the next run resumes it."
-    return (
-        f"Interrupted. {there} of {counted(total, 'archive')} {are(there)} stored and kept. {rest} Run the same command again for the rest."
-    )
+    return f"Interrupted. {share(there, total, 'archive')} stored and kept. {rest} Run the same command again for the rest."
 
 
 def _list(failed: dict[str, MirrorError]) -> None:

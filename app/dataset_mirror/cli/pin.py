@@ -11,7 +11,7 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.typed import as_typed
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import counted, share
 from dataset_mirror.status.models import PinStatus
 
 
@@ -50,4 +50,4 @@ def _list(pins: Sequence[PinStatus]) -> None:
 
 def _there(one: PinStatus) -> str:
     damaged = f", {one.damaged} damaged" if one.damaged else ""
-    return f"{one.present} of {counted(one.archives, 'archive')} {are(one.present)} there ({human(one.size)}){damaged}"
+    return f"{share(one.present, one.archives, 'archive')} there ({human(one.size)}){damaged}"

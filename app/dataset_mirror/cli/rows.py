@@ -7,7 +7,7 @@ import click
 
 from dataset_mirror.airgap.preflight.check import Row
 from dataset_mirror.cli.sizes import human
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import are, counted, share
 
 _HEADINGS = ("archive", "asked for at", "present", "verified", "size", "how to get it")
 _MOST_PLACES = 3
@@ -81,7 +81,7 @@ def _found(number: int, absent: int) -> str:
     if not absent:
         return "The archive is there" if number == 1 else f"All {counted(number, 'archive')} are there"
     there = number - absent
-    return f"{there:,} of {counted(number, 'archive')} {are(there)} there; {absent:,} {are(absent)} not"
+    return f"{share(there, number, 'archive')} there; {absent:,} {are(absent)} not"
 
 
 def _together(commands: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ import click
 
 from dataset_mirror.cli.total import Total
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import counted, share
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -120,7 +120,7 @@ class _Lines:
             return  # the error says what there is to say
         good = {url: size for url, size in self._good.items() if url not in self._bad}
         total = self._total if self._total is not None else len(self._good.keys() | self._bad)
-        said = f"{len(good)} of {counted(total, 'archive')} {are(len(good))} {self._received} ({counted(sum(good.values()), 'byte')})"
+        said = f"{share(len(good), total, 'archive')} {self._received} ({counted(sum(good.values()), 'byte')})"
         click.echo(f"{said}, {self.failed} failed." if self.failed else f"{said}.", err=self._err)
 
     def show(self, step: Step) -> None:

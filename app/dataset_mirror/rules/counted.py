@@ -18,6 +18,11 @@ def plural(noun: str) -> str:
     return _TO_IES.sub("ie", noun) + "s"
 
 
+def share(part: int, number: int, noun: str) -> str:
+    """So many of all, with the verb: `0 of 1 archive is`, `1 of 2 archives is`, `0 of 2 archives are`."""
+    return f"{part:,} of {counted(number, noun)} {'is' if number == 1 else are(part)}"
+
+
 def are(number: int) -> str:
     """The verb that goes with so many: `is` or `are`."""
     return "is" if number == 1 else "are"

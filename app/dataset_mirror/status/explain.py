@@ -12,7 +12,7 @@ from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
-from dataset_mirror.rules.counted import are, counted
+from dataset_mirror.rules.counted import are, counted, share
 from dataset_mirror.status.models import Explanation
 from dataset_mirror.status.views import failure_of
 from dataset_mirror.status.wording import duration, plain
@@ -110,7 +110,7 @@ def _contents(snapshot: Snapshot | None, there: int) -> list[str]:
     size = sum(size or 0 for _, size in snapshot.files)
     number, archives = len(snapshot.files), len(snapshot.archives)
     said = f"It has {counted(number, 'file')}, {counted(size, 'byte')}."
-    return [said, f"Of these, and of what clients ask for besides, {there:,} of {counted(archives, 'archive')} {are(there)} stored."]
+    return [said, f"Of these, and of what clients ask for besides, {share(there, archives, 'archive')} stored."]
 
 
 def _archive(mirror: Mirror, url: str, own: OwnPaths) -> ArchiveId:
