@@ -12,7 +12,7 @@ MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "app").rglob("*.py")
 TESTS = sorted(path.relative_to(ROOT) for path in (ROOT / "tests").rglob("*.py"))
 
 
-@pytest.mark.tools
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "command",
     [

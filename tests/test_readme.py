@@ -109,6 +109,7 @@ def test_every_verb_and_option_is_known() -> None:
         assert set(re.findall(r"(?<= )--[a-z][a-z-]*", rest.partition(" -- ")[0])) <= options, (verb, rest)
 
 
+@pytest.mark.ci
 def test_run_it(checkout: Path, tmp_path: Path) -> None:
     """The first command installs the program from a clean checkout and serves; Ctrl-C ends it with 0."""
     known = outside() | {"DATASET_MIRROR_PORT": "0", "DATASET_MIRROR_DATA": str(tmp_path / "data")}
