@@ -67,6 +67,8 @@ class Bindings:
         self._stars: list[str | None] = []
         self._paths: dict[str, Paths] = {}
         self._values: dict[str, object] = {}
+        self._changed: set[str] = set()
+        """Names of lists and the like that may have other elements than they were bound with. What they are stays: `os.remove` binds no `os`."""
 
     def note(self, seen: Seen) -> None:
         """Takes up what a node binds. All nodes come before the first question."""
@@ -83,9 +85,9 @@ class Bindings:
             case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name) | ast.arg(name):
                 self._bind(name, None)
             case ast.Call(ast.Attribute(ast.Name(name), last)) if last in _CHANGING:
-                self._bind(name, None)
+                self._changed.add(name)
             case ast.Subscript(ast.Name(name), _, ast.Store()):
-                self._bind(name, None)
+                self._changed.add(name)
             case ast.ExceptHandler(_, str() as name) | ast.MatchAs(_, str() as name) | ast.MatchStar(str() as name):
                 self._bind(name, None)
 
@@ -148,7 +150,9 @@ class Bindings:
 
     def meanings(self, node: ast.AST) -> list[Meaning]:
         """All that a name is bound to; nothing for what is no name."""
-        return self._meanings.get(node.id, []) if isinstance(node, ast.Name) else []
+        if not isinstance(node, ast.Name):
+            return []
+        return [*self._meanings.get(node.id, []), *([None] if node.id in self._changed else [])]
 
     def constant(self, node: ast.AST, depth: int = 0) -> object:
         """The value of an expression of literals, sums, and names that are bound once; else UNKNOWN."""
@@ -176,7 +180,7 @@ class Bindings:
         if name not in self._values:
             self._values[name] = UNKNOWN
             match self._meanings.get(name):
-                case [ast.expr() as meaning]:
+                case [ast.expr() as meaning] if name not in self._changed:
                     self._values[name] = self.constant(meaning, depth + 1)
         return self._values[name]
 

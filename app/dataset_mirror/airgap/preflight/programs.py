@@ -27,7 +27,7 @@ def _of_program(path: str, call: ast.Call, bindings: Bindings) -> Iterator[Subje
     words = _words(call, bindings)
     known = [word for word in words if isinstance(word, str)]
     line = " ".join(known)
-    if known == words:
+    if known and known == words:
         yield from fetched(line)
         return
     yield from (Unclear(f"{path} of {program}, which runs code that is not here") for program in runs(line))
