@@ -21,7 +21,7 @@ from dataset_mirror.serve.asgi import App, Receive, Scope, Send
 from dataset_mirror.serve.gateway import Gateway
 from dataset_mirror.serve.observed import observed
 from dataset_mirror.settings import Configuration, load
-from dataset_mirror.status.app import own, pages
+from dataset_mirror.status.app import pages
 from dataset_mirror.status.events import Events
 from dataset_mirror.status.here import Site
 from dataset_mirror.store.key import made_key
@@ -76,9 +76,10 @@ def assemble(mirror: Mirror, port: int, processes: int = 1) -> Parts:
                 yield
 
     hot, doors = Hot(mirror, processes), Doors(mirror, ca, port)
-    site, paths = Site(mirror, ca, made_key(mirror.store.folder), events), own(mirror)
-    gateway = Gateway(mirror, _counted(mirror, pages(site, lifespan)), paths, port, keep=hot.keep, relay=partial(relay, mirror))
-    return Parts(observed(mirror, gateway), _services(mirror, hot, Connect(doors), _crowd(mirror), events.end), doors, paths)
+    own_pages = pages(Site(mirror, ca, made_key(mirror.store.folder), events), lifespan)
+    own: OwnPaths = own_pages.state.own
+    gateway = Gateway(mirror, _counted(mirror, own_pages), own, port, keep=hot.keep, relay=partial(relay, mirror))
+    return Parts(observed(mirror, gateway), _services(mirror, hot, Connect(doors), _crowd(mirror), events.end), doors, own)
 
 
 @asynccontextmanager

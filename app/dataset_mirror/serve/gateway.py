@@ -143,7 +143,7 @@ class Gateway:
             raise BadRequest(f"The request names another host than its CONNECT, which was to {through}.", "Use one CONNECT for each host.")
         origin = self._mirror.origins.get(through)
         if origin is None:
-            raise NotAllowed(f"{through} is no origin any more.", "Connect again.")
+            raise NotAllowed(f"{through} is no longer an origin.", "Reconnect.")
         path = normalise_path(request.target.path)
         self._check_loop(request)
         return None if origin.lists(path) and request.method in _methods(origin, path) else origin

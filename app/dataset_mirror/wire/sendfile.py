@@ -202,15 +202,22 @@ class _Turn:
 
     def _next(self) -> None:
         self.left = TURN
-        while self.waiting and self.left > 0:
-            self.waiting.popleft()()
+        try:
+            while self.waiting and self.left > 0:
+                self.waiting.popleft()()
+        finally:
+            if self.waiting and self.left == TURN:  # one of them failed: the others do not wait for it
+                asyncio.get_running_loop().call_soon(self._next)
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
 
 
 def _turn() -> _Turn:
-    return _turns.setdefault(asyncio.get_running_loop(), _Turn())
+    loop = asyncio.get_running_loop()
+    if (turn := _turns.get(loop)) is None:
+        turn = _turns[loop] = _Turn()
+    return turn
 
 
 def _read_in(file: int, offset: int) -> None:

@@ -68,7 +68,7 @@ class Bindings:
         self._paths: dict[str, Paths] = {}
         self._values: dict[str, object] = {}
         self._changed: set[str] = set()
-        """Names of lists and the like that may have other elements than they were bound with. What they are stays: `os.remove` binds no `os`."""
+        """Names whose lists may have other elements than they were bound with; `os.remove` changes nothing of what `os` is."""
 
     def note(self, seen: Seen) -> None:
         """Takes up what a node binds. All nodes come before the first question."""
