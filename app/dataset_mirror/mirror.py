@@ -164,7 +164,7 @@ class Mirror:
         archive = archive_of(key)
         name = self.origins.name_of(archive)
         ahead = any(meaning.names(name) or meaning.fits_url(f"https://{archive}") for meaning in map(Meaning, self.settings.prefetch))
-        if ahead or any(pin.means(archive, name) for pin in self.store.pins):
+        if ahead or self.store.pins.mean(archive, name):
             asyncio.run_coroutine_threadsafe(self._prefetched(archive), self._loop)
 
     async def _prefetched(self, archive: ArchiveId) -> None:

@@ -3,11 +3,13 @@
 import json
 import shutil
 from collections.abc import Iterator
+from contextvars import copy_context
 from importlib import import_module
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click import Command
+from click.testing import CliRunner, Result
 
 from dataset_mirror.errors import UsageError
 from tests import warm
@@ -89,10 +91,15 @@ def folder(kept: Path, lacking: Path, tmp_path: Path, verb: str, monkeypatch: py
     (data / "pins.json").unlink(missing_ok=True)
 
 
+def invoked(command: Command, words: list[str]) -> Result:
+    """What a command does here, in a context of its own: who acts in it is nobody who acts in other tests."""
+    return copy_context().run(CliRunner().invoke, command, words)
+
+
 def run(verb: str, *words: str) -> list[dict[str, object]]:
     """The objects that a command prints as JSON; it has to succeed."""
     name, *more = verb.split()
-    done = CliRunner().invoke(import_module(f"dataset_mirror.cli.{name.replace('-', '_')}").command, [*more, *words, "--json"])
+    done = invoked(import_module(f"dataset_mirror.cli.{name.replace('-', '_')}").command, [*more, *words, "--json"])
     assert (done.exception, done.exit_code) == (None, 0), (done.output, done.exception)
     lines = [done.stdout] if verb == "explain" else done.stdout.splitlines()
     return [json.loads(line) for line in lines if line.startswith("{")]
@@ -118,7 +125,7 @@ def test_a_pinned_file_stays(folder: Path, verb: str, word: str) -> None:
     """What is pinned by a file's name, or as a file of a branch, is not removed."""
     assert folder.is_dir()
     run("pin", word)
-    done = CliRunner().invoke(import_module("dataset_mirror.cli.rm").command, ["--yes", word])
+    done = invoked(import_module("dataset_mirror.cli.rm").command, ["--yes", word])
     assert isinstance(done.exception, UsageError)
     assert "is pinned" in done.exception.detail
 
@@ -137,6 +144,6 @@ def test_a_pinned_file_stays(folder: Path, verb: str, word: str) -> None:
 def test_add_takes_urls(folder: Path, verb: str, word: str, said: str) -> None:
     """`add` allows what a URL names, and says so of other words, before it asks any host."""
     assert folder.is_dir()
-    done = CliRunner().invoke(import_module(f"dataset_mirror.cli.{verb}").command, [word])
+    done = invoked(import_module(f"dataset_mirror.cli.{verb}").command, [word])
     assert isinstance(done.exception, UsageError)
     assert said in done.exception.detail

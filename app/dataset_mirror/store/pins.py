@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dataset_mirror.errors import DataFolderError
+from dataset_mirror.errors import BadRequest, DataFolderError
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import without_revision
@@ -45,6 +45,10 @@ class Pins:
         self._path = path
         self._seen: tuple[int, int, int] | None = None
         self._pins: tuple[Pin, ...] = ()
+        self._others: tuple[Pin, ...] = ()
+        """Those that are no URLs: they may mean many archives, and each is asked."""
+        self.urls: frozenset[ArchiveId] = frozenset()
+        """What is pinned by URL, as of the last look into the file."""
         self.is_damaged = False
         """Whether nobody can tell what is pinned: then everything is."""
 
@@ -56,7 +60,12 @@ class Pins:
 
     def has(self, archive: ArchiveId, known_as: str) -> bool:
         """Whether an archive is pinned; all are, while the file cannot be read."""
-        return any(pin.means(archive, known_as) for pin in self._read()) or self.is_damaged
+        return self.mean(archive, known_as) or self.is_damaged
+
+    def mean(self, archive: ArchiveId, known_as: str) -> bool:
+        """Whether an archive is pinned for certain, however many pins there are."""
+        self._read()
+        return archive in self.urls or any(pin.means(archive, known_as) for pin in self._others)
 
     def add(self, names: Iterable[str]) -> list[Pin]:
         """Pins names; returns those that were not pinned. The caller keeps others from writing meanwhile. OSError, DataFolderError."""
@@ -88,10 +97,12 @@ class Pins:
     def _read(self) -> tuple[Pin, ...]:
         seen = self._state()
         if seen != self._seen:
-            self._seen, self._pins, self.is_damaged = seen, (), False
+            self._seen, self._pins, self._others, self.urls, self.is_damaged = seen, (), (), frozenset(), False
             try:
                 self._pins = _parsed(self._path.read_bytes()) if seen else ()
-            except (OSError, ValueError, KeyError, TypeError) as error:
+                by_url = {pin: url for pin in self._pins if (url := pin.url)}
+                self.urls, self._others = frozenset(by_url.values()), tuple(pin for pin in self._pins if pin not in by_url)
+            except (OSError, ValueError, KeyError, TypeError, BadRequest) as error:
                 self.is_damaged = True
                 log.error("%s cannot be read (%r): until it can, nothing is evicted.", self._path, error)
         return self._pins

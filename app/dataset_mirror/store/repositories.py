@@ -69,9 +69,14 @@ def at_known_commit(index: Lister, origins: Origins, archive: ArchiveId) -> Arch
 
 def is_pinned(store: Store, origins: Origins, archive: ArchiveId) -> bool:
     """Whether an archive must stay: it is pinned, or is what a pinned file of a branch or tag was at last."""
-    urls = (pin.url for pin in store.pins if pin.url)
-    is_known = store.pins.has(archive, origins.name_of(archive))
-    return is_known or any(at_known_commit(store.index, origins, url) == archive for url in urls)
+    if store.pins.has(archive, origins.name_of(archive)):
+        return True
+    origin = origins.get(archive.authority)
+    matched = origin.rule(archive.path) if origin else None
+    if matched is None or COMMIT not in matched.names:
+        return False
+    near = (url for url in store.pins.urls if url.authority == archive.authority)
+    return any(at_known_commit(store.index, origins, url) == archive for url in near)
 
 
 def snapshot_of(store: Store, repository: Repository) -> Snapshot | None:
