@@ -125,6 +125,22 @@ def test_changed_archive_starts_over(shared_origin: Origin, shared: Mirror, path
     assert hashlib.sha256(old).hexdigest() not in {blob.name for blob in shared.blobs}
 
 
+@pytest.mark.parametrize("etag", [None, '"v1"'], ids=["a date alone", "a tag as well"])
+def test_a_part_of_another_date_is_never_spliced(shared_origin: Origin, shared: Mirror, path: str, etag: str | None) -> None:
+    """A part that an origin sends whatever If-Range says, and that tells of another date, belongs to another archive: it starts over."""
+    old = body(SIZE, seed=3 if etag else 4)
+    date = "Mon, {:02} Jan 2024 00:00:00 GMT"
+    shared_origin.add(path, old, etag=etag, last_modified=date.format(1), if_range=False, stall_after=CUT)
+    with asking(shared, path) as response:
+        beginning = response.read(CUT)
+        shared_origin.change(path, body=NEW, etag=None, last_modified=date.format(8), stall_after=None)
+        interrupt(shared_origin)
+        with pytest.raises(BROKEN):
+            response.read()
+    assert beginning == old[:CUT]
+    assert shared.archive(path).body == NEW
+
+
 def test_reader_without_bytes_takes_the_new_archive(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """A client whose part has not begun to arrive is not troubled by a new start: it gets the new bytes."""
     bodies = itertools.chain([OLD], itertools.repeat(NEW))

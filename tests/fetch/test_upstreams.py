@@ -95,6 +95,16 @@ def test_another_never_splices_what_nothing_proves(origin: Origin, second: Origi
     assert mirror.archive(PATH).body == other
 
 
+def test_another_without_a_validator_proves_nothing(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:
+    """A part without a tag, which another upstream sends whatever If-Range says, is never put beside what is there."""
+    other = body(1_000_000, seed=2)
+    origin.add(PATH, DATA, reset_after=300, etag='"one"')
+    second.add(PATH, other, etag=None, if_range=False)
+    mirror = with_both(start_mirror, origin, second)
+    assert _after_first_cut(origin, mirror) == other
+    assert mirror.archive(PATH).body == other
+
+
 def test_an_equal_strong_validator_lets_another_go_on(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:
     """Two upstreams with the same strong entity tag and length are the same archive."""
     origin.add(PATH, DATA, reset_after=400_000, etag='"same"')
