@@ -126,3 +126,11 @@ def test_an_upstream_rests_longer_with_each_failure(monkeypatch: pytest.MonkeyPa
     assert rests == [30, 60, 120, 240, 300, 300]
     known.succeeded("http://a")
     assert not known.resting("http://a")
+
+
+def test_an_upstream_may_fail_any_number_of_times() -> None:
+    """One that has been away for days, and was asked by every client, is known as well as one that has just gone."""
+    known = health.UpstreamHealth()
+    for _ in range(1_100):
+        known.failed("http://a", "it is away")
+    assert known.resting("http://a")

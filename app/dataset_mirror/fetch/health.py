@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 
 REST, LONGEST_REST = 30.0, 300.0
 """Seconds that a failing upstream is left alone: doubled with each failure in a row, up to the longest."""
+_MOST_DOUBLINGS = 10
+"""After which it is the longest anyway: one that is away for days fails more often than a float has room for."""
 
 
 @dataclass(slots=True)
@@ -38,7 +40,8 @@ class UpstreamHealth:
         health = self.by_place.setdefault(place, Health())
         health.failures += 1
         health.last_error, health.failed_at = why, time.time()
-        health.until = time.monotonic() + min(REST * 2 ** (health.failures - 1), LONGEST_REST)
+        doublings = min(health.failures - 1, _MOST_DOUBLINGS)
+        health.until = time.monotonic() + min(REST * 2**doublings, LONGEST_REST)
 
     def succeeded(self, place: str) -> None:
         health = self.by_place.setdefault(place, Health())
