@@ -90,6 +90,19 @@ def test_nothing_goes_when_the_origin_is_silent(full: Mirror, origin: Origin) ->
     assert kept(full) == "abc"
 
 
+def test_every_archive_is_looked_at(origin: Origin, start_mirror: StartMirror) -> None:
+    """However many before it are the last copies of theirs, the one that may go is found."""
+    names = [f"/sets/{number}.bin" for number in range(10)]
+    for number, name in enumerate(names):
+        origin.add(name, body(SIZE, seed=number))
+    mirror = start_mirror(max_size=9 * SIZE)
+    for name in names[:9]:
+        assert mirror.archive(name).status == 200
+    for name in names[:8]:
+        origin.change(name, etag='"other"')
+    assert mirror.archive(names[9]).status == 200
+
+
 def test_nothing_goes_unless_enough_can(full: Mirror, origin: Origin) -> None:
     """An archive that is larger than all that may go takes nothing away."""
     origin.add("/sets/big.bin", body(4 * SIZE))

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
@@ -113,7 +114,7 @@ class Eviction:
             await self._flush()
         candidates = await self._store.in_worker(lambda: iter(self._by_last_use()))
         while wanted > 0 and time.monotonic() < until:
-            batch = await self._store.in_worker(lambda: [each for each, _ in zip(candidates, range(_ASKED_AT_ONCE), strict=False)])
+            batch = await self._store.in_worker(lambda: list(islice(candidates, _ASKED_AT_ONCE)))
             if not batch:
                 return
             may_go = await asyncio.gather(*(self._may_go(each, silent, last_copies=last_copies) for each in batch))
