@@ -23,6 +23,7 @@ from dataset_mirror.fetch.pieces import Piece, Plan
 from dataset_mirror.fetch.resume import StartOver, fits, part, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
+from dataset_mirror.fetch.to_the_end import to_the_end
 from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.counted import counted
 
@@ -163,8 +164,7 @@ class Transfer:
         """Ends every connection."""
         for task in self._bringing:
             task.cancel()
-        if self._bringing:
-            await asyncio.wait(self._bringing)
+        await to_the_end(list(self._bringing))  # they write to the file
 
     # One connection
 
