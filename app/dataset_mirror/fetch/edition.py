@@ -1,5 +1,6 @@
 """What an origin is sending: one representation, its head, and the partial file that it grows in."""
 
+import logging
 import time
 from collections.abc import Iterable
 from enum import Enum, auto
@@ -13,6 +14,8 @@ from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import digest_etag
 from dataset_mirror.store.space import Reservation
+
+log = logging.getLogger(__name__)
 
 HOLD = 64 * 1024
 """Bytes at the end of an answer that wait until the archive is whole, verified and durable."""
@@ -121,6 +124,8 @@ class Edition:
         """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""
         self.room.release()
         if self.stays:
-            self.partial.close()
-        else:
+            return self.partial.close()
+        try:
             self.partial.discard()
+        except OSError as error:  # such as a disk that may only be read by now: readers have to hear of what came before
+            log.warning("The partial file %s cannot be removed now, but will be at the next start: %s.", self.partial.path.name, error)

@@ -146,10 +146,20 @@ class Fill:
             await self.grown()
 
     def cancel(self, error: MirrorError) -> None:
-        """Ends it, if it has not ended: its readers get this error."""
-        if self._task and not self.over:
-            self._cancelled = error
+        """Ends it, unless it has ended or is about to: its readers get this error."""
+        if self.over or self._cancelled:
+            return
+        self._cancelled = error
+        if self._task:
             self._task.cancel()
+
+    def stop(self) -> None:
+        """The mirror stops: it ends, and what is there of a large archive stays for the next run."""
+        self.cancel(self._stopping)
+
+    @property
+    def _stopping(self) -> Stopping:
+        return Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
 
     # The story
 
@@ -157,6 +167,8 @@ class Fill:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
         self._task = asyncio.current_task()
         try:
+            if self._cancelled:  # before it began
+                raise self._cancelled
             async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
                 self._intake.wake()
@@ -164,8 +176,7 @@ class Fill:
         except MirrorError as error:
             self._intake.error = error
         except asyncio.CancelledError:
-            stopped = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
-            self._intake.error = self._cancelled or stopped
+            self._intake.error = self._cancelled or self._stopping
         except OSError as error:
             self._intake.error = self._disk_error(error)
         except Exception as error:  # a bug must not leave its readers waiting for ever

@@ -2,7 +2,7 @@
 
 import logging
 
-from dataset_mirror.errors import MirrorError, Superseded
+from dataset_mirror.errors import MirrorError, Stopping, Superseded
 from dataset_mirror.fetch.beginning import check_beginning, check_head
 from dataset_mirror.fetch.continuing import Rest
 from dataset_mirror.fetch.edition import Beginning, Edition
@@ -50,8 +50,8 @@ class Intake:
         """
         check_head(self.job, reply)
         self.is_inside = reply.shared is not None
+        self._abandon()  # first: its room is free then
         room = await self._eviction.reserve(reply.length or ROOM_STEP, self.job.url)
-        self._abandon()
         try:
             partial = self._store.new_partial()
         except BaseException:
@@ -85,8 +85,9 @@ class Intake:
         self.wake()
 
     def close(self) -> None:
-        """Nothing more comes: what was not published is given up, unless it stays for the next run."""
+        """Nothing more comes: what was not published is given up, unless the mirror stops, and it stays for the next run."""
         if self.edition:
+            self.edition.stays &= isinstance(self.error, Stopping)
             self.edition.drop()
         self.wake()
 
