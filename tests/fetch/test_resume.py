@@ -97,6 +97,13 @@ def test_strong_date_serves_as_validator(shared_origin: Origin, shared: Mirror, 
     assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", date)]
 
 
+def test_a_tag_may_have_any_bytes(shared_origin: Origin, shared: Mirror, path: str) -> None:
+    """A tag with bytes beyond ASCII (RFC 9110 8.8.3) goes back to its origin as it came."""
+    shared_origin.add(path, OLD, etag='"caf\xe9"', cut_after=CUT, times=1)
+    assert shared.archive(path).body == OLD
+    assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", '"caf\xe9"')]
+
+
 def test_whole_answer_under_the_same_validator_goes_on(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """An origin without ranges sends it all again; the reader in mid-body gets all right bytes."""
     shared_origin.add(path, OLD, ranges=False, cut_after=CUT, times=1)

@@ -1,5 +1,6 @@
 """Several upstreams of one origin: who is asked when, and when one may go on where another broke."""
 
+import asyncio
 import hashlib
 import threading
 import time
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dataset_mirror.errors import NotAllowed
 from dataset_mirror.fetch import health
 from tests.conftest import StartMirror
+from tests.fetch.asking import asking
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
 
@@ -44,6 +47,23 @@ def test_the_next_is_asked_when_one_fails(origin: Origin, second: Origin, start_
     origin.add(PATH, DATA, **fault)
     second.add(PATH, DATA)
     assert with_both(start_mirror, origin, second).archive(PATH).body == DATA
+
+
+async def test_what_one_refused_is_closed_whatever_the_next_does(origin: Origin, second: Origin) -> None:
+    """No connection is left of an upstream that refused, if the next one redirects to where its origin may not."""
+    origin.add(PATH, DATA, status=404, status_body=DATA)
+    second.add(PATH, DATA, redirect="https://elsewhere.example.net/a.bin")
+    async with asking(origin.url, second.url) as ours:
+        assert isinstance(await ours.refusal(PATH), NotAllowed)
+        await asyncio.to_thread(origin.wait_for, lambda: origin.open_connections == 0)
+
+
+@pytest.mark.parametrize("field", [{"Date": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, {"Age": "9" * 400}], ids=["date", "age"])
+async def test_absurd_times_are_none(origin: Origin, field: dict[str, str]) -> None:
+    """An upstream that says nothing sensible of time is asked like any other."""
+    origin.add(PATH, DATA, headers={"Date": "Mon, 01 Jan 2024 00:00:00 GMT", **field})
+    async with asking(origin.url) as ours:
+        assert await ours.read(PATH) == DATA
 
 
 def test_a_failing_one_is_left_alone_and_shown(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:

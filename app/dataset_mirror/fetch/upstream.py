@@ -314,6 +314,9 @@ class Upstream:
             except Broken as error:
                 broken = error
                 continue
+            except BaseException:
+                await _close(refused)
+                raise
             if reply.status < 400 or reply.status == 416:
                 await _close(refused)
                 return reply
@@ -452,9 +455,13 @@ class Upstream:
     async def _way_on(self, hop: Hop, reply: Reply, confirm: Confirm, url: str, *, again: bool) -> str:
         """Where a page goes on that came in the place of a file; its error if it does not."""
         try:
-            return urljoin(hop.url, way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again))
+            target = way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again)
         finally:
             await reply.close()
+        try:
+            return urljoin(hop.url, target)
+        except ValueError:  # no URL, as whoever follows it says
+            return target
 
     async def _send(
         self,
@@ -467,7 +474,8 @@ class Upstream:
     ) -> Reply:
         client = client or self._client
         try:
-            request = client.build_request(method, url, headers={**self._fields, **fields}, content=body)
+            named = [(name.encode(), value.encode("latin-1")) for name, value in {**self._fields, **fields}.items()]  # as they came
+            request = client.build_request(method, url, headers=named, content=body)
             response = await self._head_of(client, request, patience)
         except httpx.HTTPError as error:
             raise self._broken(error, url) from error
