@@ -49,7 +49,7 @@ def _usable(leftovers: Leftovers, source: Source, job: Job) -> Leftover | None:
     if left is None:
         return None
     same_size = job.expected is None or job.expected.size in (None, left.length)
-    if same_size and left.url == source.url and left.private == source.private:
+    if same_size and left.url == source.url and left.private == job.is_with_credentials:
         return left
     leftovers.drop(left)
     return None

@@ -52,6 +52,11 @@ class Job:
         return bool(self.origin.headers)
 
     @property
+    def is_with_credentials(self) -> bool:
+        """Whether it is fetched with anybody's credentials: then it goes on with nothing that came without, nor the other way round."""
+        return self.private or self.restricted is not None
+
+    @property
     def vouched_for(self) -> bool:
         """Whether digest or size is known: then bytes are judged by that alone."""
         return self.expected is not None and (self.expected.has_digest or self.expected.size is not None)

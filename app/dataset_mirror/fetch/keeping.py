@@ -86,7 +86,7 @@ class Keeping:
             validators=edition.validators,
             fields=edition.fields,
             have=tuple(edition.partial.have),
-            private=self._job.private or self._job.restricted is not None,
+            private=self._job.is_with_credentials,
         )
 
 
