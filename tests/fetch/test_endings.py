@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.errors import Cancelled, DigestMismatch, MirrorError
+from dataset_mirror.errors import Cancelled, DigestMismatch, MirrorError, NotForKeeping
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.mirror import Mirror, running
@@ -59,6 +59,12 @@ async def failed(fill: Fill) -> MirrorError:
         await fill.ended()
     assert fill.error is not None
     return fill.error
+
+
+def interrupt(origin: Origin) -> None:
+    """Breaks all of the origin's connections."""
+    origin.stop()
+    origin.start()
 
 
 def cancelled() -> Cancelled:
@@ -142,6 +148,19 @@ async def test_a_download_that_is_cancelled_while_it_is_decoded(origin: Origin, 
         assert isinstance(await failed(fill), Cancelled)
         step.set()
         assert (mirror.store.space.promised, files_of_fills(), list((tmp_path / "partial").iterdir())) == (0, [], [])
+
+
+async def test_what_becomes_one_clients_meanwhile(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer for one client only is not kept either when the download had to start over for it."""
+    monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 0.0)
+    rule = {"match": "/{set}/{name}", "scope": "{set}", "gated": True}
+    origin.add(PATH, DATA, etag=None, stall_after=500_000)
+    async with mirroring(origin, tmp_path, origins=[{"url": URL, "paths": ["/sets/"], "rules": [rule]}]) as mirror:
+        fill = await asked(mirror)
+        await received(fill, 500_000)
+        origin.change(PATH, headers={"Cache-Control": "private"}, stall_after=None)
+        await asyncio.to_thread(interrupt, origin)
+        assert isinstance(await failed(fill), NotForKeeping)
 
 
 async def test_starting_over_needs_no_more_room(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, NotForKeeping, Stopping
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping
+from dataset_mirror.fetch.beginning import check_for_keeping
 from dataset_mirror.fetch.continuing import Rest, first_or_next
 from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
-from dataset_mirror.fetch.job import Job, is_for_one_client
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.limits import Limits, Place
 from dataset_mirror.fetch.opening import first_reply
@@ -185,29 +186,17 @@ class Fill:
         finally:
             self._intake.close()
 
-    async def _first_reply(self, fields: dict[str, str]) -> Reply:
-        reply = await first_reply(self._source, fields)
-        await self._check_for_keeping(reply)
-        return reply
-
-    async def _check_for_keeping(self, reply: Reply) -> None:
-        """NotForKeeping for what its origin decides about, and gives to one client only."""
-        rule = self.job.rule
-        if rule is not None and rule.gated and not rule.shared and is_for_one_client(reply):
-            await reply.close()
-            raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
-
     async def _fetched(self) -> Record:
         self._intake.job = self._asked_for = await self._promises.of(self._asked_for)
         known, rest = self.job.known, None
         if known:
-            reply = await self._first_reply(conditions(known.validators))
+            reply = await first_reply(self._source, conditions(known.validators))
             if reply.status == 304 or self.job.origin.on_change == "keep":
                 await reply.close()
+                check_for_keeping(self.job, reply)
                 return await self._confirmed(known, reply)
         else:
             reply, rest = await first_or_next(self._source, self._store.leftovers, self.job)
-            await self._check_for_keeping(reply)
         damaged = False
         for attempt in range(MOST_EDITIONS):
             try:
@@ -242,7 +231,7 @@ class Fill:
         """One edition from its first answer, to its publication. StartOver if the origin's bytes are others now."""
         self._intake.job = self._asked_for.promised(reply)
         try:
-            edition = await (self._intake.go_on(rest) if rest else self._intake.begin(reply))
+            edition = await (self._intake.go_on(rest, reply) if rest else self._intake.begin(reply))
         except BaseException:
             await reply.close()
             raise

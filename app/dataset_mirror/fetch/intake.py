@@ -3,7 +3,7 @@
 import logging
 
 from dataset_mirror.errors import MirrorError, Stopping, Superseded
-from dataset_mirror.fetch.beginning import check_beginning, check_head
+from dataset_mirror.fetch.beginning import check_beginning, check_for_keeping, check_head
 from dataset_mirror.fetch.continuing import Rest
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.eviction import Eviction
@@ -46,7 +46,7 @@ class Intake:
     async def begin(self, reply: Reply) -> Edition:
         """A new edition, of what this answer sends from its first byte on; readers of the former one are told.
 
-        NotAnArchive or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
+        NotAnArchive, NotForKeeping or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
         """
         check_head(self.job, reply)
         self.is_inside = reply.shared is not None
@@ -62,10 +62,11 @@ class Intake:
         self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown, reply.digest)
         return self.edition
 
-    async def go_on(self, rest: Rest) -> Edition:
-        """The edition that a former run left; readers may follow what is there. StoreFull: what is there waits on."""
+    async def go_on(self, rest: Rest, reply: Reply) -> Edition:
+        """The edition that a former run left; readers may follow what is there. StoreFull or NotForKeeping: what is there waits on."""
         left = rest.left
         try:
+            check_for_keeping(self.job, reply)
             room = await self._eviction.reserve(left.length, left.url, there=left.total)
         except BaseException:
             rest.partial.close()

@@ -105,12 +105,6 @@ class Job:
         return replace(self, expected=expected, promised_by="its origin promises")
 
 
-def is_for_one_client(reply: Reply) -> bool:
-    """Whether an origin says that nobody else may have its answer (RFC 9111 5.2.2.5, 5.2.2.7), or sets a cookie with it."""
-    directives = {part.strip().partition("=")[0].lower() for part in (reply.field("cache-control") or "").split(",")}
-    return not directives.isdisjoint(("no-store", "private")) or reply.field("set-cookie") is not None
-
-
 def _digest(said: Mapping[str, str], name: str | None, length: int) -> tuple[str, ...]:
     """A digest as a field has it, with or without quotes; a value of another length is none, such as git's name of a file."""
     value = said.get(name or "", "").removeprefix("W/").strip('"')
