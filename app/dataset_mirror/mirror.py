@@ -132,6 +132,7 @@ class Mirror:
         fresh = self.configuration.read_again()
         async with self.others.at_one_moment(fresh):
             self.configuration.take_up(fresh)
+        await self.upstream.leave_former()
         self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 

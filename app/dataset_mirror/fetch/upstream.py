@@ -230,8 +230,8 @@ class Upstream:
             "accept-encoding": "identity",
             "via": f"1.1 {self.via}",
         }
-        self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
-        """One for each configuration that was asked with, the present one last."""
+        self._clients: list[_Client] = []
+        """One for each configuration that was asked with, and is not left yet."""
         self.health = UpstreamHealth()
         self._inside: httpx.AsyncClient | None = None
         """For other mirrors and for their bucket, wherever they are."""
@@ -249,15 +249,22 @@ class Upstream:
     @property
     def _client(self) -> httpx.AsyncClient:
         """The client for the present configuration; what is under way goes on over the connections that it has."""
-        made_for, client = self._clients[-1]
-        return client if made_for is self._settings else self._made()
+        present = (client.asking for client in self._clients if client.settings is self._settings)
+        return next(present, None) or self._made()
 
     def _made(self) -> httpx.AsyncClient:
         settings, origins = self._configuration.settings, self._configuration.origins
-        client = _client(settings, origins)
-        self._clients.append((settings, client))
+        made = _client(settings, origins)
+        self._clients.append(made)
         _warn_of_plain_http(settings, origins)
-        return client
+        return made.asking
+
+    async def leave_former(self) -> None:
+        """Closes the connections for former configurations, but for those of a client that has something under way."""
+        former = [client for client in self._clients if client.settings is not self._settings and client.way.is_idle]
+        self._clients = [client for client in self._clients if client not in former]
+        for client in former:
+            await client.asking.aclose()
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
@@ -274,7 +281,7 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for client in [client for _, client in self._clients] + ([self._inside] if self._inside else []):
+        for client in [client.asking for client in self._clients] + ([self._inside] if self._inside else []):
             await client.aclose()
 
     async def inside(self, url: str, fields: Mapping[str, str], patience: Patience) -> Reply:
@@ -582,13 +589,23 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Client:
+    """A client of httpx, the way that it goes, and the settings that it was made for."""
+
+    settings: Settings
+    way: WayOut
+    asking: httpx.AsyncClient
+
+
+def _client(settings: Settings, origins: Origins) -> _Client:
     named = {urlsplit(base.replace("{host}", host)).hostname for host, bases in settings.upstreams.items() for base in bases}
     private = {urlsplit(origin.url).hostname for origin in origins if origin.allow_private}
     way = WayOut(_tls(settings), lambda host: host in named | private, settings.upstream_proxy, settings.no_proxy)
     timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # else one archive's cookies would go with the next one
-    return httpx.AsyncClient(transport=way, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
+    client = httpx.AsyncClient(transport=way, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
+    return _Client(settings, way, client)
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:
