@@ -301,7 +301,8 @@ class Mirror:
         if what.question.lfs is None:
             return None
         is_let_in = what.question.authorization is not None or what.is_for_readers
-        found = self.store.index.users_of(what.question.lfs.oid)
+        users = self.store.index.users_of(what.question.lfs.oid)
+        found = (one for one in users if self.origins.get(one.archive.authority))  # else nobody knows who may read it
         return next((hit for one in found if not one.private and (is_let_in or not one.restricted) and (hit := self.opened(one))), None)
 
     def has_object(self, what: Asked) -> bool:
@@ -313,9 +314,10 @@ class Mirror:
 
     async def fresh(self, what: Asked) -> Hit | None:
         """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
-        found = await self.find(what) if (hit := self.hit(what.archive) or self._by_digest(what)) else None
-        if hit:
-            hit.file.close()
+        if (hit := self.hit(what.archive) or self._by_digest(what)) is None:
+            return None
+        hit.file.close()
+        found = await self.find(what)
         return found if isinstance(found, Hit) else None
 
     async def _asked_first(self, hit: Hit, what: Asked) -> Hit | Fill:
@@ -341,17 +343,19 @@ class Mirror:
         return self._freshness(record)
 
     def _freshness(self, record: Record) -> Freshness:
-        lifetime = self.origins.of(record.archive).lifetime(record.archive.path)
+        origin = self.origins.get(record.archive.authority)  # None if it was taken out: what came from it goes on being served
+        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
         return self._checks.of(record, lifetime, self.origins.expected(record.archive))
 
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
-        if self.settings.offline or not self._freshness(record).is_stale:
+        origin = self.origins.get(record.archive.authority)
+        if origin is None or self.settings.offline or not self._freshness(record).is_stale:
             return None
         if what is None and not record.archive.can_be_asked_for and not (what := self.asked(record.archive)).target.can_be_asked_for:
             return None
         with because("check"):
-            return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
+            return self._checks.begin(record, origin, self.origins.expected(record.archive), what)
 
     def fields_of(self, what: Asked, reply: Reply) -> Fields:
         """What of an origin's answer clients get."""
@@ -395,10 +399,7 @@ class Mirror:
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
-        origin = self.origins.get(record.archive.authority)
-        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
-        found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
-        return None if found.ttl == math.inf else found.ttl
+        return self._freshness(record).ttl
 
     def refusal(self, what: Asked) -> MirrorError | None:
         """Why an archive that is not stored would not be fetched now, if so."""
