@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -27,6 +27,7 @@ from dataset_mirror.fetch.misses import Misses, is_miss
 from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
 from dataset_mirror.fetch.others import Nobody, Others
 from dataset_mirror.fetch.promises import Promises
+from dataset_mirror.fetch.reading import Reading
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
 from dataset_mirror.fetch.source import OriginSource
@@ -85,8 +86,7 @@ class Mirror:
         """Set when pins or schedules may have changed."""
         self.elsewhere: dict[str, tuple[ArchiveId, ...]] = {}
         """What only the bucket had of pinned and scheduled globs when it was last looked."""
-        self.reading: Counter[str] = Counter()
-        """Answers under way, by the digest of the blob that they send."""
+        self.reading = Reading()
         self.others: Others = Nobody()
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.flush)
         promises = Promises(configuration, self.upstream, store)

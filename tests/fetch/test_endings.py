@@ -163,6 +163,19 @@ async def test_what_becomes_one_clients_meanwhile(origin: Origin, tmp_path: Path
         assert isinstance(await failed(fill), NotForKeeping)
 
 
+async def test_who_has_read_is_forgotten(origin: Origin, tmp_path: Path) -> None:
+    """A mirror that answers for years remembers nothing of blobs that nobody reads any more."""
+    origin.add(PATH, DATA)
+    async with mirroring(origin, tmp_path) as mirror:
+        async with asyncio.timeout(PATIENCE):
+            await (fill := await asked(mirror)).ended()
+        hit = mirror.hit(fill.job.archive)
+        assert hit is not None
+        with mirror.read(hit):
+            assert dict(mirror.reading) == {hit.record.sha256: 1}
+        assert dict(mirror.reading) == {}
+
+
 async def test_starting_over_needs_no_more_room(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What an abandoned edition had is free for the next one."""
     monkeypatch.setattr("dataset_mirror.fetch.retry.random.uniform", lambda *_: 0.0)
