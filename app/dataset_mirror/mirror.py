@@ -30,11 +30,12 @@ from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.reading import Reading
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.tail import Tail
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.unlisted import Unlisted
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId, parse_url

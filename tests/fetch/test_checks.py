@@ -136,7 +136,7 @@ def test_a_catalog_that_changes_its_mind(origin: Origin, start_mirror: StartMirr
 
 
 def test_the_same_bytes_of_an_origin_that_is_no_more(origin: Origin, start_mirror: StartMirror) -> None:
-    """An object of Git LFS that two origins brought comes from the one that is still in mirror.toml: of the other nobody knows who may read."""
+    """An object of Git LFS that two origins brought comes from the one that is still configured: of the other nobody knows who may read."""
     objects = "/sets/{repo}.git/info/lfs/objects"
     rule = {"match": [f"{objects}/batch", f"{objects}/{{sha256}}"], "scope": "{repo}", "lfs": True}
     hosts = [HOST, "gone.example.org", "other.example.org"]

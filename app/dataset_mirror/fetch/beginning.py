@@ -5,7 +5,7 @@ from email.message import Message
 from dataset_mirror.errors import FillFailed, NotAnArchive, NotForKeeping
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import contradiction, is_genuinely_empty, wrong_magic
 from dataset_mirror.rules.counted import counted

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import fits
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.resumable import Leftover, Leftovers
 

@@ -24,10 +24,10 @@ from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.publishing import algorithms, published
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.transfer import Transfer
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.fields import refreshed
 from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.digests import Digests

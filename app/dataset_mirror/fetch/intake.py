@@ -10,9 +10,9 @@ from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.fetch.pace import Pace
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.traffic import Traffic
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.fetch.waking import Bell
 from dataset_mirror.rules.content import LOOK, encoding_is_the_file
 from dataset_mirror.rules.counted import counted

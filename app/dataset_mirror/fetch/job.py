@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dataset_mirror.fetch.upstream import Reply, Shared
+from dataset_mirror.fetch.reply import Reply, Shared
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.upstream import Broken, Upstream
+from dataset_mirror.fetch.reply import Broken
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Question, asked
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry

@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.scopes import Knowledge, scope_of
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import PLAIN, Asked
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.rules import Matched, Ref

@@ -5,9 +5,9 @@ import re
 
 from dataset_mirror.errors import FillFailed, OriginBusy
 from dataset_mirror.fetch.edition import Edition
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.resumable import Leftover
 

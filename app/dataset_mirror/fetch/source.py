@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.retry import ENDLESS, Patience
-from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
+from dataset_mirror.fetch.upstream import FieldsFor, Upstream
 from dataset_mirror.origins.asked import PLAIN, Asked, Question
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, Offline, OriginUnreachable
 from dataset_mirror.fetch.redirects import REFUSED_HOST
-from dataset_mirror.fetch.upstream import MAX_HOPS, Broken, Reply, Upstream
+from dataset_mirror.fetch.reply import Broken, Reply
+from dataset_mirror.fetch.upstream import MAX_HOPS, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins

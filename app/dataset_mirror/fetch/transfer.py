@@ -20,11 +20,11 @@ from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.limits import Limits
 from dataset_mirror.fetch.network.body import Tail
 from dataset_mirror.fetch.pieces import Piece, Plan
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.resume import StartOver, fits, part, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.to_the_end import to_the_end
-from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.counted import counted
 
 log = logging.getLogger(__name__)
