@@ -97,13 +97,8 @@ def _question(what: Asked, matched: Matched, ref: Ref) -> Asked:
 async def _in_json(reply: Reply, key: str) -> object:
     if reply.status != 200 or reply.encoding:
         return None
-    body = bytearray()
-    async for chunk in reply.bytes():
-        body += chunk
-        if len(body) > _LONGEST:
-            return None
     try:
-        known = json.loads(body)
+        known = json.loads(await reply.start(_LONGEST))
     except (ValueError, RecursionError):
         return None
     return known.get(key) if isinstance(known, dict) else None

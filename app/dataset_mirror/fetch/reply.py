@@ -130,15 +130,19 @@ class Reply:
         """Whether it is a page to be shown, rather than a file to be saved."""
         return is_page(self.status, self.field("content-type"), self.field("content-disposition"))
 
-    async def text(self, most: int) -> str:
-        """The body as text, up to so many bytes of it. Broken if it stops before its end."""
-        body = b""
+    async def start(self, most: int) -> bytes:
+        """The body, up to so many bytes of it. Broken if it stops before its end."""
+        body = bytearray()
         async with aclosing(self.bytes()) as chunks:
             async for chunk in chunks:
                 body += chunk
                 if len(body) >= most:
                     break
-        return body[:most].decode("utf-8", "replace")
+        return bytes(body[:most])
+
+    async def text(self, most: int) -> str:
+        """The same as text."""
+        return (await self.start(most)).decode("utf-8", "replace")
 
     async def bytes(self) -> AsyncGenerator[bytes, None]:
         """The body as it is on the wire. Broken if it stops before its end."""

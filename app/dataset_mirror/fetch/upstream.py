@@ -38,8 +38,6 @@ MAX_HOPS = 5
 _LONGEST_BATCH = 16 * 1024 * 1024
 """Bytes of a batch API's answer that are read."""
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
 PROXY_WANTS_CREDENTIALS = 407
 RELAY_SILENCE = 300.0
 """Seconds; what clients ask the real host for may take longer than archives do."""
@@ -48,7 +46,8 @@ FieldsFor = Callable[[str], Mapping[str, str]]
 """Request fields for the upstream at that place: validators are an upstream's own."""
 
 
-def _no_fields(_: str) -> Mapping[str, str]:
+def no_fields(_: str) -> Mapping[str, str]:
+    """Nothing but the archive itself is asked for."""
     return {}
 
 
@@ -107,7 +106,7 @@ class Upstream:
         self,
         origin: Origin,
         archive: ArchiveId,
-        fields: FieldsFor = _no_fields,
+        fields: FieldsFor = no_fields,
         *,
         method: str = "GET",
         first: str = "",
@@ -345,13 +344,9 @@ class Upstream:
 
 async def _in_batch(reply: Reply, url: str, oid: str) -> Object:
     """The object of a batch API's answer, which is read and closed. OriginSaysNo or FillFailed if it is not there."""
-    body = bytearray()
     try:
-        async for chunk in reply.bytes():
-            body += chunk
-            if len(body) > _LONGEST_BATCH:
-                break
-        found = next((each for each in lfs.told(bytes(body)) if each.oid == oid), None)
+        body = await reply.start(_LONGEST_BATCH)
+        found = next((each for each in lfs.told(body) if each.oid == oid), None)
     except ValueError as error:
         raise FillFailed(f"The batch API of {url} is not understood: {error}.", "Look at it with git lfs.") from None
     finally:
