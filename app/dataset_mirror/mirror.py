@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.errors import IndexDamaged, MirrorError, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.fetch.absences import Absences
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -23,8 +24,8 @@ from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.misses import Misses, is_miss
-from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
+from dataset_mirror.fetch.misses import Misses
+from dataset_mirror.fetch.opening import PASSED_ON, judge
 from dataset_mirror.fetch.others import Nobody, Others
 from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.reading import Reading
@@ -95,7 +96,7 @@ class Mirror:
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store, lambda: self.settings.anonymise_clients)
-        self._listings = Listings(store)
+        self.absences = Absences(configuration, self.flights.knowledge, self.misses, Listings(store))
         self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
@@ -279,7 +280,7 @@ class Mirror:
         if self.settings.offline:
             if by_readers:
                 return replace(what, is_for_readers=True)
-            raise self._known_absence(what) or refused_offline(what, origin)
+            raise self.absences.known(what) or refused_offline(what, origin)
         try:
             return await self.gates.admitted(what, authorization, origin)
         except OriginUnreachable:
@@ -366,8 +367,7 @@ class Mirror:
         """Whether everybody may have it as it is, until something is written to the index."""
         if record.restricted or self.gates.is_restricted(self.asked(record.archive), record):
             return False
-        origin = self.origins.get(record.archive.authority)
-        matched = origin.rule(record.archive.path) if origin else None
+        matched = self.origins.matched(record.archive)
         return matched is None or matched.rule.when_stale == "serve"
 
     def for_everybody(self, what: Asked) -> Hit | None:
@@ -388,14 +388,12 @@ class Mirror:
 
     def passing(self, archive: ArchiveId) -> tuple[str, ...]:
         """Names of fields that its rule lets pass to clients, besides those that always do."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.origins.matched(archive)
         return matched.rule.redirect_fields if matched else ()
 
     def linked(self, archive: ArchiveId) -> tuple[str, ...]:
         """The hosts whose URLs in its content lead to the mirror, for clients that asked by its own address."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.origins.matched(archive)
         return matched.rule.links_to if matched else ()
 
     def ttl(self, record: Record) -> float | None:
@@ -405,7 +403,7 @@ class Mirror:
     def refusal(self, what: Asked) -> MirrorError | None:
         """Why an archive that is not stored would not be fetched now, if so."""
         if self.settings.offline:
-            return self._offline(what)
+            return self.absences.offline(what)
         return self.flights.absence(what)
 
     def opened(self, record: Record) -> Hit | None:
@@ -437,7 +435,7 @@ class Mirror:
         """The download of an archive, which is joined or begun. Raises NotAllowed, Offline, or a recent refusal of its origin."""
         origin = self.origins.of(what.archive)
         if self.settings.offline and not self.shared:
-            raise self._offline(what)
+            raise self.absences.offline(what)
         if not what.target.can_be_asked_for:
             raise UsageError(
                 f"The URL of {origin.url_of(what.archive)} has a secret, which is not kept: its origin cannot be asked.",
@@ -445,44 +443,6 @@ class Mirror:
             )
         restricted = gate_of(what) if what.question.authorization else None
         return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
-
-    def _offline(self, what: Asked) -> MirrorError:
-        url = self.origins.of(what.archive).url_of(what.archive)
-        return self._known_absence(what) or Offline(
-            f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
-        )
-
-    def _known_absence(self, what: Asked) -> MirrorError | None:
-        """The refusal of the origin when nobody can be asked: the last one, or that which its own list of files means."""
-        if (known := self.flights.knowledge.absence(what, however_old=True)) is not None:
-            return known
-        found = self.origins.file_meant(what.archive)
-        if found is None or (absent := found[0].names.absent) is None or not self._listings.lacks(*found):
-            return None
-        return refusal(404, self.origins.of(what.archive).url_of(what.archive), [(name.lower(), value) for name, value in absent.items()])
-
-    async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
-        """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
-        archive = what.archive
-        if is_miss(error) and (refused := self._known_absence(what)):
-            return refused
-        listed = is_miss(error) and await self.misses.note(archive, asked_by)
-        if isinstance(error, Offline | OriginUnreachable):
-            error.status = self._status_of_nothing(archive, error.status)
-        if not listed or not isinstance(error, Offline):
-            return error
-        said = Offline(
-            f"{error.detail} It is on the wanted list now.",
-            "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
-        )
-        said.status = error.status
-        return said
-
-    def _status_of_nothing(self, archive: ArchiveId, usual: int) -> int:
-        """With what a client hears that no origin could be asked: some look into their own cache only after the one of their rule."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
-        return matched.rule.offline_status if matched and "offline_status" in matched.rule.model_fields_set else usual
 
     async def head(self, what: Asked) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.

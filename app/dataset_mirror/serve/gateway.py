@@ -338,7 +338,7 @@ class _Answer:
         except NotForKeeping:
             raise
         except MirrorError as error:
-            raise await self._mirror.missed(self._what or what, error, self._address()) from None
+            raise await self._mirror.absences.missed(self._what or what, error, self._address()) from None
 
     async def followed(self, what: Asked) -> None:
         """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
