@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
 
-from dataset_mirror.fetch.network.body import Tail
+from dataset_mirror.fetch.network.body import Remainder
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import told
@@ -83,9 +83,9 @@ class Edition:
         self.partial.write(offset, data)
         self.room.written(len(data))
 
-    async def pour(self, tail: Tail, offset: int, most: int) -> int:
+    async def pour(self, remainder: Remainder, offset: int, most: int) -> int:
         """Adds up to `most` bytes of the rest of a body, none of which is there, as they come; how many. httpx.HTTPError or OSError."""
-        size = await tail.pour(partial(self.partial.place, offset), most)
+        size = await remainder.pour(partial(self.partial.place, offset), most)
         self.partial.have.add(offset, offset + size)
         self.room.written(size)
         return size

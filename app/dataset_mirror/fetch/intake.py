@@ -8,7 +8,7 @@ from dataset_mirror.fetch.continuing import Rest
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.network.body import Tail
+from dataset_mirror.fetch.network.body import Remainder
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import StartOver
@@ -110,11 +110,11 @@ class Intake:
         self._write(self.edition, offset, chunk)
         await self._arrived(self.edition, len(chunk))
 
-    async def pour(self, offset: int, tail: Tail, most: int) -> int:
-        """Keeps up to `most` bytes of a tail as they come, none of which is there yet; how many. As above, or httpx.HTTPError."""
+    async def pour(self, offset: int, remainder: Remainder, most: int) -> int:
+        """Keeps up to `most` bytes of the rest of a body as they come, none of which is there yet; how many. As above, or httpx.HTTPError."""
         assert self.edition is not None
         edition = self.edition
-        size = await edition.pour(tail, offset, most)
+        size = await edition.pour(remainder, offset, most)
         await self._arrived(edition, size)
         return size
 

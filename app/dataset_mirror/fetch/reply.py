@@ -11,7 +11,7 @@ import httpcore
 import httpx
 
 from dataset_mirror.fetch.asking_back import is_page
-from dataset_mirror.fetch.network.body import Tail, tail_of
+from dataset_mirror.fetch.network.body import Remainder, remainder_of
 from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators, date_is_strong
 from dataset_mirror.rules.fields import Fields
@@ -152,11 +152,11 @@ class Reply:
         except httpx.HTTPError as error:
             raise self.broken(error) from error
 
-    def tail(self, seen: int) -> Tail | None:
+    def remainder(self, seen: int) -> Remainder | None:
         """What comes after the `seen` bytes that `bytes` gave, to be read in its place; None if that has to go on."""
         if self.length is None or self.response.request.method != "GET":
             return None
-        return tail_of(self.response, self.length - seen)
+        return remainder_of(self.response, self.length - seen)
 
     def broken(self, error: httpx.HTTPError) -> Broken:
         """What it means that the body stopped before its end."""
