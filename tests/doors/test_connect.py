@@ -27,11 +27,11 @@ SMALL, LARGE = body(10_000, 1), body(3 * MIB, 2)
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
-    """A mirror that has two archives, and gives clients a second for TLS."""
+    """A mirror that has two archives, and gives clients three seconds for TLS."""
     shared_origin.add("/sets/small.bin", SMALL)
     shared_origin.add("/sets/large.bin", LARGE)
     origins = [{"url": url, "paths": ["/sets/"]} for url in (URL, "http://127.0.0.1:9000", "http://[::1]:9000")]
-    mirror = start_shared_mirror(idle_timeout=1, origins=origins, public_url="https://mirror.example.org")
+    mirror = start_shared_mirror(idle_timeout=3, origins=origins, public_url="https://mirror.example.org")
     for path in ("/sets/small.bin", "/sets/large.bin"):
         assert mirror.archive(path).status == 200
     return mirror
