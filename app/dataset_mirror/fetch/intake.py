@@ -111,7 +111,7 @@ class Intake:
         await self._arrived(self.edition, len(chunk))
 
     async def pour(self, offset: int, remainder: Remainder, most: int) -> int:
-        """Keeps up to `most` bytes of the rest of a body as they come, none of which is there yet; how many. As above, or httpx.HTTPError."""
+        """Keeps up to `most` bytes of the rest of a body, none of which is there yet; how many. As above, or httpx.HTTPError."""
         assert self.edition is not None
         edition = self.edition
         size = await edition.pour(remainder, offset, most)
