@@ -229,8 +229,8 @@ class Fill:
 
     async def _edition_from(self, reply: Reply, rest: Rest | None, *, pieces: bool) -> Record:
         """One edition from its first answer, to its publication. StartOver if the origin's bytes are others now."""
-        self._intake.job = self._asked_for.promised(reply)
         try:
+            self._intake.job = self._asked_for.promised(reply)
             edition = await (self._intake.go_on(rest, reply) if rest else self._intake.begin(reply))
         except BaseException:
             await reply.close()

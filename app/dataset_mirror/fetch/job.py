@@ -13,6 +13,8 @@ from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.record import Record
 
+_MOST_DIGITS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -98,10 +100,10 @@ class Job:
         said = dict(reply.fields) | dict(reply.hop)
         claims = self.rule.claims
         sha256, md5 = _digest(said, claims.sha256, 64), _digest(said, claims.md5, 32)
-        size = said.get(claims.size or "", "")
-        if not (sha256 or md5 or size.isdecimal()):
+        size = _size(said.get(claims.size or "", ""))
+        if not (sha256 or md5 or size is not None):
             return self
-        expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=int(size) if size.isdecimal() else None)
+        expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=size)
         return replace(self, expected=expected, promised_by="its origin promises")
 
 
@@ -109,3 +111,8 @@ def _digest(said: Mapping[str, str], name: str | None, length: int) -> tuple[str
     """A digest as a field has it, with or without quotes; a value of another length is none, such as git's name of a file."""
     value = said.get(name or "", "").removeprefix("W/").strip('"')
     return (value.lower(),) if hexadecimal(value, length) else ()
+
+
+def _size(value: str) -> int | None:
+    """Bytes, as a field has them; a number of more digits than any size has is none."""
+    return int(value) if value.isdecimal() and len(value) < _MOST_DIGITS else None
