@@ -123,9 +123,12 @@ class Edition:
     def drop(self) -> None:
         """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""
         self.room.release()
-        if self.stays:
-            return self.partial.close()
         try:
-            self.partial.discard()
+            if self.stays:
+                self.partial.close()
+            else:
+                self.partial.discard()
         except OSError as error:  # such as a disk that may only be read by now: readers have to hear of what came before
-            log.warning("The partial file %s cannot be removed now, but will be at the next start: %s.", self.partial.path.name, error)
+            log.warning(
+                "The partial file %s cannot be closed or removed now; the next start looks after it: %s.", self.partial.path.name, error
+            )
