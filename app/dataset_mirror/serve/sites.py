@@ -79,4 +79,10 @@ def is_cross_site(request: Request, named: str) -> bool:
 
 
 def _is_foreign_origin(origin: str | None, named: str) -> bool:
-    return origin is not None and urlsplit(origin).netloc.lower() != named.lower()
+    """What is no URL, such as `null`, is the origin of a page that is not ours."""
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != named.lower()
+    except ValueError:
+        return True
