@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -281,3 +282,26 @@ def test_the_starter_of_workers_dies(start_mirror: StartMirror) -> None:
     os.kill(keeper(mirror), signal.SIGKILL)
     mirror.ended(1)
     assert "Workers cannot be started any more" in mirror.log
+
+
+def test_an_index_that_is_damaged(start_mirror: StartMirror, origin: Origin) -> None:
+    """A worker that goes on serving what it knows has its other requests answered still, whatever the filling process cannot read."""
+    origin.add(SMALL, CONTENT)
+    mirror = start_mirror(workers=2, origins=[{"url": URL, "paths": ["/sets/"], "freshness": "2s"}])
+    assert mirror.archive(SMALL).status == 200
+    mirror.restart()
+    with at(mirror, worker=True) as wire:
+
+        def is_stale() -> bool:
+            wire.send(request(SMALL))
+            status, fields = wire.head()
+            assert (status, wire.body(len(CONTENT))) == (200, CONTENT)
+            return "ttl=-" in fields["cache-status"]
+
+        assert not is_stale()
+        with closing(sqlite3.connect(mirror.data / "index.db")) as index, index:
+            index.execute("UPDATE archives SET etag = CAST(x'ff' AS TEXT)")
+        until(is_stale)
+        wire.send(raw_request("/healthz"))
+        assert wire.answer()[0] == 200
+    assert "is not looked after any more" not in mirror.log
