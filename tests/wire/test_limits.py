@@ -6,7 +6,7 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 import pytest
 
@@ -157,6 +157,25 @@ def test_more_clients_than_descriptors(start_mirror: StartMirror, origin: Origin
         assert mirror.archive(SMALL).body == SMALL_BODY
         assert time.monotonic() - began < 2
     assert len(mirror.log) < 4000
+
+
+def test_clients_that_read_slowly_where_few_files_may_be_open(start_mirror: StartMirror, origin: Origin) -> None:
+    """There are no more of them than have descriptors for their files and for waiting, so that none is broken off; others are told."""
+    content = body(32 * MIB)
+    origin.add(SLOW, content)
+    mirror = start_mirror()
+    assert mirror.archive(SLOW).status == 200
+    resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (_RESERVED + 300, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with ExitStack() as ends:
+        answers = []
+        for _ in range(150):
+            wire = ends.enter_context(Wire(mirror, buffer=4096))
+            with suppress(ConnectionResetError, BrokenPipeError):  # one that is told that there is no room
+                wire.send(request(SLOW))
+            answers.append((wire, wire.head()[0]))
+        assert {status for _, status in answers} == {200, 503}
+        assert "Too many open files" not in mirror.log
+        assert answers[0][0].body(len(content)) == content
 
 
 def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> None:
