@@ -32,6 +32,8 @@ class End(asyncio.Protocol):
     tunnel: "Tunnel | None" = None
     is_finished = False
     """Whether nothing more arrives here."""
+    early = b""
+    """What arrived before there was anybody to take it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -110,6 +112,7 @@ class Tunnel:
             end.tunnel = self
         self._near.transport.set_write_buffer_limits()
         self._near.transport.set_protocol(self._near)
+        self._near.transport.write(self._far.early)
         for end in (self._near, self._far):
             end.transport.resume_reading()
 
@@ -204,6 +207,7 @@ async def _through_proxy(host: str, settings: Settings) -> End:
         raise OriginUnreachable(f"The proxy {proxy.hostname} answered {status} to CONNECT {host}:443.", hint)
     end = End()
     end.connection_made(asking.transport)
+    end.early = asking.rest
     asking.transport.set_protocol(end)
     return end
 
@@ -217,7 +221,7 @@ def _request(host: str, user: str | None, password: str | None) -> bytes:
 
 
 class _Asking(asyncio.Protocol):
-    """A connection to a proxy until it has answered; after its head nothing comes before we have spoken."""
+    """A connection to a proxy until it has answered."""
 
     transport: asyncio.Transport
 
@@ -239,6 +243,11 @@ class _Asking(asyncio.Protocol):
             self.status.set_result(int(word[0]) if word and word[0].isdigit() else 0)
         elif len(self._head) > _LARGEST_HEAD:
             self.status.set_exception(OSError("the proxy's answer is too long"))
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the head of its answer: some hosts speak first."""
+        return self._head.partition(b"\r\n\r\n")[2]
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.status.done():
