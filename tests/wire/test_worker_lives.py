@@ -169,6 +169,19 @@ def test_without_descriptors(shared: Mirror) -> None:
         assert wire.answer()[0] == 200
 
 
+def test_a_connect_without_descriptors(shared: Mirror) -> None:
+    """A worker that cannot hand a CONNECT over refuses it."""
+    with at(shared, worker=True) as wire:
+        worker = owner(shared, wire.socket)
+        soft, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            wire.send(b"CONNECT far.invalid:443 HTTP/1.1\r\nHost: far.invalid:443\r\n\r\n")
+            assert wire.head()[0] == 503
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_another_mirror_at_the_same_port(shared: Mirror, tmp_path: Path) -> None:
     """It is refused, though the sockets of one mirror share a port."""
     said = serve(tmp_path, "--port", str(shared.port), "--workers", "2")
