@@ -41,7 +41,7 @@ class Handing:
             if door is None:
                 return False
             self._doors.ca.context_for(door.host)
-        except DataFolderError as error:  # the authority is to be made, or made again, by the filling process
+        except (DataFolderError, SystemFailure) as error:  # the authority is to be made, or made again, by the filling process
             log.debug("CONNECT is not answered here: %s", error)
             return False
         return True
