@@ -41,8 +41,8 @@ _PREPARING_SECONDS = 5.0
 _ENDING_SECONDS = 4.0
 _PAUSE_SECONDS = 1.0
 """Before a worker is started again that died as soon as it was there, or could not be started."""
-_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What may be well in a moment: there are no descriptors, or there is no memory."""
+_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+"""What may be well in a moment: there are no descriptors, there is no memory, or no process."""
 
 
 class _Worker:
