@@ -16,7 +16,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, curl, secured
 from tests.origin import MIB
-from tests.serving import PATIENCE, Mirror
+from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.wire.test_protocol import Wire, dechunked, raw_request
 
 SECRET = "secret-in-the-path"
@@ -278,3 +278,11 @@ def test_passthrough_can_be_turned_off(start_mirror: StartMirror, real: Real) ->
         plain.send(raw_request(f"http://localhost:{real.port}/x"))
         assert plain.answer()[0] == 403
     assert len(real.heard) == before
+
+
+def test_what_a_rule_never_keeps_is_not_wanted(start_mirror: StartMirror) -> None:
+    """Offline it is refused, and is not on the wanted list: nobody could bring it."""
+    rules = [{"match": "/api/**", "store": False}]
+    mirror = start_mirror(origins=[{"url": URL, "paths": ["/api/"], "rules": rules}], offline=True)
+    assert mirror.get(f"/{HOST}/api/whoami").status == 504
+    assert json.loads(mirror.get("/status/wanted").body)["wanted"] == []

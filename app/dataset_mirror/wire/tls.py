@@ -31,7 +31,6 @@ ALERT = bytes.fromhex("15030300020250")
 _HANDSHAKE_FAILED = bytes.fromhex("15030300020228")
 _RECORD = 16 * 1024
 _EVERYTHING = 2**31 - 1
-_NOT_YET = (ssl.SSLWantReadError, ssl.SSLSyscallError)
 _leaving: "WeakSet[asyncio.Transport]" = WeakSet()
 """Connections that nothing is to be said in any more. Their last bytes, perhaps an alert, the kernel may not have got yet."""
 
