@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from dataset_mirror.wire.sendfile import TURN, _Turn
@@ -40,7 +41,7 @@ async def test_who_finds_nothing_left_waits_in_line() -> None:
         turn.spend(TURN // 2)
 
     turn.spend(TURN)
-    turn.waiting += [lambda number=number: sender(number) for number in range(5)]
+    turn.waiting += [partial(sender, number) for number in range(5)]
     seen = []
     for _ in range(4):
         await asyncio.sleep(0)

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_mirror.doors.generations import Fetched, Generations, joined
 from dataset_mirror.errors import DataFolderError, SystemFailure
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.rules.host import split_port
+from dataset_mirror.rules.host import is_address, split_port
 from dataset_mirror.rules.marks import mark_of
 from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
@@ -256,15 +255,7 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
 
 def _hosts(origins: Origins) -> frozenset[str]:
     hosts = (split_port(origin.authority)[0] for origin in origins)
-    return frozenset(host for host in hosts if not _is_address(host))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return frozenset(host for host in hosts if not is_address(host.strip("[]")))
 
 
 def _leaf_seconds() -> float:

@@ -39,9 +39,10 @@ class Answer:
     def __init__(
         self, mirror: Mirror, keep: Keep, request: Request, receive: Receive, send: Send, *, zero_copy: bool, place: Place | None
     ) -> None:
-        self.request = request
-        self._keep, self._place = keep, place
-        self._mirror, self._receive, self._send = mirror, receive, send
+        self._request = request
+        self._mirror, self._keep, self._receive, self._send = mirror, keep, receive, send
+        self.place = place
+        """Where this client finds URLs of origins; None if they lead here as they are."""
         self._started = False
         self._restricted = self._rewritten = False
         self._archive: ArchiveId | None = None
@@ -55,9 +56,7 @@ class Answer:
         """What another mirror is told of the bytes."""
         self._body = Body(send, self._served, zero_copy=zero_copy)
 
-    def _served(self, count: int) -> None:
-        assert self._archive is not None
-        self._mirror.traffic.send(self._archive, count)
+    # What others answer
 
     async def send(self, message: Message) -> None:
         """What another one answers."""
@@ -67,18 +66,17 @@ class Answer:
     async def pass_back(self, message: Message) -> None:
         """What the origin answers to a request that came by the mirror's own address."""
         if message["type"] == "http.response.start":
-            message["headers"] = redirecting_back(message["headers"], self._place)
+            message["headers"] = redirecting_back(message["headers"], self.place)
         await self.send(message)
 
-    async def problem(self, error: MirrorError) -> None:
-        """A problem document; once bytes have left, the connection is broken instead."""
-        if self._started:
-            raise error
-        self._outcome = error.problem
-        self._note["why"] = error.detail
-        status, fields, body = problem(error, self.request.fields.get("accept", ""))
-        await self._start(status, fields)
-        await self._send({"type": "http.response.body", "body": b"" if self.request.method == "HEAD" else body, "more_body": False})
+    async def json(self, body: bytes, media_type: str) -> None:
+        """An answer of the mirror's own, for this client only."""
+        self._outcome = "hit"
+        fields = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+        await self._start(200, fields)
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+
+    # What goes wrong
 
     @asynccontextmanager
     async def said(self) -> AsyncIterator[None]:
@@ -88,24 +86,29 @@ class Answer:
         except ClientGone:
             log.debug("The client left.")
         except MirrorError as error:
-            await self.unlisted(error)
-            await self.problem(error)
+            await self._unlisted(error)
+            await self._problem(error)
         except OSError as error:
             log.error("An answer failed: %s.", error)  # its words say it all
-            await self.problem(SystemFailure.of(error))
+            await self._problem(SystemFailure.of(error))
 
-    async def json(self, body: bytes, media_type: str) -> None:
-        """An answer of the mirror's own, for this client only."""
-        self._outcome = "hit"
-        fields = [(b"content-type", media_type.encode()), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
-        await self._start(200, fields)
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+    async def _problem(self, error: MirrorError) -> None:
+        """A problem document; once bytes have left, the connection is broken instead."""
+        if self._started:
+            raise error
+        self._outcome = error.problem
+        self._note["why"] = error.detail
+        status, fields, body = problem(error, self._request.fields.get("accept", ""))
+        await self._start(status, fields)
+        await self._send({"type": "http.response.body", "body": b"" if self._request.method == "HEAD" else body, "more_body": False})
 
-    async def unlisted(self, error: MirrorError) -> None:
+    async def _unlisted(self, error: MirrorError) -> None:
         """An offline mirror's wanted list has what no origin lists here, too."""
         url = error.facts.get("archive") if isinstance(error, NotAllowed) else None
-        if isinstance(url, str) and self._mirror.settings.offline and self.request.method in ("GET", "HEAD"):
+        if isinstance(url, str) and self._mirror.settings.offline and self._request.method in ("GET", "HEAD"):
             await self._mirror.unlisted.note(parse_url(url), self._address())
+
+    # What is asked for
 
     async def answer(self, what: Asked) -> None:
         """Answers; one that could not be fetched is on the wanted list before its client hears of it."""
@@ -119,7 +122,7 @@ class Answer:
     async def followed(self, what: Asked) -> None:
         """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
         self._archive, self._outcome, self._restricted = what.archive, "followed", True
-        check_may_follow(self._mirror, what.archive, self.request.fields[FOLLOW])
+        check_may_follow(self._mirror, what.archive, self._request.fields[FOLLOW])
         if fill := self._mirror.flights.get(what.archive):
             self._follows = fill
             return await self._while_connected(fill)
@@ -129,14 +132,16 @@ class Answer:
         self._tells = of_record(hit.record)
         await self._whole(hit, "hit")
 
-    def _address(self) -> str | None:
-        address = client_address(self.request, self._mirror.settings.forwarded_allow_ips)
-        return str(address) if address else None
+    async def stored(self, what: Asked, hit: Hit) -> None:
+        """Answers with what is there, and is for everybody."""
+        self._what, self._archive = what, what.archive
+        self._note["archive"] = str(what.archive)
+        await (self._hit_head(hit, what) if self._request.method == "HEAD" else self._hit(hit, what))
 
     async def archive(self, what: Asked) -> None:
         self._archive = what.archive
         self._admit(what.archive)
-        authorization = self.request.fields.get("authorization")
+        authorization = self._request.fields.get("authorization")
         located = await self._mirror.located(what, authorization)
         self._rewritten = located.archive != what.archive
         try:
@@ -154,7 +159,7 @@ class Answer:
         self._note["archive"] = str(archive)
         self._restricted |= what.question.authorization is not None or what.is_for_readers
         self._admit(archive, private=what.is_for_readers)
-        if self.request.method == "HEAD":
+        if self._request.method == "HEAD":
             return await self._head(what)
         found = await self._mirror.find(what)
         if isinstance(found, Hit):
@@ -164,27 +169,15 @@ class Answer:
         self._admit(archive, private=found.job.private)
         await self._while_connected(found)
 
-    async def stored(self, what: Asked, hit: Hit) -> None:
-        """Answers with what is there, and is for everybody."""
-        self._what, self._archive = what, what.archive
-        self._note["archive"] = str(what.archive)
-        await (self._hit_head(hit, what) if self.request.method == "HEAD" else self._hit(hit, what))
-
-    async def _hit(self, hit: Hit, what: Asked) -> None:
-        self._outcome = "hit"
-        self._mirror.usage.note(what.archive)
-        self._rewritten |= hit.record.archive != what.archive
-        await self._whole(hit, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
-
-    async def _hit_head(self, hit: Hit, what: Asked) -> None:
-        with hit.file as file:
-            self._admit(what.archive, private=hit.record.private)
-            shown, _ = await self._led_back(self._of(hit.record), file, what.archive)
-        await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
-
     def _admit(self, archive: ArchiveId, *, private: bool = False) -> None:
         """Forbidden if this client may not have the archive, of which no byte and no head has left yet."""
-        self._restricted |= check_may_read(self.request, self._mirror.origins.of(archive), self._mirror.settings, private=private)
+        self._restricted |= check_may_read(self._request, self._mirror.origins.of(archive), self._mirror.settings, private=private)
+
+    def _address(self) -> str | None:
+        address = client_address(self._request, self._mirror.settings.forwarded_allow_ips)
+        return str(address) if address else None
+
+    # The head alone
 
     async def _head(self, asked_for: Asked) -> None:
         archive = asked_for.archive
@@ -204,21 +197,22 @@ class Answer:
             what = Representation.of_edition(found, flight.job.expected if flight else self._mirror.origins.expected(archive))
         await self._headers_of(what, "fwd=miss")
 
-    def _of(self, record: Record) -> Representation:
-        return Representation.of_record(record, self._mirror.passing(record.archive))
+    async def _hit_head(self, hit: Hit, what: Asked) -> None:
+        with hit.file as file:
+            self._admit(what.archive, private=hit.record.private)
+            shown, _ = await self._led_back(self._of(hit.record), file, what.archive)
+        await self._headers_of(shown, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
 
     async def _headers_of(self, what: Representation, *status: str) -> None:
         await self._empty(what.without_content(), select(self._conditions, what.validators, what.size), *status)
 
-    @property
-    def _conditions(self) -> dict[str, str]:
-        """The request's fields; Range means something for GET only (RFC 9110 14.2)."""
-        fields = self.request.fields
-        return fields if self.request.method == "GET" else {name: value for name, value in fields.items() if name != "range"}
+    # What is stored
 
-    async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
-        await self._begin(what, selection, *status)
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+    async def _hit(self, hit: Hit, what: Asked) -> None:
+        self._outcome = "hit"
+        self._mirror.usage.note(what.archive)
+        self._rewritten |= hit.record.archive != what.archive
+        await self._whole(hit, "hit", *self._mirror.freshness(hit.record, what).as_parameter())
 
     async def _whole(self, hit: Hit, *status: str) -> None:
         """From a finished blob."""
@@ -234,22 +228,27 @@ class Answer:
                 await self._begin(what, selection, *status)
                 return await self._send({"type": "http.response.body", "body": content[selection.start : selection.end]})
             if self._may_be_kept(hit.record):
-                self._keep(self.request, hit.record, file)
+                self._keep(self._request, hit.record, file)
             await self._begin(what, selection, *status)
             await self._body.finished(file, selection.start, selection.end or 0)
 
     async def _led_back(self, what: Representation, file: BinaryIO, archive: ArchiveId) -> tuple[Representation, bytes | None]:
         """What a client of the mirror's own address gets where the content has links to other hosts: these lead to the mirror."""
         hosts = self._mirror.linked(archive)
-        if not hosts or self._place is None or (what.size or 0) > LONGEST_PAGE:
+        if not hosts or self.place is None or (what.size or 0) > LONGEST_PAGE:
             return what, None
-        content = await asyncio.to_thread(links_led_back, file.read, hosts, self._place)
+        content = await asyncio.to_thread(links_led_back, file.read, hosts, self.place)
         return what.of_content(content), content
 
     def _may_be_kept(self, record: Record) -> bool:
         """Whether the like of this request may be answered from memory: whoever asks, and with whatever fields."""
         plain = not record.archive.variant and not self._rewritten and not any(name == "link" for name, _ in record.fields)
-        return plain and not self._restricted and self.request.method == "GET" and self._mirror.may_be_hot(record)
+        return plain and not self._restricted and self._request.method == "GET" and self._mirror.may_be_hot(record)
+
+    def _of(self, record: Record) -> Representation:
+        return Representation.of_record(record, self._mirror.passing(record.archive))
+
+    # What is being fetched
 
     async def _while_connected(self, fill: Fill) -> None:
         """Follows a fill until the answer ends or the client leaves; the fill goes on either way."""
@@ -274,7 +273,7 @@ class Answer:
 
     async def _follow(self, fill: Fill) -> None:
         status = ("fwd=miss", "collapsed" if fill.readers > 1 else "stored")
-        if self._place is not None and self._mirror.linked(fill.job.archive):
+        if self.place is not None and self._mirror.linked(fill.job.archive):
             await fill.ended()  # the links in it lead elsewhere for this client: it needs the whole
         while True:
             edition = await fill.opened()
@@ -302,12 +301,24 @@ class Answer:
                 await self._begin(what, selection, *status)
                 return await self._body.growing(fill, edition, file, selection.start, selection.end, hold=hold)
 
+    # What leaves
+
+    @property
+    def _conditions(self) -> dict[str, str]:
+        """The request's fields; Range means something for GET only (RFC 9110 14.2)."""
+        fields = self._request.fields
+        return fields if self._request.method == "GET" else {name: value for name, value in fields.items() if name != "range"}
+
+    async def _empty(self, what: Representation, selection: Selection, *status: str) -> None:
+        await self._begin(what, selection, *status)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
     async def _begin(self, what: Representation, selection: Selection, *status: str) -> None:
         code, fields = archive_head(what, selection, *status)
-        fields = leading_back(fields, self._place)
+        fields = leading_back(fields, self.place)
         if self._tells:
             fields.append((KNOWN.encode(), self._tells.encode("ascii")))
-        if self.request.method == "POST":  # who goes on by GET would ask for something else
+        if self._request.method == "POST":  # who goes on by GET would ask for something else
             fields = [(name, b"none" if name == b"accept-ranges" else value) for name, value in fields]
         await self._start(code, for_one_client(fields) if self._restricted else fields)
 
@@ -316,3 +327,7 @@ class Answer:
         self._mirror.traffic.answered(self._archive, self._outcome)
         note = self._note | {"outcome": self._outcome}
         await self._send({"type": "http.response.start", "status": status, "headers": fields, NOTE: note})
+
+    def _served(self, count: int) -> None:
+        assert self._archive is not None
+        self._mirror.traffic.send(self._archive, count)

@@ -23,7 +23,6 @@ from dataset_mirror.origins.identity import ArchiveId, normalise_authority, norm
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.routing import OwnPaths, find_archive, folder_meant
 from dataset_mirror.rules import lfs
-from dataset_mirror.rules.links import Place
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.answer import Answer, Keep
 from dataset_mirror.serve.asgi import EXTENSION, ZERO_COPY, App, ClientGone, Message, Receive, Request, Scope, Send
@@ -73,8 +72,7 @@ class Gateway:
             if (origin := self._not_kept(target)) is not None:
                 return await self._relay(origin, request, _as_at_origin(scope, target), receive, answer.pass_back)
             if self._is_batch(request, target):
-                place = place_of(request, self._mirror, scope.get("scheme", "http"))
-                return await self._batch(scope, request, target, receive, answer, place)
+                return await self._batch(scope, request, target, receive, answer)
             what = await self._asked(request, target, receive)
             if self._mirror.shared and FOLLOW in request.fields:
                 return await answer.followed(what)
@@ -149,9 +147,7 @@ class Gateway:
         matched = self._mirror.origins.of(target).rule(target.path)
         return matched is not None and matched.is_batch and request.method == "POST"
 
-    async def _batch(
-        self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: Answer, place: Place | None
-    ) -> None:
+    async def _batch(self, scope: Scope, request: Request, target: ArchiveId, receive: Receive, answer: Answer) -> None:
         """Git LFS asks where objects are: here. What is no question of that kind is passed on."""
         body = await _question(receive)
         wanted, origin = lfs.asked_for(body), self._mirror.origins.of(target)
@@ -159,7 +155,7 @@ class Gateway:
             again = _again(Asked(target, target, Question(body=body)), receive)
             return await self._relay(origin, request, _as_at_origin(scope, target), again, answer.pass_back)
         check_may_read(request, origin, self._mirror.settings)
-        where = place or (lambda url: url)
+        where = answer.place or (lambda url: url)
         found = await Batch(self._mirror, origin, target, request.fields.get("authorization"), where).answer(wanted)
         await answer.json(found, lfs.MEDIA_TYPE)
 

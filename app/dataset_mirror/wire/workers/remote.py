@@ -38,6 +38,7 @@ class Unanswered(MirrorError):
     """The filling process did not answer, or not to the end."""
 
     status = 503
+    title = "No answer from the fetching process"
     problem = "no-answer"
 
 
