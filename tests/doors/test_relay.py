@@ -17,6 +17,7 @@ from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, curl, secured
 from tests.origin import MIB
 from tests.serving import HOST, PATIENCE, URL, Mirror
+from tests.waiting import until
 from tests.wire.test_protocol import Wire, dechunked, raw_request
 
 SECRET = "secret-in-the-path"
@@ -216,11 +217,16 @@ def test_a_large_download(shared: Mirror, real: Real, tmp_path: Path) -> None:
 
 
 def test_nothing_is_logged(start_mirror: StartMirror, real: Real) -> None:
-    """Not even the log of requests has the path of one that was passed through."""
+    """Not even the log of requests has the path of one that was passed through, whole or not."""
     mirror = start_mirror(origins=origins(real), upstreams={}).restart("--access-log", "--log-level", "debug")
     with secured(mirror, "localhost", real.port) as wire:
         wire.send(to(real, f"/{SECRET}?{SECRET}") + to(real, "/sets/logged.bin"))
         assert [wire.answer()[0] for _ in range(2)] == [200, 200]
+    with secured(mirror, "localhost", real.port) as wire:
+        wire.send(to(real, f"/{SECRET}", "Transfer-Encoding: chunked", method="POST") + b"1\r\nx\r\n")
+        until(lambda: mirror.log.count("Relayed a request") == 2)
+        wire.send(b"no chunk\r\n")
+        assert wire.head()[0] == 400
     assert "/sets/logged.bin" in mirror.log
     assert SECRET not in mirror.log
     assert f"localhost:{real.port}" in mirror.log

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError, Unexpected
-from dataset_mirror.serve.asgi import LOGGED, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, Scope
+from dataset_mirror.serve.asgi import PART, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, Scope
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.framing import CONTINUE, Framing
 
@@ -163,8 +163,6 @@ class Exchange:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         head = self.framing.begin(message["status"], fields, self._connection.own_fields)
         self.has_begun = True
-        if not (self.scope.get(RELAYED) or self.scope.get(LOGGED)):
-            self._connection.log(self.scope, message["status"])
         self._connection.arm(reset=True)
         self._connection.write_head(head)
 

@@ -24,7 +24,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 from dataset_mirror.errors import MirrorError, SystemFailure, Unexpected
-from dataset_mirror.serve.asgi import LOGGED, PART, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
+from dataset_mirror.serve.asgi import PART, RELAYED, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.head import problem
 from dataset_mirror.wire.workers.channel import Channel, Closed
@@ -63,10 +63,10 @@ class Far:
         self._ask = ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[LOGGED] = True  # the other process observes it
         has_kernel = ZERO_COPY in scope["extensions"]
         asked = {**scope, "extensions": {**scope["extensions"], ZERO_COPY: {}}}
         asked.pop(PART, None)  # only this process knows how far a part is
+        scope[RELAYED] = True  # and only the other one whether its target may be logged
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:  # too many open files
