@@ -24,7 +24,6 @@ from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
 from dataset_mirror.store.index import MARKS, values_of
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
-from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
@@ -39,8 +38,6 @@ _CACHE_KIB = 256 * 1024
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
-_Bytes = tuple[str, str]
-"""An archive's key and the digest of one of its versions."""
 Report = Callable[[int, int], None]
 """Is told how many bytes of the journal were read, and of how many."""
 
@@ -128,24 +125,30 @@ class _Kept:
 def _replay(connection: Connection, journal: Path, kept: _Kept, found: Rebuilt, report: Report) -> int:
     """Every publication and removal, in the order in which they happened. Returns how many bytes of the journal that were."""
     total, done, batch = journal.stat().st_size, 0, Batch(connection)
-    for size, entry in _entries(journal):
-        done += size
-        found.lines += 1
-        if isinstance(entry, Record):
-            batch.add(entry)
-            kept.unexplained.discard(entry.sha256)
-        elif isinstance(entry, Removal):
-            batch.remove(entry)
-        elif isinstance(entry, Fact):
-            knowledge.put(connection, entry)
-        else:
-            found.torn += 1
-        if batch.is_full:
-            batch.write()
-            report(done, total)
+    with journal.open("rb") as file:
+        for line in file:
+            done += len(line)
+            if line.strip():
+                found.lines += 1
+                found.torn += not _taken(entry_of(line), connection, batch, kept)
+            if batch.is_full:
+                batch.write()
+                report(done, total)
     batch.write()
     report(total, total)
     return done
+
+
+def _taken(entry: Entry | None, connection: Connection, batch: Batch, kept: _Kept) -> bool:
+    """Whether the line says anything."""
+    if isinstance(entry, Record):
+        batch.add(entry)
+        kept.unexplained.discard(entry.sha256)
+    elif isinstance(entry, Removal):
+        batch.remove(entry)
+    elif entry is not None:
+        knowledge.put(connection, entry)
+    return entry is not None
 
 
 def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, found: Rebuilt) -> None:
@@ -181,14 +184,6 @@ def _write_down(found: Rebuilt, folder: DataFolder) -> None:
         durable.make_folder(folder.quarantine)
         blobs.take(sha256, folder.unexplained)
     folder.set_aside.unlink(missing_ok=True)
-
-
-def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
-    """Bytes and meaning of each line."""
-    with journal.open("rb") as file:
-        for line in file:
-            if line.strip():
-                yield len(line), entry_of(line)
 
 
 def _drop_lost(connection: Connection, kept: _Kept, found: Rebuilt) -> None:
