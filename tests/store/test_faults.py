@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dataset_mirror.errors import IndexDamaged, StoreFull
+from dataset_mirror.errors import DataFolderError, IndexDamaged, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import locks
@@ -146,6 +146,28 @@ def test_a_line_that_cannot_be_completed_is_set_aside(store: Store, monkeypatch:
     again.close()
 
 
+def test_a_quarantine_after_a_kill(store: Store) -> None:
+    """Of a blob that is found damaged no archive keeps a row, not even one whose publication a kill cut off."""
+    store.journal.append(record(b"before", B))
+    digest = record(b"before").sha256
+    had = store.quarantine(digest, store.blobs.inode(digest))
+    assert sorted(str(one.archive) for one in had) == [str(A), str(B)]
+    assert (store.find(A), store.find(B)) == (None, None)
+    assert [one.archive for one in store.index.damaged()] == [A, B]
+
+
+def test_blobs_whose_disk_is_away(store: Store) -> None:
+    """While the folder of all blobs is missing none of them is lost: every archive is known when it is back."""
+    digest = record(b"before").sha256
+    store.folder.blobs.rename(store.folder.root / "unmounted")
+    store.folder.blobs.mkdir()
+    with pytest.raises(DataFolderError, match="Mount its disk"):
+        store.quarantine(digest, store.blobs.inode(digest))
+    store.folder.blobs.rmdir()
+    (store.folder.root / "unmounted").rename(store.folder.blobs)
+    assert store.find(A) == record(b"before", A)
+
+
 def test_a_very_deep_url(store: Store) -> None:
     """A URL of 990 segments is published like any other; tree/ leaves it out."""
     deep = archive("/sets/" + "d/" * 990 + "x")
@@ -254,6 +276,20 @@ def test_a_read_only_disk(disk: Disk, tmp_path: Path, elsewhere: bool) -> None:
     disk.read_only(False)
     assert store.also(record(b"a", B))
     assert store.find(B)
+    store.close()
+
+
+def test_a_read_only_backup_without_empty_folders(disk: Disk) -> None:
+    """What is there can be read, though the copy that is mounted has no folder for partial files."""
+    store = Store(disk.root / "data")
+    put(store, b"a", A)
+    store.close()
+    store.folder.partial.rmdir()
+    disk.read_only()
+    store = Store(disk.root / "data")
+    store.lock()
+    assert store.find(A) == record(b"a", A)
+    assert (store.clear_incoming(), list(store.leftovers)) == (0, [])
     store.close()
 
 

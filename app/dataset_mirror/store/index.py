@@ -203,7 +203,7 @@ class Index:
     def users_of(self, sha256: str) -> list[Record]:
         """Every version of every archive that is this blob."""
         with self._engine.connect() as connection:
-            return [record_of(row) for row in connection.execute(select(versions).where(versions.c.sha256 == sha256)).mappings()]
+            return _users_of(connection, sha256)
 
     def digests(self) -> Iterator[str]:
         """Every digest that some version has, in order; no transaction stays open between its steps."""
@@ -398,6 +398,10 @@ class Writing:
         """Whether any version of any archive is this blob."""
         return self._connection.execute(_NEEDED, {"digest": sha256}).first() is not None
 
+    def users_of(self, sha256: str) -> list[Record]:
+        """Every version of every archive that is this blob, inside this transaction."""
+        return _users_of(self._connection, sha256)
+
     def version(self, archive: ArchiveId, sha256: str) -> Record | None:
         """These bytes of the archive, or None."""
         row = self._connection.execute(_VERSION, {"at": str(archive), "digest": sha256}).mappings().first()
@@ -557,6 +561,7 @@ def _upsert(table: Table, key: Collection[str], but: Collection[str] = ()) -> An
 _KEYS: BindParameter[Any] = bindparam("keys", expanding=True)
 _VERSIONS = select(versions).where(versions.c.key.in_(_KEYS)).order_by(versions.c.fetched.desc(), versions.c.sha256)
 _VERSION = select(versions).where(versions.c.key == bindparam("at"), versions.c.sha256 == bindparam("digest"))
+_USERS = select(versions).where(versions.c.sha256 == bindparam("digest")).order_by(versions.c.key)
 _NEEDED = select(versions.c.id).where(versions.c.sha256 == bindparam("digest")).limit(1)
 _SIZES = select(archives.c.key, archives.c.size).where(archives.c.key.in_(_KEYS))
 _DROP_ARCHIVE = delete(archives).where(archives.c.key == bindparam("at"))
@@ -573,6 +578,10 @@ def _versions_of(connection: Connection, those: Iterable[ArchiveId]) -> dict[Arc
         record = record_of(row)
         kept[record.archive].append(record)
     return kept
+
+
+def _users_of(connection: Connection, sha256: str) -> list[Record]:
+    return [record_of(row) for row in connection.execute(_USERS, {"digest": sha256}).mappings()]
 
 
 def _of(record: Record, kept: Iterable[Record]) -> Record | None:

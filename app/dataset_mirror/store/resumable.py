@@ -121,6 +121,8 @@ class Leftovers:
     def find(self, *, clean: bool) -> None:
         """Looks for them in the folder, where nobody may be filling; `clean`: all else is removed that nobody writes. Blocks."""
         self._waiting = {}
+        if not self._folder.is_dir():  # a copy on a read-only disk need not have it
+            return
         for path in sorted(self._folder.iterdir()):
             with contextlib.suppress(ValueError, OSError):
                 if path.is_file() and not path.is_symlink() and not path.suffix:

@@ -205,7 +205,7 @@ class Store:
             if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
                 return False
             united = writing.united(_once(records))
-            writing.mark(_DONE, self.journal.append(*united))
+            self._note(*united, writing=writing)
             for current in writing.publish_all(united, used=time.time()):
                 self._link(current)
             for record in united:
@@ -318,12 +318,12 @@ class Store:
     def _note_publication(self, record: Record, writing: Writing) -> Record:
         """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
         (united,) = writing.united([record])
-        self._note(united, writing)
+        self._note(united, writing=writing)
         return united
 
-    def _note(self, entry: Entry, writing: Writing) -> None:
-        """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
-        writing.mark(_DONE, self.journal.append(entry))
+    def _note(self, *entries: Entry, writing: Writing) -> None:
+        """The journal's lines, durable at once, and the mark, which the COMMIT makes durable."""
+        writing.mark(_DONE, self.journal.append(*entries))
 
     def pin(self, names: Iterable[str]) -> list[Pin]:
         """Pins names; returns those that are new. Other processes that pin wait for the index' write lock. Blocks."""
@@ -355,7 +355,7 @@ class Store:
                 return
             knowledge.put(writing.connection, fact)
             if not fact.says_the_same_as(before):
-                self._note(fact, writing)
+                self._note(fact, writing=writing)
 
     def unknow(self, kind: Kind, about: str) -> None:
         """It is not so any more: an origin says otherwise now. Blocks."""
@@ -381,7 +381,7 @@ class Store:
         it is an orphan, which `gc` finds; never is there a row without its blob.
         """
         with self._changing(f"The removal of {archive}") as writing:
-            self._note(Removal(archive, time.time(), sha256), writing)
+            self._note(Removal(archive, time.time(), sha256), writing=writing)
             self._tell_removal(archive, sha256, writing, everywhere=everywhere)
             unneeded = writing.forget(archive, sha256)
             self._show(archive, writing)
@@ -468,14 +468,16 @@ class Store:
         """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published again; if it was meanwhile,
-        and is another file than `inode`, the one that was found damaged, nothing happens.
+        and is another file than `inode`, the one that was found damaged, nothing happens. DataFolderError if no blob is there at all.
         """
+        if inode is None:
+            self.blobs.check()
         with self._changing(f"The quarantine of {sha256}") as writing:
             if self.blobs.inode(sha256) != inode:
                 return []
-            had = self.index.users_of(sha256)
+            had = writing.users_of(sha256)
+            self._note(*(Removal(record.archive, time.time(), sha256) for record in had), writing=writing)
             for record in had:
-                self._note(Removal(record.archive, time.time(), sha256), writing)
                 self._tell_removal(record.archive, sha256, writing)
                 writing.forget(record.archive, sha256)
                 self._show(record.archive, writing)
@@ -518,7 +520,7 @@ class Store:
             with self.transaction("The log of changes") as writing:
                 changes.put(writing.connection, lines)
         except BaseException:
-            self.changes.waiting.extendleft(reversed(lines))
+            self.changes.give_back(lines)
             raise
 
     def _show(self, archive: ArchiveId, writing: Writing) -> None:

@@ -150,7 +150,7 @@ class Ahead:
         def sound() -> bool:
             if store.blobs.has(record.sha256) and store.blobs.size(record.sha256) == record.size:
                 return True
-            if not store.folder.blobs.is_dir():  # a disk that is not mounted is no damage
+            if not store.blobs.are_there:  # a disk that is not mounted is no damage
                 return True
             log.error("The blob of %s, which is pinned, is damaged or lost.", record.url)
             return not store.quarantine(record.sha256, store.blobs.inode(record.sha256))
