@@ -46,6 +46,14 @@ class Leftover:
         """Bytes that are there."""
         return sum(end - start for start, end in self.have)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its file, gaps included; 0 if it has gone."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def save(self) -> None:
         """Writes the journal, in the place of an older one at once. The bytes must be durable already. Blocks."""
         known = {
@@ -160,7 +168,7 @@ class Leftovers:
         """Removes it, if no fill has taken it; returns the bytes that were freed. Blocks for a moment."""
         if self._waiting.pop(leftover.archive, None) is None:
             return 0
-        size = leftover.path.stat().st_size if leftover.path.exists() else 0
+        size = leftover.size
         journal_of(leftover.path).unlink(missing_ok=True)  # before its file: never is there a journal of other bytes
         leftover.path.unlink(missing_ok=True)
         return size
