@@ -47,6 +47,8 @@ class Ahead:
         self._tried: dict[ArchiveId, float] = {}
         self._asked: dict[str, float] = {}
         """When repositories were asked for what they have now."""
+        self._troubles: dict[str, str] = {}
+        """Why names could not be looked after, as the log has said it."""
         self._read = time.monotonic()
         self._fetching: set[asyncio.Task[None]] = set()
 
@@ -75,12 +77,22 @@ class Ahead:
             return
         lost = await mirror.store.in_worker(mirror.store.index.damaged)
         for name in [pin.name for pin in mirror.store.pins]:
-            await self._named(name, None, lost)
+            await self._looked_after(name, None, lost)
         for keep in mirror.settings.keep:
             if keep.hours.has(datetime.now()):
                 for name in keep.name:
-                    await self._named(name, keep, lost)
+                    await self._looked_after(name, keep, lost)
         await self._read_again()
+
+    async def _looked_after(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
+        """One that cannot be, such as a name of a preset that was taken away, is said once, and the others are looked after."""
+        try:
+            await self._named(name, keep, lost)
+            self._troubles.pop(name, None)
+        except MirrorError as error:
+            if self._troubles.get(name) != str(error):
+                log.warning("%s could not be looked after: %s", name, error)
+            self._troubles[name] = str(error)
 
     async def _named(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
         mirror = self._mirror
