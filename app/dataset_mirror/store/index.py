@@ -257,10 +257,10 @@ class Index:
         with self._engine.connect() as connection:
             return failures.every(connection)
 
-    def outbox(self, most: int, after: int = 0) -> list[Letter]:
+    def outbox(self, most: int) -> list[Letter]:
         """What other mirrors are still to be told, the oldest first."""
         with self._engine.connect() as connection:
-            return outbox.waiting(connection, most, after)
+            return outbox.waiting(connection, most)
 
     def number_in_outbox(self) -> int:
         with self._engine.connect() as connection:

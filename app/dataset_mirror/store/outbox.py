@@ -53,9 +53,9 @@ def clear(connection: Connection) -> None:
     connection.execute(delete(known))
 
 
-def waiting(connection: Connection, most: int, after: int = 0) -> list[Letter]:
+def waiting(connection: Connection, most: int) -> list[Letter]:
     """What is still to be told, the oldest first."""
-    rows = connection.execute(select(outbox).where(outbox.c.id > after).order_by(outbox.c.id).limit(most)).mappings()
+    rows = connection.execute(select(outbox).order_by(outbox.c.id).limit(most)).mappings()
     return [Letter(row["id"], row["what"], archive_of(row["key"]), row["sha256"], row["at"]) for row in rows]
 
 

@@ -72,7 +72,7 @@ def _unneeded(store: Store, in_use: set[Path]) -> Iterator[Garbage]:
 
 
 def _files(kind: Kind, folder: Path, in_use: set[Path], settled: float = 0.0) -> Iterator[Garbage]:
-    """Files and links in a folder that were not written for so many seconds; folders in it are people's, or hold what nobody can explain."""
+    """Files and links of a folder that were not written for so many seconds. Folders in it are people's, or unexplained blobs."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         with suppress(FileNotFoundError):  # it went while we look
             status = path.lstat()
