@@ -112,7 +112,7 @@ async def test_learning_goes_on_after_a_full_disk(parts: Parts, monkeypatch: pyt
     try:
         for known in (record(b"a", A), record(b"b", B)):
             await parts.published(known)
-            await asyncio.to_thread(until, lambda known=known: str(known.archive) in told)  # type: ignore[misc]
+            await asyncio.to_thread(until, lambda known=known: str(known.archive) in told)
     finally:
         await shared.stop()
 

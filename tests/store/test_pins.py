@@ -27,4 +27,4 @@ def test_two_threads_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr(pins, "_parsed", slowly)
     assert len(known) == 2
-    assert seen == [({parse_url(URL)}, False, 1)]
+    assert seen == [(frozenset([parse_url(URL)]), False, 1)]
