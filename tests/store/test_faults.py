@@ -6,7 +6,10 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
@@ -17,7 +20,7 @@ from dataset_mirror.settings import Settings
 from dataset_mirror.store import locks
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock, server_of
-from dataset_mirror.store.index import Writing
+from dataset_mirror.store.index import Index, Writing
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
@@ -276,6 +279,31 @@ def test_a_read_only_disk(disk: Disk, tmp_path: Path, elsewhere: bool) -> None:
     disk.read_only(False)
     assert store.also(record(b"a", B))
     assert store.find(B)
+    store.close()
+
+
+def test_a_disk_that_can_be_written_again(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads open the index once, and what another process wrote before that counts as a change."""
+    Store(disk.root / "data").close()
+    disk.read_only()
+    store, opened = Store(disk.root / "data"), []
+    seen, both, real = store.index.data_version(), Barrier(2), Index._open
+
+    def slowly(index: Index) -> None:
+        opened.append(index)
+        with suppress(BrokenBarrierError):
+            both.wait(0.2)
+        real(index)
+
+    disk.read_only(False)
+    other = Store(disk.root / "data")
+    put(other, b"a", A)
+    other.close()
+    monkeypatch.setattr(Index, "_open", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(store.unwant, [[A], [B]]))
+    assert opened == [store.index]
+    assert store.index.data_version() != seen
     store.close()
 
 

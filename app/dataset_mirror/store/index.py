@@ -65,7 +65,7 @@ class Index:
         DataFolderError if it is damaged, of another schema, or missing though it may not be `new`, or this process `creates` none.
         """
         self._url, self._new, self._creates = url, new and creates, creates
-        self._reading = Lock()
+        self._reading, self._reopening = Lock(), Lock()
         self._known: OrderedDict[ArchiveId, Record] = OrderedDict()
         self._seen_version = 0
         self.why_read_only: str | None = None
@@ -113,13 +113,16 @@ class Index:
             self._engine, self._reader, self._raw = engine, reader, reader.connection.cursor()
 
     def _can_be_written(self) -> bool:
-        """Whether it can by now, where it could not be at the start."""
-        reader, copy = self._reader, self._copy
-        try:
-            self._open()
-        except (MirrorError, DatabaseError):
-            return False
-        self.why_read_only = self._copy = None
+        """Whether it can by now, where it could not be at the start. Threads that come together open it once."""
+        with self._reopening:
+            if self.why_read_only is None:
+                return True
+            reader, copy = self._reader, self._copy
+            try:
+                self._open()
+            except (MirrorError, DatabaseError):
+                return False
+            self.why_read_only = self._copy = None
         reader.close()
         if copy:
             copy.close()
