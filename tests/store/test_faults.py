@@ -20,12 +20,13 @@ from dataset_mirror.settings import Settings
 from dataset_mirror.store import locks
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock, server_of
-from dataset_mirror.store.index import Index, Writing
+from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.writing import Writing
 from dataset_mirror.upkeep.agreement import disagreements
 from tests.disks import Disk, small_disk
 from tests.store import archive, record

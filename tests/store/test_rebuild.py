@@ -16,11 +16,12 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import changes, history
 from dataset_mirror.store.history import Counts
-from dataset_mirror.store.index import MARKS, Index
+from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.rebuild import rebuild
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+from dataset_mirror.store.writing import MARKS
 from tests.store import archive, record
 
 ARCHIVES = [archive(f"/sets/{name}") for name in "abc"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.store.index import Writing
 from dataset_mirror.store.journal import Removal
 from dataset_mirror.store.store import Store
+from dataset_mirror.store.writing import Writing
 from tests.forked import status_of
 from tests.store import archive, record
 

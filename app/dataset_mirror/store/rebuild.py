@@ -22,13 +22,14 @@ from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
 from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, values_of
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch
+from dataset_mirror.store.rows import values_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.writing import MARKS
 
 _BATCH = 10_000
 _DONE = MARKS[0]

@@ -25,7 +25,7 @@ from dataset_mirror.store.database import meaning, why_unwritable
 from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, Index, Writing
+from dataset_mirror.store.index import Index
 from dataset_mirror.store.journal import Entry, Journal, Removal
 from dataset_mirror.store.knowledge import Fact, Kind
 from dataset_mirror.store.outbox import Letter
@@ -36,6 +36,7 @@ from dataset_mirror.store.resumable import Leftovers
 from dataset_mirror.store.space import Space, of_disk
 from dataset_mirror.store.tree import Tree
 from dataset_mirror.store.wanted import Wanted
+from dataset_mirror.store.writing import MARKS, Writing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
