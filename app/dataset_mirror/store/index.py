@@ -13,7 +13,7 @@ from itertools import pairwise
 from threading import Lock
 from typing import TypeVar
 
-from sqlalchemy import URL, Connection, Engine, bindparam, func, select
+from sqlalchemy import URL, Connection, Engine, func, select
 from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.errors import DataFolderError, IndexDamaged, MirrorError, SharedAway, StoreFull
@@ -29,7 +29,7 @@ from dataset_mirror.store.outbox import Letter
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.schema import VERSION, archives, counters, versions
 from dataset_mirror.store.wanted import Wanted, WantedPage
-from dataset_mirror.store.writing import MARKS, Writing
+from dataset_mirror.store.writing import MARKS, TOTAL, Writing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,7 +37,6 @@ T = TypeVar("T")
 _DIGESTS = "SELECT DISTINCT sha256 FROM versions WHERE sha256 > ? ORDER BY sha256 LIMIT ?"
 _STEP = 20_000
 """Rows that are read at once where all are."""
-_TOTAL = select(counters.c.value).where(counters.c.name == bindparam("name"))
 
 _CHECK = "Check that its folder can be written, and that the disk has room."
 _REMEMBERED = 20_000
@@ -294,7 +293,7 @@ class Index:
     def total(self, name: str) -> int:
         """One running total; fast enough for the event loop."""
         with self._reading:
-            return self._reader.execute(_TOTAL, {"name": name}).scalar() or 0
+            return self._reader.execute(TOTAL, {"name": name}).scalar() or 0
 
     @contextmanager
     def transaction(self) -> Iterator[Writing]:
