@@ -66,7 +66,7 @@ async def parts(tmp_path: Path) -> AsyncIterator[Parts]:
     database = Database(places[0], "tests")
     life = Life(database, "tests", lambda _: "", dict)
     local = Store(tmp_path)
-    local.shares = True
+    local.telling.is_on = True
     await life.join()
     living = asyncio.create_task(life.live())
     yield Parts(local, places, database, Bucket(places[1]), life, Catalogue(life.id), Catalogue("other"))
@@ -91,7 +91,7 @@ def failing(what: Callable[..., Any]) -> Callable[..., Any]:
 async def test_telling_goes_on_after_a_full_disk(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was told and could not be noted is told again, and so is all that follows."""
     monkeypatch.setattr(replicator, "_LATER", 0.01)
-    monkeypatch.setattr(parts.store, "told", failing(parts.store.told))
+    monkeypatch.setattr(parts.store.telling, "told", failing(parts.store.telling.told))
     parts.put(b"a", record(b"a", A))
     running = asyncio.create_task(parts.replicator().run())
     await asyncio.to_thread(until, lambda: running.done() or parts.store.index.number_in_outbox() == 0)
@@ -105,7 +105,7 @@ async def test_telling_goes_on_after_a_full_disk(parts: Parts, monkeypatch: pyte
 async def test_learning_goes_on_after_a_full_disk(parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
     """What others publish is learnt, though for a moment nobody could write down how far."""
     monkeypatch.setattr(store, "_AGAIN_SECONDS", 0.01, raising=False)
-    monkeypatch.setattr(parts.store, "see", failing(parts.store.see))
+    monkeypatch.setattr(parts.store.telling, "see", failing(parts.store.telling.see))
     told: list[str] = []
     shared = SharedStore(parts.store, parts.places, required=True, url=lambda _: "", state=dict, told=told.append)
     await shared.start()

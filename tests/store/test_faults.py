@@ -138,7 +138,7 @@ def test_a_line_that_cannot_be_completed_is_set_aside(store: Store, monkeypatch:
         with pytest.raises(RecursionError):
             put(store, b"new", B)
     digest = record(b"new").sha256
-    assert [entry.to_line() for entry in store.set_aside()] == [record(b"new", B).to_line()]
+    assert [entry.to_line() for entry in store.ledger.set_aside()] == [record(b"new", B).to_line()]
     assert store.drop_orphan(digest) == 0
     assert "set aside" in [one.where for one in disagreements(store)]
     assert any("set aside" in trouble for trouble in store.troubles)
@@ -146,7 +146,7 @@ def test_a_line_that_cannot_be_completed_is_set_aside(store: Store, monkeypatch:
     rebuild(Settings(data=store.folder.root))
     again = Store(store.folder.root)
     assert again.find(B) == record(b"new", B)
-    assert (again.set_aside(), again.troubles) == ([], [])
+    assert (again.ledger.set_aside(), again.troubles) == ([], [])
     again.close()
 
 

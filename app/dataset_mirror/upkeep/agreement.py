@@ -52,7 +52,7 @@ def disagreements(store: Store) -> Iterator[Disagreement]:
     strange = [sha256 for sha256 in blobs if sha256 not in told.digests and not store.index.users_of(sha256)]
     if strange:
         yield Disagreement("blobs", f"Nothing says what {_some(strange)} are.", f"{_REBUILD}; it names them by tree/, or sets them aside.")
-    if aside := store.set_aside():
+    if aside := store.ledger.set_aside():
         yield Disagreement("set aside", f"{counted(len(aside), 'line')} could not be completed: {store.folder.set_aside}", _REBUILD)
 
 

@@ -62,7 +62,7 @@ class Feed:
     async def _begin(self, session: Session) -> None:
         (known,) = await session.run("SELECT value, database FROM version")
         self.newest = known["value"]
-        self.seen = await self._store.in_worker(partial(self._store.joined, known["database"], self.newest))
+        self.seen = await self._store.in_worker(partial(self._store.telling.joined, known["database"], self.newest))
 
     async def _read(self, session: Session) -> bool:
         """Some changes; whether there are more."""
@@ -82,7 +82,7 @@ class Feed:
             elif any(in_bucket for _, in_bucket in known[key]):
                 self._told(key)
         self.seen = rows[-1]["seq"]
-        await self._store.in_worker(partial(self._store.see, self.seen))
+        await self._store.in_worker(partial(self._store.telling.see, self.seen))
         return len(rows) == _STEP
 
     def _known_to_all(self, archives: list[ArchiveId]) -> dict[ArchiveId, frozenset[str]]:
@@ -110,9 +110,9 @@ class Feed:
         """A version that is here: None if nobody else knows it, else whether the bucket has its bytes."""
         if in_bucket:
             if not was_kept:
-                self._store.know_kept(record)
+                self._store.telling.know_kept(record)
         elif was_kept and in_bucket is None:
             self._store.remove(record.archive, record.sha256)
             log.info("Removed %s (%s): another mirror removed it.", record.url, record.sha256[:8])
         elif was_kept:
-            self._store.tell_again(record)
+            self._store.telling.tell_again(record)

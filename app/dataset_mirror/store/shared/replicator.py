@@ -81,7 +81,7 @@ class Replicator:
             async with places:
                 told = await self._tell(letter)
             if told:
-                await self._store.in_worker(partial(self._store.told, letter))
+                await self._store.in_worker(partial(self._store.telling.told, letter))
         except (Unavailable, BucketFails, Lost, OSError, MirrorError, DatabaseError) as error:
             self._fail(letter, str(error) or type(error).__name__)
             return False

@@ -1,0 +1,96 @@
+"""What other mirrors that share the store are to be told of this one, and how far it knows what they told."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store import outbox
+from dataset_mirror.store.outbox import Letter
+from dataset_mirror.store.record import Record
+from dataset_mirror.store.writing import MARKS, Writing
+
+log = logging.getLogger(__name__)
+_, _SEEN, _DATABASE = MARKS
+
+
+class Telling:
+    """Fills the outbox in the transactions of what it tells of, and empties it as the others are told."""
+
+    def __init__(self, transaction: Callable[[str], AbstractContextManager[Writing]]) -> None:
+        """`transaction`: a change of the index alone, of what that says."""
+        self._transaction = transaction
+        self.is_on = False
+        """Whether there are others."""
+
+    def published(self, record: Record, writing: Writing, *, kept: bool = False) -> None:
+        """Other mirrors are told of a publication."""
+        if self.is_on and kept:
+            outbox.keep(writing.connection, record.archive, record.sha256)
+        elif self.is_on:
+            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
+
+    def removed(self, archive: ArchiveId, sha256: str | None, writing: Writing, *, everywhere: bool = False) -> None:
+        if not self.is_on:
+            return
+        for record in writing.versions(archive):
+            if sha256 in (None, record.sha256):
+                outbox.forget(writing.connection, archive, record.sha256)
+                if everywhere:
+                    at = max(time.time(), record.fetched)  # another mirror's clock may be ahead
+                    outbox.add(writing.connection, "remove", archive, record.sha256, at)
+
+    def remove(self, records: Iterable[Record]) -> None:
+        """The other mirrors are to forget these versions, whether they are here or not. Blocks."""
+        with self._transaction("The outbox") as writing:
+            for record in records:
+                at = max(time.time(), record.fetched)
+                outbox.add(writing.connection, "remove", record.archive, record.sha256, at)
+
+    def told(self, letter: Letter) -> None:
+        """The other mirrors were told. Blocks."""
+        with self._transaction("The outbox") as writing:
+            outbox.told(writing.connection, letter)
+
+    def tell_all(self) -> int:
+        """The other mirrors are to be told of everything that is here; of how many versions they were not to be before. Blocks."""
+        with self._transaction("The outbox") as writing:
+            return outbox.add_all(writing.connection, time.time())
+
+    def stop(self) -> None:
+        """This mirror is alone from now on. Blocks."""
+        with self._transaction("The outbox") as writing:
+            outbox.clear(writing.connection)
+
+    def know_kept(self, record: Record) -> None:
+        """All mirrors know this version that is here, too. Blocks."""
+        with self._transaction("The outbox") as writing:
+            outbox.keep(writing.connection, record.archive, record.sha256)
+
+    def tell_again(self, record: Record) -> None:
+        """The bucket has lost this version, which is here. Blocks."""
+        with self._transaction("The outbox") as writing:
+            outbox.forget(writing.connection, record.archive, record.sha256)
+            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
+
+    def joined(self, database: int, newest: int) -> int:
+        """Begins to follow the changes of a database, of which `newest` is the latest; how far they are known here. Blocks.
+
+        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. Who never
+        followed any needs nothing of before.
+        """
+        with self._transaction("How far changes are known") as writing:
+            seen, known = writing.marked(_SEEN), writing.marked(_DATABASE)
+            if known not in (None, database) or (seen or 0) > newest:
+                log.warning("The shared database is another one, or an earlier state: what is here is told to the other mirrors again.")
+                outbox.tell_again(writing.connection, time.time())
+                seen = None
+            writing.mark(_DATABASE, database)
+            writing.mark(_SEEN, newest if seen is None else seen)
+        return newest if seen is None else seen
+
+    def see(self, number: int) -> None:
+        """They are known so far. Blocks."""
+        with self._transaction("How far changes are known") as writing:
+            writing.mark(_SEEN, number)
