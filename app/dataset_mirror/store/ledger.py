@@ -81,6 +81,7 @@ class Ledger:
             knowledge.put(writing.connection, entry)
             return
         if isinstance(entry, Removal):
+            self._telling.removed(entry.archive, entry.sha256, writing)
             writing.forget(entry.archive, entry.sha256)
         elif self._never_published(entry, writing):
             self._journal.append(Removal(entry.archive, time.time(), entry.sha256))  # lines behind it are good: it is closed

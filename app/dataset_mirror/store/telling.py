@@ -32,12 +32,14 @@ class Telling:
             outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
 
     def removed(self, archive: ArchiveId, sha256: str | None, writing: Writing, *, everywhere: bool = False) -> None:
-        if not self.is_on:
-            return
+        """An archive, or one version of it, is about to be removed here; `everywhere`: the others are to remove it, too.
+
+        Even while there are no others nothing is left that says of what is not here that the bucket has it: they may come again.
+        """
         for record in writing.versions(archive):
             if sha256 in (None, record.sha256):
                 outbox.forget(writing.connection, archive, record.sha256)
-                if everywhere:
+                if everywhere and self.is_on:
                     at = max(time.time(), record.fetched)  # another mirror's clock may be ahead
                     outbox.add(writing.connection, "remove", archive, record.sha256, at)
 
