@@ -24,9 +24,11 @@ from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
+from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.tree import Tree
 from dataset_mirror.store.writing import Writing
+from dataset_mirror.upkeep import agreement
 from dataset_mirror.upkeep.agreement import disagreements
 from tests.disks import Disk, small_disk
 from tests.store import archive, record
@@ -258,6 +260,19 @@ def test_disagreements_are_found(store: Store) -> None:
     said = {(one.where, one.what.split()[0]) for one in disagreements(store)}
     assert said == {("journal", "1"), ("journal", "It"), ("index", "It"), ("blobs", "The"), ("blobs", "Nothing")}
     assert all(one.hint for one in disagreements(store))
+
+
+def test_no_disagreement_beside_a_busy_mirror(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is published or removed while journal and index are read one after the other is no disagreement."""
+    real = agreement._versions
+
+    def busy(store: Store) -> Iterator[Record]:
+        put(store, b"new", B)
+        store.remove(A)
+        yield from real(store)
+
+    monkeypatch.setattr(agreement, "_versions", busy)
+    assert list(disagreements(store)) == []
 
 
 # Disks
