@@ -1,4 +1,4 @@
-"""What no journal has, and a rebuild takes from the index of before, as far as that can be read: history and log of changes."""
+"""History and log of changes, which no journal has: a rebuild copies them from the old index, as far as that can be read."""
 
 import logging
 import sqlite3

@@ -78,7 +78,7 @@ class Changes:
         self.waiting: deque[Change] = deque(maxlen=_WAITING)
 
     def note(self, kind: Kind, what: str, size: int = 0, detail: str = "", *, by: str = "") -> None:
-        """Something changed just now, by who acts here unless it is said. Thread-safe."""
+        """Notes a change of this moment, made `by` somebody, by default the actor of this context. Thread-safe."""
         self.waiting.append(Change(time.time(), kind, without_secrets(what), size, by or actor(), without_secrets(detail)))
 
     def give_back(self, lines: Sequence[Change]) -> None:

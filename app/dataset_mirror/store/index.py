@@ -47,12 +47,12 @@ class Index:
     """Facts about archives, in one database. Methods are thread-safe; a write holds the database's only write lock."""
 
     trouble: SharedAway | None = None
-    """None: of what is here everything is looked through."""
+    """Never set: a local index is always looked through as a whole."""
 
     def __init__(self, url: str | URL, *, new: bool = True, creates: bool = True) -> None:
-        """Opens the database; for reading, and `why_read_only` says why, if it is there and its disk takes no more bytes.
+        """Opens the database; only for reading, with the reason in `why_read_only`, if its disk is full or cannot be written.
 
-        DataFolderError if it is damaged, of another schema, or missing though it may not be `new`, or this process `creates` none.
+        DataFolderError if it is damaged, has another schema, or is missing and may not be made: it is not `new`, or not `creates`.
         """
         self._url, self._new, self._creates = url, new and creates, creates
         self._reading, self._reopening = Lock(), Lock()
@@ -120,7 +120,7 @@ class Index:
         return True
 
     def _failed(self, error: MirrorError) -> None:
-        """Damage is said once: it concerns every request from then on."""
+        """Logs damage once: it concerns every request from then on."""
         if isinstance(error, IndexDamaged) and self._is_open and self.damage is None:
             self.damage = error
             log.error("%s What is known in memory is served until then.", error)
@@ -214,7 +214,7 @@ class Index:
             return frozenset(connection.execute(several).scalars())
 
     def old_versions(self) -> list[Record]:
-        """Versions that are not current any more."""
+        """All versions but the current ones."""
         changed = select(archives.c.key).where(archives.c.state == "changed")
         query = select(versions).where(versions.c.key.in_(changed)).order_by(versions.c.key, versions.c.fetched.desc(), versions.c.sha256)
         with self._engine.connect() as connection:

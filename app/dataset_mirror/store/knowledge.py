@@ -102,7 +102,7 @@ class Fact:
 
 
 def put(connection: Connection, fact: Fact) -> None:
-    """Makes it what is known."""
+    """Stores a fact, in the place of an earlier one of its kind about the same subject."""
     row = {"kind": fact.kind, "about": fact.about, "scope": fact.scope, "checked": fact.checked, "line": fact.to_line()}
     connection.execute(insert(knowledge).values(**row).on_conflict_do_update(["kind", "about"], set_=row))
 
@@ -119,7 +119,7 @@ def fact_of(row: RowMapping) -> Fact:
 
 
 def forget(connection: Connection, kind: Kind, *about: str) -> None:
-    """It is not so any more."""
+    """Deletes what is known of this kind about these subjects."""
     connection.execute(_FORGET, [{"kind_": kind, "about_": each} for each in about])
 
 

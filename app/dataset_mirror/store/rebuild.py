@@ -56,9 +56,9 @@ class Rebuilt:
     unexplained: list[str] = field(default_factory=list)
     """Blobs that neither a line nor `tree/` names; they are in `quarantine/unexplained/` now."""
     lost: list[str] = field(default_factory=list)
-    """Archives, of which some bytes are not there any more, or not all of them: URLs, with the digest."""
+    """Versions of archives whose blobs are missing or too short: URLs, with the digest."""
     aside: Path | None = None
-    """Where the database of before was put."""
+    """Where the old database was moved to."""
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
@@ -67,7 +67,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 
     DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
-    harmless: either the database of before is in its place, or none is, and the next start says what to do.
+    harmless: either the old database is in its place, or none is, and the next start says what to do.
     """
     folder = DataFolder(settings.data.absolute())
     if not folder.journal.exists():
@@ -166,7 +166,7 @@ def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, f
 
 
 def _recovered(archive: ArchiveId, sha256: str, blobs: Blobs) -> Record:
-    """Nobody knows any more where the bytes came from, so they count as brought by somebody."""
+    """Where the bytes came from is lost, so they count as brought by somebody."""
     status = blobs.path(sha256).stat()
     return Record(archive, sha256, status.st_size, fetched=status.st_mtime, source="adopted")
 

@@ -151,7 +151,7 @@ class Leftovers:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else remove_unheld(path)
 
     def take(self, leftover: Leftover) -> PartialFile | None:
-        """Its file, for a fill that goes on with it; None if it is not there any more. It waits no longer."""
+        """Its file, for a fill that goes on with it, None if that cannot be opened; it is off the list."""
         if self._waiting.pop(leftover.archive, None) is None:
             return None
         try:
@@ -161,7 +161,7 @@ class Leftovers:
             return None
 
     def give_back(self, leftover: Leftover) -> None:
-        """A fill took it, but could not use it yet."""
+        """Puts it back onto the list: the fill that took it could not use it yet."""
         self._waiting[leftover.archive] = leftover
 
     def drop(self, leftover: Leftover) -> int:

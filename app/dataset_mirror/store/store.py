@@ -65,7 +65,7 @@ class Store:
     ) -> None:
         """Opens or creates the data folder; DataFolderError if it cannot be used.
 
-        One that `creates` nothing is for who reads what another process keeps: if that has gone, so has the folder, and stays so.
+        Without `creates` nothing is made, not even what is missing: for processes that read what another one keeps.
         """
         self.folder = DataFolder(root.absolute())
         if creates:
@@ -278,7 +278,7 @@ class Store:
                 self.ledger.note(writing, fact)
 
     def unknow(self, kind: Kind, about: str) -> None:
-        """It is not so any more: an origin says otherwise now. Blocks."""
+        """Deletes a fact: its origin says otherwise now. Blocks."""
         with self.transaction(about) as writing:
             knowledge.forget(writing.connection, kind, about)
 
@@ -340,7 +340,7 @@ class Store:
         return had
 
     def _miss(self, had: Iterable[Record], writing: Writing) -> None:
-        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        """Puts archives without any bytes left onto the lists of damaged and of wanted ones, until they come again."""
         now = time.time()
         lost = [record for record in had if writing.current(record.archive) is None]
         for record in lost:
@@ -348,7 +348,7 @@ class Store:
         writing.want(Wanted(record.archive, 1, now, now) for record in lost)
 
     def give_up(self, archives: Iterable[ArchiveId]) -> None:
-        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        """Takes damaged archives off both lists: their origin, or a person, has removed them. Blocks."""
         with self.transaction("The list of damaged archives") as writing:
             for archive in archives:
                 damaged.heal(writing.connection, archive)

@@ -51,27 +51,27 @@ class Telling:
                 outbox.add(writing.connection, "remove", record.archive, record.sha256, at)
 
     def told(self, letter: Letter) -> None:
-        """The other mirrors were told. Blocks."""
+        """Takes a letter out of the outbox: the other mirrors were told. Blocks."""
         with self._transaction("The outbox") as writing:
             outbox.told(writing.connection, letter)
 
     def tell_all(self) -> int:
-        """The other mirrors are to be told of everything that is here; of how many versions they were not to be before. Blocks."""
+        """Puts everything that others do not know into the outbox; returns how many versions are new in it. Blocks."""
         with self._transaction("The outbox") as writing:
             return outbox.add_all(writing.connection, time.time())
 
     def stop(self) -> None:
-        """This mirror is alone from now on. Blocks."""
+        """This mirror is alone from now on: nobody is to be told of anything. Blocks."""
         with self._transaction("The outbox") as writing:
             outbox.clear(writing.connection)
 
     def know_kept(self, record: Record) -> None:
-        """All mirrors know this version that is here, too. Blocks."""
+        """Notes that all mirrors know a version that is here, and the bucket has its bytes. Blocks."""
         with self._transaction("The outbox") as writing:
             outbox.keep(writing.connection, record.archive, record.sha256)
 
     def tell_again(self, record: Record) -> None:
-        """The bucket has lost this version, which is here. Blocks."""
+        """Puts a version that is here into the outbox again: the bucket has lost it. Blocks."""
         with self._transaction("The outbox") as writing:
             outbox.forget(writing.connection, record.archive, record.sha256)
             outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
@@ -79,8 +79,8 @@ class Telling:
     def joined(self, database: int, newest: int) -> int:
         """Begins to follow the changes of a database, of which `newest` is the latest; how far they are known here. Blocks.
 
-        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. Who never
-        followed any needs nothing of before.
+        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. A mirror
+        that never followed one begins at `newest`.
         """
         with self._transaction("How far changes are known") as writing:
             seen, known = writing.marked(_SEEN), writing.marked(_DATABASE)
@@ -93,6 +93,6 @@ class Telling:
         return newest if seen is None else seen
 
     def see(self, number: int) -> None:
-        """They are known so far. Blocks."""
+        """Notes up to which change they are known here. Blocks."""
         with self._transaction("How far changes are known") as writing:
             writing.mark(_SEEN, number)

@@ -32,7 +32,7 @@ class Tree:
         self._folder = folder
 
     def show(self, archive: ArchiveId, current: Record | None, blob: Callable[[str], Path]) -> None:
-        """Lets the archive's name lead to what is current; takes it away without that, or if it is not for everybody. Raises nothing.
+        """Points the archive's name at its current bytes; removes it if there are none, or if they are not for everybody. Raises nothing.
 
         `blob` is the path of a digest's bytes.
         """

@@ -53,7 +53,7 @@ class Ahead:
         self._fetching: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until it is cancelled. Whatever goes wrong in one round is said, and the next one comes."""
+        """Until it is cancelled. Whatever goes wrong in one round is logged, and the next one comes."""
         try:
             while True:
                 try:
@@ -85,7 +85,7 @@ class Ahead:
         await self._read_again()
 
     async def _looked_after(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
-        """One that cannot be, such as a name of a preset that was taken away, is said once, and the others are looked after."""
+        """Looks after one name. One that means nothing, as that of a preset that was taken away, is logged once and holds up no other."""
         try:
             await self._named(name, keep, lost)
             self._troubles.pop(name, None)

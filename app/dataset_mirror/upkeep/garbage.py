@@ -1,4 +1,4 @@
-"""What nobody needs any more: older versions, blobs without an archive, leftovers, and what `max_size` and `min_free` want gone."""
+"""What may be deleted: older versions, blobs without an archive, leftovers, and what is beyond `max_size` and `min_free`."""
 
 import time
 from collections.abc import Callable, Iterator

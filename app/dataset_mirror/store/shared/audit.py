@@ -87,7 +87,7 @@ async def overview(places: tuple[str, sharing.Bucket], now: float) -> Overview:
 
 
 async def read_bucket(places: tuple[str, sharing.Bucket]) -> AsyncIterator[Read]:
-    """Reads every object that is kept; one that is not what it should be is not used any more, and who has the bytes uploads them again.
+    """Reads every object that is kept; a damaged or missing one is given up, and a mirror that has the bytes uploads them again.
 
     Unavailable or BucketFails if there is nothing to be asked.
     """

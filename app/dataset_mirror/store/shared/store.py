@@ -86,7 +86,7 @@ class SharedStore:
     # Its life
 
     async def start(self) -> None:
-        """Joins the others. If database or bucket are away that is said, and it goes on alone; UsageError if both are required."""
+        """Joins the others; if database or bucket are away it logs that and goes on alone, or raises UsageError if both are required."""
         self._own = OwnThread("shared")
         self._own.start()
         troubles = await self._own.call(self._started())
@@ -117,7 +117,7 @@ class SharedStore:
         return troubles
 
     async def _again_and_again(self, part: Callable[[], Awaitable[None]]) -> None:
-        """What goes wrong in a part is said, ends no other, and after a while the part begins again: a full disk may have room by then."""
+        """Runs a part for ever. What goes wrong is logged, and it begins again after a while: a full disk may have room by then."""
         while True:
             try:
                 await part()
@@ -214,7 +214,7 @@ class SharedStore:
         return await self._ask(lambda session: self._catalogue.lives(session, mirror))
 
     async def spoil(self, name: str) -> None:
-        """An object is not what it should be: nobody is sent to it any more."""
+        """Gives up an object that is damaged or missing: from now on nobody is sent to it."""
         log.error("The object %s of the bucket is damaged or lost: it is not used any more.", name)
         await self._ask(lambda session: self._catalogue.spoil(session, name))
 
