@@ -118,11 +118,14 @@ class SharedStore:
 
     async def _again_and_again(self, part: Callable[[], Awaitable[None]]) -> None:
         """Runs a part for ever. What goes wrong is logged, and it begins again after a while: a full disk may have room by then."""
+        said = ""
         while True:
             try:
                 await part()
             except (MirrorError, DatabaseError) as error:
-                log.warning("A part of the shared store waits: %s", error)
+                if str(error) != said:
+                    log.warning("A part of the shared store waits: %s", error)
+                said = str(error)
             except Exception:
                 log.exception("A part of the shared store failed; it begins again in %.0f s.", _AGAIN_SECONDS)
             await asyncio.sleep(_AGAIN_SECONDS)
