@@ -17,7 +17,7 @@ import pytest
 from dataset_mirror.errors import DataFolderError, IndexDamaged, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
-from dataset_mirror.store import locks
+from dataset_mirror.store import knowledge, locks
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.folder import DataFolder, FillLock, server_of
 from dataset_mirror.store.index import Index
@@ -207,6 +207,18 @@ def test_a_garbled_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert len(caplog.records) == 1
     assert any("damaged" in trouble for trouble in store.troubles)
     store.close()
+
+
+def test_refusals_that_clients_can_cause(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for ever new names fills neither index nor journal: the latest refusals are known, and other facts stay."""
+    monkeypatch.setattr(knowledge, "MOST_REFUSALS", 3)
+    store.know(Fact("ref", "h.example.org/o/r@main", "h.example.org/o/r", 1.0, "abc"))
+    for number in range(10):
+        store.know(Fact("refusal", f"h.example.org/{number}", "h.example.org", 1000.0 + number, status=404))
+    assert [fact.about[-4:] for fact in store.index.facts()] == ["main", "rg/7", "rg/8", "rg/9"]
+    assert store.journal.path.read_text().count('"refusal"') == 3
+    store.know(Fact("refusal", "h.example.org/9", "h.example.org", 2000.0, status=410))
+    assert store.journal.path.read_text().count('"refusal"') == 4, "what is known already is corrected there"
 
 
 # What a rebuild makes of lost lines

@@ -267,14 +267,18 @@ class Store:
         return record
 
     def know(self, fact: Fact) -> None:
-        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks."""
+        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks.
+
+        The journal, which never gets shorter, has only as many refusals as the index keeps.
+        """
         now = time.time()
         with self._changing(fact.about) as writing:
             before = knowledge.find(writing.connection, fact.kind, fact.about)
             if before and before.age(now) < fact.age(now):
                 return
             knowledge.put(writing.connection, fact)
-            if not fact.says_the_same_as(before):
+            is_one_too_many = fact.kind == "refusal" and knowledge.tidy(writing.connection)
+            if not is_one_too_many and not fact.says_the_same_as(before):
                 self.ledger.note(writing, fact)
 
     def unknow(self, kind: Kind, about: str) -> None:
