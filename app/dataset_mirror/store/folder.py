@@ -53,13 +53,14 @@ class DataFolder:
         self.ca_earlier = root / "ca" / "earlier.pem"
         self._fingerprint = root / "layout.json"
 
-    def prepare(self) -> None:
+    def prepare(self, index: Path | None = None) -> None:
         """Creates what is missing, with the mirror's permissions. DataFolderError if it cannot be used: nothing is ever wiped.
 
-        One that is there and cannot be written now is used as it is.
+        One that is there and cannot be written now is used as it is. None is begun beside an `index` elsewhere that is there already.
         """
         try:
             if not self.exists:
+                self._refuse_lost(index)
                 self._make()
         except OSError as error:
             raise self._unusable(error) from None
@@ -118,6 +119,14 @@ class DataFolder:
             raise DataFolderError(
                 f"The folder {self.root} has no {self._fingerprint.name}, which says that a mirror made it.",
                 f"Restore it, too; or, if this is your backup: echo '{mark}' > {shlex.quote(str(self._fingerprint))}",
+            )
+
+    def _refuse_lost(self, index: Path | None) -> None:
+        """An index elsewhere knows what was in this folder: another disk is mounted there now, or none."""
+        if index is not None and index.is_file():
+            raise DataFolderError(
+                f"There is no mirror's data in {self.root}, though its index {index} is there.",
+                "Mount the data folder's disk; or, to begin anew, move the index away.",
             )
 
     def _refuse_foreign(self) -> None:

@@ -21,7 +21,7 @@ from dataset_mirror.settings import Configuration
 from dataset_mirror.store import changes, damaged, failures, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.changes import Changes
-from dataset_mirror.store.database import meaning, why_unwritable
+from dataset_mirror.store.database import meaning, place_of, why_unwritable
 from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.failures import Failed
 from dataset_mirror.store.folder import DataFolder, FillLock
@@ -69,7 +69,7 @@ class Store:
         """
         self.folder = DataFolder(root.absolute())
         if creates:
-            self.folder.prepare()
+            self.folder.prepare(place_of(database) if database else None)
         else:
             self.folder.check()
         self.journal = Journal(self.folder.journal)
