@@ -50,7 +50,8 @@ class Ahead:
         self._troubles: dict[str, str] = {}
         """Why names could not be looked after, as the log has said it."""
         self._read = time.monotonic()
-        self._fetching: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._begun: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Until it is cancelled. Whatever goes wrong in one round is logged, and the next one comes."""
@@ -68,7 +69,7 @@ class Ahead:
                     self._tried.clear()
                     self._asked.clear()
         finally:
-            for task in self._fetching:
+            for task in self._begun:
                 task.cancel()
 
     async def _round(self) -> None:
@@ -82,7 +83,8 @@ class Ahead:
             if keep.hours.has(datetime.now()):
                 for name in keep.name:
                     await self._looked_after(name, keep, lost)
-        await self._read_again()
+        if self._reading is None or self._reading.done():  # a night's hours must not pass meanwhile
+            self._reading = self._begin(self._read_again())
 
     async def _looked_after(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
         """Looks after one name. One that means nothing, as that of a preset that was taken away, is logged once and holds up no other."""
@@ -150,10 +152,16 @@ class Ahead:
         if due := await self._fetchable(due):
             self._begin(self._fetch(due, keep))
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._fetching.add(task)
-        task.add_done_callback(self._fetching.discard)
+        self._begun.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._begun.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("What is pinned or kept could not be looked after.", exc_info=error)
 
     async def _is_sound(self, record: Record) -> bool:
         """Whether its blob is there, as large as it must be; one that is not is out of use from now on."""
