@@ -19,7 +19,8 @@ from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
 from dataset_mirror.store import knowledge, locks
 from dataset_mirror.store.blobs import Blobs
-from dataset_mirror.store.folder import DataFolder, FillLock, server_of
+from dataset_mirror.store.filling import FillLock, server_of
+from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld

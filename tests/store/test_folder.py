@@ -13,14 +13,15 @@ import pytest
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store import folder as folder_module
-from dataset_mirror.store.folder import LAYOUT, DataFolder, FillLock, file_system, server_of
+from dataset_mirror.store.filling import FillLock, server_of
+from dataset_mirror.store.folder import LAYOUT, DataFolder, file_system
 from dataset_mirror.store.store import Store
 from tests.serving import PATIENCE
 
 HOLDER = """
 import sys
 from pathlib import Path
-from dataset_mirror.store.folder import FillLock
+from dataset_mirror.store.filling import FillLock
 lock = FillLock(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     lock.announce(sys.argv[2])

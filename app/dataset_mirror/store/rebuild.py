@@ -21,7 +21,8 @@ from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
-from dataset_mirror.store.folder import DataFolder, FillLock
+from dataset_mirror.store.filling import FillLock
+from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch

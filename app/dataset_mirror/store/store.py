@@ -24,7 +24,8 @@ from dataset_mirror.store.changes import Changes
 from dataset_mirror.store.database import meaning, place_of, why_unwritable
 from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.failures import Failed
-from dataset_mirror.store.folder import DataFolder, FillLock
+from dataset_mirror.store.filling import FillLock
+from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.journal import Journal, Removal
 from dataset_mirror.store.knowledge import Fact, Kind
