@@ -298,14 +298,14 @@ def test_clients_that_leave(shared: Mirror) -> None:
 
 def test_the_end_with_an_idle_connection(start_mirror: StartMirror, origin: Origin) -> None:
     """SIGTERM does not wait for idle connections in TLS, nor for handshakes: their clients are told, and the mirror ends."""
-    mirror = start_mirror(grace=15)
+    mirror = start_mirror(grace=2 * PATIENCE)
     origin.add("/sets/small.bin", SMALL)
     with secured(mirror) as idle, secured(mirror) as fresh, closing(opened(mirror)) as plain:
         idle.send(asked("/sets/small.bin"))
         assert idle.answer() == (200, SMALL)
         mirror.signal(signal.SIGTERM)
         assert mirror.process is not None
-        assert mirror.process.wait(5) == 0
+        assert mirror.process.wait(PATIENCE) == 0
         assert idle.rest() == b""
         assert fresh.rest() == b""
         assert plain.recv(1) == b""
