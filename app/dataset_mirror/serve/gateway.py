@@ -24,7 +24,7 @@ from dataset_mirror.errors import (
 )
 from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.following import FOLLOW, KNOWN, of_edition, of_record
-from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.mirror import Hit, Mirror
 from dataset_mirror.origins.asked import Asked, Question, asked
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
@@ -338,7 +338,7 @@ class _Answer:
         except NotForKeeping:
             raise
         except MirrorError as error:
-            raise await self._mirror.missed(self._what or what, error, self._address()) from None
+            raise await self._mirror.absences.missed(self._what or what, error, self._address()) from None
 
     async def followed(self, what: Asked) -> None:
         """Answers another mirror, which checks itself who may have it there. Forbidden or NotHeld if it cannot be meant."""
