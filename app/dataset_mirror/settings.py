@@ -14,12 +14,12 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.ahead import Keep, Rates
-from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.credentials import HIDDEN, without_headers
 from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
@@ -31,6 +31,7 @@ from dataset_mirror.rules.anonymous import Anonymising
 from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.company import FROM_ENVIRONMENT, company_proxy
 from dataset_mirror.rules.no_proxy import entries_of
+from dataset_mirror.rules.secrets import BLANK, without_secrets
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
@@ -39,6 +40,7 @@ URL_VARIABLE = ENV_PREFIX + "URL"
 _NO_SETTINGS = (CONFIG_VARIABLE, URL_VARIABLE)
 FILE_NAME = "mirror.toml"
 _ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
+_USER = re.compile(r"[^\s/@'\":]+:[^\s/@'\"]+@")
 _LEAST_SECRET = 8
 """Characters of a configured value that is a secret; shorter ones would blank words."""
 
@@ -47,6 +49,10 @@ def _base_url(url: str) -> str:
     parts = urlsplit(url.replace("{host}", "host"))
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError("a URL begins with http:// or https:// and a host")
+    try:
+        normal_authority(parts.netloc.rpartition("@")[2], parts.scheme)
+    except BadRequest as error:
+        raise ValueError(error.detail) from None
     return url.rstrip("/")
 
 
@@ -91,7 +97,15 @@ def _tunnel(value: object) -> object:
 
 
 _TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
-SomePath = Annotated[Path, AfterValidator(lambda path: expanded(path))]
+
+
+def _no_empty_path(value: object) -> object:
+    if value == "":
+        raise ValueError("an empty path names nothing")
+    return value
+
+
+SomePath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(lambda path: expanded(path))]
 """A path, in which `~` is the home folder."""
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list), Field(min_length=1)]
@@ -213,6 +227,14 @@ class Settings(BaseSettings):
     prefetch: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
         (), description="archives to take from the bucket as soon as another mirror has them", examples=[["keras/*"]]
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object, about: ValidationInfo) -> object:
+        """Python takes True for 1: `port = true` would be port 1."""
+        if isinstance(value, bool) and cls.model_fields[str(about.field_name)].annotation is not bool:
+            raise ValueError("a number is meant, or a text, but not true or false")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -399,7 +421,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
         raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = _blanked(str(first["msg"]).removeprefix("Value error, "))
     raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"For example: {key} = {_example(key)}.")
 
 
@@ -416,8 +438,12 @@ def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
     """A wrong value in an error; never a secret."""
     if key in ("token", "notify", "shared") or "headers" in way or (key == "bucket" and way != ("bucket", "url")):
         return HIDDEN
-    shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
-    return repr(shown)[:120]
+    return _blanked(repr(without_headers(value, _ORIGIN_KEYS) if key == "origins" else value))[:120]
+
+
+def _blanked(text: str) -> str:
+    """Without the passwords of URLs, also of one that lacks its scheme and is wrong for that."""
+    return _USER.sub(f"{BLANK}@", without_secrets(text))
 
 
 def _example(key: str, *, as_json: bool = False) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dataset_mirror.origins.checked import checked
 from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.identity import normalise_authority
@@ -111,7 +112,7 @@ class Rule(BaseModel):
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
     index: str | None = None
     """The page of a package index that has the digests of the files, with `{project}` for the name of the project that a file is of."""
-    links_to: tuple[Annotated[str, AfterValidator(normalise_authority)], ...] = ()
+    links_to: tuple[Annotated[str, checked(normalise_authority)], ...] = ()
     """Hosts whose URLs in the content lead to the mirror, for clients that asked by its own address; others get it as it is."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
