@@ -1,5 +1,6 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
+import json
 import shlex
 from collections.abc import Iterable, Iterator
 from functools import cached_property
@@ -15,6 +16,7 @@ from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.names import Names, Repository, prefix_of, repository
 from dataset_mirror.origins.presets import preset_text, shipped
 from dataset_mirror.origins.rules import COMMIT
+from dataset_mirror.rules.sentences import quoted
 
 
 class Origins:
@@ -298,16 +300,14 @@ def not_listed(archive: ArchiveId, origin: Origin | None, hosts: Iterable[str] =
     """The refusal for an archive that no origin lists, with the command and the lines that allow it; `hosts` may be what was meant."""
     scheme = origin.scheme if origin else "https"
     url = f"{scheme}://{archive}"
-    folder = path_to_list(archive)
+    command = f"dataset-mirror add {quoted(url)}"
+    lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f"paths = [{json.dumps(path_to_list(archive))}]"]  # as TOML has it
     what = f"The origin {archive.authority} does not list {archive.path}." if origin else f"No origin is named {archive.authority}."
-    hint = (
-        f"{_meant_host(archive.authority, hosts)}To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
-        f'[[origins]] url = "{scheme}://{archive.authority}" paths = ["{folder}"]'
-    )
+    hint = f"{_meant_host(archive.authority, hosts)}To allow it, run: {command} — or write into mirror.toml: {' '.join(lines)}"
     if origin and (archive.path.endswith("/") or origin.lists(f"{archive.path}/")):
-        hint = f"What is stored below it: dataset-mirror ls '{archive.authority}{archive.path.rstrip('/')}/*' — {hint}"
-    lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f'paths = ["{folder}"]']
-    return NotAllowed(what, hint, archive=url, command=f"dataset-mirror add '{url}'", configuration=lines)
+        below = f"{archive.authority}{archive.path.rstrip('/')}/*"
+        hint = f"What is stored below it: dataset-mirror ls {quoted(below)} — {hint}"
+    return NotAllowed(what, hint, archive=url, command=command, configuration=lines)
 
 
 def _overridden(known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:
