@@ -27,14 +27,14 @@ SHA256, MD5 = "aB" * 32, "Cd" * 16
         pytest.param("/a b/", "/a%20b/c", True, id="a listed path with a space"),
     ],
 )
-def test_the_url_of_an_archive_may_lack_its_scheme() -> None:
-    """An archive that is written without a scheme is shown with https, whatever its query is."""
-    assert CatalogEntry(url="data.example.org/a?b=1", sha256=("ab" * 32,)).shown == "https://data.example.org/a?b=1"
-
-
 def test_what_an_origin_lists(listed: str, path: str, yes: bool) -> None:
     """A listed path that ends in a slash is a prefix, any other is one exact path."""
     assert Origin(url=HOST, paths=(listed,)).lists(path) is yes
+
+
+def test_the_url_of_an_archive_may_lack_its_scheme() -> None:
+    """An archive that is written without a scheme is shown with https, whatever its query is."""
+    assert CatalogEntry(url="data.example.org/a?b=1", sha256=("ab" * 32,)).shown == "https://data.example.org/a?b=1"
 
 
 def test_an_origin_without_paths_lists_nothing() -> None:
