@@ -183,6 +183,8 @@ TABLE: dict[str, tuple[Target, Outcome]] = {
     "two Hosts": (Target(b"/sets/a.zip", hosts=("data.example.org", OURS)), BadRequest),
     "two equal Hosts": (Target(b"/sets/a.zip", hosts=(OURS, OURS)), BadRequest),
     "two Hosts beside an absolute form": (Target(b"/sets/a.zip", b"", "data.example.org", (OURS, OURS)), BadRequest),
+    "a great many quotes": (asked(b"/" + b'"' * 4000), NotAllowed),
+    "a great many escaped quotes": (asked(b"/" + b"%22" * 2000), NotAllowed),
     # Length
     "path of 8 KiB": (asked(b"/sets/" + b"a" * (MAX_TARGET - 6)), ArchiveId("data.example.org", "/sets/" + "a" * (MAX_TARGET - 6))),
     "path of 8 KiB and one": (asked(b"/sets/" + b"a" * (MAX_TARGET - 5)), BadRequest),

@@ -12,7 +12,7 @@ What follows the colon is the scope of the origin's rules: a name means what the
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -255,10 +255,11 @@ def repository(word: str, tables: Iterable[Names]) -> Repository | None:
     return Repository(found, scope, revision or None)
 
 
-def _file_in(word: str, known: Iterable[Names]) -> str:
+def _file_in(word: str, known: Sequence[Names]) -> str:
     """What to say of `hf:org/name/file`: its URL."""
     parts = word.partition(":")[2].strip("/").split("/")
-    for end in range(len(parts) - 1, 0, -1):
+    most = max((shape.count("/") + 1 for table in known for shape in table.name), default=0)
+    for end in range(min(len(parts) - 1, most), 0, -1):
         scope, at, revision = "/".join(parts[:end]).partition("@")
         if table := next((table for table in known if table.means(scope)), None):
             path = _filled(table.file, scope=quote(scope), commit=quote(revision or table.ref, safe=""), path=quote("/".join(parts[end:])))
@@ -266,7 +267,7 @@ def _file_in(word: str, known: Iterable[Names]) -> str:
     return ""
 
 
-def _unknown(word: str, prefix: str, known: Iterable[Names], tables: Iterable[Names]) -> UsageError:
+def _unknown(word: str, prefix: str, known: Sequence[Names], tables: Iterable[Names]) -> UsageError:
     shapes = [shape for table in known for shape in table.name]
     if shapes:
         hint = f"Names are {', '.join(shapes)}, each with or without @REVISION."
