@@ -201,6 +201,7 @@ WRONG: dict[str, tuple[str, object, str]] = {
     "upstreams without hosts": ("upstreams", ["http://a"], "valid dictionary"),
     "a port of a URL that is none": ("public_url", "http://mirror.lab:99999", "a port that does not exist"),
     "a host of a URL that is none": ("advertise_url", "http://mirror lab", "is not a host name"),
+    "a base URL with a query": ("public_url", "http://mirror.lab?x=1", "no query and no fragment"),
     "an empty path": ("ca_file", "", "an empty path names nothing"),
 }
 INSIDE: dict[str, tuple[str, str, str]] = {

@@ -17,18 +17,19 @@ from platformdirs import user_data_path
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dataset_mirror.errors import BadRequest, UsageError
+from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.ahead import Keep, Rates
 from dataset_mirror.origins.credentials import HIDDEN, without_headers
 from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
+from dataset_mirror.origins.paths import DatabaseUrl, SomePath, expanded
 from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.sharing import Bucket, as_bucket, database_url
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.urls import BaseUrl, Upstreams, WebhookUrl
 from dataset_mirror.rules.anonymous import Anonymising
-from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.company import FROM_ENVIRONMENT, company_proxy
 from dataset_mirror.rules.no_proxy import entries_of
 from dataset_mirror.rules.secrets import BLANK, without_secrets
@@ -45,39 +46,10 @@ _LEAST_SECRET = 8
 """Characters of a configured value that is a secret; shorter ones would blank words."""
 
 
-def _base_url(url: str) -> str:
-    parts = urlsplit(url.replace("{host}", "host"))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a URL begins with http:// or https:// and a host")
-    try:
-        normal_authority(parts.netloc.rpartition("@")[2], parts.scheme)
-    except BadRequest as error:
-        raise ValueError(error.detail) from None
-    return url.rstrip("/")
-
-
-def _webhook(url: str | None) -> str | None:
-    """Kept as it is, but for spaces: it may be signed."""
-    if url is not None:
-        _base_url(url.strip())
-    return url.strip() if url else url
-
-
-def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The same by the hosts' normal form, in which they are looked up."""
-    try:
-        named = {normal_authority(host, *DEFAULT_PORTS): bases for host, bases in upstreams.items()}
-    except BadRequest as error:
-        raise ValueError(f"{error.detail.removesuffix('.')}; a key is an origin's host, such as storage.googleapis.com") from None
-    if len(named) < len(upstreams):
-        raise ValueError("two keys are the same host")
-    return named
-
-
 def _workers(value: object) -> object:
     """Checked here as a whole, as below."""
     number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
-    if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS):
+    if value != "auto" and (not isinstance(number, int) or not 1 <= number <= MOST_WORKERS):
         raise ValueError(f'it is a number from 1 to {MOST_WORKERS}, or "auto" for one per core')
     return number
 
@@ -99,18 +71,6 @@ def _tunnel(value: object) -> object:
 _TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 
 
-def _no_empty_path(value: object) -> object:
-    if value == "":
-        raise ValueError("an empty path names nothing")
-    return value
-
-
-SomePath = Annotated[Path, BeforeValidator(_no_empty_path), AfterValidator(lambda path: expanded(path))]
-"""A path, in which `~` is the home folder."""
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list), Field(min_length=1)]
-
-
 class Settings(BaseSettings):
     """All that can be set. Units: seconds and bytes (sizes may be written "10GB")."""
 
@@ -127,7 +87,7 @@ class Settings(BaseSettings):
     presets: tuple[str, ...] = Field(
         ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
     )
-    upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
+    upstreams: Upstreams = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
         examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
@@ -199,14 +159,13 @@ class Settings(BaseSettings):
     rate_limit: Rates | None = Field(
         None, description="bytes per second from all origins together, for always or by hours", examples=["20MB", {"08:00-18:00": "5MB"}]
     )
-    notify: Annotated[str | None, AfterValidator(_webhook)] = Field(
+    notify: WebhookUrl | None = Field(
         None,
-        min_length=1,
         repr=False,
         description="URL that is told of failures, of a full disk, and of archives that changed",
         examples=["https://hooks.example.org/mirror"],
     )
-    database: Annotated[str | None, AfterValidator(lambda url: _at_home(url))] = Field(
+    database: DatabaseUrl | None = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
     shared: Annotated[str | None, AfterValidator(database_url)] = Field(
@@ -359,20 +318,6 @@ def _given(path: Path) -> Path:
         return expanded(path)
     except ValueError as error:
         raise UsageError(f"{path} cannot be found: {error}.", "Write the whole path.") from None
-
-
-def expanded(path: Path) -> Path:
-    """A path with `~` for the home folder. ValueError if nobody knows that."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError(f"no home folder is known for {path.parts[0]}") from None
-
-
-def _at_home(url: str | None) -> str | None:
-    """A database's URL with `~` for the home folder."""
-    place = (url or "").removeprefix("sqlite:///")
-    return f"sqlite:///{expanded(Path(place))}" if url and place.startswith("~") else url
 
 
 def _environment() -> dict[str, Any]:
