@@ -14,8 +14,9 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
-from dataset_mirror.origins.table import Origins, path_to_list
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import path_to_list
 from dataset_mirror.rules.marks import unmarked
 from dataset_mirror.rules.sentences import quoted
 from dataset_mirror.settings import Configuration

@@ -11,8 +11,9 @@ from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, 
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import Origins, not_listed
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import not_listed
 from dataset_mirror.rules.authority import normal_authority
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.rules.sentences import quoted

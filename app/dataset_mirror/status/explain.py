@@ -11,8 +11,8 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
-from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import among_stored
 from dataset_mirror.rules.counted import are, counted, share
 from dataset_mirror.rules.sentences import quoted
 from dataset_mirror.status.models import Explanation
