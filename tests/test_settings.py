@@ -247,7 +247,7 @@ def test_a_wrong_value_is_one_sentence(
         place = f"In the environment: {ENV_PREFIX}{key.upper()} = "
     else:
         flags = {key: value}
-        place = f"In the command line: --{key} = "
+        place = f"In the command line: --{key.replace('_', '-')} = "
     error = refusal(**flags)
     assert error.detail.startswith(place)
     assert ("(hidden)" if key == "token" else str(value)) in error.detail
@@ -281,6 +281,12 @@ def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a wrong token is printed."""
     monkeypatch.setenv("DATASET_MIRROR_TOKEN", "hushhus")
     assert "hushhus" not in str(refusal())
+
+
+def test_a_password_in_a_variable_that_is_not_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is no JSON is shown without the passwords in it."""
+    monkeypatch.setenv("DATASET_MIRROR_UPSTREAMS", '{"a.org": ["http://user:hunter22@b"]')
+    assert "hunter22" not in str(refusal())
 
 
 PASSWORDS = {

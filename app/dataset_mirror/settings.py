@@ -281,7 +281,7 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
     if config is None and CONFIG_VARIABLE in os.environ:
         config = Path(os.environ[CONFIG_VARIABLE])
     file = _given(config) if config else _data_folder(given, environment) / FILE_NAME
-    layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
+    layers = [("the command line: --{flag}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
     written = _read_file(file, must_exist=config is not None)
     values = _with_company_proxy({**written, **environment, **given})
     settings = _validated(values, [*layers, (f"{file}: {{key}}", written)])
@@ -333,7 +333,7 @@ def _environment() -> dict[str, Any]:
         key = match[1] if match else "?"
         variable = ENV_PREFIX + key.upper()
         value = os.environ.get(variable, "")
-        shown = HIDDEN if key == "origins" and "{" in value else repr(value)
+        shown = HIDDEN if key == "origins" and "{" in value else _blanked(repr(value))
         example = _example(key, as_json=True)
         raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"For example: {variable}='{example}'.") from None
 
@@ -358,7 +358,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
         first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else "?"
     where = next((place for place, layer in layers if key in layer), "{key}")
-    place = where.replace("{key}", key).replace("{KEY}", key.upper())
+    place = where.replace("{key}", key).replace("{KEY}", key.upper()).replace("{flag}", key.replace("_", "-"))
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
@@ -366,7 +366,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
         raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
-    message = _blanked(str(first["msg"]).removeprefix("Value error, "))
+    message = _blanked(str(first["msg"]).removeprefix("Value error, ")).removesuffix(".")
     raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"For example: {key} = {_example(key)}.")
 
 
