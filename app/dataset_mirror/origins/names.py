@@ -217,6 +217,8 @@ class Repository:
         try:
             known: Any = json.loads(content)
             listed = known if self.names.tree.list_key is None else known[self.names.tree.list_key]
+            if not isinstance(listed, list):
+                raise TypeError("it is no list")
             return [self._entry(each) for each in listed if self._is_file(each)]
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"no listing of files: {error!r}") from None
@@ -228,6 +230,7 @@ class Repository:
         path, size = entry[self.names.tree.path], entry.get(self.names.tree.size)
         if not isinstance(path, str) or not path:
             raise ValueError("a file without a path")
+        path.encode()  # half a character, which no URL can have, is a ValueError, too
         return Entry(path, size if type(size) is int and size >= 0 else None)
 
     def _at(self, template: str, **known: str) -> ArchiveId:
