@@ -59,9 +59,9 @@ def test_a_listing() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{}", b"5", b"[5]", b'[{"type":"file"}]', b'[{"type":"file","path":""}]', rb'[{"type":"file","path":"\ud800"}]']
+    "content", ["", "{}", '""', "5", "[5]", '[{"type":"file"}]', '[{"type":"file","path":""}]', '[{"type":"file","path":"\\ud800"}]']
 )
-def test_no_listing(content: bytes) -> None:
-    """What is no listing, or names a file that no URL can name, is one kind of error."""
-    with pytest.raises(ValueError):
-        named("hf:a/b").entries(content)
+def test_no_listing(content: str) -> None:
+    """What is no list of files, or names a file that no URL can name, is one kind of error, never an empty repository."""
+    with pytest.raises(ValueError, match=r"."):
+        named("hf:a/b").entries(content.encode())
