@@ -210,6 +210,7 @@ INSIDE: dict[str, tuple[str, str, str]] = {
     "one host twice": ('[upstreams]\n"a.org" = "http://c"\n"A.org." = "http://d"', "upstreams = {'a.org'", "two keys are the same host"),
     "no upstream": ('[upstreams]\n"a.org" = []', "upstreams.a.org = []", "at least 1 item"),
     "an origin with a path": ('[[origins]]\nurl = "https://a.org/b"', "origins.0 = {'url'", "scheme and host only"),
+    "an origin with a fragment": ('[[origins]]\nurl = "https://a.org#b"', "origins.0 = {'url'", "scheme and host only"),
     "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path: ", "there is no such key"),
     "an origin without url": ("[[origins]]\npaths = []", "origins.0.url", "Field required"),
     "a short digest": ('[[archives]]\nurl = "https://a.org/b"\nsha256 = "ab"', "archives.0.sha256 = 'ab'", "64 hexadecimal digits"),

@@ -97,7 +97,8 @@ class Origin(BaseModel):
 
     @model_validator(mode="after")
     def _only_scheme_and_host(self) -> Self:
-        if urlsplit(self.url).path not in ("", "/") or urlsplit(self.url).query:
+        parts = urlsplit(self.url)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError("an origin's url is scheme and host only; what may be mirrored there goes into paths")
         return self
 
