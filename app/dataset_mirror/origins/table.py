@@ -12,7 +12,7 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.names import Names, Repository, prefix_of, repository
-from dataset_mirror.origins.rules import COMMIT
+from dataset_mirror.origins.rules import COMMIT, Matched
 from dataset_mirror.origins.unknown import among_stored, closest, elsewhere, how_to_switch_on, not_listed, preset_naming
 
 
@@ -70,6 +70,11 @@ class Origins:
             raise not_listed(archive, origin, () if origin else self._by_authority)
         return origin
 
+    def matched(self, archive: ArchiveId) -> Matched | None:
+        """The rule that its origin has for an archive's path; None if there is no such rule, or no such origin."""
+        origin = self._by_authority.get(archive.authority)
+        return origin.rule(archive.path) if origin else None
+
     def listing(self, path: str) -> list[Origin]:
         """Every origin that lists the normalised `path`."""
         return [origin for origin in self if origin.lists(path)]
@@ -87,8 +92,7 @@ class Origins:
 
     def has_digest_in_url(self, archive: ArchiveId) -> bool:
         """Whether a rule finds a digest, or the beginning of one, in the archive's URL."""
-        origin = self.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.matched(archive)
         return matched is not None and matched.tells_digest(archive.path)
 
     def named(self, name: str) -> list[CatalogEntry]:

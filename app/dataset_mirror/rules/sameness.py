@@ -7,7 +7,7 @@ from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import CHECKSUMS, told
 
-_SIZE = re.compile(r"[0-9]{1,18}")
+_SIZE = re.compile(r"[0-9]{1,19}")
 _CONTENT_RANGE = re.compile(rf"bytes [0-9]+-[0-9]+/({_SIZE.pattern})")
 
 
