@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.unknown import closest
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.models import DatasetStatus
 from dataset_mirror.status.pages.frame import address_of, answer
