@@ -1,8 +1,10 @@
 """Room for new archives: what was used longest ago goes first, and only what its origin confirms to have."""
 
 import asyncio
+import hashlib
 import socket
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,3 +216,23 @@ async def test_what_somebody_begins_to_read_meanwhile_stays(origin: Origin, tmp_
             busy = Eviction(store, heart.upstream, heart.configuration, lambda _: store.find(first.archive) is None, heart.flush)
             assert await busy.let_go([Leaving((first, second), 2 * SIZE)]) == SIZE
             assert store.find(second.archive) is not None
+
+
+async def test_what_comes_meanwhile_stays(origin: Origin, tmp_path: Path) -> None:
+    """The bytes go that were looked at, not others that somebody brought in the meantime."""
+    with closing(Store(tmp_path)) as store:
+        flags = {"data": tmp_path, "presets": [], "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
+        async with running(load(flags=flags), store) as heart:
+            origin.add(path("a"), data("a"))
+            async with asyncio.timeout(PATIENCE):
+                await heart.fill(heart.asked(ArchiveId(HOST, path("a")))).ended()
+            old = store.find(ArchiveId(HOST, path("a")))
+            assert old is not None
+            brought = tmp_path / "brought"
+            brought.write_bytes(b"new bytes")
+            new = replace(old, sha256=hashlib.sha256(b"new bytes").hexdigest(), size=9, md5=None, fetched=old.fetched + 1)
+            store.publish(brought, new)
+            assert await heart.eviction.let_go([Leaving((old,), SIZE)]) == SIZE
+            found = store.find(old.archive)
+            assert found is not None
+            assert found.sha256 == new.sha256

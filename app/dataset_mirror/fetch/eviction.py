@@ -96,12 +96,12 @@ class Eviction:
         await self.let_go(leaving)
 
     async def let_go(self, leaving: list[Leaving]) -> int:
-        """Removes them, but for what somebody has begun to read or fetch; returns the bytes that were freed."""
+        """Removes these bytes, but for what somebody has begun to read or fetch; returns how many that freed."""
         freed = 0
         for record in chain.from_iterable(each.records for each in leaving):
             if self._busy(record):  # by now: each removal takes its time
                 continue
-            size = await self._store.in_worker(partial(self._store.remove, record.archive))
+            size = await self._store.in_worker(partial(self._store.remove, record.archive, record.sha256))
             self._store.changes.note("evicted", record.url, size, by=MIRROR)
             freed += size
             log.info("Evicted %s (%s) to make room; its origin still has it.", record.url, counted(record.size, "byte"))
