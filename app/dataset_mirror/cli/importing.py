@@ -97,7 +97,8 @@ class Unlisted:
         self.proposed: list[Proposal] = []
 
     def show(self, taken: Taken) -> None:
-        if isinstance(taken.error, NotAllowed) and not self._as_json:
+        is_archive = "://" in taken.what
+        if is_archive and isinstance(taken.error, NotAllowed) and not self._as_json:
             host = parse_url(taken.what).authority
             self._refused[host] = self._refused.get(host, 0) + 1
             return

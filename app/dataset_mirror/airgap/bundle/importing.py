@@ -14,7 +14,7 @@ from dataset_mirror.airgap.bundle import bag
 from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
-from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.bundle.member import Member, printable
 from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.airgap.proposals import Proposal, of_line
 from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
@@ -28,6 +28,9 @@ from dataset_mirror.store.store import Store
 
 _AT_ONCE = 500
 """Archives that are written together: a kill in between costs no more than these, and others wait for the index no longer."""
+
+_FAILS = (MirrorError, OSError, DatabaseError)
+"""What may come of the store and its disk."""
 
 Report = Callable[[Record, int], None]
 """Is given how many bytes of an archive are in."""
@@ -91,8 +94,9 @@ class Import:
         for line in self._listing.facts:
             try:
                 self._store.know(self._judge.fact(line))
-            except MirrorError as error:
-                yield Taken(f"a line of {bag.LINES}", "failed", error=error)
+            except _FAILS as error:
+                what = f"a line of {bag.LINES}"
+                yield Taken(what, "failed", error=self._why(error, what))
 
     def _ending_well(self, members: Iterable[Member], ended: list[Taken]) -> Iterator[Member]:
         """The members, as far as they can be read; after the list of archives is known, an error ends them and is kept."""
@@ -111,7 +115,7 @@ class Import:
         try:
             lines = self._listing.lines_of(member)
         except BundleError as error:
-            return [Taken(_plain(member.name), "failed", error=error)], None
+            return [Taken(printable(member.name), "failed", error=error)], None
         records, taken = self._judged(lines, member)
         if not records or self._size_here(records[0].sha256) == records[0].size:
             return [*taken, *self._without_bytes(records)], None
@@ -158,15 +162,9 @@ class Import:
                 partial.discard()
             room.release()
             if isinstance(error, OSError):
-                raise self._of_disk(error, first) from None
+                raise self._why(error, first.url, first.size) from None
             raise
         return partial, copied, room
-
-    def _of_disk(self, error: OSError | DatabaseError, record: Record) -> MirrorError:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return self._store.space.full(record.size, record.url)
-        why = error.strerror if isinstance(error, OSError) else error.orig
-        return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
 
     def _settle(self, partial: PartialFile, copied: Hashing, room: Reservation, records: list[Record]) -> list[Taken]:
         """Publishes verified bytes as all of their archives, in a thread for that."""
@@ -175,7 +173,7 @@ class Import:
             with self._publishing:
                 return list(self._published(records, copied, partial))
         except OSError as error:
-            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
+            return list(self._failed(records, error))
         finally:
             partial.discard()
             room.release()
@@ -208,8 +206,21 @@ class Import:
             if write():
                 return [Taken(record.url, "imported", record.size) for record in records]
             return [Taken(record.url, "failed", error=_gone(record)) for record in records]
-        except (OSError, DatabaseError) as error:
-            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
+        except _FAILS as error:
+            return list(self._failed(records, error))
+
+    def _failed(self, records: Iterable[Record], error: MirrorError | OSError | DatabaseError) -> Iterator[Taken]:
+        for record in records:
+            yield Taken(record.url, "failed", error=self._why(error, record.url, record.size))
+
+    def _why(self, error: MirrorError | OSError | DatabaseError, what: str, size: int = 0) -> MirrorError:
+        """The error as people read it: `what`, of `size` bytes, could not be written."""
+        if isinstance(error, MirrorError):
+            return error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return self._store.space.full(size, what)
+        why = error.strerror if isinstance(error, OSError) else error.orig
+        return DataFolderError(f"{what} could not be written: {why}.", "Look at the disk of the data folder.")
 
     # Bytes that are here
 
@@ -220,7 +231,7 @@ class Import:
             try:
                 kept = self._store.index.versions_of([record.archive for record in some])
                 yield from self._known(some, kept, self._size_here(some[0].sha256))
-            except (MirrorError, OSError, DatabaseError) as error:
+            except _FAILS as error:
                 yield from self._failed(some, error)
 
     def _size_here(self, sha256: str) -> int | None:
@@ -244,10 +255,6 @@ class Import:
             else:
                 lacking.append(settled)
         yield from self._added(lacking)
-
-    def _failed(self, records: Iterable[Record], error: MirrorError | OSError | DatabaseError) -> Iterator[Taken]:
-        for record in records:
-            yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
@@ -289,11 +296,6 @@ def _nowhere(record: Record) -> BundleError:
 
 def _gone(record: Record) -> BundleError:
     return BundleError(f"The bytes of {record.url} were removed here in the meantime.", "Import the bundle again.")
-
-
-def _plain(name: str) -> str:
-    """A name as it can be shown: one of a bundle could make a terminal do things."""
-    return name if name.isascii() and name.isprintable() else ascii(name)
 
 
 def _named(line: bytes) -> str:
