@@ -41,6 +41,7 @@ def command(port: Port, since: str, as_csv: bool, as_json: bool) -> None:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(_CSV)
         writer.writerows(_lines(known))
+        sys.stdout.flush()  # if that fails, the command has failed
     else:
         _show(known)
 
