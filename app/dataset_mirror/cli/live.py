@@ -56,21 +56,13 @@ def unreachable(url: str, error: httpx.HTTPError) -> OriginUnreachable:
 
 
 def lines(client: httpx.Client, path: str, asked: Mapping[str, object]) -> Iterator[dict[str, Any]]:
-    """What a mirror answers to a POST, line by line, each an object of JSON with a `state`. Raises its problems as errors."""
+    """What a mirror answers to a POST, line by line, each an object of JSON. Raises its problems as errors."""
     with client.stream("POST", path, json=asked) as response:
         check(response)
+        if "ndjson" not in response.headers.get("content-type", ""):
+            raise no_mirror(response)
         for line in response.iter_lines():
-            yield _told(line, response)
-
-
-def _told(line: str, response: httpx.Response) -> dict[str, Any]:
-    try:
-        known = json.loads(line)
-    except ValueError:
-        known = None
-    if not isinstance(known, dict) or "state" not in known:
-        raise no_mirror(response)
-    return known
+            yield json.loads(line)
 
 
 def error_of(known: Mapping[str, Any]) -> MirrorError | None:
