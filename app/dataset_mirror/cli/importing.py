@@ -46,7 +46,7 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     origin into mirror.toml that the bundle proposes; hosts that it redirects to have to be allowed, too.
     """
     configure("error")
-    sources = [source for bundle in bundles for source in _sources(bundle)]
+    sources = [source for bundle in bundles for source in bundles_in(bundle)]
     shown = view(None, as_json=as_json, size=_size(sources))
     judge = LineJudge(configuration.origins, any_origin, time.time(), frozenset(allow))
     unlisted = Unlisted(configuration.origins, shown, as_json=as_json)
@@ -64,7 +64,7 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     sys.exit(1 if shown.failed else 0)
 
 
-def _sources(bundle: str) -> list[str]:
+def bundles_in(bundle: str) -> list[str]:
     """The bundles that an argument means; UsageError if there are none."""
     if bundle == "-":
         if sys.stdin.isatty():
@@ -73,12 +73,20 @@ def _sources(bundle: str) -> list[str]:
     path = Path(bundle)
     if not path.exists():
         raise UsageError(f"There is no bundle {bundle}.", "Give a file or folder of dataset-mirror export, or - for standard input.")
-    if not path.is_dir() or (path / DECLARATION).is_file():
+    if not path.is_dir() or _is_unpacked(path):
         return [bundle]
-    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or (each / DECLARATION).is_file()]
+    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or _is_unpacked(each)]
     if not found:
         raise UsageError(f"There is no bundle in {bundle}.", f"A bundle is a .tar, or a folder with {DECLARATION}.")
     return found
+
+
+def _is_unpacked(folder: Path) -> bool:
+    """Not if nobody may look into it: a disk has its `lost+found`."""
+    try:
+        return (folder / DECLARATION).is_file()
+    except OSError:
+        return False
 
 
 def _size(sources: list[str]) -> int | None:
