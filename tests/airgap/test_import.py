@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.importing import Taken
+from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.errors import BundleError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry
@@ -319,7 +319,7 @@ def test_lines_that_are_none_are_named(store: Store) -> None:
     assert rows(store) == {(OF_B, True)}
 
 
-FACTS = {
+FACTS: dict[str, dict[str, object]] = {
     "another host": {"scope": "unlisted.example/x"},
     "a host that writes to the terminal": {"scope": "\x1b]0;a/x"},
     "a host that a shell would run": {"scope": "a.example'; touch b; '/x"},
@@ -334,7 +334,7 @@ FACTS = {
 def test_what_an_origin_cannot_have_said_is_named(store: Store, case: str) -> None:
     """What is no bytes is judged like an archive: refused, in words that harm no terminal and no shell; the archives are taken."""
     known = {"knows": "ref", "about": "data.example.org/x@main", "scope": "data.example.org/x", "checked": 1.0, "commit": "abc123"}
-    bad = failed(take(store, tar([*tags(FILES, [*LINES, json.dumps(known | FACTS[case])]).items(), *FILES.items()])))
+    bad = failed(take(store, tar([*tags(FILES, [*LINES, json.dumps({**known, **FACTS[case]})]).items(), *FILES.items()])))
     assert list(bad) == ["a line of archives.ndjson"]
     said = bad["a line of archives.ndjson"]
     assert said.isprintable()

@@ -12,9 +12,10 @@ import click
 from dataset_mirror.airgap.blocks import allow as allow_in
 from dataset_mirror.airgap.bundle import tarred, unpacked
 from dataset_mirror.airgap.bundle.bag import DECLARATION
-from dataset_mirror.airgap.bundle.importing import Import, Taken
+from dataset_mirror.airgap.bundle.importing import Import
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.airgap.lists import is_listed
 from dataset_mirror.airgap.proposals import Proposal, needed
 from dataset_mirror.cli.here import store_of
