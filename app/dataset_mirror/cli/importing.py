@@ -17,7 +17,7 @@ from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.member import Member
 from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.airgap.lists import is_listed
-from dataset_mirror.airgap.proposals import Proposal, needed
+from dataset_mirror.airgap.proposals import Proposal, needed, to_allow
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import local_only
@@ -117,8 +117,7 @@ class Unlisted:
 
     def tell(self) -> None:
         for host, count in self._refused.items():
-            more = [redirect for proposal in self.proposed if proposal.host == host for redirect in proposal.redirects_to]
-            options = " ".join(f"--allow {one}" for one in dict.fromkeys((host, *more)))
+            options = " ".join(f"--allow {one}" for one in to_allow(host, self.proposed))
             detail = f"{counted(count, 'archive')}, which no origin lists here."
             error = NotAllowed(detail, f"To take them, and to allow the host: dataset-mirror import {options} BUNDLE")
             self._shown.show(Step(host, "failed", error=error, over=True))
