@@ -58,10 +58,10 @@ def test_a_stream_that_is_closed(tmp_path: Path, line: str, status: int) -> None
 
 
 def test_a_terminal_that_knows_few_characters(tmp_path: Path) -> None:
-    """What it cannot show is an escape; so is half a character in a script."""
-    (tmp_path / "get.py").write_text("import urllib.request\nurllib.request.urlopen('https://x.example/\\ud800')\n")
-    done = shell(tmp_path, "dm check get.py; dm doctor", PYTHONIOENCODING="latin-1")
-    assert r"https://x.example/\ud800" in done.stdout
+    """What it cannot show is an escape; so is the name of a file that is no text."""
+    (tmp_path / os.fsdecode(b"\xff.txt")).write_text("https://x.example/a.zip\n")
+    done = shell(tmp_path, r"dm check $'\xff.txt'; dm doctor", PYTHONIOENCODING="latin-1")
+    assert r"\udcff.txt:1" in done.stdout
     assert r"\u2192" in done.stdout
     assert "Traceback" not in done.stderr
 
