@@ -21,6 +21,8 @@ bytes are kept, too; `damaged`: its bytes were found to be, and have not come ag
 
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"
+_LARGEST = 2**63 - 1
+"""The largest whole number that SQLite has."""
 _ESCAPED = {ord(character): f"\\{character}" for character in "%_\\"}
 
 
@@ -154,9 +156,15 @@ def place_of(cursor: str, parts: int) -> list[Any]:
     """The place of a cursor: a text if it has one part, else numbers. BadRequest if it is none."""
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
+        json.dumps(place, ensure_ascii=False, allow_nan=False).encode()  # neither half characters nor infinity: no database takes them
+    except (ValueError, RecursionError):
         place = None
-    text = parts == 1
-    if not isinstance(place, list) or len(place) != parts or not all(isinstance(part, str if text else int | float) for part in place):
+    if not isinstance(place, list) or len(place) != parts or not all(_fits(part, is_text=parts == 1) for part in place):
         raise BadRequest("`after` is not a cursor of this list.", "Take it from `next` of the page before.")
     return place
+
+
+def _fits(part: object, *, is_text: bool) -> bool:
+    if is_text:
+        return isinstance(part, str)
+    return isinstance(part, float) or (type(part) is int and abs(part) <= _LARGEST)

@@ -139,4 +139,4 @@ async def _remove_elsewhere(mirror: "Mirror", records: Iterable[Record]) -> None
     for start in range(0, len(archives), _AT_ONCE):
         versions = await mirror.shared.versions(archives[start : start + _AT_ONCE])
         known |= {(record.archive, record.sha256): record for record in versions or ()}
-    await mirror.store.in_worker(lambda: mirror.store.remove_elsewhere(known.values()))
+    await mirror.store.in_worker(lambda: mirror.store.telling.remove(known.values()))
