@@ -223,6 +223,7 @@ def _become(request: dict[str, Any], streams: list[int]) -> list[str]:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
+    sys.stdout = os.fdopen(1, "w", closefd=False)  # the former one was made for another kind of file
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["cwd"])

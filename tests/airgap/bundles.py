@@ -10,8 +10,9 @@ from pathlib import Path
 
 from dataset_mirror.airgap.bundle import bag, tarred, unpacked
 from dataset_mirror.airgap.bundle.export import Bundle, plan
-from dataset_mirror.airgap.bundle.importing import Import, Taken
+from dataset_mirror.airgap.bundle.importing import Import
 from dataset_mirror.airgap.bundle.judging import LineJudge
+from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.airgap.bundle.stored import Bytes
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.table import Origins

@@ -14,8 +14,11 @@ import bagit  # type: ignore[import-untyped]
 import pytest
 
 from dataset_mirror.airgap.bundle import bag
+from dataset_mirror.airgap.bundle.export import plan
 from dataset_mirror.cli import main
+from dataset_mirror.errors import BundleError
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from tests import warm
@@ -229,6 +232,16 @@ def test_what_cannot_be_meant_is_wrong_usage(outside: Store, tmp_path: Path, mon
 
 
 # Inside
+
+
+def test_no_bundle_that_could_not_be_read_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that an import would refuse for its length is refused before it is written, whatever made it so long."""
+    monkeypatch.setattr(bag, "MOST_TAG_BYTES", 1000)
+    fact = Fact("ref", f"{HOST}/x@main", f"{HOST}/x", 1.0, commit="abc123")
+    with pytest.raises(BundleError, match="cannot hold"):
+        plan([], facts=lambda: [fact] * 20)
+    with pytest.raises(BundleError, match="cannot hold"):
+        plan(record(b"", archive(f"/sets/{number}")) for number in range(20))
 
 
 def test_one_flipped_byte_costs_one_archive(bundle: Path, outside: Store, inside: Store, tmp_path: Path) -> None:

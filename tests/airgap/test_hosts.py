@@ -6,16 +6,19 @@ import json
 import subprocess
 import tarfile
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import tests.store
 from dataset_mirror.airgap.proposals import Proposal, in_list, needed, of_line, proposals
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
 from tests import warm
+from tests.airgap.bundles import tags, tar
 from tests.origin import Origin as Server
 from tests.origin import body
 from tests.serving import Mirror, environment
@@ -87,6 +90,22 @@ def test_import_by_host(bundle: Path, tmp_path: Path) -> None:
     third = tmp_path / "third"
     assert run(third, "import", bundle, "--allow", HOST, "--allow", OTHER, "--allow", CDN).returncode == 0
     assert {"url": f"https://{HOST}", "paths": ["/sets/"], "redirects_to": [CDN]} in written(third)
+
+
+def test_what_another_host_said(tmp_path: Path) -> None:
+    """What a host said that no origin lists costs nothing else of the bundle, and is taken if the host is allowed."""
+    fact = {"knows": "ref", "about": f"{HOST}/x@main", "scope": f"{HOST}/x", "checked": 1.0, "commit": "abc123"}
+    data, record = body(100), tests.store.record(body(100), parse_url(f"https://{HOST}/sets/a.bin"))
+    nowhere = replace(record, archive=parse_url(f"https://{HOST}/sets/b.bin"), sha256="0" * 64)
+    files = {"data/a.bin": data}
+    (tmp_path / "a.tar").write_bytes(tar([*tags(files, [record.to_line(), json.dumps(fact), nowhere.to_line()]).items(), *files.items()]))
+    folder = tmp_path / "data"
+    done = run(folder, "import", "a.tar", "--allow", HOST)
+    assert f"No origin is named {HOST}" not in done.stderr
+    assert f"failed   {nowhere.url}: The bytes of" in done.stderr
+    done = run(tmp_path / "other", "import", "a.tar")
+    assert f"failed   a line of archives.ndjson: No origin is named {HOST}." in done.stderr
+    assert f"failed   {HOST}: 2 archives, which no origin lists here." in done.stderr
 
 
 def test_import_beside_a_mirror(bundle: Path, tmp_path: Path) -> None:

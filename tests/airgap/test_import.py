@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 import tarfile
 import time
@@ -15,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dataset_mirror.airgap.bundle import bag
-from dataset_mirror.airgap.bundle.importing import Taken
+from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.errors import BundleError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry
@@ -23,6 +24,7 @@ from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from tests.airgap.bundles import digest, exported, failed, knowing, rows, stored, tags, take, tar
+from tests.disks import small_disk
 from tests.store import archive, record
 
 A, B = b"the bytes of a" * 100, b"the bytes of b" * 50
@@ -276,6 +278,7 @@ REFUSED: dict[str, Callable[[], bytes]] = {
     "a manifest that is none": lambda: tar(tags(FILES, LINES, b"hello\n").items()),
     "an absurdly long name": lambda: tar([(special("bag/x", tarfile.GNUTYPE_LONGNAME, size=2**40), b""), *GOOD.items()]),
     "endless heads": lambda: special("bag/x", tarfile.XHDTYPE, size=0).tobuf(tarfile.USTAR_FORMAT) * 5000,
+    "a link whose folder writes to the terminal": lambda: tar([(special("\x1b]0;a/bagit.txt", tarfile.SYMTYPE), b""), *GOOD.items()]),
     "a negative size": lambda: special("bag/bagit.txt", tarfile.REGTYPE, size=-(2**33)).tobuf(tarfile.GNU_FORMAT) + tar(GOOD.items()),
 }
 
@@ -283,8 +286,9 @@ REFUSED: dict[str, Callable[[], bytes]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_no_bundle_is_refused(store: Store, case: str) -> None:
     """What is wrong with the whole is one error, and nothing is taken."""
-    with pytest.raises(BundleError):
+    with pytest.raises(BundleError) as error:
         take(store, REFUSED[case]())
+    assert str(error.value).isprintable()
     assert rows(store) == set()
 
 
@@ -313,6 +317,30 @@ def test_lines_that_are_none_are_named(store: Store) -> None:
     taken = take(store, tar([*tags(FILES, lines).items(), *FILES.items()]))
     assert sorted(each.state for each in taken) == ["failed"] * 3 + ["imported"]
     assert rows(store) == {(OF_B, True)}
+
+
+FACTS: dict[str, dict[str, object]] = {
+    "another host": {"scope": "unlisted.example/x"},
+    "a host that writes to the terminal": {"scope": "\x1b]0;a/x"},
+    "a host that a shell would run": {"scope": "a.example'; touch b; '/x"},
+    "a name that writes to the terminal": {"about": "data.example.org/x@\x1b]0;a"},
+    "half a character": {"about": "data.example.org/x@\ud800"},
+    "the future": {"checked": time.time() + 3 * DAY},
+    "no time": {"checked": float("nan")},
+}
+
+
+@pytest.mark.parametrize("case", FACTS)
+def test_what_an_origin_cannot_have_said_is_named(store: Store, case: str) -> None:
+    """What is no bytes is judged like an archive: refused, in words that harm no terminal and no shell; the archives are taken."""
+    known = {"knows": "ref", "about": "data.example.org/x@main", "scope": "data.example.org/x", "checked": 1.0, "commit": "abc123"}
+    bad = failed(take(store, tar([*tags(FILES, [*LINES, json.dumps({**known, **FACTS[case]})]).items(), *FILES.items()])))
+    assert list(bad) == ["a line of archives.ndjson"]
+    said = bad["a line of archives.ndjson"]
+    assert said.isprintable()
+    assert "touch b" not in said.partition("To allow it")[2]
+    assert store.index.facts() == []
+    assert rows(store) == {(OF_A, True), (OF_B, True)}
 
 
 def test_any_origin_can_be_allowed(outside: Store, store: Store) -> None:
@@ -380,6 +408,19 @@ def test_what_has_no_room_is_said_with_figures(outside: Store, tmp_path: Path) -
     store.close()
 
 
+def test_a_full_disk_is_said_of_each_archive(tmp_path: Path) -> None:
+    """Archives that the disk has no room for when they are published are each named; with room again, the same bundle brings them."""
+    bundle = tar([*GOOD.items(), *FILES.items()])
+    with small_disk(tmp_path / "disk", "2m") as disk:
+        store = Store(disk.root / "data")
+        disk.fill(leave=len(A) + 20_000)  # for the bytes, not for the index
+        assert list(failed(take(store, bundle))) == [OF_A.url, OF_B.url]
+        disk.empty()
+        assert failed(take(store, bundle)) == {}
+        assert rows(store) == {(OF_A, True), (OF_B, True)}
+        store.close()
+
+
 # Folders
 
 
@@ -395,7 +436,7 @@ def test_an_unpacked_bundle_is_one(outside: Store, store: Store, tmp_path: Path)
     assert rows(store) == {(OF_A, True), (OF_B, True)}
 
 
-@pytest.mark.parametrize("how", ["a link", "a folder that is a link", "gone", "changed"])
+@pytest.mark.parametrize("how", ["a link", "a folder that is a link", "a circle", "gone", "changed"])
 def test_a_folder_is_not_trusted_either(outside: Store, store: Store, tmp_path: Path, how: str) -> None:
     """Links are not followed, even to the right bytes; what is missing or damaged is named, and the rest arrives."""
     bad = record(A, archive("/sets/deep/a.zip"))
@@ -404,6 +445,9 @@ def test_a_folder_is_not_trusted_either(outside: Store, store: Store, tmp_path: 
     if how == "a folder that is a link":
         file.parent.rename(tmp_path / "elsewhere")
         file.parent.symlink_to(tmp_path / "elsewhere")
+    elif how == "a circle":
+        file.parent.rename(tmp_path / "elsewhere")
+        file.parent.symlink_to(file.parent)
     elif how == "changed":
         file.write_bytes(A[::-1])
     else:

@@ -1,9 +1,14 @@
 """What people may name: scripts, notebooks, lists, names, globs and URLs."""
 
+import json
+import time
+from contextlib import suppress
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from dataset_mirror.airgap.preflight.check import preflight
 from dataset_mirror.airgap.preflight.loaders import Call
 from dataset_mirror.airgap.preflight.sources import GIVEN, asks_in, asks_in_all
 from dataset_mirror.airgap.preflight.subjects import Address, Ask
@@ -75,3 +80,40 @@ def test_no_file(tmp_path: Path) -> None:
         asks_in(str(tmp_path), NAMES)
     with pytest.raises(UsageError, match="not an http or https URL"):
         asks_in("ftp://a.org/b", NAMES)
+
+
+HUGE = "0x" + "f" * 6000
+ODD = {
+    "a sum of thousands": f"download(url{' + url' * 2500})",
+    "an index of an index of thousands": f"download(url{'[0]' * 2500})",
+    "a number that Python does not write down": f"import urllib.request\nurllib.request.urlopen(f'https://a.org/{{{HUGE}}}')",
+    "such a number as an argument": f"import torchvision\ntorchvision.datasets.MNIST('x', download={HUGE})",
+    "half a character in a URL": "import urllib.request\nurllib.request.urlopen('https://a.org/\\ud800')",
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_scripts(tmp_path: Path, case: str) -> None:
+    """What nobody writes, and a program may, is no error: what it asks for cannot be told."""
+    (file := tmp_path / "odd.py").write_text(ODD[case] + "\n")
+    (row,) = preflight(asks_in(str(file), {}), Mock(names={}, look=lambda _: {}))
+    assert row.state == "cannot tell"
+    row.reason.encode()
+
+
+def test_half_a_character_in_a_notebook(tmp_path: Path) -> None:
+    """The cell that cannot be read is named."""
+    (file := tmp_path / "odd.ipynb").write_text(r'{"cells": [{"cell_type": "code", "source": "x = \"\ud800\""}]}')
+    with pytest.raises(UsageError, match="cell 1, line 1: the source has half a character"):
+        asks_in(str(file), {})
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("line", [f"{' ' * 60_000}x = 3 +", f"!echo {'?' * 60_000}", f"!echo {'ab+/c=' * 30_000} | base64 -d"])
+def test_very_long_lines(tmp_path: Path, line: str) -> None:
+    """A line of a great many characters is read in no time to speak of."""
+    (file := tmp_path / "long.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": f"{line}\n!ls"}]}))
+    began = time.monotonic()
+    with suppress(UsageError):
+        asks_in(str(file), {})
+    assert time.monotonic() - began < 5

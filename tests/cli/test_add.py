@@ -5,10 +5,17 @@ import os
 import signal
 import subprocess
 import tomllib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
+from dataset_mirror.airgap.blocks import allow
+from dataset_mirror.airgap.proposals import Proposal
+from dataset_mirror.errors import UsageError
 from tests import warm
 from tests.conftest import StartMirror
+from tests.disks import small_disk
 from tests.origin import Origin, body
 from tests.serving import Mirror, environment
 from tests.waiting import until
@@ -126,3 +133,28 @@ def test_origins_of_the_servers_environment(start_shared_mirror: StartMirror) ->
     assert "DATASET_MIRROR_ORIGINS" in answer["detail"]
     assert "again.example.org" in answer["hint"]
     assert (mirror.data / "mirror.toml").read_text() == before
+
+
+def test_two_at_once(tmp_path: Path) -> None:
+    """Of many that add something to one file at once, none takes away what another added."""
+    file, hosts = tmp_path / "mirror.toml", [f"{letter}.example.org" for letter in "abcdefghijkl"]
+    with ThreadPoolExecutor(len(hosts)) as adding:
+        list(adding.map(lambda host: allow(file, Proposal(f"https://{host}", ("/sets/",))), hosts))
+    assert sorted(origin["url"] for origin in tomllib.loads(file.read_text())["origins"]) == [f"https://{host}" for host in hosts]
+
+
+def test_a_file_that_is_a_link(tmp_path: Path) -> None:
+    """A mirror.toml that is a link stays one, and the file that it leads to has the block."""
+    (tmp_path / "real.toml").write_text("offline = true\n")
+    (tmp_path / "mirror.toml").symlink_to("real.toml")
+    allow(tmp_path / "mirror.toml", Proposal("https://more.example.org", ("/sets/",)))
+    assert (tmp_path / "mirror.toml").is_symlink()
+    assert "https://more.example.org" in (tmp_path / "real.toml").read_text()
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is said, with the line to write by hand."""
+    with small_disk(tmp_path / "disk") as disk:
+        disk.read_only()
+        with pytest.raises(UsageError, match=r"mirror\.toml cannot be written: Read-only file system.*by hand: .*more\.example\.org"):
+            allow(disk.root / "mirror.toml", Proposal("https://more.example.org", ("/sets/",)))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from dataset_mirror.airgap.files.found import found
 from tests import warm
 from tests.airgap.keras_sets import BOSTON, BOSTON_URL, FILE, entry
 from tests.conftest import StartMirror
@@ -215,6 +216,18 @@ def test_nothing_there(tmp_path: Path) -> None:
     done = adopt(tmp_path / "data", tmp_path / "some")
     assert done.returncode == 1
     assert done.stdout.startswith(f"unknown  {tmp_path}/some/notes.txt: no archive of the catalog has its digest")
+
+
+def test_a_deep_folder(tmp_path: Path) -> None:
+    """Folders in folders in folders are looked through to the last one, in the order of their names."""
+    deepest = tmp_path.joinpath(*["d"] * 1200)
+    subprocess.run(["mkdir", "-p", deepest], check=True)  # neither Python nor pytest can make or remove it
+    try:
+        (deepest / "a.txt").touch()
+        (tmp_path / "e.txt").touch()
+        assert [one.path for one in found(tmp_path, tmp_path / "none")] == [deepest / "a.txt", tmp_path / "e.txt"]
+    finally:
+        subprocess.run(["rm", "-r", tmp_path / "d"], check=True)
 
 
 def test_json(tmp_path: Path) -> None:

@@ -168,5 +168,54 @@ def test_what_is_no_mirror(shared_origin: Origin, tmp_path: Path, command: list[
     assert (nobody.returncode, nobody.stderr.count("\n"), "does not answer" in nobody.stderr) == (1, 1, True)
     other = run(tmp_path, *command, "--mirror", shared_origin.url, token=TOKEN)
     assert (other.returncode, other.stderr.count("\n"), "is not a dataset-mirror" in other.stderr) == (1, 1, True)
-    wrong = run(tmp_path, *command, "--mirror", "ftp://x")
-    assert (wrong.returncode, wrong.stderr.count("\n"), "is not the URL of a mirror" in wrong.stderr) == (2, 1, True)
+    for url in ("ftp://x", "http://[::1", "http://x:99999", "http://x:a"):
+        wrong = run(tmp_path, *command, "--mirror", url)
+        assert (wrong.returncode, wrong.stderr.count("\n"), "is not the URL of a mirror" in wrong.stderr) == (2, 1, True)
+
+
+@pytest.fixture(scope="module", params=["<p>Please log in.</p>\n", "{}\n", "[]\n", ""])
+def portal(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a server that answers every request with the same page, and 200."""
+
+    class Portal(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers["content-length"] or 0))
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(request.param.encode())
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Portal) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "verb", ["ls", "status", "verify", "have", "clients", "log", "pin x", "rm --yes x", f"fetch {A}", "keras-home home", "run -- true"]
+)
+def test_a_page_in_place_of_answers(portal: str, tmp_path: Path, verb: str) -> None:
+    """A page that a gateway shows for everything is taken for no mirror's answer, and no digest; only an empty list may be one."""
+    command, *rest = verb.split()
+    done = run(tmp_path, command, "--mirror", portal, *rest)
+    assert "Traceback" not in done.stderr
+    assert "Please" not in done.stdout
+    assert done.returncode == 1 or command in ("clients", "log", "have")
+
+
+@pytest.mark.parametrize("since", ["99999999999w", "1900-01-01", "6000d"])
+def test_longer_ago_than_anything(mirror: Mirror, tmp_path: Path, since: str) -> None:
+    """However far back: beside a server and without one all is shown that there is."""
+    here = environment(tmp_path, {"data": str(mirror.data)})
+    for where in (
+        here,
+        here | {"DATASET_MIRROR_DATA": str(tmp_path / "empty")},
+        environment(tmp_path, {"url": mirror.url, "token": TOKEN}),
+    ):
+        warm.run("pin", "keras/mnist", "--data", tmp_path / "empty", env=here)
+        done = warm.run("report", "--since", since, cwd=tmp_path, env=where)
+        assert (done.returncode, done.stdout.startswith("From 20")) == (0, True), done.stderr
+    assert run(tmp_path, "log", "--since", since, url=mirror.url, token=TOKEN).returncode == 0

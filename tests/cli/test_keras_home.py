@@ -4,11 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from dataset_mirror.airgap.files.keras_folder import KerasFolder
+from dataset_mirror.airgap.files.keras_home import KerasFile
 from tests import warm
 from tests.airgap.keras_sets import ARCHIVES, BOSTON, BOSTON_URL, FILE, SIZES, TWO_PLACES, stock
 from tests.conftest import StartMirror
@@ -131,6 +135,19 @@ def test_a_wrong_file(keras: Mirror, tmp_path: Path) -> None:
         assert place.read_bytes() == FILE.read_bytes()
         assert place.with_name(name).read_bytes() == b"wrong %d" % number
         assert f"it is {name} now" in done.stderr
+
+
+def test_a_good_file_that_is_a_link(tmp_path: Path) -> None:
+    """A place that is a link to the right file is good; other places get the bytes, not a link that leads nowhere from there."""
+    digest, places = sha256(b"right").hexdigest(), ("datasets/a.bin", "datasets/deep/a.bin")
+    one = KerasFile(url=f"{URL}/a", name="a", paths=places, size=5, sha256=digest, modified=1.0, digests=(), expected_size=None)
+    for folder in ("datasets", "elsewhere"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "elsewhere/a.bin").write_bytes(b"right")
+    (tmp_path / places[0]).symlink_to("../elsewhere/a.bin")
+    assert [put.state for put in KerasFolder(tmp_path).put(one, Mock())][-1] == "written"
+    assert (tmp_path / places[0]).is_symlink()
+    assert (tmp_path / places[1]).read_bytes() == b"right"
 
 
 def test_an_unknown_file(keras: Mirror, tmp_path: Path) -> None:

@@ -132,6 +132,8 @@ def test_what_cannot_be_run(shared: Mirror, tmp_path: Path) -> None:
     status, _, said = run(tmp_path, "--mirror", shared.url, "--", "no-such-program")
     assert (status, said) == (127, "dataset-mirror: no-such-program cannot be run: No such file or directory.\n")
     assert run(tmp_path, "--mirror", shared.url, "--", os.fspath(tmp_path))[0] == 126
+    status, _, said = run(tmp_path, "--mirror", shared.url, "--htpp", "true")
+    assert (status, "No such option '--htpp'" in said) == (2, True)
 
 
 def test_no_mirror(tmp_path: Path, shared_origin: Origin) -> None:
@@ -143,6 +145,7 @@ def test_no_mirror(tmp_path: Path, shared_origin: Origin) -> None:
         ("http://127.0.0.1:9", 1, "does not answer"),
         (shared_origin.url, 1, "has no certificate authority"),
         ("mirror.lab:8080", 2, "cannot be a proxy"),
+        ("http://[::1", 2, "cannot be a proxy"),
     ):
         status, said, errors = run(tmp_path, "--mirror", address, "--", "echo", "run")
         assert (status, said) == (expected, ""), errors

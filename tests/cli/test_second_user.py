@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from dataset_mirror.airgap.files.found import found
+from dataset_mirror.cli.importing import bundles_in
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror, mirroring
 
@@ -66,3 +68,36 @@ def test_may_not_see_the_key(mirror: Mirror) -> None:
         done = as_nobody(*command)
         assert done.returncode != 0
         assert b"denied" in done.stderr
+
+
+@pytest.fixture
+def disk() -> Iterator[Path]:
+    """A disk as root has made it, looked at by somebody else: a bundle, a file, and two folders that are not for everybody."""
+    with tempfile.TemporaryDirectory() as name:
+        disk = Path(name)
+        for folder, mode in ((disk, 0o755), (disk / "lost+found", 0o700), (disk / "listed", 0o744)):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+        for file in ("listed/a.npz", "a.tar", "z.npz"):
+            (disk / file).touch()
+        os.seteuid(NOBODY)
+        try:
+            yield disk
+        finally:
+            os.seteuid(0)
+
+
+def test_a_disk_of_bundles(disk: Path) -> None:
+    """A folder that nobody may look into is no bundle, and does not stand in the way of the others."""
+    assert bundles_in(str(disk)) == [str(disk / "a.tar")]
+
+
+def test_a_disk_of_files(disk: Path) -> None:
+    """Of a folder or a file that cannot be read that is said; what is beside it is taken."""
+    seen = {str(one.path.relative_to(disk)): one.why_not for one in found(disk, disk / "none")}
+    assert seen == {
+        "a.tar": "",
+        "listed/a.npz": "It cannot be read: Permission denied.",
+        "lost+found": "It cannot be listed: Permission denied.",
+        "z.npz": "",
+    }

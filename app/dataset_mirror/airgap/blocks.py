@@ -1,7 +1,9 @@
 """Blocks of origins in mirror.toml: written for commands and the API, with everything else in the file left as it is."""
 
+import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -14,20 +16,45 @@ from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.settings import ENV_PREFIX, load
 from dataset_mirror.store import durable
+from dataset_mirror.store.locks import hold
 
 
 def allow(file: Path, *blocks: Proposal) -> None:
-    """Adds to each origin's block, or a block; the file is replaced as a whole, and only if that is right and counts (UsageError)."""
-    before = file.read_text(encoding="utf-8") if file.exists() else ""
-    document = tomlkit.parse(before)
+    """Adds to each origin's block, or a block; the file is replaced as a whole, and only if that is right and counts.
+
+    UsageError if not, or if it cannot be written. Who else adds something waits for its turn. Blocks.
+    """
+    target = Path(os.path.realpath(file))  # a link stays one
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _alone(target.parent):
+            _allow(file, target, blocks)
+    except OSError as error:
+        lines = " ".join(block.to_line() for block in blocks)
+        raise UsageError(f"{file} cannot be written: {error.strerror}.", f"Write there by hand: {lines}") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Others who change something in the folder wait; not where folders cannot be locked, as on NFS."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            hold(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _allow(file: Path, target: Path, blocks: Sequence[Proposal]) -> None:
+    document = tomlkit.parse(target.read_text(encoding="utf-8") if target.exists() else "")
     for block in blocks:
         _put(file, document, block)
-    file.parent.mkdir(parents=True, exist_ok=True)
     content = tomlkit.dumps(document).encode()
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", suffix=".toml") as tried:
+    with NamedTemporaryFile(dir=target.parent, prefix=f".{file.name}.", suffix=".toml") as tried:
         durable.write_all(tried.fileno(), content)
         _check(load(Path(tried.name)).settings.origins, file, blocks)
-    durable.replace(file, content, stat.S_IMODE(file.stat().st_mode) if file.exists() else durable.FILE)
+    durable.replace(target, content, stat.S_IMODE(target.stat().st_mode) if target.exists() else durable.FILE)
 
 
 def _check(origins: Iterable[Origin], file: Path, blocks: Iterable[Proposal]) -> None:

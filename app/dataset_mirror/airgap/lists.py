@@ -21,7 +21,7 @@ def entries(text: str) -> list[str]:
 
 def numbered(text: str) -> Iterator[tuple[int, str]]:
     """The entries of a list with the numbers of their lines, from 1."""
-    for number, line in enumerate(text.removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}").splitlines(), 1):
+    for number, line in enumerate(text.splitlines(), 1):
         entry = line.partition(" #")[0].partition("\t#")[0].strip()
         if entry and not entry.startswith("#"):
             yield number, tidied(entry)

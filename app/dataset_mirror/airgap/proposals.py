@@ -75,6 +75,11 @@ def in_list(text: str) -> list[Proposal]:
     return [proposal for proposal in found if proposal]
 
 
+def to_allow(host: str, proposed: Iterable[Proposal]) -> list[str]:
+    """The host, and those that it redirects to as far as that is proposed: all have to be allowed."""
+    return list(dict.fromkeys([host, *(to for proposal in proposed if proposal.host == host for to in proposal.redirects_to)]))
+
+
 def needed(archives: Iterable[ArchiveId], origins: Origins, proposed: Iterable[Proposal], allowed: Iterable[str]) -> list[Proposal]:
     """The blocks that allow what is not listed here, of the hosts that somebody allowed.
 

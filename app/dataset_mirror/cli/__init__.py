@@ -1,5 +1,6 @@
 """Commands: one file per verb. Exit codes: 0 done, 1 not all of it, 2 wrong usage, 130 after Ctrl-C."""
 
+import logging
 import sys
 from gc import disable, enable, freeze
 from importlib import import_module
@@ -7,6 +8,9 @@ from importlib import import_module
 import click
 
 from dataset_mirror.cli.exits import exits_of
+from dataset_mirror.cli.streams import drop_rest, prepare
+
+_log = logging.getLogger(__name__)
 
 COMMANDS = (
     *("serve", "fetch", "add", "ls", "status", "explain", "verify", "rm", "gc"),
@@ -42,7 +46,9 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, click.Abort) as error:
+            if isinstance(error, click.Abort) and not isinstance(error.__context__, KeyboardInterrupt):
+                raise  # somebody said no, or nobody was there to be asked
             click.echo("dataset-mirror: Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
 
@@ -76,8 +82,15 @@ def main(args: list[str] | None = None) -> None:
     from dataset_mirror.errors import BadRequest, MirrorError, UsageError
     from dataset_mirror.rules.secrets import without_secrets
 
+    prepare()
     try:
         sys.exit(_group.main(args, prog_name="dataset-mirror", standalone_mode=True))
     except MirrorError as error:
         click.echo(f"dataset-mirror: {without_secrets(str(error))}", err=True)
         sys.exit(2 if isinstance(error, (UsageError, BadRequest)) else 1)
+    except OSError as error:  # a file that may not be read, a full disk behind `>`: whatever no command expects there
+        _log.debug("The system said no.", exc_info=error)
+        what = f"{error.filename} cannot be used" if error.filename else "Something cannot be read or written"
+        click.echo(f"dataset-mirror: {what}: {error.strerror or error}.", err=True)
+        drop_rest()
+        sys.exit(1)

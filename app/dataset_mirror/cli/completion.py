@@ -1,7 +1,5 @@
 """`completion`: what makes a shell complete commands, options and names."""
 
-import sys
-
 import click
 from click.shell_completion import get_completion_class
 
@@ -30,4 +28,4 @@ def command(shell: str, how: bool) -> None:
     assert kind is not None
     script = kind(click.Group(), {}, "dataset-mirror", "_DATASET_MIRROR_COMPLETE")
     # Its `source` asks the bash of this machine for its version; the script is for whichever shell reads it.
-    sys.stdout.write(script.source_template % script.source_vars() + "\n")
+    click.echo(script.source_template % script.source_vars())

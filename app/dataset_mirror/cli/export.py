@@ -137,8 +137,9 @@ def _send(bundle: Bundle, shown: View) -> None:
 @contextmanager
 def _output(file: str) -> Iterator[Write]:
     """Where the bundle goes: to standard output, or beside FILE, in whose place it is put when it is whole and durable."""
-    if file == "-" and sys.stdout.isatty():
-        raise UsageError("A bundle is not for a terminal.", "Give a file, or a pipe: | dataset-mirror import -")
+    if file == "-" and (sys.__stdout__ is None or sys.stdout.isatty()):
+        where = "Standard output is closed" if sys.__stdout__ is None else "A bundle is not for a terminal"
+        raise UsageError(f"{where}.", "Give a file, or a pipe: | dataset-mirror import -")
     try:
         if file == "-":
             yield partial(write_all, sys.stdout.fileno())

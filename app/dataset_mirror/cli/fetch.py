@@ -9,7 +9,7 @@ import click
 
 from dataset_mirror.airgap.blocks import allow as allow_in
 from dataset_mirror.airgap.lists import is_listed, meant, read_list
-from dataset_mirror.airgap.proposals import Proposal, in_list, needed
+from dataset_mirror.airgap.proposals import Proposal, in_list, needed, to_allow
 from dataset_mirror.cli import INTERRUPTED
 from dataset_mirror.cli.live import found
 from dataset_mirror.cli.logs import configure
@@ -151,8 +151,7 @@ def _fetched(port: Port, asked: _Asked, *, as_json: bool) -> dict[str, MirrorErr
 def _name_unlisted(asked: _Asked, proposed: list[Proposal], elsewhere: str | None) -> None:
     """By host, with what allows it."""
     for host, count in Counter(archive.authority for archive in asked.unlisted).items():
-        more = [redirect for proposal in proposed if proposal.host == host for redirect in proposal.redirects_to]
-        options = " ".join(f"--allow {one}" for one in (host, *more))
+        options = " ".join(f"--allow {one}" for one in to_allow(host, proposed))
         archives = f"{counted(count, 'archive')} of {host}"
         how = "run on that mirror's machine: dataset-mirror fetch ..." if elsewhere else "add to the command:"
         click.echo(f"Not fetched: {archives}, which no origin lists. To allow it, {how} {options}", err=True)

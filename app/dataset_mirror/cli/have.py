@@ -1,7 +1,6 @@
 """`have`: the digests of all that is here, for the other side of an air gap."""
 
 import json
-import sys
 from itertools import islice
 
 import click
@@ -26,7 +25,7 @@ def command(port: Port, as_json: bool) -> None:
             click.echo(json.dumps({"sha256": digest}))
         return
     some = list(islice(digests, _AT_ONCE))
-    sys.stdout.write("# SHA-256 of the archives that are here; for: dataset-mirror export FILE.tar --all --minus have.txt\n")
+    click.echo("# SHA-256 of the archives that are here; for: dataset-mirror export FILE.tar --all --minus have.txt")
     while some:
-        sys.stdout.write("\n".join(some) + "\n")
+        click.echo("\n".join(some))
         some = list(islice(digests, _AT_ONCE))

@@ -12,11 +12,12 @@ import click
 from dataset_mirror.airgap.blocks import allow as allow_in
 from dataset_mirror.airgap.bundle import tarred, unpacked
 from dataset_mirror.airgap.bundle.bag import DECLARATION
-from dataset_mirror.airgap.bundle.importing import Import, Taken
+from dataset_mirror.airgap.bundle.importing import Import
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.bundle.publishing import Taken
 from dataset_mirror.airgap.lists import is_listed
-from dataset_mirror.airgap.proposals import Proposal, needed
+from dataset_mirror.airgap.proposals import Proposal, needed, to_allow
 from dataset_mirror.cli.here import store_of
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.options import local_only
@@ -46,7 +47,7 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     origin into mirror.toml that the bundle proposes; hosts that it redirects to have to be allowed, too.
     """
     configure("error")
-    sources = [source for bundle in bundles for source in _sources(bundle)]
+    sources = [source for bundle in bundles for source in bundles_in(bundle)]
     shown = view(None, as_json=as_json, size=_size(sources))
     judge = LineJudge(configuration.origins, any_origin, time.time(), frozenset(allow))
     unlisted = Unlisted(configuration.origins, shown, as_json=as_json)
@@ -64,7 +65,7 @@ def command(configuration: Configuration, bundles: tuple[str, ...], any_origin: 
     sys.exit(1 if shown.failed else 0)
 
 
-def _sources(bundle: str) -> list[str]:
+def bundles_in(bundle: str) -> list[str]:
     """The bundles that an argument means; UsageError if there are none."""
     if bundle == "-":
         if sys.stdin.isatty():
@@ -73,12 +74,20 @@ def _sources(bundle: str) -> list[str]:
     path = Path(bundle)
     if not path.exists():
         raise UsageError(f"There is no bundle {bundle}.", "Give a file or folder of dataset-mirror export, or - for standard input.")
-    if not path.is_dir() or (path / DECLARATION).is_file():
+    if not path.is_dir() or _is_unpacked(path):
         return [bundle]
-    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or (each / DECLARATION).is_file()]
+    found = [str(each) for each in sorted(path.iterdir()) if each.suffix == ".tar" or _is_unpacked(each)]
     if not found:
         raise UsageError(f"There is no bundle in {bundle}.", f"A bundle is a .tar, or a folder with {DECLARATION}.")
     return found
+
+
+def _is_unpacked(folder: Path) -> bool:
+    """Not if nobody may look into it: a disk has its `lost+found`."""
+    try:
+        return (folder / DECLARATION).is_file()
+    except OSError:
+        return False
 
 
 def _size(sources: list[str]) -> int | None:
@@ -97,7 +106,8 @@ class Unlisted:
         self.proposed: list[Proposal] = []
 
     def show(self, taken: Taken) -> None:
-        if isinstance(taken.error, NotAllowed) and not self._as_json:
+        is_archive = "://" in taken.what
+        if is_archive and isinstance(taken.error, NotAllowed) and not self._as_json:
             host = parse_url(taken.what).authority
             self._refused[host] = self._refused.get(host, 0) + 1
             return
@@ -107,8 +117,7 @@ class Unlisted:
 
     def tell(self) -> None:
         for host, count in self._refused.items():
-            more = [redirect for proposal in self.proposed if proposal.host == host for redirect in proposal.redirects_to]
-            options = " ".join(f"--allow {one}" for one in dict.fromkeys((host, *more)))
+            options = " ".join(f"--allow {one}" for one in to_allow(host, self.proposed))
             detail = f"{counted(count, 'archive')}, which no origin lists here."
             error = NotAllowed(detail, f"To take them, and to allow the host: dataset-mirror import {options} BUNDLE")
             self._shown.show(Step(host, "failed", error=error, over=True))

@@ -60,6 +60,8 @@ def lines(client: httpx.Client, path: str, asked: Mapping[str, object]) -> Itera
     """What a mirror answers to a POST, line by line, each an object of JSON. Raises its problems as errors."""
     with client.stream("POST", path, json=asked) as response:
         check(response)
+        if "ndjson" not in response.headers.get("content-type", ""):
+            raise no_mirror(response)
         for line in response.iter_lines():
             yield json.loads(line)
 

@@ -39,10 +39,13 @@ def command(port: Port, since: str, limit: int, client: str | None, as_json: boo
 
 
 def seconds_since(text: str) -> float:
-    """How many seconds ago that was: a duration, a time of day, or a date, in local time. UsageError if it is none of them."""
+    """How many seconds ago that was: a duration, a time of day, or a date, in local time. UsageError if it is none of them.
+
+    Nothing is longer ago than the epoch.
+    """
     text = text.strip()
     if match := _DURATION.fullmatch(text):
-        return float(match[1]) * _UNITS[match[2].lower()]
+        return min(float(match[1]) * _UNITS[match[2].lower()], time.time())
     now = datetime.now().astimezone()
     try:
         if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
@@ -55,7 +58,7 @@ def seconds_since(text: str) -> float:
             moment = moment if moment.tzinfo else moment.astimezone()
     except ValueError:
         raise UsageError(f"{text!r} is no time.", 'Write --since 10m, --since 14:30 or --since "2026-03-04 14:30".') from None
-    return max(0.0, time.time() - moment.timestamp())
+    return min(max(0.0, time.time() - moment.timestamp()), time.time())
 
 
 def _row(one: LogLine) -> str:

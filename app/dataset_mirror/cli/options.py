@@ -64,7 +64,11 @@ def mirror_option(what: str = "The mirror to work with, over HTTP", otherwise: s
 
 def mirror_url(given: str) -> str:
     """The base URL of a mirror, https and paths included; UsageError if it is none."""
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    try:
+        parts = urlsplit(given)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not (parts.query or parts.fragment)
+    except ValueError:
+        is_one = False
+    if not is_one:
         raise UsageError(f"{given!r} is not the URL of a mirror.", "Give one such as http://mirror:8080.")
     return given.rstrip("/")

@@ -23,7 +23,8 @@ def command(port: Port, names: tuple[str, ...], as_json: bool) -> None:
     """Pin archives: they are never evicted. Without a name, list what is pinned.
 
     A running mirror fetches what is pinned and missing, checks with the origins that it is current, and fetches what is damaged
-    again. NAME is a catalog name (keras/mnist), URL one archive, GLOB several of either, now and later ('keras/*').
+    again. NAME is a catalog name (keras/mnist), URL one archive, GLOB several of either, now and later ('keras/*'). The name of
+    a file, or a glob of such ('*.zip'), pins each file of that name that is stored or in the catalog now.
     """
     configure("error")
     new = set(port.pin(names)) if names else set()

@@ -82,10 +82,10 @@ class Port(Known, Protocol):
         """Takes pins away; returns them."""
 
     def clients(self) -> list[ClientStatus]:
-        """Who asked for archives since the mirror's start. UsageError if none is running."""
+        """Who asked for archives since the mirror's start. DataFolderError if none is running."""
 
     def log(self, since: float, limit: int) -> list[LogLine]:
-        """The latest requests of the last `since` seconds. UsageError if no mirror is running."""
+        """The latest requests of the last `since` seconds. DataFolderError if no mirror is running."""
 
     def usage(self, by: By) -> UsageStatus:
         """What takes the room."""

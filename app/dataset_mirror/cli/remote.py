@@ -1,5 +1,6 @@
 """A mirror that answers over HTTP: the live server of a data folder, or one somewhere else."""
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -40,12 +41,13 @@ from dataset_mirror.status.models import (
     WantedArchive,
     WantedArchivePage,
 )
-from dataset_mirror.store.history import DAY
+from dataset_mirror.store.history import DAY, KEPT
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.wanted import Wanted
 from dataset_mirror.upkeep.verify import OVER
 
 M = TypeVar("M", bound=BaseModel)
+_SHA256 = re.compile("[0-9a-f]{64}")
 _MOST_IN_TARGET = 6000
 """Bytes of a query in one request, well within what a mirror takes as a request's target."""
 _MOST_URLS = 500
@@ -133,7 +135,10 @@ class Remote:
     def digests(self) -> Iterator[str]:
         with self._client.stream("GET", "/status/digests") as response:
             check(response)
-            yield from response.iter_lines()
+            for line in response.iter_lines():
+                if not _SHA256.fullmatch(line):
+                    raise no_mirror(response)
+                yield line
 
     def wanted(self) -> list[Wish]:
         found: list[Wish] = []
@@ -160,7 +165,7 @@ class Remote:
         return self._get(UsageStatus, f"/status/usage?by={by}&limit=100000")
 
     def report(self, since: float) -> ReportStatus:
-        return self._get(ReportStatus, f"/status/report?days={(time.time() - since) / DAY}")
+        return self._get(ReportStatus, f"/status/report?days={min(time.time() - since, KEPT[DAY]) / DAY}")
 
     # What it does
 

@@ -14,6 +14,7 @@ from dataset_mirror.cli.sizes import human, lasting, moment
 from dataset_mirror.errors import UsageError
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.status.figures import ReportRow, ReportStatus
+from dataset_mirror.store.history import DAY, KEPT
 
 _COUNTS = ("served", "fetched", "saved", "hits", "misses", "failures")
 _CSV = ("section", "name", *_COUNTS, "size", "at", "detail")
@@ -34,13 +35,14 @@ def command(port: Port, since: str, as_csv: bool, as_json: bool) -> None:
     """
     if as_csv and as_json:
         raise UsageError("--csv and --json are two forms.", "Give one of them.")
-    known = port.report(time.time() - max(seconds_since(since), 1.0))
+    known = port.report(time.time() - min(max(seconds_since(since), 1.0), KEPT[DAY]))
     if as_json:
         click.echo(known.model_dump_json(indent=2))
     elif as_csv:
         writer = csv.writer(sys.stdout, lineterminator="\n")
         writer.writerow(_CSV)
         writer.writerows(_lines(known))
+        sys.stdout.flush()  # if that fails, the command has failed
     else:
         _show(known)
 

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-import click
-
 from dataset_mirror.airgap.preflight.check import Row
+from dataset_mirror.cli.columns import table
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.rules.counted import are, counted, share
 
@@ -22,10 +21,7 @@ def show(rows: Sequence[Row]) -> None:
     if sys.stdout.isatty():
         _show_table(cells)
         return
-    lines = [_HEADINGS, *cells]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    table(_HEADINGS, cells)
 
 
 def _show_table(cells: Sequence[tuple[str, ...]]) -> None:
@@ -33,13 +29,13 @@ def _show_table(cells: Sequence[tuple[str, ...]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    shown = Table(box=None, pad_edge=False, header_style="bold")
     for heading in _HEADINGS:
-        table.add_column(heading, overflow="fold")
+        shown.add_column(heading, overflow="fold")
     for line in cells:
         style = {"yes": "", "cannot tell": "yellow"}.get(line[2], "red")
-        table.add_row(*(Text(cell, style=style if column == 2 else "") for column, cell in enumerate(line)))
-    Console().print(table)
+        shown.add_row(*(Text(cell, style=style if column == 2 else "") for column, cell in enumerate(line)))
+    Console().print(shown)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

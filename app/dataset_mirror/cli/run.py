@@ -21,7 +21,7 @@ _NOT_FOUND, _NOT_RUN = 127, 126
 """Exit codes of shells for a program that is not there, or cannot be run (POSIX 2.8.2)."""
 
 
-@click.command(name="run", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.command(name="run", context_settings={"allow_interspersed_args": False})
 @mirror_option("The mirror's address", "the live server of the data folder")
 @click.option("--http", is_flag=True, help="Proxy plain HTTP as well.")
 @click.argument("program", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- PROGRAM [ARGUMENTS...]")

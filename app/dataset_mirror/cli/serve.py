@@ -19,6 +19,7 @@ import uvicorn
 
 from dataset_mirror.cli.logs import STANDARD_ERROR, configure
 from dataset_mirror.cli.options import configured
+from dataset_mirror.cli.streams import drop_rest
 from dataset_mirror.doors.ca import CertificateAuthority
 from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.fetch.tail import Tail
@@ -114,7 +115,11 @@ def _serve(
             if crew:
                 crew.start(server)
             lock.announce(url)
-            _greet(configuration, store, url, tls_port)
+            try:
+                _greet(configuration, store, url, tls_port)
+            except OSError as error:  # nobody reads it, or the disk behind `>` is full: no reason not to serve
+                log.warning("The greeting could not be written: %s.", error.strerror)
+                drop_rest()
             asyncio.get_running_loop().run_in_executor(None, _prepare, parts.doors.ca)
 
         config = uvicorn_config(parts.app, parts.services, settings, access_log=has_log)

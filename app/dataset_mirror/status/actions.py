@@ -114,10 +114,7 @@ async def added(mirror: Mirror, what: Adding) -> Done:
     if known and known.lists(archive.path) and not hosts:
         return Done(said=f"{known.url_of(archive)} is already allowed.", names=[])
     block, file = Proposal(f"{origin.scheme}://{archive.authority}", (path,), tuple(hosts)), mirror.configuration.file
-    try:
-        await mirror.store.in_worker(lambda: allow(file, block))
-    except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror}.", f"Write there by hand: {block.to_line()}") from None
+    await mirror.store.in_worker(lambda: allow(file, block))
     await mirror.reload()
     mirror.origins.of(archive)
     names = [f"{block.url}{path}"]

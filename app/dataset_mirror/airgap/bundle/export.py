@@ -59,6 +59,8 @@ def plan(records: Iterable[Record], minus: frozenset[bytes] = frozenset(), facts
     for fact in facts():
         lines += fact.to_line().encode() + b"\n"
         newest = max(newest, min(fact.checked, time.time()))
+    if len(lines) > bag.MOST_TAG_BYTES:
+        raise BundleError("One bundle cannot hold what origins said of all these archives.", "Make several: give names or globs.")
     names = Names(natural(record.archive) for record in first.values())
     payload = [
         Payload(names.path(record.archive, record.sha256), record.sha256, record.size, record.fetched, record.url)

@@ -1,23 +1,17 @@
 """Taking a bundle in: a union of sets. Each archive is verified and published on its own; what is wrong is named and skipped."""
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial as call
-from threading import Lock
-from typing import Literal
-
-from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.airgap.bundle import bag
 from dataset_mirror.airgap.bundle.hashing import HashingCopy
 from dataset_mirror.airgap.bundle.judging import LineJudge
 from dataset_mirror.airgap.bundle.listing import Listing
-from dataset_mirror.airgap.bundle.member import Member
+from dataset_mirror.airgap.bundle.member import Member, printable
+from dataset_mirror.airgap.bundle.publishing import AT_ONCE, FAILS, Publisher, Taken
 from dataset_mirror.airgap.files.copying import contents
 from dataset_mirror.airgap.proposals import Proposal, of_line
-from dataset_mirror.errors import BundleError, DataFolderError, MirrorError
+from dataset_mirror.errors import BundleError, MirrorError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.digests import Hashing, digests_of
@@ -26,21 +20,8 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.space import Reservation
 from dataset_mirror.store.store import Store
 
-_AT_ONCE = 500
-"""Archives that are written together: a kill in between costs no more than these, and others wait for the index no longer."""
-
 Report = Callable[[Record, int], None]
 """Is given how many bytes of an archive are in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """How it ended for one archive, or for a part of the bundle that is none: `what` is a URL or a name, `size` in bytes."""
-
-    what: str
-    state: Literal["imported", "present", "failed"]
-    size: int = 0
-    error: MirrorError | None = None
 
 
 class Import:
@@ -53,7 +34,7 @@ class Import:
     def __init__(self, store: Store, judge: LineJudge, report: Report) -> None:
         self._store, self._judge, self._report = store, judge, report
         self._listing = Listing()
-        self._publishing = Lock()
+        self._publisher = Publisher(store, judge)
         self._hashed: tuple[str, str | None] = "", None
         """The blob whose MD5 was computed last, and that: it may have a great many lines."""
 
@@ -67,13 +48,13 @@ class Import:
 
     def take(self, members: Iterable[Member]) -> Iterator[Taken]:
         """Takes all of it; yields how it ended for each archive. BundleError if the bundle as such cannot be read. Blocks."""
-        with HashingCopy() as copier, ThreadPoolExecutor(2, "publish") as publisher:
+        with HashingCopy() as copier, ThreadPoolExecutor(2, "publish") as publishing:
             settling: Future[list[Taken]] | None = None
             ended: list[Taken] = []
             for member in self._ending_well(members, ended):
                 if not self._listing.takes(member):
                     continue
-                taken, begun = self._payload(member, copier, publisher)
+                taken, begun = self._payload(member, copier, publishing)
                 yield from taken
                 if begun:
                     yield from settling.result() if settling else ()
@@ -91,8 +72,9 @@ class Import:
         for line in self._listing.facts:
             try:
                 self._store.know(self._judge.fact(line))
-            except MirrorError as error:
-                yield Taken(f"a line of {bag.LINES}", "failed", error=error)
+            except FAILS as error:
+                what = f"a line of {bag.LINES}"
+                yield Taken(what, "failed", error=self._publisher.why(error, what))
 
     def _ending_well(self, members: Iterable[Member], ended: list[Taken]) -> Iterator[Member]:
         """The members, as far as they can be read; after the list of archives is known, an error ends them and is kept."""
@@ -105,13 +87,13 @@ class Import:
             ended.append(Taken("the rest of the bundle", "failed", error=error))
 
     def _payload(
-        self, member: Member, copier: HashingCopy, publisher: ThreadPoolExecutor
+        self, member: Member, copier: HashingCopy, publishing: ThreadPoolExecutor
     ) -> tuple[list[Taken], Future[list[Taken]] | None]:
         """Takes one file: what is known of it at once, and what is still under way."""
         try:
             lines = self._listing.lines_of(member)
         except BundleError as error:
-            return [Taken(_plain(member.name), "failed", error=error)], None
+            return [Taken(printable(member.name), "failed", error=error)], None
         records, taken = self._judged(lines, member)
         if not records or self._size_here(records[0].sha256) == records[0].size:
             return [*taken, *self._without_bytes(records)], None
@@ -119,7 +101,7 @@ class Import:
             partial, copied, room = self._read(member, records, copier)
         except MirrorError as error:
             return [*taken, *(Taken(record.url, "failed", error=error) for record in records)], None
-        return taken, publisher.submit(self._settle, partial, copied, room, records)
+        return taken, publishing.submit(self._publisher.settle, partial, copied, room, records)
 
     def _judged(self, lines: Iterable[bytes], member: Member | None = None) -> tuple[list[Record], list[Taken]]:
         """The records of lines, which fit the file that is to be them, and how it ended for the others."""
@@ -158,70 +140,21 @@ class Import:
                 partial.discard()
             room.release()
             if isinstance(error, OSError):
-                raise self._of_disk(error, first) from None
+                raise self._publisher.why(error, first.url, first.size) from None
             raise
         return partial, copied, room
-
-    def _of_disk(self, error: OSError | DatabaseError, record: Record) -> MirrorError:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return self._store.space.full(record.size, record.url)
-        why = error.strerror if isinstance(error, OSError) else error.orig
-        return DataFolderError(f"{record.url} could not be written: {why}.", "Look at the disk of the data folder.")
-
-    def _settle(self, partial: PartialFile, copied: Hashing, room: Reservation, records: list[Record]) -> list[Taken]:
-        """Publishes verified bytes as all of their archives, in a thread for that."""
-        try:
-            partial.sync()
-            with self._publishing:
-                return list(self._published(records, copied, partial))
-        except OSError as error:
-            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
-        finally:
-            partial.discard()
-            room.release()
-
-    def _published(self, records: Sequence[Record], copied: Hashing, partial: PartialFile) -> Iterator[Taken]:
-        """The first archive that the bytes are takes them along; the others, which may be many, are added to it in batches."""
-        settled = []
-        for record in records:
-            try:
-                settled.append(self._judge.settled(record, copied.digests.md5))
-            except MirrorError as error:
-                yield Taken(record.url, "failed", error=error)
-        for first in settled[:1]:
-            yield from self._written([first], call(self._publish, partial, first))
-        yield from self._added(settled[1:])
-
-    def _publish(self, partial: PartialFile, record: Record) -> bool:
-        self._store.publish(partial.path, record)
-        return True
-
-    def _added(self, records: Sequence[Record]) -> Iterator[Taken]:
-        """Archives whose bytes are here, added in batches."""
-        for start in range(0, len(records), _AT_ONCE):
-            some = records[start : start + _AT_ONCE]
-            yield from self._written(some, call(self._store.also_all, some))
-
-    def _written(self, records: Sequence[Record], write: Callable[[], bool]) -> list[Taken]:
-        """How it ended for archives that are written together."""
-        try:
-            if write():
-                return [Taken(record.url, "imported", record.size) for record in records]
-            return [Taken(record.url, "failed", error=_gone(record)) for record in records]
-        except (OSError, DatabaseError) as error:
-            return [Taken(record.url, "failed", error=self._of_disk(error, record)) for record in records]
 
     # Bytes that are here
 
     def _without_bytes(self, records: Sequence[Record]) -> Iterator[Taken]:
         """Archives whose bytes, all the same, are here already: most of them are here themselves, and nothing is written."""
-        for start in range(0, len(records), _AT_ONCE):
-            some = records[start : start + _AT_ONCE]
+        for start in range(0, len(records), AT_ONCE):
+            some = records[start : start + AT_ONCE]
             try:
                 kept = self._store.index.versions_of([record.archive for record in some])
                 yield from self._known(some, kept, self._size_here(some[0].sha256))
-            except (MirrorError, OSError, DatabaseError) as error:
-                yield from self._failed(some, error)
+            except FAILS as error:
+                yield from self._publisher.failed(some, error)
 
     def _size_here(self, sha256: str) -> int | None:
         """Bytes of the blob; None if it is not here."""
@@ -237,17 +170,13 @@ class Import:
                 known = next((each for each in kept[record.archive] if each.sha256 == record.sha256), None)
                 settled = self._judge.settled(record, self._md5(record, known))
             except (MirrorError, OSError) as error:
-                yield from self._failed([record], error)
+                yield from self._publisher.failed([record], error)
                 continue
             if known is not None and known.united(settled) == known:
                 yield Taken(record.url, "present", record.size)
             else:
                 lacking.append(settled)
-        yield from self._added(lacking)
-
-    def _failed(self, records: Iterable[Record], error: MirrorError | OSError | DatabaseError) -> Iterator[Taken]:
-        for record in records:
-            yield Taken(record.url, "failed", error=error if isinstance(error, MirrorError) else self._of_disk(error, record))
+        yield from self._publisher.added(lacking)
 
     def _md5(self, record: Record, known: Record | None) -> str | None:
         """The MD5 of bytes that are here, if the catalog wants to know it."""
@@ -285,15 +214,6 @@ def _nowhere(record: Record) -> BundleError:
         f"The bytes of {record.url} are neither in the bundle nor here.",
         "Copy the bundle again; if it was made with --minus, export it again without it.",
     )
-
-
-def _gone(record: Record) -> BundleError:
-    return BundleError(f"The bytes of {record.url} were removed here in the meantime.", "Import the bundle again.")
-
-
-def _plain(name: str) -> str:
-    """A name as it can be shown: one of a bundle could make a terminal do things."""
-    return name if name.isascii() and name.isprintable() else ascii(name)
 
 
 def _named(line: bytes) -> str:

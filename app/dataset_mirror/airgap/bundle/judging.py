@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 
-from dataset_mirror.errors import BundleError, DigestMismatch
+from dataset_mirror.errors import BadRequest, BundleError, DigestMismatch
+from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.rules.digests import confirmed, named
 from dataset_mirror.rules.fields import Fields, is_value, kept
 from dataset_mirror.store.knowledge import Fact
-from dataset_mirror.store.record import DigestSource, Record, archive_of
+from dataset_mirror.store.record import DigestSource, Record
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]{1,100}")
 _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]{0,1000}"')
@@ -53,11 +54,12 @@ class LineJudge:
         """What a line says that an origin said; BundleError or NotAllowed if it cannot be kept."""
         try:
             fact = Fact.from_line(line.decode())
-            archive = archive_of(fact.about if fact.kind == "refusal" else fact.scope + "/")
+            _check_text(fact)
+            archive = parse_url(f"https://{fact.about if fact.kind == 'refusal' else fact.scope + '/'}")
             kept_fields = kept(fact.fields)
-        except ValueError:
+        except (ValueError, BadRequest):
             raise BundleError(f"A line of the bundle's list is not understood: {line[:80]!r}.", "Export it again.") from None
-        if not self.any_origin and self.origins.get(archive.authority) is None:
+        if not self.any_origin and archive.authority not in self.allowed and self.origins.get(archive.authority) is None:
             self.origins.of(archive)
         if fact.checked > self.now + _AHEAD:
             raise BundleError(f"What is said of {fact.about} was said in the future.", "Set the clocks of both sides.")
@@ -90,6 +92,13 @@ def _unproven(record: Record) -> DigestSource:
     if confirmed(names, {"sha256": record.sha256}):
         return "url"
     return "disputed" if any(claim.holds({"sha256": record.sha256}) is False for claim in names) else "computed"
+
+
+def _check_text(fact: Fact) -> None:
+    """ValueError if what it is about could make a terminal do things, or if its texts cannot be kept: JSON can have half a character."""
+    if not (fact.about.isprintable() and fact.scope.isprintable()):
+        raise ValueError("it is about something that has no name")
+    fact.to_line().encode()
 
 
 def _mismatch(record: Record) -> DigestMismatch:

@@ -6,6 +6,14 @@ from dataset_mirror.airgap.bundle.hashing import STEP, Reads
 from dataset_mirror.errors import BundleError
 from dataset_mirror.rules.counted import counted
 
+_MOST = 1200
+"""Characters of a name that are shown; those of `export` are no longer."""
+
+
+def printable(name: str) -> str:
+    """A name as it can be shown: one of a bundle could make a terminal do things, and be as long as it likes."""
+    return name if name.isascii() and name.isprintable() and len(name) <= _MOST else ascii(name[:_MOST])
+
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -22,14 +30,13 @@ class Member:
     def content(self, most: int) -> bytes:
         """All of it; BundleError if that is more than `most` bytes, if it is no plain file, or if it ends too early. Blocks."""
         if self.file is None:
-            raise BundleError(f"{self.name} is a {self.kind}.", "This is not a bundle of dataset-mirror export.")
+            raise BundleError(f"{printable(self.name)} is a {self.kind}.", "This is not a bundle of dataset-mirror export.")
         if self.size > most:
-            raise BundleError(
-                f"{self.name} has {counted(self.size, 'byte')}; {most:,} are the most.", "This is not a bundle of dataset-mirror export."
-            )
+            said = f"{printable(self.name)} has {counted(self.size, 'byte')}; {most:,} are the most."
+            raise BundleError(said, "This is not a bundle of dataset-mirror export.")
         found, buffer = bytearray(), memoryview(bytearray(min(STEP, self.size)))
         while len(found) < self.size and (read := self.file.readinto(buffer[: self.size - len(found)])):
             found += buffer[:read]
         if len(found) < self.size:
-            raise BundleError(f"The bundle ends in the middle of {self.name}.", "Copy it again.")
+            raise BundleError(f"The bundle ends in the middle of {printable(self.name)}.", "Copy it again.")
         return bytes(found)

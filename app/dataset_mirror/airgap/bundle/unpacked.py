@@ -29,7 +29,7 @@ def _member(folder: Path, name: str) -> Iterator[Member]:
             yield Member(name, 0, None, "symbolic link")
             return
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
+    except (OSError, RuntimeError):  # which is how Python before 3.13 tells of links that lead in a circle
         return
     try:
         status = os.fstat(descriptor)

@@ -32,22 +32,27 @@ def found(path: Path, but: Path) -> Iterator[Found]:
         yield _judged(root, is_named=True)
 
 
-def _below(folder: Path, root: Path, but: Path) -> Iterator[Found]:
-    if Path(os.path.realpath(folder)) == but:
-        yield Found(folder, is_named=False, why_not="it is the mirror's own data.")
-        return
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        yield Found(folder, is_named=True, why_not=f"It cannot be listed: {error.strerror}.", hint="Check its permissions.")
-        return
-    for entry in entries:
-        if entry.is_symlink():
-            yield from _link(entry, root)
-        elif entry.is_dir():
-            yield from _below(entry, root, but)
+def _below(top: Path, root: Path, but: Path) -> Iterator[Found]:
+    waiting = [top]
+    while waiting:  # not recursive: folders may be nested deeper than a program may
+        path = waiting.pop()
+        try:
+            is_link = path != top and path.is_symlink()
+            is_folder = not is_link and path.is_dir()
+        except OSError as error:
+            yield _unreadable(path, error, is_named=False)
+            continue
+        if is_link:
+            yield from _link(path, root)
+        elif not is_folder:
+            yield _judged(path, is_named=False)
+        elif Path(os.path.realpath(path)) == but:
+            yield Found(path, is_named=False, why_not="it is the mirror's own data.")
         else:
-            yield _judged(entry, is_named=False)
+            try:
+                waiting += sorted(path.iterdir(), reverse=True)
+            except OSError as error:
+                yield Found(path, is_named=True, why_not=f"It cannot be listed: {error.strerror}.", hint="Check its permissions.")
 
 
 def _link(link: Path, root: Path) -> Iterator[Found]:
@@ -68,5 +73,9 @@ def _judged(path: Path, *, is_named: bool) -> Found:
     try:
         mode = path.stat().st_mode
     except OSError as error:
-        return Found(path, is_named, f"It cannot be read: {error.strerror}.", "Check where it points, and its permissions.")
+        return _unreadable(path, error, is_named=is_named)
     return Found(path, is_named, "" if stat.S_ISREG(mode) else "it is no file.")
+
+
+def _unreadable(path: Path, error: OSError, *, is_named: bool) -> Found:
+    return Found(path, is_named, f"It cannot be read: {error.strerror}.", "Check where it points, and its permissions.")

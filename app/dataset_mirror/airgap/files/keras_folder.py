@@ -155,6 +155,9 @@ def _fresh(place: Path) -> Iterator[Path]:
 
 
 def _linked(good: Path, fresh: Path) -> bool:
+    """False, and nothing is there, where that cannot be done. A link by name is copied: it may lead nowhere from another folder."""
+    if good.is_symlink():
+        return False
     try:
         fresh.hardlink_to(good)
     except OSError:  # the disk has no links, or this would be one too many

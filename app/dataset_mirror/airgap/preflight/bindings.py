@@ -11,6 +11,8 @@ from dataset_mirror.airgap.preflight.tables import makers
 MAX_TEXT = 8 * 1024
 """Longest text that is put together, in characters; no URL is longer."""
 _MAX_DEPTH = 30
+_MAX_BITS = 1024
+"""Longest number that is a value: Python refuses to write down very long ones."""
 _BUILTINS = frozenset([*dir(builtins), "get_ipython"])
 _CHANGING = ("append", "extend", "insert", "remove", "pop", "clear", "update")
 """Methods after which a list is another one."""
@@ -159,6 +161,8 @@ class Bindings:
         if depth > _MAX_DEPTH:
             return UNKNOWN
         match node:
+            case ast.Constant(int(value)) if value.bit_length() > _MAX_BITS:
+                return UNKNOWN
             case ast.Constant(value):
                 return value
             case ast.Name(name):

@@ -10,14 +10,14 @@ from dataset_mirror.airgap.preflight.python import parsed
 from dataset_mirror.airgap.preflight.shell import logical
 from dataset_mirror.errors import UsageError
 
-_MAGIC = re.compile(r"^(?P<indent>\s*)(?:[%!?]|[\w., ()\[\]]+=\s*[%!]|[^#]*\?\s*$)")
+_MAGIC = re.compile(r"^(?P<indent>\s*+)(?:[%!?]|[\w., ()\[\]]++=\s*[%!]|[^#]*\?\s*$)")
 _OF_A_CELL = re.compile(
     r"%%(?:(?P<python>time|timeit|capture|prun|mem\w*)|(?P<shell>bash|sh|script +(?:ba|z|da)?sh|system|sx|!)"
     r"|(?P<text>html|HTML|javascript|js|latex|markdown|svg|SVG|writefile|file))(?:\s|$)"
 )
 """Whom a cell's first line says that the rest is for: Python, a shell, or nobody who fetches something."""
 _OF_PYTHON = re.compile(
-    r"(?P<before>\s*(?:[\w, ]+=\s*)?)%{1,2}(?:time|timeit|[lm]?prun|memit)\b(?:\s+-\w+(?:\s+[\w.]+(?=\s))?)*(?P<code>.*)"
+    r"(?P<before>\s*+(?:[\w, ]++=\s*)?)%{1,2}(?:time|timeit|[lm]?prun|memit)\b(?:\s+-\w+(?:\s+[\w.]+(?=\s))?)*(?P<code>.*)"
 )
 """Magics that run the Python that stands behind them and their options."""
 

@@ -35,5 +35,7 @@ def parsed(source: str, place: str) -> ast.Module:
     except SyntaxError as error:
         where = place.format(error.lineno or 1)
         raise UsageError(f"{where}: this is not Python as this version knows it: {error.msg}.", "Fix that line.") from None
+    except UnicodeEncodeError:  # the JSON of a notebook can have half a character
+        raise UsageError(f"{place.format(1)}: the source has half a character.", "Save it as UTF-8.") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{place.format(1)}: it is nested too deeply to be read.", "Name the archives in a list instead.") from None

@@ -7,10 +7,11 @@ from dataset_mirror.airgap.preflight.subjects import Address, Subject, Unclear
 from dataset_mirror.airgap.preflight.urls import urls_in
 
 _FETCHING = re.compile(
-    r"(?<![\w./-])(?:\S*/)?(wget2?|curl|aria2c|axel|http|https|lwp-download|gdown|gsutil|gcloud storage|aws s3|s3cmd|rclone|azcopy|kaggle"
-    r"|huggingface-cli|hf|git(?:\s+-\S+)* (?:clone|pull|fetch|submodule|lfs)|dvc|rsync|scp|sftp|ftp|spacy download|nltk\.downloader"
+    r"(?<![\w./-])(?:\S{0,255}/)?(wget2?|curl|aria2c|axel|http|https|lwp-download|gdown|gsutil|gcloud storage|aws s3|s3cmd|rclone|azcopy"
+    r"|kaggle|huggingface-cli|hf|git(?:\s+-\S+)* (?:clone|pull|fetch|submodule|lfs)|dvc|rsync|scp|sftp|ftp|spacy download|nltk\.downloader"
     r"|gensim\.downloader|tfds|youtube-dl|yt-dlp|fastai|openml|osf|zenodo_get|dataverse|gh (?:release|repo))(?=\s|$)"
 )
+"""Its folder is no longer than that: a script may have a word of a million letters."""
 _RUNNING = re.compile(
     r"(?:ba|z|da|k)?sh|source|\.|g?make|python[\d.]*|perl|ruby|Rscript|julia|node|np[mx]|yarn|pnpm|(?:micro)?(?:conda|mamba)|pip[\d.]*|pipx|uvx?"
     r"|poetry|docker|podman|apptainer|singularity|apt(?:-get)?|brew|yum|dnf|apk|snakemake|nextflow|papermill|jupyter|torchrun|accelerate"

@@ -8,7 +8,7 @@ from dataset_mirror.airgap.preflight.bindings import UNKNOWN, Bindings, Meaning,
 from dataset_mirror.airgap.preflight.subjects import Address, Beginning, Subject, Unclear
 from dataset_mirror.airgap.preflight.tables import Fetcher
 
-_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\"'<>`|\\]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\x00-\x20\x7f-\xa0\ud800-\udfff\"'<>`|\\]+", re.IGNORECASE)
 _REMOTE = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 """A scheme; a drive has one letter."""
 _OTHER = re.compile(
@@ -81,7 +81,15 @@ def handed(last: str, call: ast.Call, bindings: Bindings) -> Iterator[Subject]:
         if value is UNKNOWN and (start := beginning(node, bindings)):
             yield Unclear(f"{last}, called with a URL that begins with {start}")
         elif value is UNKNOWN and _is_named_like_url(node):
-            yield Unclear(f"{last}, called with {ast.unparse(node)[:80]}, which is a variable")
+            yield Unclear(f"{last}, called with {_written(node)}, which is a variable")
+
+
+def _written(node: ast.expr) -> str:
+    """The expression as it stands in the source, shortened."""
+    try:
+        return ast.unparse(node)[:80]
+    except RecursionError:
+        return "a very long expression"
 
 
 def _is_named_like_url(node: ast.expr) -> bool:
