@@ -62,9 +62,9 @@ rest = APIRouter(prefix="/api", route_class=Guarded, include_in_schema=False)
 
 
 @rest.api_route("/{rest:path}", methods=_METHODS)
-async def no_such(rest: str) -> None:
+async def no_such(request: Request, rest: str) -> None:
     """What is not there is not told to those who may not change anything."""
-    raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
+    raise NoSuchPage(f"There is no {request.method} /api/{rest}.", "See /docs for what there is.")
 
 
 def _lines_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

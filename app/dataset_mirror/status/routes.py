@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from dataset_mirror.errors import NoSuchPage, Unready
+from dataset_mirror.errors import BadRequest, NoSuchPage, Unready
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
@@ -86,9 +86,17 @@ async def archives(
     ] = "here",
 ) -> ArchivePage:
     """What is stored, page by page. A page that is searched or filtered by use may be short, and yet have a `next`."""
-    before = last_used_before.timestamp() if last_used_before else None
+    before = _moment(last_used_before) if last_used_before else None
     query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after, q, before)
     return await (in_bucket(mirror, query) if where == "bucket" and not only else archives_of(mirror, query, only))
+
+
+def _moment(told: datetime) -> float:
+    """Seconds since the epoch. BadRequest for what this machine's time zone puts before the first year, or after the last."""
+    try:
+        return told.timestamp()
+    except (ValueError, OverflowError):
+        raise BadRequest(f"last_used_before: {told.isoformat()} is out of range.", "Give a time with its zone: 2026-05-01T12:00:00Z") from None
 
 
 @router.get("/status/folder", response_model=ArchivePage)

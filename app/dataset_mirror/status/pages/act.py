@@ -19,6 +19,7 @@ from dataset_mirror.status.pages.concerned import Concerned, concerned
 from dataset_mirror.status.pages.frame import answer
 
 MOST_BODY = 64 * 1024
+_MOST_FIELDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ async def ask(
 
 @router.post("/status/act")
 async def do(mirror: Here, request: Request) -> HTMLResponse:
-    given = {key: values[0] for key, values in parse_qs(await _body(request), max_num_fields=10).items()}
+    given = _fields(await _body(request))
     what, name = given.get("what", ""), given.get("name", "")
     action = _action(what)
     told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
@@ -98,6 +99,14 @@ def _action(what: str) -> Action:
     if what not in ACTIONS:
         raise BadRequest(f"There is no action {what!r}.", f"Actions are {', '.join(ACTIONS)}.")
     return ACTIONS[what]
+
+
+def _fields(form: str) -> Mapping[str, str]:
+    """The first value of each field; BadRequest if there are more than any form of ours has."""
+    try:
+        return {name: values[0] for name, values in parse_qs(form, max_num_fields=_MOST_FIELDS).items()}
+    except ValueError:
+        raise BadRequest(f"The form has more than {_MOST_FIELDS} fields.", "Send `what`, `name` and `token`.") from None
 
 
 async def _body(request: Request) -> str:
