@@ -96,7 +96,7 @@ def _moment(told: datetime) -> float:
     try:
         return told.timestamp()
     except (ValueError, OverflowError):
-        raise BadRequest(f"last_used_before: {told.isoformat()} is out of range.", "Give a time with its zone: 2026-05-01T12:00:00Z") from None
+        raise BadRequest(f"last_used_before: {told.isoformat()} is out of range.", "Give a time with its zone, such as …Z.") from None
 
 
 @router.get("/status/folder", response_model=ArchivePage)

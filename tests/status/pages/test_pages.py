@@ -20,6 +20,7 @@ from tests.status.streams import Viewer
 DATA = body(100_000, 3)
 ODD = "/sets/a%22b%27%3Cscript%3E.tar?x='&y=%3E"
 TOKEN = "a-long-secret"
+SECRET = "abcdef0123456789"
 EVIL = b"<script>alert('x')</script>\"&"
 PAGES = (
     "/",
@@ -60,9 +61,10 @@ def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
 
 @pytest.fixture(scope="module")
 def empty(start_shared_mirror: StartMirror) -> Mirror:
-    """An empty mirror without a network or a token; an origin of it has paths where pages are."""
+    """An empty mirror without a network or a token; an origin of it has paths where pages are, and an archive with a secret in its URL."""
     taken = [{"url": URL, "paths": ["/sets/", "/datasets/", "/guide"]}]
-    return start_shared_mirror(origins=taken, offline=True)
+    secret = [{"url": f"{URL}/sets/x.zip?token={SECRET}", "name": "sets/secret"}]
+    return start_shared_mirror(origins=taken, archives=secret, offline=True)
 
 
 def page(mirror: Mirror, path: str, status: int = 200) -> Element:
@@ -230,6 +232,16 @@ def test_pages_yield_to_origins(empty: Mirror) -> None:
     navigation = {link.attributes["href"] for link in page(empty, "/").one("header").all("a")}
     assert {"/datasets", "/archives", "/status/pages/guide"} <= navigation
     assert json.loads(empty.get("/status/explain?url=/guide").body)["url"] == f"{URL}/guide"
+
+
+def test_a_dataset_with_a_secret(empty: Mirror) -> None:
+    """A dataset whose URL has a secret has a page, and no page shows the secret."""
+    found = empty.get("/status/pages/datasets/sets/secret")
+    assert found.status == 200
+    assert f"{HOST}/sets/x.zip?token=" in read(found.body).one("main").text
+    (archive,) = [link.attributes["href"] or "" for link in read(found.body).all("a") if "x.zip" in (link.attributes["href"] or "")]
+    for path in ("/status/pages/datasets/sets/secret", archive, "/status/catalog", "/"):
+        assert SECRET.encode() not in empty.get(path).body, path
 
 
 def test_empty_and_offline(empty: Mirror) -> None:

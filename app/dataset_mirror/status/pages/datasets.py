@@ -87,11 +87,11 @@ async def _one(mirror: Mirror, request: Request, name: str) -> HTMLResponse:
         request,
         "dataset.html",
         dataset=found,
-        entries={entry.url: entry for entry in entries},
+        entries={entry.shown: entry for entry in entries},
         loading=calls(name, entries),
         setup=setup_line(address_of(mirror, request)),
         pins=[pin for pin in pins if _means(mirror, pin.name, name)],
-        late=Late(mirror).of(entry.url for entry in entries),
+        late=Late(mirror).of(entry.shown for entry in entries),
         traffic=traffic,
         plot=Plot.of(traffic),
     )
