@@ -14,7 +14,6 @@ from dataset_mirror.status.figures import Adding, Again, Done, Unblocking, Which
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.wording import count, plain, size
-from dataset_mirror.store.changes import actor
 from dataset_mirror.upkeep.fetching import begin
 
 _NAMED = 3
@@ -52,7 +51,7 @@ async def cancelled(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
     """Ends the downloads of these archives."""
     ended = []
     for archive in archives:
-        error = Cancelled(f"The download of {archive} was cancelled by {actor()}.", "Ask again: it is fetched then.")
+        error = Cancelled(f"The download of {archive} was cancelled.", "Ask again: it is fetched then.")
         if fill := mirror.flights.cancel(archive, error):
             ended.append(fill)
             mirror.store.changes.note("cancelled", fill.job.url, fill.received)

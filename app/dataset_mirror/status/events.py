@@ -172,7 +172,7 @@ class Events:
             return
         for change in await store.in_worker(lambda: store.index.look(lambda connection: changes.since(connection, seen))):
             self._seen_change = change.id
-            self._once("change", change_of(change).model_dump_json().encode())
+            self._once("change", change_of(self._mirror, change).model_dump_json().encode())
 
     def _traffic(self) -> None:
         traffic, now = self._mirror.traffic, time.monotonic()

@@ -114,7 +114,10 @@ class ChangeStatus(BaseModel):
     )
     what: str = Field(description="URL of an archive, name of a pin, origin, or file", examples=["https://data.example.org/sets/a.zip"])
     size: Bytes = Field(0, description="bytes that came, or were freed", examples=[170498071])
-    by: str = Field(description="an address, a command or `mirror`: who did it", examples=["192.0.2.7"])
+    by: str = Field(
+        description="who did it: an address (to those who may change the mirror, else its network), a command or `mirror`",
+        examples=["192.0.2.0/24"],
+    )
     detail: str = Field("", description="a sentence, if there is more to say")
 
 

@@ -228,7 +228,10 @@ class WantedArchive(BaseModel):
     count: int = Field(description="how often it was asked for in vain", examples=[3])
     first: Time = Field(description="the first time")
     last: Time = Field(description="the last time")
-    asked_by: str | None = Field(description="the address that asked last; null if it is not known", examples=["192.0.2.7"])
+    asked_by: str | None = Field(
+        description="who asked last: the address, to those who may change the mirror, else its network; null if it is not known",
+        examples=["192.0.2.0/24"],
+    )
     kind: Kind = Field(
         "offline",
         description="offline: it could not be fetched; refused, 404: what its origin says; unlisted: by no origin; damaged: it was here",

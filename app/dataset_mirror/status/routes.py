@@ -17,7 +17,7 @@ from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.error_page import prefers_page
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
-from dataset_mirror.status.here import Here, Own
+from dataset_mirror.status.here import Here, MayChange, Own
 from dataset_mirror.status.models import (
     ArchiveDetail,
     ArchivePage,
@@ -123,11 +123,12 @@ async def digests(mirror: Here) -> StreamingResponse:
 @router.get("/status/wanted")
 async def wanted(
     mirror: Here,
+    may_change: MayChange,
     limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
 ) -> WantedArchivePage:
-    """What was asked for and could not be fetched, page by page; what was asked for last first."""
-    return await wanted_of(mirror, limit, after)
+    """What was asked for and could not be fetched, page by page; what was asked for last first. With the token addresses, else networks."""
+    return await wanted_of(mirror, limit, after, whole=may_change)
 
 
 @router.get("/status/archive")

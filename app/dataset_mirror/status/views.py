@@ -18,6 +18,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.status.health import health_of
+from dataset_mirror.status.live import told
 from dataset_mirror.status.models import (
     ArchiveDetail,
     ArchivePage,
@@ -188,17 +189,17 @@ async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -
     return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (DAMAGED if damaged else None))
 
 
-async def wanted_of(mirror: Mirror, limit: int, after: str | None = None) -> WantedArchivePage:
-    """One page of the wanted list, without what is on its way."""
+async def wanted_of(mirror: Mirror, limit: int, after: str | None = None, *, whole: bool = False) -> WantedArchivePage:
+    """One page of the wanted list, without what is on its way; `whole`: with the addresses of who asked, else their networks."""
     index = mirror.store.index
     page, damaged = await mirror.store.in_worker(lambda: (index.wanted(limit, after), index.damaged()))
     statuses = {failure.url: failure.error.status for failure in mirror.flights.failures}
     listed = wishes(page.wanted, mirror.origins, Reasons(frozenset(one.archive for one in damaged), statuses))
     shown = [wish for wish in listed if mirror.flights.get(wish.asked.archive) is None]
-    return WantedArchivePage(wanted=[_wanted(wish) for wish in shown], next=page.next)
+    return WantedArchivePage(wanted=[_wanted(mirror, wish, whole=whole) for wish in shown], next=page.next)
 
 
-def _wanted(wish: Wish) -> WantedArchive:
+def _wanted(mirror: Mirror, wish: Wish, *, whole: bool) -> WantedArchive:
     asked = wish.asked
     return WantedArchive(
         url=wish.url,
@@ -206,7 +207,7 @@ def _wanted(wish: Wish) -> WantedArchive:
         count=asked.count,
         first=asked.first,
         last=asked.last,
-        asked_by=asked.asked_by,
+        asked_by=told(mirror, asked.asked_by, whole=whole) if asked.asked_by else None,
         kind=wish.kind,
     )
 
