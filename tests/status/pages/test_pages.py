@@ -255,7 +255,7 @@ def test_empty_and_offline(empty: Mirror) -> None:
 
 
 def test_a_broken_index(start_mirror: StartMirror) -> None:
-    """With an index that cannot be read overview and events say so, and what to do; pages that need it are errors with the same hint."""
+    """With an index that cannot be read overview, metrics and events say so; pages that need it are errors with a hint what to do."""
     mirror = start_mirror()
     index = mirror.data / "index.db"
     with index.open("r+b") as file:
@@ -270,6 +270,9 @@ def test_a_broken_index(start_mirror: StartMirror) -> None:
     assert "Nothing kept yet" not in found.text
     assert page(mirror, "/activity").one("title").text.startswith("Broken")
     assert "doctor --rebuild" in mirror.get("/archives").problem["hint"]
+    metrics = mirror.get("/metrics").body
+    assert b'dataset_mirror_check_ok{check="index"} 0.0' in metrics
+    assert b"dataset_mirror_disk_free_bytes" in metrics
     with Viewer(mirror) as viewer:
         assert viewer.until("health")["state"] == "failing"
 
