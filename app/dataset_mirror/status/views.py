@@ -40,7 +40,7 @@ from dataset_mirror.status.models import (
     WantedArchivePage,
 )
 from dataset_mirror.status.shared import shared_of
-from dataset_mirror.status.summary import damaged_of, facts_of, summaries, summary_of
+from dataset_mirror.status.summary import DAMAGED, damaged_of, damaged_page, facts_of, is_of_damaged, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.store.folder import file_system
@@ -49,9 +49,6 @@ from dataset_mirror.store.listing import Listed, Query
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.garbage import collect, find_garbage
-
-DAMAGED = "damaged"
-"""The cursor of a list's last page."""
 
 
 async def status_of(mirror: Mirror) -> Status:
@@ -174,19 +171,21 @@ async def in_bucket(mirror: Mirror, query: Query) -> ArchivePage:
 
 
 async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -> ArchivePage:
-    """One page of what is stored, and at the end of the list one with what is damaged; all at once of what `names` mean, if any."""
+    """One page of what is stored, or, after the last of those, of what is damaged; all at once of what `names` mean, if any."""
     index, origins = mirror.store.index, mirror.origins
     if query.search:  # reads many rows: whoever waits for the store's worker does not wait for that
         query = replace(query, named=await asyncio.to_thread(origins.known_as, query.search))
     if names:
         found = await mirror.looked(lambda listing: list(summaries(listing, origins, names, query)))
         return ArchivePage(archives=found, next=None)
-    damaged = await mirror.store.in_worker(lambda: damaged_of(index, origins, query))
-    if query.after == DAMAGED or query.state == "damaged":
-        return ArchivePage(archives=damaged, next=None)
+    if is_of_damaged(query):
+        return await mirror.store.in_worker(lambda: damaged_page(index, origins, query))
     read = partial(index.page, query)
     page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
-    return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=page.next or (DAMAGED if damaged else None))
+    following = page.next
+    if following is None and await mirror.store.in_worker(lambda: damaged_of(index, origins, query)):
+        following = DAMAGED
+    return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=following)
 
 
 async def wanted_of(mirror: Mirror, limit: int, after: str | None = None, *, whole: bool = False) -> WantedArchivePage:
