@@ -145,7 +145,7 @@ def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
     if last is None:
         return []
     ago = plain(duration(max(time.time() - last.at, 0)))
-    return [f"It was last tried {ago} ago, and failed: {last.error.detail}"]
+    return [f"It was last tried {ago} ago, and failed: {failure_of(last).detail}"]
 
 
 def _has_bare_form(mirror: Mirror, archive: ArchiveId, own: OwnPaths) -> bool:
