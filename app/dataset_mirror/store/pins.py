@@ -95,16 +95,19 @@ class Pins:
         durable.replace(self._path, content.encode() + b"\n")
 
     def _read(self) -> tuple[Pin, ...]:
+        """From any thread: what is new in the file is known as a whole, or not yet."""
         seen = self._state()
         if seen != self._seen:
-            self._seen, self._pins, self._others, self.urls, self.is_damaged = seen, (), (), frozenset(), False
+            pins, others, urls, is_damaged = tuple[Pin, ...](), tuple[Pin, ...](), frozenset[ArchiveId](), False
             try:
-                self._pins = _parsed(self._path.read_bytes()) if seen else ()
-                by_url = {pin: url for pin in self._pins if (url := pin.url)}
-                self.urls, self._others = frozenset(by_url.values()), tuple(pin for pin in self._pins if pin not in by_url)
+                pins = _parsed(self._path.read_bytes()) if seen else ()
+                by_url = {pin: url for pin in pins if (url := pin.url)}
+                others, urls = tuple(pin for pin in pins if pin not in by_url), frozenset(by_url.values())
             except (OSError, ValueError, KeyError, TypeError, BadRequest) as error:
-                self.is_damaged = True
+                is_damaged = True
                 log.error("%s cannot be read (%r): until it can, nothing is evicted.", self._path, error)
+            self._pins, self._others, self.urls, self.is_damaged = pins, others, urls, is_damaged
+            self._seen = seen  # last: who comes meanwhile reads for himself
         return self._pins
 
     def _state(self) -> tuple[int, int, int] | None:
