@@ -1,6 +1,8 @@
 """Lists and details: what is stored, archive by archive and dataset by dataset."""
 
+import asyncio
 import json
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +12,7 @@ import pytest
 
 from dataset_mirror.main import assemble, open_mirror
 from dataset_mirror.settings import load
+from dataset_mirror.status.views import catalog_of
 from dataset_mirror.store import damaged
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
@@ -100,6 +103,20 @@ async def test_pages_of_damaged_archives(tmp_path: Path, state: str) -> None:
     inside.store.close()
     stored = [] if state else [f"/stored-{number}.bin" for number in range(3)]
     assert seen == stored + [f"/lost-{number}.bin" for number in range(5)]
+
+
+async def test_what_looks_at_many_archives(tmp_path: Path) -> None:
+    """The catalog is looked through while the store's worker does something else: no download waits for that."""
+    inside, began, over = open_mirror(load(None, {"data": tmp_path / "data"})), threading.Event(), threading.Event()
+    at_work = asyncio.ensure_future(inside.store.in_worker(lambda: began.set() or over.wait()))
+    try:
+        await asyncio.to_thread(began.wait)
+        async with asyncio.timeout(10):
+            assert (await catalog_of(inside)).datasets
+    finally:
+        over.set()
+        await at_work
+        inside.store.close()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """/metrics for Prometheus. Labels are origins and upstreams, never URLs; docker/prometheus/README.md has a table of all metrics."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -43,7 +44,7 @@ async def exposition(mirror: Mirror) -> bytes:
     health = await health_of(mirror)
     pins: list[PinStatus] = []
     with suppress(IndexDamaged):
-        pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
+        pins = await asyncio.to_thread(lambda: pins_of(mirror, mirror.store.index.damaged()))
     registry = CollectorRegistry()
     registry.register(Totals(mirror, health, pins, await _mirrors(mirror)))
     return generate_latest(registry)

@@ -52,10 +52,15 @@ from dataset_mirror.upkeep.garbage import collect, find_garbage
 
 
 async def status_of(mirror: Mirror) -> Status:
-    """The mirror in one look."""
+    """The mirror in one look. What is pinned may be many archives: who waits for the store's worker does not wait for that."""
+    upkeep = await asyncio.to_thread(_upkeep, mirror)
+    return (await state_of(mirror)).model_copy(update=upkeep)
+
+
+async def state_of(mirror: Mirror) -> Status:
+    """The same without pins and schedules; it costs the same however many archives there are."""
     health = await health_of(mirror)
     totals, number_wanted, troubles = await mirror.store.in_worker(lambda: _known(mirror.store))
-    upkeep = await mirror.store.in_worker(lambda: _upkeep(mirror))
     totals |= {name: totals.get(name, 0) + more for name, more in mirror.usage.pending.items()}
     return Status(
         version=version("dataset-mirror"),
@@ -72,7 +77,6 @@ async def status_of(mirror: Mirror) -> Status:
         upstreams=_upstreams(mirror),
         doors=DoorsStatus(**asdict(mirror.traffic.passages)),
         shared=await shared_of(mirror),
-        **upkeep,
         hits=totals["hits"],
         misses=totals["misses"],
         bytes_served=totals["served"],
@@ -248,7 +252,7 @@ def _version(record: Record, *, current: bool) -> VersionStatus:
 
 
 async def catalog_of(mirror: Mirror, names: Sequence[str] | None = None) -> Catalog:
-    """Per named dataset what of it is there; of all by name, or of these."""
+    """Per named dataset what of it is there; of all by name, or of these. The store's worker does not wait for it."""
     named = sorted(mirror.origins.names) if names is None else names
 
     def look() -> Catalog:
@@ -256,7 +260,7 @@ async def catalog_of(mirror: Mirror, names: Sequence[str] | None = None) -> Cata
         stored = _Stored(mirror.store.index)
         return Catalog(datasets=[_dataset(mirror, name, stored, damaged) for name in named])
 
-    return await mirror.store.in_worker(look)
+    return await asyncio.to_thread(look)
 
 
 class _Stored:

@@ -244,6 +244,17 @@ def test_a_dataset_with_a_secret(empty: Mirror) -> None:
         assert SECRET.encode() not in empty.get(path).body, path
 
 
+@pytest.mark.parametrize("pin", ["sets/secret", "sets/*", f"{URL}/sets/*"])
+def test_a_pinned_dataset(empty: Mirror, pin: str) -> None:
+    """The page of a dataset tells by which names it is pinned, of whatever kind they are."""
+    assert empty.api("pin", names=[pin]).status == 200
+    try:
+        assert f"Pinned by {pin} : never evicted" in read(empty.get("/status/pages/datasets/sets/secret").body).one("main").text
+    finally:
+        assert empty.api("unpin", names=[pin]).status == 200
+    assert "Pinned by" not in read(empty.get("/status/pages/datasets/sets/secret").body).one("main").text
+
+
 def test_empty_and_offline(empty: Mirror) -> None:
     """A mirror that has nothing says so on each page, and what to do next."""
     overview = page(empty, "/")

@@ -20,7 +20,6 @@ from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.summary import DAMAGED
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.upkeep import pins_of
 from dataset_mirror.status.views import archive_of, archives_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
@@ -97,7 +96,6 @@ async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) ->
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
     traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset
-    pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
         request,
@@ -112,7 +110,7 @@ async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) ->
         check=f"{address_of(mirror, request)}/sha256/{parse_url(url)}",
         fill=mirror.flights.get(parse_url(url)) is not None,
         pinned=is_pinned(mirror.store, mirror.origins, parse_url(url)),
-        pins=[pin.name for pin in pins if pin.name == explained.url],
+        has_pin=any(pin.name == explained.url for pin in mirror.store.pins),
         late=Late(mirror).of([url]),
         traffic=traffic,
         plot=Plot.of(traffic) if traffic else None,

@@ -1,5 +1,6 @@
 """`/origins`: how each upstream does, what each origin has here, and the rules, presets, pins and schedules in force."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,7 +90,7 @@ async def origins(mirror: Here, request: Request, refresh: Refresh = None) -> HT
         lines=sorted(lines, key=_weight),
         others=[row for row in usage.rows if mirror.origins.get(row.name) is None],
         presets=[_preset(name, mirror.configuration.file.parent) for name in settings.presets],
-        upkeep=await mirror.store.in_worker(lambda: upkeep_of(mirror)),
+        upkeep=await asyncio.to_thread(upkeep_of, mirror),
         rates=settings.rate_limit if isinstance(settings.rate_limit, dict) else {},
         settings=settings,
         rule_words=rule_words,

@@ -20,7 +20,7 @@ from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.pages.snippets import ways
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.usage import usage_of
-from dataset_mirror.status.views import archives_of, status_of, wanted_of
+from dataset_mirror.status.views import archives_of, state_of, wanted_of
 from dataset_mirror.store import listing
 
 UNDER_WAY_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 10, 6, 6, 10
@@ -36,7 +36,7 @@ async def front(
 ) -> HTMLResponse:
     """The mirror in one page, for people."""
     address_of(mirror, request)  # a Host that cannot be printed is refused before anything is asked
-    status, known = await status_of(mirror), await _known(mirror, span)
+    status, known = await state_of(mirror), await _known(mirror, span)
     return await answer(
         mirror,
         request,
