@@ -71,6 +71,7 @@ def test_retry_asks_again(shared: Mirror, shared_origin: Origin) -> None:
     assert shared.archive("/sets/late.bin").status == 404
     assert done(shared.api("retry", archives=[f"{URL}/sets/late.bin"]))["names"] == [f"{URL}/sets/late.bin"]
     assert shared.archive("/sets/late.bin").status == 200
+    assert done(shared.api("retry", archives=[f"{URL}/sets/late.bin"]))["said"] == "1 archive is there."
 
 
 def test_unblock(start_mirror: StartMirror, origin: Origin) -> None:

@@ -10,6 +10,7 @@ from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.rules.counted import are
 from dataset_mirror.status.figures import Adding, Again, Done, Unblocking, Which
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
@@ -81,7 +82,7 @@ async def retried(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
             begun.append(progress.url)
             mirror.store.changes.note("retried", progress.url)
     await mirror.store.write_changes()
-    said = [f"Began again to fetch {named(begun)}." if begun else "", f"{count(there, 'archive')} are there." if there else ""]
+    said = [f"Began again to fetch {named(begun)}." if begun else "", f"{count(there, 'archive')} {are(there)} there." if there else ""]
     said += [refused[0]] if refused else []
     return Done(said=plain(" ".join(filter(None, said)) or "Nothing failed lately."), names=begun)
 

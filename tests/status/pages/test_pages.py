@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import os
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -253,6 +254,19 @@ def test_a_pinned_dataset(empty: Mirror, pin: str) -> None:
     finally:
         assert empty.api("unpin", names=[pin]).status == 200
     assert "Pinned by" not in read(empty.get("/status/pages/datasets/sets/secret").body).one("main").text
+
+
+def test_a_preset_that_changes(start_mirror: StartMirror, tmp_path: Path) -> None:
+    """The page of origins says of a preset what its file says now; one that has gone since is no failure of the page."""
+    preset = tmp_path / "mine.toml"
+    preset.write_text('about = "The first words."\n')
+    mirror = start_mirror(presets=[str(preset)])
+    assert "The first words." in page(mirror, "/origins").one("main").text
+    preset.write_text('about = "Other words."\n')
+    assert mirror.api("reload").status == 200
+    assert "Other words." in page(mirror, "/origins").one("main").text
+    preset.unlink()
+    assert "cannot be read" in page(mirror, "/origins").one("main").text
 
 
 def test_empty_and_offline(empty: Mirror) -> None:
