@@ -1,14 +1,13 @@
 """Background checks of what is stored: stale bytes are served at once, and their origin is asked meanwhile."""
 
 import hashlib
-import time
 from typing import Any
 
 import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, URL, Mirror
+from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.waiting import until
 
 PATH = "/sets/a.bin"
@@ -26,16 +25,14 @@ def log_after_a_request(mirror: Mirror) -> str:
     return mirror.log
 
 
-@pytest.mark.timed
 def test_stale_bytes_are_served_at_once(origin: Origin, start_mirror: StartMirror) -> None:
     """A hit never waits for the origin, which is asked in the background with the validators of what is there."""
     origin.add(PATH, OLD, etag='"1"')
     mirror = impatient(start_mirror)
     mirror.archive(PATH)
-    origin.change(PATH, latency=30)
-    began = time.monotonic()
+    origin.change(PATH, latency=2 * PATIENCE)
     answer = mirror.archive(PATH)
-    assert (answer.body, time.monotonic() - began < 5) == (OLD, True)
+    assert answer.body == OLD
     assert "hit; ttl=-" in answer.fields["cache-status"]
     origin.wait_for(lambda: len(origin.gets(PATH)) == 2)
     assert origin.gets(PATH)[1].header("if-none-match") == '"1"'

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.fetch import opening, upstream
-from dataset_mirror.fetch.network import names
+from dataset_mirror.fetch.network import connecting, names
 from dataset_mirror.fetch.network.connecting import connected, in_turn
 from tests.fetch.asking import PATH, asking
 from tests.origin import Origin, body
+from tests.serving import PATIENCE
 
 DATA = body(1000)
 _numbers = count(2)
@@ -53,26 +54,25 @@ def test_families_take_turns() -> None:
     assert in_turn(["1.1", "1.2", "a:1"]) == ["1.1", "a:1", "1.2"]
 
 
-@pytest.mark.timed
 async def test_a_dead_address_costs_a_fraction_of_a_second(origin: Origin, dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two addresses that say nothing before one that answers: the archive is there in less than two seconds."""
+    """Two addresses that say nothing before one that answers: each costs a quarter of a second, not the time for connecting."""
+    monkeypatch.setattr(upstream, "CONNECT_TIMEOUT", 2 * PATIENCE)
+    monkeypatch.setattr(opening, "SECONDS", 2 * PATIENCE)
     origin.add(PATH, DATA)
     _resolve(monkeypatch, [dead.at(origin.port), dead.at(origin.port), "127.0.0.1"])
     began = time.monotonic()
-    async with asking(f"http://several.example.org:{origin.port}") as ours:
+    async with asyncio.timeout(PATIENCE), asking(f"http://several.example.org:{origin.port}", idle_timeout=2 * PATIENCE) as ours:
         assert await ours.read() == DATA
-    assert 0.5 <= time.monotonic() - began < 2
+    assert time.monotonic() - began >= 0.5
 
 
-@pytest.mark.timed
 async def test_a_refusal_is_no_wait(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that refuses hands over to the next one at once."""
+    monkeypatch.setattr(connecting, "APART", 2 * PATIENCE)
     origin.add(PATH, DATA)
     _resolve(monkeypatch, ["127.0.0.250", "127.0.0.251", "127.0.0.252", "127.0.0.253", "127.0.0.1"])
-    began = time.monotonic()
-    async with asking(f"http://several.example.org:{origin.port}") as ours:
+    async with asyncio.timeout(PATIENCE), asking(f"http://several.example.org:{origin.port}") as ours:
         assert await ours.read() == DATA
-    assert time.monotonic() - began < 0.5
 
 
 async def test_all_addresses_are_checked_before_any_is_asked(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,17 +111,15 @@ async def test_only_one_connection_is_left(monkeypatch: pytest.MonkeyPatch) -> N
             assert _descriptors() == before + 1
 
 
-@pytest.mark.timed
 async def test_the_time_of_all_tries_holds_as_a_whole(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three tries at two upstreams with three dead addresses each end within the time for all of them (here 1.5 s of 15)."""
+    """Three tries at two upstreams with three dead addresses would take 3 s; the time for all of them, here 1.5 s, ends them before."""
     monkeypatch.setattr(opening, "SECONDS", 1.5)
     monkeypatch.setattr(upstream, "CONNECT_TIMEOUT", 0.5)
     port = _free_port()
-    _resolve(monkeypatch, [dead.at(port) for _ in range(3)])
-    began = time.monotonic()
+    tried = _resolve(monkeypatch, [dead.at(port) for _ in range(3)])
     async with asking(f"http://one.example.org:{port}", f"http://two.example.org:{port}") as ours:
         assert (await ours.refusal()).status == 504
-    assert time.monotonic() - began < 2.5
+    assert len(tried) <= 4
 
 
 async def test_a_silent_upstream_leaves_the_next_its_share(origin: Origin, dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,20 +130,26 @@ async def test_a_silent_upstream_leaves_the_next_its_share(origin: Origin, dead:
         assert await ours.read() == DATA
 
 
-@pytest.mark.timed
 async def test_tls_counts_as_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that takes connections but never shakes hands is unreachable after the time for connecting, not for silence."""
     monkeypatch.setattr(opening, "TRIES", 1)
     monkeypatch.setattr(upstream, "CONNECT_TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        began = time.monotonic()
-        async with asking(f"https://127.0.0.1:{listening.getsockname()[1]}") as ours:
+        url = f"https://127.0.0.1:{listening.getsockname()[1]}"
+        async with asyncio.timeout(PATIENCE), asking(url, idle_timeout=2 * PATIENCE) as ours:
             assert (await ours.refusal()).status == 504
-    assert time.monotonic() - began < 2
 
 
-def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> None:
-    monkeypatch.setattr(names, "_ask", lambda _: addresses)
+def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> list[str]:
+    """Every name has these addresses; the names that are asked for."""
+    asked: list[str] = []
+
+    def ask(name: str) -> list[str]:
+        asked.append(name)
+        return addresses
+
+    monkeypatch.setattr(names, "_ask", ask)
+    return asked
 
 
 def _free_port() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from dataset_mirror.fetch import opening
 from tests.fetch.asking import asking
+from tests.serving import PATIENCE
 
 HINT = b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n"
 Serve = Callable[[socket.socket], None]
@@ -50,7 +52,7 @@ def once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _drip(content: bytes) -> Serve:
     def serve(connection: socket.socket) -> None:
-        for _ in range(100):
+        while True:
             connection.sendall(content)
             time.sleep(0.1)
 
@@ -60,25 +62,18 @@ def _drip(content: bytes) -> Serve:
 @pytest.mark.parametrize(
     "content", [b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"], ids=["103", "100"]
 )
-@pytest.mark.timed
 async def test_interim_answers_do_not_stop_the_clock(serving: Callable[[Serve], str], content: bytes) -> None:
     """An origin that sends interim answers for ever is given up when silence would be."""
-    began = time.monotonic()
-    async with asking(serving(_drip(content)), idle_timeout=0.5) as ours:
+    async with asyncio.timeout(PATIENCE), asking(serving(_drip(content)), idle_timeout=0.5) as ours:
         assert (await ours.refusal()).status == 504
-    assert time.monotonic() - began < 2
 
 
-@pytest.mark.timed
 async def test_a_head_that_drips(serving: Callable[[Serve], str]) -> None:
     """A head that comes byte by byte has as long as silence may last."""
-    began = time.monotonic()
-    async with asking(serving(_drip(b"H")), idle_timeout=0.5) as ours:
+    async with asyncio.timeout(PATIENCE), asking(serving(_drip(b"H")), idle_timeout=0.5) as ours:
         assert (await ours.refusal()).status in (502, 504)
-    assert time.monotonic() - began < 2
 
 
-@pytest.mark.timed
 async def test_a_flood_of_interim_answers(serving: Callable[[Serve], str]) -> None:
     """Interim answers as fast as they go are cut off long before the clock does it."""
 
@@ -86,11 +81,9 @@ async def test_a_flood_of_interim_answers(serving: Callable[[Serve], str]) -> No
         while True:
             connection.sendall(HINT * 1000)
 
-    began = time.monotonic()
-    async with asking(serving(flood), idle_timeout=20) as ours:
+    async with asyncio.timeout(PATIENCE), asking(serving(flood), idle_timeout=2 * PATIENCE) as ours:
         error = await ours.refusal()
     assert (error.status, "interim" in error.detail) == (502, True)
-    assert time.monotonic() - began < 8
 
 
 async def test_a_few_interim_answers_are_fine(serving: Callable[[Serve], str]) -> None:

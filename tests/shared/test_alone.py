@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -49,6 +50,26 @@ def test_the_database_is_stopped(own_cluster: Cluster, postgres: Postgres) -> No
     finally:
         postgres.start()
     until(kept(own_cluster, 2), "the others have it, too")
+
+
+@pytest.mark.parametrize("end", ["terminated", "restarted"])
+def test_the_database_ended_all_sessions(own_cluster: Cluster, postgres: Postgres, end: str) -> None:
+    """Right behind that, an archive is still fetched once by all: no session is used that broke off while it was idle."""
+    mirrors = [own_cluster.start() for _ in range(2)]
+    own_cluster.origin.add("/sets/a.bin", body(100_000))
+    own_cluster.origin.add("/sets/b.bin", body(1_000_000), rate=2_000_000)
+    for mirror in mirrors:
+        mirror.archive("/sets/a.bin")
+    if end == "terminated":
+        own_cluster.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND datname IS NOT NULL")
+    else:
+        postgres.stop()
+        postgres.start()
+    until(lambda: all(mirror.status["shared"]["joined"] for mirror in mirrors), "both are joined again")
+    with ThreadPoolExecutor(2) as clients:
+        answers = list(clients.map(lambda mirror: mirror.archive("/sets/b.bin"), mirrors))
+    assert all(answer.body == body(1_000_000) for answer in answers)
+    assert len([request for request in own_cluster.origin.gets("/sets/b.bin") if request.range is None]) == 1
 
 
 def test_the_database_is_silent(own_cluster: Cluster, postgres: Postgres) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.serving import PATIENCE
 
@@ -30,7 +30,8 @@ _QUIET = (
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """The browser."""
+    """The browser. What is expected of its pages may take as long as everything else."""
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
         yield browser

