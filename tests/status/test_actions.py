@@ -145,7 +145,7 @@ def test_who_cancelled(shared: Mirror, shared_origin: Origin) -> None:
         until(lambda: any(fill["url"] == url for fill in shared.status["fills"]))
         fields = {"Authorization": "Bearer a-long-secret", "Content-Type": "application/json"}
         assert done(shared.get("/api/cancel", "POST", fields, json.dumps({"archives": [url]}).encode()))["names"] == [url]
-    failure = until(lambda: next((one for one in shared.status["failures"] if one["url"] == url), None))
+    (failure,) = until(lambda: [one for one in shared.status["failures"] if one["url"] == url])
     assert "was cancelled" in failure["detail"]
     assert "127.0.0.1" not in failure["detail"]
 

@@ -108,7 +108,12 @@ async def test_pages_of_damaged_archives(tmp_path: Path, state: str) -> None:
 async def test_what_looks_at_many_archives(tmp_path: Path) -> None:
     """The catalog is looked through while the store's worker does something else: no download waits for that."""
     inside, began, over = open_mirror(load(None, {"data": tmp_path / "data"})), threading.Event(), threading.Event()
-    at_work = asyncio.ensure_future(inside.store.in_worker(lambda: began.set() or over.wait()))
+
+    def other_work() -> None:
+        began.set()
+        over.wait()
+
+    at_work = asyncio.ensure_future(inside.store.in_worker(other_work))
     try:
         await asyncio.to_thread(began.wait)
         async with asyncio.timeout(10):

@@ -14,8 +14,10 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.contents import ArchiveSummary, Explanation
 from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
-from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
+from dataset_mirror.status.models import ClientStatus, LogLine, PinStatus, Status
+from dataset_mirror.status.orders import Collection
 from dataset_mirror.status.summary import summaries, summary_of
 from dataset_mirror.store.listing import Query
 

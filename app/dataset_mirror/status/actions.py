@@ -11,9 +11,9 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.table import path_to_list
 from dataset_mirror.rules.counted import are
-from dataset_mirror.status.figures import Adding, Again, Done, Unblocking, Which
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
+from dataset_mirror.status.orders import Adding, Again, Done, Unblocking, Which
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep.fetching import begin
 

@@ -21,14 +21,12 @@ from dataset_mirror.status.actions import named
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import clients_of
-from dataset_mirror.status.models import (
-    ClientStatus,
+from dataset_mirror.status.models import ClientStatus, Health, LogLine
+from dataset_mirror.status.orders import (
     Collection,
     CollectRequest,
     FetchProgress,
     FetchRequest,
-    Health,
-    LogLine,
     Pinned,
     Pinning,
     ProblemFacts,

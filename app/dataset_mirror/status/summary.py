@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.status.models import ArchivePage, ArchiveSummary
+from dataset_mirror.status.contents import ArchivePage, ArchiveSummary
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Listed, Lister, Query, cursor_of, place_of
 from dataset_mirror.upkeep.stored import select_known

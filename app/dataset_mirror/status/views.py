@@ -17,28 +17,22 @@ from dataset_mirror.fetch.flights import Failure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.status.health import health_of
-from dataset_mirror.status.live import told
-from dataset_mirror.status.models import (
+from dataset_mirror.status.contents import (
     ArchiveDetail,
     ArchivePage,
     Catalog,
     Checked,
     CheckedArchive,
-    Collection,
     DatasetArchive,
     DatasetStatus,
-    DoorsStatus,
-    FailureStatus,
-    FillStatus,
-    GarbageItem,
-    Status,
-    StoreStatus,
-    UpstreamStatus,
     VersionStatus,
     WantedArchive,
     WantedArchivePage,
 )
+from dataset_mirror.status.health import health_of
+from dataset_mirror.status.live import told
+from dataset_mirror.status.models import DoorsStatus, FailureStatus, FillStatus, Status, StoreStatus, UpstreamStatus
+from dataset_mirror.status.orders import Collection, GarbageItem
 from dataset_mirror.status.shared import shared_of
 from dataset_mirror.status.summary import DAMAGED, damaged_of, damaged_page, facts_of, is_of_damaged, summaries, summary_of
 from dataset_mirror.status.upkeep import upkeep_of
@@ -187,7 +181,7 @@ async def archives_of(mirror: Mirror, query: Query, names: Sequence[str] = ()) -
     read = partial(index.page, query)
     page = await (asyncio.to_thread(read) if query.search else mirror.store.in_worker(read))
     following = page.next
-    if following is None and await mirror.store.in_worker(lambda: damaged_of(index, origins, query)):
+    if following is None and await mirror.store.in_worker(lambda: bool(damaged_of(index, origins, query))):
         following = DAMAGED
     return ArchivePage(archives=[summary_of(origins, line) for line in page.archives], next=following)
 

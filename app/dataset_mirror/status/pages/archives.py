@@ -11,9 +11,9 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.routing import OwnPaths
+from dataset_mirror.status.contents import ArchiveDetail
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.here import Here, Own
-from dataset_mirror.status.models import ArchiveDetail
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.paths import raw_below

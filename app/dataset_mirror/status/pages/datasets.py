@@ -11,8 +11,8 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.table import closest
+from dataset_mirror.status.contents import DatasetStatus
 from dataset_mirror.status.here import Here
-from dataset_mirror.status.models import DatasetStatus
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.loading import calls

@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse
 
 from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.contents import ArchiveSummary, WantedArchive
 from dataset_mirror.status.figures import AnswerStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import answers_of
-from dataset_mirror.status.models import ArchiveSummary, StoreStatus, WantedArchive
+from dataset_mirror.status.models import StoreStatus
 from dataset_mirror.status.pages.disk import disk_of
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, address_of, answer
 from dataset_mirror.status.pages.plot import Plot
