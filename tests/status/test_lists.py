@@ -12,7 +12,7 @@ import pytest
 
 from dataset_mirror.main import assemble, open_mirror
 from dataset_mirror.settings import load
-from dataset_mirror.status.views import catalog_of
+from dataset_mirror.status.catalog import catalog_of
 from dataset_mirror.store import damaged
 from tests.conftest import StartMirror
 from tests.origin import Origin, body

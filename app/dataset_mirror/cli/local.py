@@ -60,7 +60,7 @@ class Local:
 
     def status(self) -> dict[str, Any]:
         from dataset_mirror.mirror import Mirror
-        from dataset_mirror.status.views import status_of
+        from dataset_mirror.status.state import status_of
 
         with store_of(self._configuration) as store:
             return asyncio.run(status_of(Mirror(self._configuration, store))).model_dump(mode="json")
@@ -163,7 +163,7 @@ class Local:
         return asyncio.run(removing())
 
     def collect(self, *, dry_run: bool, last_copies: bool) -> Collection:
-        from dataset_mirror.status.views import collected
+        from dataset_mirror.status.garbage import collected
 
         async def collecting() -> Collection:
             async with mirror_of(self._configuration, repair=False) as mirror:

@@ -18,6 +18,7 @@ from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.status.actions import named
+from dataset_mirror.status.garbage import collected
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import clients_of
@@ -42,7 +43,6 @@ from dataset_mirror.status.orders import (
     WantRequest,
 )
 from dataset_mirror.status.upkeep import log_of
-from dataset_mirror.status.views import collected
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep import snapshots
 from dataset_mirror.upkeep.fetching import Progress

@@ -21,7 +21,7 @@ from dataset_mirror.status.changes import change_of
 from dataset_mirror.status.health import health_of
 from dataset_mirror.status.live import answers_of
 from dataset_mirror.status.log import message_of
-from dataset_mirror.status.views import failure_of, fills_of
+from dataset_mirror.status.state import failure_of, fills_of
 from dataset_mirror.status.wording import iso
 from dataset_mirror.store import changes
 

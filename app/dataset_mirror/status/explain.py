@@ -14,7 +14,7 @@ from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.counted import are, counted, share
 from dataset_mirror.status.contents import Explanation
-from dataset_mirror.status.views import failure_of
+from dataset_mirror.status.state import failure_of
 from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
 from dataset_mirror.store.repositories import Snapshot, at_known_commit, snapshot_of

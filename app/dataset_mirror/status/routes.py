@@ -15,13 +15,15 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.error_page import prefers_page
+from dataset_mirror.status.catalog import catalog_of
 from dataset_mirror.status.contents import ArchiveDetail, ArchivePage, Catalog, Checked, Explanation, WantedArchivePage
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
 from dataset_mirror.status.here import Here, MayChange, Own
+from dataset_mirror.status.lists import archive_of, archives_of, checked, in_bucket, wanted_of
 from dataset_mirror.status.models import FillStatus, Health, Readiness, Status
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, in_bucket, status_of, wanted_of
+from dataset_mirror.status.state import fills_of, status_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order, State
 

@@ -14,13 +14,13 @@ from dataset_mirror.origins.routing import OwnPaths
 from dataset_mirror.status.contents import ArchiveDetail
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.here import Here, Own
+from dataset_mirror.status.lists import archive_of, archives_of
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.summary import DAMAGED
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.views import archive_of, archives_of
 from dataset_mirror.store import listing
 from dataset_mirror.store.listing import Order
 from dataset_mirror.store.repositories import is_pinned

@@ -11,6 +11,7 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.table import closest
+from dataset_mirror.status.catalog import catalog_of
 from dataset_mirror.status.contents import DatasetStatus
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.frame import address_of, answer
@@ -20,7 +21,6 @@ from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.snippets import setup_line
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.views import catalog_of
 from dataset_mirror.store.pins import Pin
 
 SHOWN = 100

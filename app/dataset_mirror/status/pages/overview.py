@@ -12,6 +12,7 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.contents import ArchiveSummary, WantedArchive
 from dataset_mirror.status.figures import AnswerStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.here import Here
+from dataset_mirror.status.lists import archives_of, wanted_of
 from dataset_mirror.status.live import answers_of
 from dataset_mirror.status.models import StoreStatus
 from dataset_mirror.status.pages.disk import disk_of
@@ -19,9 +20,9 @@ from dataset_mirror.status.pages.frame import REFRESH, Refresh, address_of, answ
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.pages.snippets import ways
+from dataset_mirror.status.state import state_of
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.usage import usage_of
-from dataset_mirror.status.views import archives_of, state_of, wanted_of
 from dataset_mirror.store import listing
 
 UNDER_WAY_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 10, 6, 6, 10

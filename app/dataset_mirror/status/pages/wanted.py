@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from dataset_mirror.status.here import Here
+from dataset_mirror.status.lists import wanted_of
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.views import wanted_of
 
 SHOWN = 100
 KINDS = {
