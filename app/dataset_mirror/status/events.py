@@ -131,11 +131,6 @@ class Events:
         for viewer in self._viewers:
             viewer.end()
 
-    @property
-    def number(self) -> int:
-        """How many look."""
-        return len(self._viewers)
-
     # Looking
 
     async def look_for_ever(self) -> None:
