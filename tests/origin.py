@@ -527,7 +527,7 @@ class Origin:
         with self._changed:
             return self._open
 
-    def wait_for(self, predicate: Callable[[], object], timeout: float = 10) -> None:
+    def wait_for(self, predicate: Callable[[], object], timeout: float = 60) -> None:
         """Block until `predicate`, evaluated whenever a record changes, is true; TimeoutError after `timeout` seconds."""
         with self._changed:
             if not self._changed.wait_for(lambda: bool(predicate()), timeout):

@@ -48,7 +48,7 @@ def fetch(origin: Origin, target: str, method: str = "GET", **headers: str) -> A
 
 
 def connected(origin: Origin) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", origin.port), timeout=10)
+    return socket.create_connection(("127.0.0.1", origin.port), timeout=60)
 
 
 def ask(sock: socket.socket, target: str) -> None:
@@ -430,7 +430,7 @@ def test_chunked_has_no_length(origin: Origin) -> None:
 def test_a_chunked_body_can_be_cut(origin: Origin) -> None:
     """A cut at the very end withholds only the last chunk, which is still an incomplete message."""
     origin.add("/a", DATA, chunked=True, cut_after=len(DATA))
-    connection = http.client.HTTPConnection("127.0.0.1", origin.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", origin.port, timeout=60)
     connection.request("GET", "/a")
     with pytest.raises(http.client.IncompleteRead) as raised:
         connection.getresponse().read()
@@ -654,7 +654,7 @@ def test_the_command_line_serves_a_folder(tmp_path: Path) -> None:
         url = process.stdout.readline().split()[-1]
         response = httpx.get(url + "/a%20set/x.tar", headers={"Range": "bytes=-5"}, trust_env=False)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
+        assert process.wait(60) == 0
     assert (response.status_code, response.content) == (206, DATA[-5:])
     assert {"etag", "last-modified"} <= set(response.headers)
 
@@ -663,6 +663,6 @@ def test_the_command_line_serves_a_folder(tmp_path: Path) -> None:
 def test_the_command_line_explains_itself(arguments: list[str], status: int, text: str) -> None:
     """Help has an example; a wrong quantity is refused with a reason."""
     command = [sys.executable, "-m", "tests.origin", *arguments]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=10)
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == status
     assert text in done.stdout + done.stderr

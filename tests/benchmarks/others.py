@@ -12,8 +12,9 @@ from urllib.parse import urlsplit
 
 from tests.benchmarks.measure import Bench
 from tests.benchmarks.processes import Server
-from tests.benchmarks.servers import free_port, running
+from tests.benchmarks.servers import running
 from tests.benchmarks.upstreams import Origin
+from tests.ports import free_port
 from tests.serving import HOST
 
 SQUID = """

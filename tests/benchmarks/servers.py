@@ -19,6 +19,7 @@ from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from tests.benchmarks.processes import Server
 from tests.origin import MIB, body
+from tests.ports import free_port
 from tests.serving import HOST, PATIENCE, URL, Mirror
 
 NGINX = """
@@ -160,11 +161,3 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
                 return
         time.sleep(0.02)
     raise SystemExit(f"{process.args!r} did not start.")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.processes import Server
-from tests.benchmarks.servers import Certificate, free_port, running
+from tests.benchmarks.servers import Certificate, running
+from tests.ports import free_port
 from tests.serving import HOST, URL, Mirror
 
 NGINX = """

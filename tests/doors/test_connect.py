@@ -18,6 +18,7 @@ import pytest
 from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, connected, curl, open_files, opened, secured, trusting
 from tests.origin import MIB, Origin, body
+from tests.ports import free_port
 from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.waiting import until
 from tests.wire.test_protocol import Wire
@@ -27,11 +28,11 @@ SMALL, LARGE = body(10_000, 1), body(3 * MIB, 2)
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
-    """A mirror that has two archives, and gives clients a second for TLS."""
+    """A mirror that has two archives, and gives clients three seconds for TLS."""
     shared_origin.add("/sets/small.bin", SMALL)
     shared_origin.add("/sets/large.bin", LARGE)
     origins = [{"url": url, "paths": ["/sets/"]} for url in (URL, "http://127.0.0.1:9000", "http://[::1]:9000")]
-    mirror = start_shared_mirror(idle_timeout=1, origins=origins, public_url="https://mirror.example.org")
+    mirror = start_shared_mirror(idle_timeout=3, origins=origins, public_url="https://mirror.example.org")
     for path in ("/sets/small.bin", "/sets/large.bin"):
         assert mirror.archive(path).status == 200
     return mirror
@@ -297,14 +298,14 @@ def test_clients_that_leave(shared: Mirror) -> None:
 
 def test_the_end_with_an_idle_connection(start_mirror: StartMirror, origin: Origin) -> None:
     """SIGTERM does not wait for idle connections in TLS, nor for handshakes: their clients are told, and the mirror ends."""
-    mirror = start_mirror(grace=15)
+    mirror = start_mirror(grace=2 * PATIENCE)
     origin.add("/sets/small.bin", SMALL)
     with secured(mirror) as idle, secured(mirror) as fresh, closing(opened(mirror)) as plain:
         idle.send(asked("/sets/small.bin"))
         assert idle.answer() == (200, SMALL)
         mirror.signal(signal.SIGTERM)
         assert mirror.process is not None
-        assert mirror.process.wait(5) == 0
+        assert mirror.process.wait(PATIENCE) == 0
         assert idle.rest() == b""
         assert fresh.rest() == b""
         assert plain.recv(1) == b""
@@ -373,9 +374,7 @@ def certificate(tmp_path: Path) -> Path:
 
 def test_a_tls_port(start_mirror: StartMirror, origin: Origin, certificate: Path) -> None:
     """With a certificate that the operator brings the mirror speaks https on a port of its own, archives and pages."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    key = certificate.with_name("key.pem")
+    port, key = free_port(), certificate.with_name("key.pem")
     origin.add("/sets/large.bin", LARGE)
     mirror = start_mirror(tls_port=port, tls_cert=str(certificate), tls_key=str(key), idle_timeout=1)
     context = ssl.create_default_context(cafile=certificate)

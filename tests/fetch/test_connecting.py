@@ -17,6 +17,7 @@ from dataset_mirror.fetch.network import connecting, names
 from dataset_mirror.fetch.network.connecting import connected, in_turn
 from tests.fetch.asking import PATH, asking
 from tests.origin import Origin, body
+from tests.ports import free_port
 from tests.serving import PATIENCE
 
 DATA = body(1000)
@@ -87,7 +88,7 @@ async def test_all_addresses_are_checked_before_any_is_asked(origin: Origin, mon
 
 async def test_cancellation_leaves_no_socket(dead: Dead) -> None:
     """Who gives up while several addresses are tried leaves no descriptor behind."""
-    port = _free_port()
+    port = free_port()
     addresses = [dead.at(port) for _ in range(3)]
     before = _descriptors()
     task = asyncio.create_task(connected(addresses, port))
@@ -115,7 +116,7 @@ async def test_the_time_of_all_tries_holds_as_a_whole(dead: Dead, monkeypatch: p
     """Three tries at two upstreams with three dead addresses would take 3 s; the time for all of them, here 1.5 s, ends them before."""
     monkeypatch.setattr(opening, "SECONDS", 1.5)
     monkeypatch.setattr(upstream, "CONNECT_TIMEOUT", 0.5)
-    port = _free_port()
+    port = free_port()
     tried = _resolve(monkeypatch, [dead.at(port) for _ in range(3)])
     async with asking(f"http://one.example.org:{port}", f"http://two.example.org:{port}") as ours:
         assert (await ours.refusal()).status == 504
@@ -126,7 +127,7 @@ async def test_a_silent_upstream_leaves_the_next_its_share(origin: Origin, dead:
     """An upstream that takes no connection does not use up the time of the one after it."""
     monkeypatch.setattr(opening, "SECONDS", 2.0)
     origin.add(PATH, DATA)
-    async with asking(f"http://{dead.at(port := _free_port())}:{port}", origin.url) as ours:
+    async with asking(f"http://{dead.at(port := free_port())}:{port}", origin.url) as ours:
         assert await ours.read() == DATA
 
 
@@ -150,12 +151,6 @@ def _resolve(monkeypatch: pytest.MonkeyPatch, addresses: list[str]) -> list[str]
 
     monkeypatch.setattr(names, "_ask", ask)
     return asked
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-        return port
 
 
 def _descriptors() -> int:

@@ -36,7 +36,13 @@ CATALOG: list[dict[str, object]] = [
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror) -> Mirror:
-    return start_shared_mirror(archives=CATALOG, idle_timeout=1)
+    return start_shared_mirror(archives=CATALOG)
+
+
+@pytest.fixture(scope="module")
+def impatient(start_shared_mirror: StartMirror) -> Mirror:
+    """A mirror that goes on over another connection after three seconds of silence."""
+    return start_shared_mirror(idle_timeout=3)
 
 
 @contextmanager
@@ -111,10 +117,10 @@ def test_range_of_a_cold_archive(shared: Mirror, shared_origin: Origin, first: i
     assert answer.fields["content-range"] == f"bytes {first}-{last}/{SIZE}"
 
 
-def test_end_waits_until_the_archive_is_published(shared: Mirror, shared_origin: Origin) -> None:
+def test_end_waits_until_the_archive_is_published(impatient: Mirror, shared_origin: Origin) -> None:
     """While anything is missing at the origin, a reader has all but the last 64 KiB at most; then it gets them."""
     shared_origin.add("/sets/held.bin", DATA, stall_after=SIZE - 1, times=1)
-    with socket.create_connection(("127.0.0.1", shared.port), timeout=PATIENCE) as client:
+    with socket.create_connection(("127.0.0.1", impatient.port), timeout=PATIENCE) as client:
         client.sendall(f"GET /{HOST}/sets/held.bin HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         beginning = received(client, SIZE - HELD)
         assert len(beginning) == SIZE - HELD
@@ -161,31 +167,31 @@ def test_end_by_close_alone_proves_nothing(shared: Mirror, shared_origin: Origin
         shared.archive("/sets/close-large.bin")
 
 
-def test_proof_of_the_end_is_that_of_the_last_answer(shared: Mirror, shared_origin: Origin) -> None:
+def test_proof_of_the_end_is_that_of_the_last_answer(impatient: Mirror, shared_origin: Origin) -> None:
     """A chunked body that breaks and comes again up to a close is not taken for whole: that close proves nothing."""
     path, cut = "/sets/chunked-then-close.bin", SIZE // 2
     shared_origin.add(path, DATA, chunked=True, stall_after=cut)
-    with asking(shared, path) as response:
+    with asking(impatient, path) as response:
         response.read(1)
         shared_origin.wait_for(lambda: shared_origin.bytes_sent_for(path) >= cut)
         shared_origin.add(path, DATA, close_delimited=True, cut_after=SIZE - 1000)
         with pytest.raises(BROKEN):
             response.read()
     shared_origin.add(path, DATA)
-    assert shared.archive(path).body == DATA
+    assert impatient.archive(path).body == DATA
 
 
-def test_a_shorter_whole_does_not_end_a_longer_beginning(shared: Mirror, shared_origin: Origin) -> None:
+def test_a_shorter_whole_does_not_end_a_longer_beginning(impatient: Mirror, shared_origin: Origin) -> None:
     """A chunked body that breaks and comes again whole, but shorter than what was there, is another archive: never spliced."""
     path, cut = "/sets/chunked-then-shorter.bin", SIZE // 2
     shared_origin.add(path, DATA, chunked=True, etag='"v1"', stall_after=cut)
-    with asking(shared, path) as response:
+    with asking(impatient, path) as response:
         response.read(1)
         shared_origin.wait_for(lambda: shared_origin.bytes_sent_for(path) >= cut)
         shared_origin.add(path, DATA[: cut // 2], chunked=True, etag='"v1"')
         with pytest.raises(BROKEN):
             response.read()
-    assert shared.archive(path).body == DATA[: cut // 2]
+    assert impatient.archive(path).body == DATA[: cut // 2]
 
 
 # ---- Content-Encoding

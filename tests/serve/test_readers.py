@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, URL, Answer, Mirror
+from tests.serving import HOST, PATIENCE, URL, Answer, Mirror
 
 SECRET = "hush-4711-hush"
 CDN = "cdn.example.org"
@@ -94,7 +94,7 @@ def test_a_follower_of_a_fill(gated: Mirror, shared_origin: Origin) -> None:
     shared_origin.add("/sets/slow.bin", DATA, stall_after=150_000)
     import http.client
 
-    reader = http.client.HTTPConnection("127.0.0.1", gated.port, timeout=20)
+    reader = http.client.HTTPConnection("127.0.0.1", gated.port, timeout=PATIENCE)
     reader.request("GET", f"/{HOST}/sets/slow.bin", headers=INSIDE)
     assert len(reader.getresponse().read(1000)) == 1000
     assert ask(gated, f"/{HOST}/sets/slow.bin", OUTSIDE).status == 403

@@ -11,7 +11,7 @@ from typing import Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from tests.shared.ports import free_port
+from tests.ports import free_port
 from tests.warm import PATIENCE
 
 ACCESS, SECRET = "mirror", "a-secret-of-tests"

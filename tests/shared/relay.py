@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from typing import Literal, Self
 
-from tests.shared.ports import free_port
+from tests.ports import free_port
 
 Mode = Literal["pass", "refuse", "silent", "503", "slow"]
 _BUSY = b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"

@@ -20,9 +20,9 @@ import pytest
 from tests.doors.far import self_signed
 from tests.image.dockerfile import ROOT
 from tests.origin import Origin, body
+from tests.ports import free_port
 from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.shared.cluster import Cluster, fresh_bucket, fresh_database
-from tests.shared.ports import free_port
 
 SIZE = 1_500_000
 BROKEN = "/sets/broken.bin"

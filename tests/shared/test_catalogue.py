@@ -8,6 +8,7 @@ import pytest
 
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.shared import catalogue
+from dataset_mirror.store.shared.answers import Known
 from dataset_mirror.store.shared.catalogue import Catalogue
 from dataset_mirror.store.shared.database import Session
 from dataset_mirror.store.shared.schema import migrate
@@ -46,5 +47,22 @@ async def test_pages_look_at_so_many_rows(monkeypatch: pytest.MonkeyPatch) -> No
                 after = reached
             assert found == right
             assert pages > 2
+    finally:
+        await session.close()
+
+
+async def test_the_same_bytes_are_kept_once() -> None:
+    """Of two mirrors that uploaded the same bytes the first one's object stays, and what the other one tells is known, too."""
+    session, known = await Session.connected(fresh_database(), "tests"), Catalogue("me")
+    try:
+        await migrate(session)
+        one, other = (record(b"same", archive(name)) for name in NAMES[:2])
+        for name, told in (("first", one), ("second", other)):
+            await known.uploading(session, name, told)
+        for name, told in (("first", one), ("second", other)):
+            await known.publish(session, told, name, None)
+        states = await session.run("SELECT object, state FROM objects ORDER BY object")
+        assert [(row["object"], row["state"]) for row in states] == [("first", "kept"), ("second", "gone")]
+        assert await known.find(session, str(other.archive)) == Known(other, "first")
     finally:
         await session.close()

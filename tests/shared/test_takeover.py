@@ -13,20 +13,22 @@ from tests.serving import Answer, Mirror
 from tests.shared.cluster import Cluster, kept
 from tests.waiting import until
 
-SIZE, RATE = 6_000_000, 2_000_000
+DATA, RATE = body(6_000_000), 500_000
 
 
 def _following(cluster: Cluster, clients: ThreadPoolExecutor) -> tuple[Mirror, list[Mirror], list[Future[Answer]]]:
     """A mirror that fetches, and clients of two others that follow it and have bytes."""
-    cluster.origin.add("/sets/a.bin", body(SIZE), rate=RATE)
+    cluster.origin.add("/sets/a.bin", DATA, rate=RATE)
     holder, *others = (cluster.start() for _ in range(3))
     clients.submit(lambda: holder.archive("/sets/a.bin"))
     until(lambda: cluster.rows("SELECT holder FROM leases"), "the first one has the lease")
     answers = [clients.submit(other.archive, "/sets/a.bin") for other in others]
     until(lambda: all(any(fill["received"] > 500_000 for fill in other.status["fills"]) for other in others), "they follow")
+    cluster.origin.change("/sets/a.bin", rate=None)  # for who goes on
     return holder, others, answers
 
 
+@pytest.mark.timed
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
 def test_the_holder_is_gone(cluster: Cluster, number: signal.Signals) -> None:
     """Clients of the others get the whole; the origin is asked for what is missing, and once more at most."""
@@ -41,7 +43,7 @@ def test_the_holder_is_gone(cluster: Cluster, number: signal.Signals) -> None:
         try:
             until(lambda: len(cluster.origin.gets("/sets/a.bin")) > asked, "another takes over")
             took = time.monotonic() - at
-            assert all(answer.result().body == body(SIZE) for answer in answers)
+            assert all(answer.result().body == DATA for answer in answers)
         finally:
             if number == signal.SIGSTOP:
                 holder.signal(signal.SIGCONT)
@@ -58,7 +60,7 @@ def test_a_graceful_stop(cluster: Cluster) -> None:
     with ThreadPoolExecutor() as clients:
         holder, _, answers = _following(cluster, clients)
         holder.stop()
-        assert all(answer.result().body == body(SIZE) for answer in answers)
+        assert all(answer.result().body == DATA for answer in answers)
     assert cluster.rows("SELECT count(*) FROM mirrors WHERE lives(mirrors)") == [(2,)]
 
 

@@ -93,14 +93,6 @@ def make_certificate(folder: Path) -> str:
     return str(file)
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def standing_still(pid: int) -> Iterator[None]:
     """The process does nothing meanwhile."""

@@ -16,9 +16,10 @@ import pytest
 from tests.conftest import StartMirror
 from tests.doors.intercepting import asked, trusting
 from tests.origin import MIB, Origin, body
+from tests.ports import free_port
 from tests.serving import HOST, PATIENCE, URL, Mirror, environment
 from tests.waiting import until
-from tests.wire.crew import at, free_port, make_certificate, owner, standing_still
+from tests.wire.crew import at, make_certificate, owner, standing_still
 from tests.wire.test_protocol import Wire, raw_request, request
 
 pytestmark = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no /proc tells who started whom")

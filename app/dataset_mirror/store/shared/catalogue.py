@@ -52,7 +52,7 @@ INSERT INTO versions (key, sha256, size, fetched, line) VALUES (%(key)s, %(sha25
 ON CONFLICT (key, sha256) DO UPDATE SET fetched = excluded.fetched, line = excluded.line
 """
 _VERSION = "SELECT line FROM versions WHERE key = %(key)s AND sha256 = %(sha256)s"
-_ANOTHER = "SELECT FROM objects WHERE sha256 = %(sha256)s AND state = 'kept' AND object IS DISTINCT FROM %(object)s"
+_ANOTHER = "SELECT object FROM objects WHERE sha256 = %(sha256)s AND state = 'kept' AND object IS DISTINCT FROM %(object)s"
 _GONE = "UPDATE objects SET state = 'gone', since = clock_timestamp() WHERE object = %(object)s"
 _SPOILT = f"{_GONE} AND state = 'kept' RETURNING sha256"
 _KEPT = """
