@@ -59,3 +59,9 @@ def test_what_the_api_has_not(shared: Mirror) -> None:
     """What the API does not have is told with the method that was asked for."""
     for method in ("GET", "DELETE"):
         assert f"no {method} /api/fetch" in shared.get("/api/fetch", method, shared.key).problem["detail"]
+
+
+def test_a_form_that_is_too_large(shared: Mirror) -> None:
+    """A form that is larger than any of ours is a 413, before it is looked at."""
+    answer = shared.get("/status/act", "POST", {"Content-Type": "application/x-www-form-urlencoded"}, b"name=" + b"x" * 70_000)
+    assert answer.problem["status"] == 413

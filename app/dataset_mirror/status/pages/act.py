@@ -11,8 +11,9 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.errors import BadRequest, MirrorError, TooLarge
+from dataset_mirror.errors import BadRequest, MirrorError
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.guard import body_of
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.calling import Told, call
 from dataset_mirror.status.pages.concerned import Concerned, concerned
@@ -66,7 +67,8 @@ async def ask(
 
 @router.post("/status/act")
 async def do(mirror: Here, request: Request) -> HTMLResponse:
-    given = _fields(await _body(request))
+    form = await body_of(request, MOST_BODY, "Use the API for many names at once.")
+    given = _fields(form.decode("utf-8", "replace"))
     what, name = given.get("what", ""), given.get("name", "")
     action = _action(what)
     told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
@@ -107,12 +109,3 @@ def _fields(form: str) -> Mapping[str, str]:
         return {name: values[0] for name, values in parse_qs(form, max_num_fields=_MOST_FIELDS).items()}
     except ValueError:
         raise BadRequest(f"The form has more than {_MOST_FIELDS} fields.", "Send `what`, `name` and `token`.") from None
-
-
-async def _body(request: Request) -> str:
-    body = bytearray()
-    async for some in request.stream():
-        body += some
-        if len(body) > MOST_BODY:
-            raise TooLarge("The form is larger than any that this page sends.", "Use the API for many names at once.")
-    return body.decode("utf-8", "replace")

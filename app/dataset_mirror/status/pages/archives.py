@@ -1,7 +1,7 @@
 """`/archives`: everything that is stored, as a table; and a page for each archive, stored or not."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -22,7 +22,7 @@ from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.summary import DAMAGED
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.store import listing
-from dataset_mirror.store.listing import Order
+from dataset_mirror.store.listing import Order, State
 from dataset_mirror.store.repositories import is_pinned
 
 SHOWN = 100
@@ -34,7 +34,7 @@ COLUMNS: Sequence[tuple[Order | None, str, str]] = (
     ("used", "Last use", ""),
     ("fetched", "Fetched", ""),
 )
-STATES = ("verified", "computed", "adopted", "changed", "damaged")
+STATES: Sequence[State] = get_args(State)
 VOUCHED = {
     "catalog": "The catalog: the bytes have the digest that it states.",
     "origin": "The origin: its answer states this digest.",
@@ -54,7 +54,7 @@ async def archives(
     request: Request,
     q: Annotated[str, Query(max_length=200)] = "",
     origin: Annotated[str, Query(max_length=300)] = "",
-    state: Literal["", "verified", "computed", "adopted", "changed", "damaged"] = "",
+    state: Literal["", State] = "",
     prefix: Annotated[str, Query(max_length=8192)] = "",
     sort: Order = "used",
     ascending: bool = False,
