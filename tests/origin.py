@@ -52,6 +52,7 @@ class Behaviour:
     # The nature of the origin: not limited by `times`, so that a cut transfer can be resumed at an origin without ranges.
     rate: float | None = None  # bytes per second of each connection
     ranges: bool = True
+    if_range: bool = True  # without it a range is sent whatever If-Range says, as simple servers do
     refuse_head: int | None = None  # the status of every HEAD
     etag_per_connection: bool = False  # a balancer whose servers derive ETags from inodes
     chunked: bool = False
@@ -84,7 +85,7 @@ class Behaviour:
         return ((position, ending) for position, ending in commanded if position is not None)
 
 
-NATURE = ("rate", "ranges", "refuse_head", "etag_per_connection", "chunked", "close_delimited")
+NATURE = ("rate", "ranges", "if_range", "refuse_head", "etag_per_connection", "chunked", "close_delimited")
 FIELDS = frozenset(each.name for each in fields(Behaviour))
 
 
@@ -238,7 +239,8 @@ def _selected(request: Request, resource: Resource, etag: str | None, length: in
     """The positions to send as 206 (416 when empty), or None for the whole representation."""
     if request.method != "GET" or request.range is None or not resource.behaviour.ranges:
         return None
-    if (condition := request.header("if-range")) is not None and not _same(condition, etag, resource.last_modified):
+    condition = request.header("if-range") if resource.behaviour.if_range else None
+    if condition is not None and not _same(condition, etag, resource.last_modified):
         return None
     return _span(request.range, length)
 

@@ -10,7 +10,7 @@ Rooms, from the outside in; imports go down this list only, which import-linter 
     doors     CONNECT: hosts that we answer for over TLS, tunnels, relays, and the certificate authority
     wire      the HTTP/1.1 connection, run by uvicorn: parsing, framing, TLS, sendfile, limits, answers from memory, how it ends;
               `workers` is a folder: more processes than one
-    serve     how a request is answered: the gateway, heads, bodies, who may have and who may change what
+    serve     how a request is answered: the gateway, answers, heads, bodies, who may have and who may change what
     airgap    crossing the gap: the wanted list, bundles, asking beforehand, files that people already have
     upkeep    looking after what is kept: verify, garbage, removal, the checks of `doctor`
     mirror    the heart: resolve → look up → have it? serve it. Missing? join the fill, or start one

@@ -109,7 +109,7 @@ def _counted(mirror: Mirror, app: App) -> App:
     return counted
 
 
-def _crowd(mirror: Mirror, *, each: int = 2) -> Crowd:
+def _crowd(mirror: Mirror, *, each: int = 3) -> Crowd:
     return Crowd(lambda: Limits(mirror.settings.head_timeout, mirror.settings.max_connections), each=each)
 
 
@@ -124,7 +124,7 @@ def assemble_worker(port: int, processes: int, worker: Worker, via: str, own: Ow
     doors = Doors(mirror, CertificateAuthority(store.folder, lambda: mirror.origins, issues=False), port)
     hot, far = Hot(mirror, processes), Far(worker.ask)
     gateway = Gateway(mirror, far, own, port, keep=hot.keep, relay=partial(relay, mirror))
-    crowd = _crowd(mirror, each=3)  # a request that is passed on has a socket of its own
+    crowd = _crowd(mirror, each=4)  # a request that is passed on has a socket of its own
     services = _services(mirror, hot, Handing(doors, worker.hand_over), crowd)
     return WorkerParts(mirror, answering(mirror, gateway, far), services)
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio.lowlevel import checkpoint
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, Offline, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.errors import IndexDamaged, MirrorError, OriginSaysNo, OriginUnreachable, StoreFull, UsageError
+from dataset_mirror.fetch.absences import Absences
 from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.checks import Checks
 from dataset_mirror.fetch.confirm import HEAD_REFUSED
@@ -23,17 +24,19 @@ from dataset_mirror.fetch.fill import Fill
 from dataset_mirror.fetch.flights import Flights
 from dataset_mirror.fetch.gates import Gates, gate_of, is_refusal, refused_offline
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.misses import Misses, is_miss
-from dataset_mirror.fetch.opening import PASSED_ON, judge, refusal
+from dataset_mirror.fetch.misses import Misses
+from dataset_mirror.fetch.opening import PASSED_ON, judge
 from dataset_mirror.fetch.others import Nobody, Others
 from dataset_mirror.fetch.promises import Promises
+from dataset_mirror.fetch.reading import Reading
 from dataset_mirror.fetch.recent import Recent
 from dataset_mirror.fetch.refs import Refs
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.tail import Tail
 from dataset_mirror.fetch.traffic import Traffic
 from dataset_mirror.fetch.unlisted import Unlisted
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.ahead import rate_at
 from dataset_mirror.origins.asked import Asked, asked
 from dataset_mirror.origins.identity import ArchiveId, parse_url
@@ -85,8 +88,7 @@ class Mirror:
         """Set when pins or schedules may have changed."""
         self.elsewhere: dict[str, tuple[ArchiveId, ...]] = {}
         """What only the bucket had of pinned and scheduled globs when it was last looked."""
-        self.reading: Counter[str] = Counter()
-        """Answers under way, by the digest of the blob that they send."""
+        self.reading = Reading()
         self.others: Others = Nobody()
         self.eviction = Eviction(store, self.upstream, configuration, self._busy, self.flush)
         promises = Promises(configuration, self.upstream, store)
@@ -94,7 +96,7 @@ class Mirror:
         self.refs = Refs(self.upstream, self.flights.knowledge)
         self.gates = Gates(self.upstream, self.flights.knowledge)
         self.misses = Misses(store, lambda: self.settings.anonymise_clients)
-        self._listings = Listings(store)
+        self.absences = Absences(configuration, self.flights.knowledge, self.misses, Listings(store))
         self._given: OrderedDict[ArchiveId, str] = OrderedDict()
         self.unlisted = Unlisted(self.misses)
         self._checks = Checks(self.flights)
@@ -132,6 +134,7 @@ class Mirror:
         fresh = self.configuration.read_again()
         async with self.others.at_one_moment(fresh):
             self.configuration.take_up(fresh)
+        await self.upstream.leave_former()
         self.look_again.set()
         log.info("Reloaded the configuration %s.", self.configuration.file)
 
@@ -277,7 +280,7 @@ class Mirror:
         if self.settings.offline:
             if by_readers:
                 return replace(what, is_for_readers=True)
-            raise self._known_absence(what) or refused_offline(what, origin)
+            raise self.absences.known(what) or refused_offline(what, origin)
         try:
             return await self.gates.admitted(what, authorization, origin)
         except OriginUnreachable:
@@ -300,7 +303,8 @@ class Mirror:
         if what.question.lfs is None:
             return None
         is_let_in = what.question.authorization is not None or what.is_for_readers
-        found = self.store.index.users_of(what.question.lfs.oid)
+        users = self.store.index.users_of(what.question.lfs.oid)
+        found = (one for one in users if self.origins.get(one.archive.authority))  # else nobody knows who may read it
         return next((hit for one in found if not one.private and (is_let_in or not one.restricted) and (hit := self.opened(one))), None)
 
     def has_object(self, what: Asked) -> bool:
@@ -312,9 +316,10 @@ class Mirror:
 
     async def fresh(self, what: Asked) -> Hit | None:
         """The archive's bytes if they are there and need not be asked for first; what was asked for first is as it is by then."""
-        found = await self.find(what) if (hit := self.hit(what.archive) or self._by_digest(what)) else None
-        if hit:
-            hit.file.close()
+        if (hit := self.hit(what.archive) or self._by_digest(what)) is None:
+            return None
+        hit.file.close()
+        found = await self.find(what)
         return found if isinstance(found, Hit) else None
 
     async def _asked_first(self, hit: Hit, what: Asked) -> Hit | Fill:
@@ -340,17 +345,19 @@ class Mirror:
         return self._freshness(record)
 
     def _freshness(self, record: Record) -> Freshness:
-        lifetime = self.origins.of(record.archive).lifetime(record.archive.path)
+        origin = self.origins.get(record.archive.authority)  # None if it was taken out: what came from it goes on being served
+        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
         return self._checks.of(record, lifetime, self.origins.expected(record.archive))
 
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         """The check of a stale archive, which is under way then, unless nobody may ask or it failed a short while ago."""
-        if self.settings.offline or not self._freshness(record).is_stale:
+        origin = self.origins.get(record.archive.authority)
+        if origin is None or self.settings.offline or not self._freshness(record).is_stale:
             return None
         if what is None and not record.archive.can_be_asked_for and not (what := self.asked(record.archive)).target.can_be_asked_for:
             return None
         with because("check"):
-            return self._checks.begin(record, self.origins.of(record.archive), self.origins.expected(record.archive), what)
+            return self._checks.begin(record, origin, self.origins.expected(record.archive), what)
 
     def fields_of(self, what: Asked, reply: Reply) -> Fields:
         """What of an origin's answer clients get."""
@@ -360,8 +367,7 @@ class Mirror:
         """Whether everybody may have it as it is, until something is written to the index."""
         if record.restricted or self.gates.is_restricted(self.asked(record.archive), record):
             return False
-        origin = self.origins.get(record.archive.authority)
-        matched = origin.rule(record.archive.path) if origin else None
+        matched = self.origins.matched(record.archive)
         return matched is None or matched.rule.when_stale == "serve"
 
     def for_everybody(self, what: Asked) -> Hit | None:
@@ -382,27 +388,22 @@ class Mirror:
 
     def passing(self, archive: ArchiveId) -> tuple[str, ...]:
         """Names of fields that its rule lets pass to clients, besides those that always do."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.origins.matched(archive)
         return matched.rule.redirect_fields if matched else ()
 
     def linked(self, archive: ArchiveId) -> tuple[str, ...]:
         """The hosts whose URLs in its content lead to the mirror, for clients that asked by its own address."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.origins.matched(archive)
         return matched.rule.links_to if matched else ()
 
     def ttl(self, record: Record) -> float | None:
         """Seconds until a stored archive is checked, negative if that is overdue; None if never. Its origin is not asked."""
-        origin = self.origins.get(record.archive.authority)
-        lifetime = origin.lifetime(record.archive.path) if origin else math.inf
-        found = self._checks.of(record, lifetime, self.origins.expected(record.archive))
-        return None if found.ttl == math.inf else found.ttl
+        return self._freshness(record).ttl
 
     def refusal(self, what: Asked) -> MirrorError | None:
         """Why an archive that is not stored would not be fetched now, if so."""
         if self.settings.offline:
-            return self._offline(what)
+            return self.absences.offline(what)
         return self.flights.absence(what)
 
     def opened(self, record: Record) -> Hit | None:
@@ -434,7 +435,7 @@ class Mirror:
         """The download of an archive, which is joined or begun. Raises NotAllowed, Offline, or a recent refusal of its origin."""
         origin = self.origins.of(what.archive)
         if self.settings.offline and not self.shared:
-            raise self._offline(what)
+            raise self.absences.offline(what)
         if not what.target.can_be_asked_for:
             raise UsageError(
                 f"The URL of {origin.url_of(what.archive)} has a secret, which is not kept: its origin cannot be asked.",
@@ -442,44 +443,6 @@ class Mirror:
             )
         restricted = gate_of(what) if what.question.authorization else None
         return self.flights.join(Job(what, origin, self.origins.expected(what.archive), restricted=restricted))
-
-    def _offline(self, what: Asked) -> MirrorError:
-        url = self.origins.of(what.archive).url_of(what.archive)
-        return self._known_absence(what) or Offline(
-            f"The mirror is offline and does not have {url}.", "Fetch it while it is online, or import it."
-        )
-
-    def _known_absence(self, what: Asked) -> MirrorError | None:
-        """The refusal of the origin when nobody can be asked: the last one, or that which its own list of files means."""
-        if (known := self.flights.knowledge.absence(what, however_old=True)) is not None:
-            return known
-        found = self.origins.file_meant(what.archive)
-        if found is None or (absent := found[0].names.absent) is None or not self._listings.lacks(*found):
-            return None
-        return refusal(404, self.origins.of(what.archive).url_of(what.archive), [(name.lower(), value) for name, value in absent.items()])
-
-    async def missed(self, what: Asked, error: MirrorError, asked_by: str | None) -> MirrorError:
-        """The error of a request for an archive, as its client gets it: what could not be fetched is on the wanted list by then."""
-        archive = what.archive
-        if is_miss(error) and (refused := self._known_absence(what)):
-            return refused
-        listed = is_miss(error) and await self.misses.note(archive, asked_by)
-        if isinstance(error, Offline | OriginUnreachable):
-            error.status = self._status_of_nothing(archive, error.status)
-        if not listed or not isinstance(error, Offline):
-            return error
-        said = Offline(
-            f"{error.detail} It is on the wanted list now.",
-            "Carry that list to where there is a network: dataset-mirror wanted --export wanted.txt",
-        )
-        said.status = error.status
-        return said
-
-    def _status_of_nothing(self, archive: ArchiveId, usual: int) -> int:
-        """With what a client hears that no origin could be asked: some look into their own cache only after the one of their rule."""
-        origin = self.origins.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
-        return matched.rule.offline_status if matched and "offline_status" in matched.rule.model_fields_set else usual
 
     async def head(self, what: Asked) -> Record | Edition | Reply:
         """What a HEAD is answered from when the archive is not there: a fill under way, else the origin's own answer to HEAD.

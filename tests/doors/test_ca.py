@@ -389,3 +389,21 @@ def test_it_stays_over_a_restart(start_mirror: StartMirror) -> None:
     after = certificates.of_pem(mirror.get("/ca.pem").body)
     assert after.public_key() == certificates.of_pem(before).public_key()
     assert len(certificates.named_hosts(after)) > len(certificates.named_hosts(certificates.of_pem(before)))
+
+
+def test_a_certificate_that_cannot_be_read(folder: DataFolder, known: Known, authority: CertificateAuthority) -> None:
+    """It is not taken for one that is missing: neither it nor the earlier ones are replaced, which clients trust."""
+    first = mark_of(authority.pem)
+    known.be(HOST, OTHER)
+    pem = authority.pem
+    for file in (folder.ca, folder.ca_earlier):
+        content = file.read_bytes()
+        file.unlink()
+        file.symlink_to(file)
+        with pytest.raises(DataFolderError, match="cannot be read"):
+            _ = CertificateAuthority(folder, known).pem
+        file.unlink()
+        file.write_bytes(content)
+    again = CertificateAuthority(folder, known)
+    assert again.pem == pem
+    assert again.knows(first)

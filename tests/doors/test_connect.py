@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -404,3 +405,19 @@ def test_a_tls_port_that_cannot_be(tmp_path: Path, certificate: Path, wrong: str
     assert run.returncode == 2
     assert "certificate" in run.stderr
     assert "Traceback" not in run.stderr
+
+
+def test_without_descriptors(start_mirror: StartMirror) -> None:
+    """A CONNECT for which no certificate can be made now is refused, and the next one is granted."""
+    mirror = start_mirror()
+    mirror.get("/ca.pem")
+    with Wire(mirror) as wire:
+        wire.send(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert wire.answer()[0] == 200
+        soft, hard = resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (3, hard))  # what is open stays open
+        wire.send(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}:443\r\n\r\n".encode())
+        status, fields = wire.head()
+        resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (soft, hard))
+        assert (status, fields["retry-after"]) == (503, "5")
+    opened(mirror).close()

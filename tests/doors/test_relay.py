@@ -14,10 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
-from tests.doors.intercepting import asked, curl, secured
+from tests.doors.intercepting import asked, curl, secured, trusting
 from tests.origin import MIB
-from tests.serving import PATIENCE, Mirror
+from tests.serving import HOST, PATIENCE, URL, Mirror
+from tests.waiting import until
+from tests.wire.crew import at
 from tests.wire.test_protocol import Wire, dechunked, raw_request
+from tests.wire.test_workers import pytestmark as _needs_proc
 
 SECRET = "secret-in-the-path"
 LARGE = 64 * MIB
@@ -69,7 +72,7 @@ class RealHost(BaseHTTPRequestHandler):
         if "chunked" not in self.headers.get("Transfer-Encoding", ""):
             return len(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         size = 0
-        while step := int(self.rfile.readline(), 16):
+        while step := int(self.rfile.readline() or b"0", 16):
             size += len(self.rfile.read(step))
             self.rfile.readline()
         self.rfile.readline()
@@ -216,14 +219,35 @@ def test_a_large_download(shared: Mirror, real: Real, tmp_path: Path) -> None:
 
 
 def test_nothing_is_logged(start_mirror: StartMirror, real: Real) -> None:
-    """Not even the log of requests has the path of one that was passed through."""
+    """Not even the log of requests has the path of one that was passed through, whole or not."""
     mirror = start_mirror(origins=origins(real), upstreams={}).restart("--access-log", "--log-level", "debug")
     with secured(mirror, "localhost", real.port) as wire:
         wire.send(to(real, f"/{SECRET}?{SECRET}") + to(real, "/sets/logged.bin"))
         assert [wire.answer()[0] for _ in range(2)] == [200, 200]
+    with secured(mirror, "localhost", real.port) as wire:
+        wire.send(to(real, f"/{SECRET}", "Transfer-Encoding: chunked", method="POST") + b"1\r\nx\r\n")
+        until(lambda: mirror.log.count("Relayed a request") == 2)
+        wire.send(b"no chunk\r\n")
+        assert wire.head()[0] == 400
     assert "/sets/logged.bin" in mirror.log
     assert SECRET not in mirror.log
     assert f"localhost:{real.port}" in mirror.log
+
+
+@_needs_proc
+def test_nothing_is_logged_by_a_worker(start_mirror: StartMirror, real: Real) -> None:
+    """Nor does another process, which does not know where a request goes, log what it refuses in the middle of its body."""
+    mirror = start_mirror(origins=origins(real), upstreams={}, workers=2).restart("--access-log")
+    context = trusting(mirror)
+    with at(mirror, worker=True) as wire:
+        wire.send(f"CONNECT localhost:{real.port} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert wire.head()[0] == 200
+        wire.socket = context.wrap_socket(wire.socket, server_hostname="localhost")
+        wire.send(to(real, f"/{SECRET}", "Transfer-Encoding: chunked", method="POST") + b"1\r\nx\r\n")
+        until(lambda: mirror.status["doors"]["relayed"] == 1)
+        wire.send(b"no chunk\r\n")
+        assert wire.head()[0] == 400
+    assert SECRET not in mirror.log
 
 
 def test_an_answer_that_breaks_off(real: Real, wire: Wire) -> None:
@@ -278,3 +302,11 @@ def test_passthrough_can_be_turned_off(start_mirror: StartMirror, real: Real) ->
         plain.send(raw_request(f"http://localhost:{real.port}/x"))
         assert plain.answer()[0] == 403
     assert len(real.heard) == before
+
+
+def test_what_a_rule_never_keeps_is_not_wanted(start_mirror: StartMirror) -> None:
+    """Offline it is refused, and is not on the wanted list: nobody could bring it."""
+    rules = [{"match": "/api/**", "store": False}]
+    mirror = start_mirror(origins=[{"url": URL, "paths": ["/api/"], "rules": rules}], offline=True)
+    assert mirror.get(f"/{HOST}/api/whoami").status == 504
+    assert json.loads(mirror.get("/status/wanted").body)["wanted"] == []

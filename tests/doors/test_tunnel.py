@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from dataset_mirror.doors.tunnel import End, Tunnel
+from tests.conftest import StartMirror
 from tests.doors import tunnels
 from tests.doors.far import FAR
+from tests.doors.intercepting import connected
 
 ROOT = Path(__file__).parents[2]
 INSIDE = f"""
@@ -57,6 +61,25 @@ def test_in_a_network_of_its_own(tmp_path: Path) -> None:
     inside = ["unshare", "-rnm", "sh", "-euc", INSIDE, "sh", *command]
     run = subprocess.run(inside, env=os.environ | {"HOSTS_OF_TEST": str(hosts)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
+
+
+def test_a_host_that_speaks_first(start_mirror: StartMirror) -> None:
+    """What a host says as soon as a proxy has reached it, as SSH does, arrives, though it came along with the proxy's answer."""
+    said = b"SSH-2.0-far\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n" + said)
+                connection.recv(4096)
+
+        threading.Thread(target=answer, daemon=True).start()
+        mirror = start_mirror(upstream_proxy=f"http://127.0.0.1:{listening.getsockname()[1]}")
+        with connected(mirror, "far.invalid:443") as wire:
+            assert wire.head()[0] == 200
+            assert wire.body(len(said)) == said
 
 
 async def test_a_silent_tunnel() -> None:

@@ -13,6 +13,7 @@ from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.source import OriginSource
 from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.origins.model import Origin
 from dataset_mirror.settings import load
 from tests.serving import HOST, URL
 
@@ -26,13 +27,22 @@ class Asking:
     def __init__(self, bases: list[str], **settings: Any) -> None:
         origin = {"url": URL, "paths": ["/sets/"], "redirects_to": [CDN]}
         known: dict[str, Any] = {"data": "/nowhere", "presets": [], "origins": [origin], "upstreams": {HOST: bases}}
-        self._configuration = load(flags=known | settings)
+        self._flags = known | settings
+        self._configuration = load(flags=self._flags)
         self.upstream = Upstream(self._configuration)
+
+    def take_up(self) -> None:
+        """The configuration is read again."""
+        self._configuration.take_up(load(flags=self._flags))
+
+    def archive(self, path: str = PATH) -> tuple[Origin, ArchiveId]:
+        """The archive, and its origin before it."""
+        archive = ArchiveId(HOST, path)
+        return self._configuration.origins.of(archive), archive
 
     async def read(self, path: str = PATH) -> bytes:
         """The archive's bytes."""
-        archive = ArchiveId(HOST, path)
-        reply = await first_reply(OriginSource(self.upstream, self._configuration.origins.of(archive), archive))
+        reply = await first_reply(OriginSource(self.upstream, *self.archive(path)))
         try:
             return b"".join([chunk async for chunk in reply.bytes()])
         finally:

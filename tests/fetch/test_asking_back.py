@@ -101,6 +101,26 @@ def test_refusals(number: str, status: int, said: str, mirror: Mirror) -> None:
     assert mirror.blobs == before
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(200, {"Content-Type": "text/html"}, b"<html><title>Odd</title><![odd[ ]]></html>"),
+        Said(200, {"Content-Type": "text/html"}, b"<form id='download-form' action='http://[odd'></form>"),
+        Said(302, {"Location": "http://[odd"}),
+    ],
+    ids=["a page that is none", "a form to nowhere", "a redirect to nowhere"],
+)
+def test_what_makes_no_sense(said: Said, tmp_path: Path) -> None:
+    """An origin that says something odd in the place of a file is refused as others are."""
+    with (
+        Web({CONTENT: lambda _: said}) as web,
+        Mirror(tmp_path / "data", presets=["gdrive"], upstreams=web.upstreams, grace=1) as mirror,
+    ):
+        for method in ("HEAD", "GET"):
+            assert mirror.get(f"/{CONTENT}/download?id=x&export=download", method).status == 502
+        assert "bug" not in mirror.get(f"/{CONTENT}/download?id=x&export=download").problem["hint"]
+
+
 @pytest.mark.parametrize("form", [f"<form id='download-form' action='https://{CONTENT}/download'></form>", ""], ids=["again", "never"])
 def test_pages_that_lead_nowhere(form: str, tmp_path: Path) -> None:
     """An origin that asks back again and again, or sends any other page, is refused with the title of that page."""

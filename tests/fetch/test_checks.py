@@ -130,3 +130,21 @@ def test_a_catalog_that_changes_its_mind(origin: Origin, start_mirror: StartMirr
         else:
             until(lambda: bool(stricter.status["failures"]))
             assert stricter.archive(PATH).body == OLD
+
+
+def test_the_same_bytes_of_an_origin_that_is_no_more(origin: Origin, start_mirror: StartMirror) -> None:
+    """An object of Git LFS that two origins brought comes from the one that is still configured: of the other nobody knows who may read."""
+    objects = "/sets/{repo}.git/info/lfs/objects"
+    rule = {"match": [f"{objects}/batch", f"{objects}/{{sha256}}"], "scope": "{repo}", "lfs": True}
+    hosts = [HOST, "gone.example.org", "other.example.org"]
+    blocks = [{"url": f"https://{host}", "paths": ["/sets/"], "rules": [rule]} for host in hosts]
+    origin.add(PATH, OLD)
+    mirror = start_mirror(origins=blocks, upstreams={host: [origin.url] for host in hosts})
+    for host in hosts[1:]:
+        assert mirror.get(f"/{host}{PATH}").body == OLD
+    mirror.stop()
+    del blocks[1]
+    mirror.start()
+    path = f"/sets/a.git/info/lfs/objects/{hashlib.sha256(OLD).hexdigest()}"
+    assert mirror.archive(path).body == OLD
+    assert mirror.head(path).status == 200

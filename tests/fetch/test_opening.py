@@ -9,8 +9,9 @@ import pytest
 
 from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, NotAnArchive, OriginBusy, OriginUnreachable
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.source import OriginSource
-from dataset_mirror.fetch.upstream import Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Configuration, load
 from tests.conftest import StartMirror

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
+from dataset_mirror.mirror import running
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import load
+from dataset_mirror.store.store import Store
 from tests.imitations.pypi import FILES, INDEX, JSON, Index
 from tests.imitations.server import Said
 from tests.imitations.web import Web
-from tests.serving import Mirror
+from tests.origin import Origin
+from tests.serving import HOST, PATIENCE, URL, Mirror
 
 HTML = "text/html"
 
@@ -104,3 +112,19 @@ def test_an_index_that_fails(mirror: Mirror, index: Index, web: Web) -> None:
     finally:
         web.sites[INDEX] = there
     assert answer.status == 200
+
+
+async def test_an_index_that_drips_holds_nobody_up(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An index that sends a byte now and then is left alone after a while: the file comes, and its client looks for itself."""
+    monkeypatch.setattr("dataset_mirror.fetch.promises.SECONDS", 0.3)
+    origin.add("/simple/a/", b"<a href='x'>x</a>" * 1000, rate=100, content_type=HTML)
+    origin.add("/sets/a-1.0.zip", b"PK\x03\x04" + bytes(1000))
+    rule = {"match": "/sets/*", "index": "https://index.example.org/simple/{project}/"}
+    origins = [{"url": URL, "paths": ["/sets/"], "rules": [rule]}, {"url": "https://index.example.org", "paths": ["/simple/"]}]
+    flags = {"data": tmp_path, "presets": [], "origins": origins, "upstreams": {HOST: [origin.url], "index.example.org": [origin.url]}}
+    with closing(Store(tmp_path)) as store:
+        async with running(load(flags=flags), store) as heart, asyncio.timeout(PATIENCE):
+            fill = heart.fill(heart.asked(ArchiveId(HOST, "/sets/a-1.0.zip")))
+            await fill.ended()
+    assert fill.record is not None
+    assert len(origin.gets("/simple/a/")) == 1

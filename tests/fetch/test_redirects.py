@@ -128,6 +128,15 @@ async def test_cookies_do_not_leave_their_host(origin: Origin) -> None:
     assert _cookies(origin, "/b.bin") is None
 
 
+async def test_a_cookie_may_have_any_bytes(origin: Origin) -> None:
+    """One with bytes beyond ASCII goes back as it came."""
+    origin.add(PATH, b"", redirect="b.bin", headers={"Location": "b.bin", "Set-Cookie": "id=caf\xe9; Path=/"})
+    origin.add("/sets/b.bin", DATA)
+    async with asking(origin.url) as ours:
+        assert await ours.read() == DATA
+    assert _cookies(origin, "/sets/b.bin") == "id=caf\xe9"
+
+
 async def test_cookies_join_the_operators(origin: Origin) -> None:
     """A cookie among the origin's `headers` goes along with that of a redirect."""
     origin.add(PATH, b"", redirect="b.bin", headers={"Location": "b.bin", "Set-Cookie": "id=1; Path=/"})

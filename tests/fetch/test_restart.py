@@ -16,6 +16,7 @@ import pytest
 
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.rules.conditions import Validators
+from dataset_mirror.rules.secrets import blurred
 from dataset_mirror.store.resumable import Leftover
 from tests.conftest import StartMirror
 from tests.origin import MIB, Origin, body
@@ -214,6 +215,14 @@ def test_a_whole_one_is_published(origin: Origin, mirror: Mirror) -> None:
     assert mirror.archive(PATH).body == OLD
     assert [request.range for request in origin.gets(PATH)] == [f"bytes={SIZE - 1}-"]
     assert left(mirror) == []
+
+
+def test_a_url_with_a_secret_goes_on(origin: Origin, mirror: Mirror) -> None:
+    """What is signed for one download is fetched with no credentials of the operator's, and goes on like anything else."""
+    origin.add(PATH, OLD)
+    leave(mirror, STALL, url=f"{URL}{PATH}?{blurred('token=abc', HOST)}")
+    assert mirror.archive(f"{PATH}?token=abc").body == OLD
+    assert [request.range for request in origin.gets(PATH)] == [f"bytes={STALL}-"]
 
 
 # ---- Starting afresh

@@ -97,6 +97,13 @@ def test_strong_date_serves_as_validator(shared_origin: Origin, shared: Mirror, 
     assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", date)]
 
 
+def test_a_tag_may_have_any_bytes(shared_origin: Origin, shared: Mirror, path: str) -> None:
+    """A tag with bytes beyond ASCII (RFC 9110 8.8.3) goes back to its origin as it came."""
+    shared_origin.add(path, OLD, etag='"caf\xe9"', cut_after=CUT, times=1)
+    assert shared.archive(path).body == OLD
+    assert resumes(shared_origin, path) == [(None, None), (f"bytes={CUT}-", '"caf\xe9"')]
+
+
 def test_whole_answer_under_the_same_validator_goes_on(shared_origin: Origin, shared: Mirror, path: str) -> None:
     """An origin without ranges sends it all again; the reader in mid-body gets all right bytes."""
     shared_origin.add(path, OLD, ranges=False, cut_after=CUT, times=1)
@@ -123,6 +130,22 @@ def test_changed_archive_starts_over(shared_origin: Origin, shared: Mirror, path
     assert beginning == old[:CUT]
     assert shared.archive(path).body == NEW
     assert hashlib.sha256(old).hexdigest() not in {blob.name for blob in shared.blobs}
+
+
+@pytest.mark.parametrize("etag", [None, '"v1"'], ids=["a date alone", "a tag as well"])
+def test_a_part_of_another_date_is_never_spliced(shared_origin: Origin, shared: Mirror, path: str, etag: str | None) -> None:
+    """A part that an origin sends whatever If-Range says, and that tells of another date, belongs to another archive: it starts over."""
+    old = body(SIZE, seed=3 if etag else 4)
+    date = "Mon, {:02} Jan 2024 00:00:00 GMT"
+    shared_origin.add(path, old, etag=etag, last_modified=date.format(1), if_range=False, stall_after=CUT)
+    with asking(shared, path) as response:
+        beginning = response.read(CUT)
+        shared_origin.change(path, body=NEW, etag=None, last_modified=date.format(8), stall_after=None)
+        interrupt(shared_origin)
+        with pytest.raises(BROKEN):
+            response.read()
+    assert beginning == old[:CUT]
+    assert shared.archive(path).body == NEW
 
 
 def test_reader_without_bytes_takes_the_new_archive(shared_origin: Origin, shared: Mirror, path: str) -> None:

@@ -1,10 +1,18 @@
 """Room for new archives: what was used longest ago goes first, and only what its origin confirms to have."""
 
+import asyncio
 import socket
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dataset_mirror.fetch.eviction import Eviction, Leaving
+from dataset_mirror.mirror import running
+from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.settings import load
+from dataset_mirror.store.store import Store
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, PATIENCE, URL, Mirror
@@ -88,6 +96,19 @@ def test_nothing_goes_when_the_origin_is_silent(full: Mirror, origin: Origin) ->
     assert "300,000 of 300,000 (max_size) are in use" in problem.problem["detail"]
     assert "dataset-mirror gc" in problem.problem["hint"]
     assert kept(full) == "abc"
+
+
+def test_every_archive_is_looked_at(origin: Origin, start_mirror: StartMirror) -> None:
+    """However many before it are the last copies of theirs, the one that may go is found."""
+    names = [f"/sets/{number}.bin" for number in range(10)]
+    for number, name in enumerate(names):
+        origin.add(name, body(SIZE, seed=number))
+    mirror = start_mirror(max_size=9 * SIZE)
+    for name in names[:9]:
+        assert mirror.archive(name).status == 200
+    for name in names[:8]:
+        origin.change(name, etag='"other"')
+    assert mirror.archive(names[9]).status == 200
 
 
 def test_nothing_goes_unless_enough_can(full: Mirror, origin: Origin) -> None:
@@ -175,3 +196,21 @@ def test_room_of_a_fill_that_has_no_file(origin: Origin, start_mirror: StartMirr
     partial.unlink()
     aside.rename(partial)
     assert mirror.archive(path("a")).body == data("a")
+
+
+async def test_what_somebody_begins_to_read_meanwhile_stays(origin: Origin, tmp_path: Path) -> None:
+    """Who may go is looked at again at the moment when it goes: removing the one before takes its time."""
+    for name in "ab":
+        origin.add(path(name), data(name))
+    with closing(Store(tmp_path)) as store:
+        flags = {"data": tmp_path, "presets": [], "origins": [{"url": URL, "paths": ["/sets/"]}], "upstreams": {HOST: [origin.url]}}
+        async with running(load(flags=flags), store) as heart:
+            for name in "ab":
+                async with asyncio.timeout(PATIENCE):
+                    await heart.fill(heart.asked(ArchiveId(HOST, path(name)))).ended()
+            first, second = (store.find(ArchiveId(HOST, path(name))) for name in "ab")
+            assert first is not None
+            assert second is not None
+            busy = Eviction(store, heart.upstream, heart.configuration, lambda _: store.find(first.archive) is None, heart.flush)
+            assert await busy.let_go([Leaving((first, second), 2 * SIZE)]) == SIZE
+            assert store.find(second.archive) is not None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.fetch.upstream import Broken
+from dataset_mirror.fetch.reply import Broken
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin as Known
 from tests.fetch.asking import PATH, asking

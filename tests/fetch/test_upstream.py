@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import StartMirror
+from tests.fetch.asking import asking
 from tests.origin import Origin, body
 from tests.serving import HOST, Mirror, mirroring
 
@@ -46,6 +48,24 @@ def test_cookies_of_an_origin_stay_there(shared: Mirror, shared_origin: Origin) 
         shared_origin.add(f"/sets/cookie-{name}.bin", DATA, headers={"Set-Cookie": "id=1; Path=/"})
         shared.archive(f"/sets/cookie-{name}.bin")
     assert shared_origin.gets("/sets/cookie-second.bin")[0].header("cookie") is None
+
+
+async def test_connections_of_former_configurations(origin: Origin) -> None:
+    """However often the configuration is read again, no connection is left of before but that which brings something."""
+    origin.add("/sets/a.bin", DATA)
+    origin.add("/sets/slow.bin", body(300_000), stall_after=100_000)
+    async with asking(origin.url) as ours:
+        reply = await ours.upstream.ask(*ours.archive("/sets/slow.bin"))
+        ours.take_up()
+        for _ in range(5):
+            assert await ours.read("/sets/a.bin") == DATA
+            ours.take_up()
+            await ours.upstream.leave_former()
+        await asyncio.to_thread(origin.wait_for, lambda: origin.open_connections == 1)
+        await reply.close()
+        ours.take_up()
+        await ours.upstream.leave_former()
+        await asyncio.to_thread(origin.wait_for, lambda: origin.open_connections == 0)
 
 
 def test_our_own_via_is_a_loop(shared: Mirror, shared_origin: Origin) -> None:

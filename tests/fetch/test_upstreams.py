@@ -1,5 +1,6 @@
 """Several upstreams of one origin: who is asked when, and when one may go on where another broke."""
 
+import asyncio
 import hashlib
 import threading
 import time
@@ -8,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from dataset_mirror.errors import NotAllowed
 from dataset_mirror.fetch import health
 from tests.conftest import StartMirror
+from tests.fetch.asking import asking
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
 
@@ -44,6 +47,23 @@ def test_the_next_is_asked_when_one_fails(origin: Origin, second: Origin, start_
     origin.add(PATH, DATA, **fault)
     second.add(PATH, DATA)
     assert with_both(start_mirror, origin, second).archive(PATH).body == DATA
+
+
+async def test_what_one_refused_is_closed_whatever_the_next_does(origin: Origin, second: Origin) -> None:
+    """No connection is left of an upstream that refused, if the next one redirects to where its origin may not."""
+    origin.add(PATH, DATA, status=404, status_body=DATA)
+    second.add(PATH, DATA, redirect="https://elsewhere.example.net/a.bin")
+    async with asking(origin.url, second.url) as ours:
+        assert isinstance(await ours.refusal(PATH), NotAllowed)
+        await asyncio.to_thread(origin.wait_for, lambda: origin.open_connections == 0)
+
+
+@pytest.mark.parametrize("field", [{"Date": "Mon, 01 Jan 99999999999 00:00:00 GMT"}, {"Age": "9" * 400}], ids=["date", "age"])
+async def test_absurd_times_are_none(origin: Origin, field: dict[str, str]) -> None:
+    """An upstream that says nothing sensible of time is asked like any other."""
+    origin.add(PATH, DATA, headers={"Date": "Mon, 01 Jan 2024 00:00:00 GMT", **field})
+    async with asking(origin.url) as ours:
+        assert await ours.read(PATH) == DATA
 
 
 def test_a_failing_one_is_left_alone_and_shown(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:
@@ -95,6 +115,16 @@ def test_another_never_splices_what_nothing_proves(origin: Origin, second: Origi
     assert mirror.archive(PATH).body == other
 
 
+def test_another_without_a_validator_proves_nothing(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:
+    """A part without a tag, which another upstream sends whatever If-Range says, is never put beside what is there."""
+    other = body(1_000_000, seed=2)
+    origin.add(PATH, DATA, reset_after=300, etag='"one"')
+    second.add(PATH, other, etag=None, if_range=False)
+    mirror = with_both(start_mirror, origin, second)
+    assert _after_first_cut(origin, mirror) == other
+    assert mirror.archive(PATH).body == other
+
+
 def test_an_equal_strong_validator_lets_another_go_on(origin: Origin, second: Origin, start_mirror: StartMirror) -> None:
     """Two upstreams with the same strong entity tag and length are the same archive."""
     origin.add(PATH, DATA, reset_after=400_000, etag='"same"')
@@ -116,3 +146,11 @@ def test_an_upstream_rests_longer_with_each_failure(monkeypatch: pytest.MonkeyPa
     assert rests == [30, 60, 120, 240, 300, 300]
     known.succeeded("http://a")
     assert not known.resting("http://a")
+
+
+def test_an_upstream_may_fail_any_number_of_times() -> None:
+    """One that has been away for days, and was asked by every client, is known as well as one that has just gone."""
+    known = health.UpstreamHealth()
+    for _ in range(1_100):
+        known.failed("http://a", "it is away")
+    assert known.resting("http://a")

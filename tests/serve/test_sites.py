@@ -70,6 +70,7 @@ def test_the_origins_name(gated: Mirror) -> None:
         ({"Sec-Fetch-Site": "none"}, 200),
         ({"Origin": "http://attacker.example"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
         ({"Origin": "http://mirror.lab:8080", "Host": "mirror.lab:8080"}, 200),
     ],
 )

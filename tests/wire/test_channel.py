@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
+import resource
 import socket
+import struct
 
 import pytest
 
@@ -67,3 +71,47 @@ async def test_standing_still() -> None:
     assert (await ours.receive())[0] == "standing"
     ours.close()
     theirs.close()
+
+
+async def test_the_other_end_has_gone_unnoticed() -> None:
+    """Descriptors that cannot be sent any more are closed: whoever waits at their other ends is told."""
+    ours, theirs = socket.socketpair()
+    channel = Channel(ours)
+    theirs.close()
+    read, write = os.pipe()
+    channel.post("too late", write)  # before the loop had a turn to tell of it
+    os.set_blocking(read, False)
+    assert os.read(read, 1) == b""
+    os.close(read)
+    channel.close()
+
+
+async def test_a_descriptor_that_is_lost() -> None:
+    """Where too many files are open a message comes without its descriptor, and never with that of another one."""
+    sending, receiving = socket.socketpair()
+    channel = Channel(receiving)
+    [one, other] = [_message(name) for name in ("one", "other")]
+    kept = os.open(os.devnull, os.O_RDONLY)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    socket.send_fds(sending, [one[:-1]], [kept])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))  # what is open stays open
+    try:
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    sending.send(one[-1:])
+    socket.send_fds(sending, [other], [kept])
+    assert await channel.receive() == ("one", [])
+    message, [descriptor] = await channel.receive()
+    assert (message, os.fstat(descriptor).st_ino) == ("other", os.fstat(kept).st_ino)
+    for each in (descriptor, kept):
+        os.close(each)
+    sending.close()
+    channel.close()
+
+
+def _message(text: str) -> bytes:
+    """As it is on the wire, with one descriptor."""
+    data = pickle.dumps(text)
+    return struct.pack("!IB", len(data), 1) + data

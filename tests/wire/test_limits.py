@@ -6,7 +6,8 @@ import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -153,6 +154,44 @@ def test_more_clients_than_descriptors(start_mirror: StartMirror, origin: Origin
     with silent(mirror, 500):
         assert mirror.archive(SMALL).body == SMALL_BODY
     assert len(mirror.log) < 4000
+
+
+def test_clients_that_read_slowly_where_few_files_may_be_open(start_mirror: StartMirror, origin: Origin) -> None:
+    """There are no more of them than have descriptors for their files and for waiting, so that none is broken off; others are told."""
+    content = body(32 * MIB)
+    origin.add(SLOW, content)
+    mirror = start_mirror()
+    assert mirror.archive(SLOW).status == 200
+    resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (_RESERVED + 300, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with ExitStack() as ends:
+        answers = []
+        for _ in range(150):
+            wire = ends.enter_context(Wire(mirror, buffer=4096))
+            with suppress(ConnectionResetError, BrokenPipeError):  # one that is told that there is no room
+                wire.send(request(SLOW))
+            answers.append((wire, wire.head()[0]))
+        assert {status for _, status in answers} == {200, 503}
+        assert "Too many open files" not in mirror.log
+        assert answers[0][0].body(len(content)) == content
+
+
+def test_no_descriptor_to_wait_with(start_mirror: StartMirror, origin: Origin) -> None:
+    """A client whose file could just be opened gets all of it, though there is no descriptor more to wait for room with."""
+    content = body(32 * MIB)
+    origin.add(SLOW, content)
+    mirror = start_mirror()
+    assert mirror.archive(SLOW).status == 200
+    with Wire(mirror, buffer=4096) as wire:
+        wire.send(request(SLOW, method="HEAD"))
+        assert wire.head()[0] == 200
+        numbers = {int(file.name) for file in Path(f"/proc/{mirror.pid}/fd").iterdir()}
+        free = next(number for number in range(10_000) if number not in numbers)
+        soft, hard = resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (free + 1, hard))
+        wire.send(request(SLOW))
+        assert wire.head()[0] == 200
+        assert wire.body(len(content)) == content
+        resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> None:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA384
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from dataset_mirror.wire import crowd, tls
+from dataset_mirror.wire import crowd, leaving
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.crowd import Crowd, Limits
 from dataset_mirror.wire.parsing import Head
@@ -71,7 +71,7 @@ def server(large_file: Path, certificate: Path, monkeypatch: pytest.MonkeyPatch)
 
     with app.file, Server(app, made).running() as running:  # type: ignore[arg-type]
         yield running
-        until(lambda: all(raw.is_closing() for raw in tls._leaving))
+        until(lambda: all(raw.is_closing() for raw in leaving._leaving))
 
 
 class Client(Peer):

@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -168,6 +169,19 @@ def test_without_descriptors(shared: Mirror) -> None:
         assert wire.answer()[0] == 200
 
 
+def test_a_connect_without_descriptors(shared: Mirror) -> None:
+    """A worker that cannot hand a CONNECT over refuses it."""
+    with at(shared, worker=True) as wire:
+        worker = owner(shared, wire.socket)
+        soft, hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            wire.send(b"CONNECT far.invalid:443 HTTP/1.1\r\nHost: far.invalid:443\r\n\r\n")
+            assert wire.head()[0] == 503
+        finally:
+            resource.prlimit(worker, resource.RLIMIT_NOFILE, (soft, hard))
+
+
 def test_another_mirror_at_the_same_port(shared: Mirror, tmp_path: Path) -> None:
     """It is refused, though the sockets of one mirror share a port."""
     said = serve(tmp_path, "--port", str(shared.port), "--workers", "2")
@@ -281,3 +295,26 @@ def test_the_starter_of_workers_dies(start_mirror: StartMirror) -> None:
     os.kill(keeper(mirror), signal.SIGKILL)
     mirror.ended(1)
     assert "Workers cannot be started any more" in mirror.log
+
+
+def test_an_index_that_is_damaged(start_mirror: StartMirror, origin: Origin) -> None:
+    """A worker that goes on serving what it knows has its other requests answered still, whatever the filling process cannot read."""
+    origin.add(SMALL, CONTENT)
+    mirror = start_mirror(workers=2, origins=[{"url": URL, "paths": ["/sets/"], "freshness": "2s"}])
+    assert mirror.archive(SMALL).status == 200
+    mirror.restart()
+    with at(mirror, worker=True) as wire:
+
+        def is_stale() -> bool:
+            wire.send(request(SMALL))
+            status, fields = wire.head()
+            assert (status, wire.body(len(CONTENT))) == (200, CONTENT)
+            return "ttl=-" in fields["cache-status"]
+
+        assert not is_stale()
+        with closing(sqlite3.connect(mirror.data / "index.db")) as index, index:
+            index.execute("UPDATE archives SET etag = CAST(x'ff' AS TEXT)")
+        until(is_stale)
+        wire.send(raw_request("/healthz"))
+        assert wire.answer()[0] == 200
+    assert "is not looked after any more" not in mirror.log

@@ -10,14 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dataset_mirror.doors.generations import Fetched, Generations, joined
-from dataset_mirror.errors import DataFolderError
+from dataset_mirror.errors import DataFolderError, SystemFailure
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.rules.host import split_port
+from dataset_mirror.rules.host import is_address, split_port
 from dataset_mirror.rules.marks import mark_of
 from dataset_mirror.store import durable
 from dataset_mirror.store.folder import DataFolder
@@ -115,7 +114,10 @@ class CertificateAuthority:
             self._issue(None)
 
     def context_for(self, host: str) -> ssl.SSLContext:
-        """What answers TLS as `host`, and as no other host that a client may name (SNI, RFC 6066 3). HTTP/1.1 only."""
+        """What answers TLS as `host`, and as no other host that a client may name (SNI, RFC 6066 3). HTTP/1.1 only.
+
+        SystemFailure if there is no descriptor, or no memory, to make it with.
+        """
         issued = self._current()
         with self._lock:
             made, context = self._contexts.get(host, (0.0, None))
@@ -153,8 +155,10 @@ class CertificateAuthority:
         try:
             pem = self._folder.ca.read_bytes()
             known = certificates.of_pem(pem)
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return self._issue(key)
+        except OSError as error:
+            raise _unreadable(self._folder.ca, error) from None
         if not certificates.still_good(known, key, _hosts(origins)):
             return self._issue(key, pem if known.public_key() == key.public_key() else None)
         return self._taken_up(key, known, pem, origins)
@@ -197,8 +201,10 @@ class CertificateAuthority:
     def _earlier(self) -> bytes:
         try:
             return self._folder.ca_earlier.read_bytes()
-        except OSError:
+        except FileNotFoundError:
             return b""
+        except OSError as error:
+            raise _unreadable(self._folder.ca_earlier, error) from None
 
     def _made(self, issued: _Issued, host: str) -> ssl.SSLContext:
         """One key serves all leaves of a run: it is as secret as the authority's own."""
@@ -206,10 +212,18 @@ class CertificateAuthority:
 
         self._leaf_key = self._leaf_key or certificates.new_key()
         leaf = certificates.issue_leaf(issued.certificate, issued.key, self._leaf_key, host)
-        with _in_memory(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key)) as file:
-            context = server_context(file)
+        try:
+            with _in_memory(certificates.to_pem(leaf) + certificates.key_to_pem(self._leaf_key)) as file:
+                context = server_context(file)
+        except OSError as error:
+            raise SystemFailure.of(error) from None
         context.sni_callback = _only(host)
         return context
+
+
+def _unreadable(file: Path, error: OSError) -> DataFolderError:
+    """One that is there is not replaced: clients trust what it says."""
+    return DataFolderError(f"The file {file} of the certificate authority cannot be read: {error.strerror}.", "Fix its permissions.")
 
 
 @contextmanager
@@ -241,15 +255,7 @@ def _only(host: str) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], in
 
 def _hosts(origins: Origins) -> frozenset[str]:
     hosts = (split_port(origin.authority)[0] for origin in origins)
-    return frozenset(host for host in hosts if not _is_address(host))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return True
+    return frozenset(host for host in hosts if not is_address(host.strip("[]")))
 
 
 def _leaf_seconds() -> float:

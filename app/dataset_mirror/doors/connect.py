@@ -3,8 +3,9 @@
 import asyncio
 import logging
 
-from dataset_mirror.doors import tunnel
 from dataset_mirror.doors.decision import Doors, Intercept, TunnelTo
+from dataset_mirror.doors.reaching import connect
+from dataset_mirror.doors.tunnel import Tunnel
 from dataset_mirror.doors.vanishing import Vanishing
 from dataset_mirror.errors import BadRequest, MirrorError, Offline
 from dataset_mirror.rules.marks import mark_in
@@ -37,7 +38,7 @@ class Opening:
     def __init__(self, connection: Connection, doors: Doors, target: str, *, is_last: bool) -> None:
         self._connection, self._doors, self._target, self._is_last = connection, doors, target, is_last
         self._server, self._crowd = connection.server_state, connection.services.crowd
-        self._tunnel: tunnel.Tunnel | None = None
+        self._tunnel: Tunnel | None = None
 
     def start(self) -> None:
         """From here on the connection is not HTTP's."""
@@ -99,7 +100,7 @@ class Opening:
         counts.tunnels += 1
         try:
             try:
-                far = await tunnel.connect(door.host, self._doors)
+                far = await connect(door.host, self._doors)
             except MirrorError:
                 if door.otherwise is None:
                     raise
@@ -108,7 +109,7 @@ class Opening:
                 await self._establish()
                 counts.tunnelled += 1
                 self._crowd.departures.forget(self._connection.socket)
-                self._tunnel = tunnel.Tunnel(self._transport, far)
+                self._tunnel = Tunnel(self._transport, far)
                 await self._tunnel.run()
             finally:
                 far.close()

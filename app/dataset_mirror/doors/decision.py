@@ -55,6 +55,7 @@ class Doors:
         self.own_ports = {own_port}
         """Ports at which the mirror itself listens."""
         self._outdated: set[tuple[str | None, str]] = set()
+        """Addresses of clients, and hosts of origins, that met in a tunnel because the client was set up before."""
 
     @property
     def handshake_seconds(self) -> float:
@@ -123,11 +124,6 @@ class Doors:
         self._outdated.add((peer, host))
         client = anonymised(peer or "", self.mirror.settings.anonymise_clients) or "A client"
         log.info("%s was set up before %s was added and reaches it through a tunnel. Run setup.sh again there.", client, host)
-
-    @property
-    def outdated(self) -> frozenset[tuple[str | None, str]]:
-        """Addresses of clients, and hosts of origins, that met in a tunnel because the client was set up before."""
-        return frozenset(self._outdated)
 
     def _check(self, host: str, port: int, peer: str | None) -> None:
         settings = self.mirror.settings

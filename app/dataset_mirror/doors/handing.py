@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from dataset_mirror.doors.connect import Connect
 from dataset_mirror.doors.decision import Doors
-from dataset_mirror.errors import DataFolderError
+from dataset_mirror.errors import DataFolderError, SystemFailure
 from dataset_mirror.rules.marks import mark_in
 from dataset_mirror.wire.connection import Connection
+from dataset_mirror.wire.framing import refusal
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class Handing:
             if door is None:
                 return False
             self._doors.ca.context_for(door.host)
-        except DataFolderError as error:  # the authority is to be made, or made again, by the filling process
+        except (DataFolderError, SystemFailure) as error:  # the authority is to be made, or made again, by the filling process
             log.debug("CONNECT is not answered here: %s", error)
             return False
         return True
@@ -50,5 +51,9 @@ class Handing:
         await connection.flushed()
         connection.arm(reset=False)
         if not transport.is_closing():
-            self._hand_over(os.dup(connection.socket.fileno()), target, connection.credentials, is_last)
-        transport.abort()  # closes this process' descriptor, and not the connection
+            try:
+                duplicate = os.dup(connection.socket.fileno())
+            except OSError as error:  # too many open files
+                return connection.refuse_connect(refusal(SystemFailure.of(error), in_first_line=True))
+            self._hand_over(duplicate, target, connection.credentials, is_last)
+        return transport.abort()  # closes this process' descriptor, and not the connection

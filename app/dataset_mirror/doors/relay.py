@@ -51,8 +51,8 @@ async def relay(mirror: Mirror, origin: Origin, request: Request, scope: Scope, 
     try:
         check_may_relay(mirror, origin, request)
     except Offline:
-        path, query = normalise_path(request.target.path), check_query(request.target.query)
-        if request.method in ("GET", "HEAD") and not origin.lists(path):
+        if request.method in ("GET", "HEAD") and not _is_listed(origin, request):
+            path, query = normalise_path(request.target.path), check_query(request.target.query)
             await mirror.unlisted.note(ArchiveId.of(origin.authority, path, query), request.peer or "127.0.0.1")
         raise
     scope[RELAYED] = True

@@ -1,5 +1,6 @@
 """Origins that ask back by a page before they send a file, such as Google Drive: the page is followed like a redirect, never kept."""
 
+from contextlib import suppress
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -24,7 +25,8 @@ def way_on(text: str, confirm: Confirm, url: str, *, again: bool) -> str:
     OriginBusy or NotAnArchive if it is another page.
     """
     page = _Page(confirm.by)
-    page.feed(text)
+    with suppress(AssertionError):  # an odd declaration ends the page
+        page.feed(text)
     if said := next((busy for busy in confirm.busy if busy in text), None):
         raise OriginBusy(
             f"The origin refuses {url} for now, by a page that says: {said}.",
@@ -42,7 +44,10 @@ def way_on(text: str, confirm: Confirm, url: str, *, again: bool) -> str:
 
 def check_signed_in(location: str, confirm: Confirm, url: str) -> None:
     """OriginSaysNo if a redirect leads to where people sign in."""
-    host = urlsplit(location).hostname
+    try:
+        host = urlsplit(location).hostname
+    except ValueError:  # no URL, as whoever follows it says
+        return
     if host in confirm.sign_in:
         raise OriginSaysNo(
             403, f"The origin answers for {url} by {host}: it wants a sign-in.", "Share the file with everybody who has the link."

@@ -2,23 +2,36 @@
 
 from email.message import Message
 
-from dataset_mirror.errors import FillFailed, NotAnArchive
+from dataset_mirror.errors import FillFailed, NotAnArchive, NotForKeeping
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.content import contradiction, is_genuinely_empty, wrong_magic
 from dataset_mirror.rules.counted import counted
 
 
 def check_head(job: Job, reply: Reply) -> None:
-    """FillFailed or NotAnArchive if the head of the answer says that its body is something else."""
+    """FillFailed or NotAnArchive if the head of the answer says that its body is something else; NotForKeeping."""
+    check_for_keeping(job, reply)
     size = job.expected.size if job.expected else None
     if size is not None and reply.length not in (None, size) and not reply.encoding:
         override = f'If the origin republished it, write into mirror.toml: [[archives]] url = "{job.url}" sha256 = "…"'
         raise FillFailed(f"{job.url} has {counted(reply.length, 'byte')} at its origin, but {job.expected_by} {size:,}.", override)
     if reply.length == 0:
         _check_empty(job, reply.field("content-type"), has_validator=_has_validator(reply.validators))
+
+
+def check_for_keeping(job: Job, reply: Reply) -> None:
+    """NotForKeeping for what its origin decides about, and gives to one client only."""
+    if job.rule is not None and job.rule.gated and not job.rule.shared and _is_for_one_client(reply):
+        raise NotForKeeping(f"{job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
+
+
+def _is_for_one_client(reply: Reply) -> bool:
+    """Whether an origin says that nobody else may have its answer (RFC 9111 5.2.2.5, 5.2.2.7), or sets a cookie with it."""
+    directives = {part.strip().partition("=")[0].lower() for part in (reply.field("cache-control") or "").split(",")}
+    return not directives.isdisjoint(("no-store", "private")) or reply.field("set-cookie") is not None
 
 
 def check_beginning(job: Job, edition: Edition, beginning: bytes) -> None:

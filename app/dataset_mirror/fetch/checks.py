@@ -1,6 +1,7 @@
 """Background checks: a stale archive is served at once, and its origin is asked meanwhile (RFC 5861 3)."""
 
 import time
+from collections import OrderedDict
 from contextlib import suppress
 
 from dataset_mirror.errors import MirrorError
@@ -19,7 +20,8 @@ class Checks:
 
     def __init__(self, flights: Flights) -> None:
         self._flights = flights
-        self._begun: dict[ArchiveId, float] = {}
+        self._begun: OrderedDict[ArchiveId, float] = OrderedDict()
+        """When, by the monotonic clock, those of late; the first one longest ago."""
 
     def of(self, record: Record, lifetime: float, expected: CatalogEntry | None) -> Freshness:
         """How fresh a stored archive is whose checks hold for `lifetime` seconds."""
@@ -38,9 +40,12 @@ class Checks:
         if as_asked.archive.variant.startswith("post=") and as_asked.question.body is None:
             return None  # nobody knows what was sent
         now = time.monotonic()
-        if now - self._begun.get(record.archive, -RETRY_SECONDS) < RETRY_SECONDS and not self._succeeded_since(record):
+        while self._begun and now - next(iter(self._begun.values())) >= RETRY_SECONDS:
+            self._begun.popitem(last=False)
+        if record.archive in self._begun and not self._succeeded_since(record):
             return None
-        self._begun = {archive: at for archive, at in self._begun.items() if now - at < RETRY_SECONDS} | {record.archive: now}
+        self._begun[record.archive] = now
+        self._begun.move_to_end(record.archive)
         # Other bytes than the catalog expects are fetched again: the origin would only confirm them.
         known = None if expected and expected.has_digest else record
         with suppress(MirrorError):  # a recent 404: what is there goes on being served

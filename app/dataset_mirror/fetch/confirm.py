@@ -3,8 +3,8 @@
 import asyncio
 
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.sameness import same_bytes, whole_size
 from dataset_mirror.store.record import Record
 

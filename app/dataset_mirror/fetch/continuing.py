@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.opening import first_reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import fits
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.resumable import Leftover, Leftovers
 
@@ -49,7 +49,7 @@ def _usable(leftovers: Leftovers, source: Source, job: Job) -> Leftover | None:
     if left is None:
         return None
     same_size = job.expected is None or job.expected.size in (None, left.length)
-    if same_size and left.url == source.url and left.private == source.private:
+    if same_size and left.url == source.url and left.private == job.is_with_credentials:
         return left
     leftovers.drop(left)
     return None

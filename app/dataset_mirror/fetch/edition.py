@@ -1,11 +1,12 @@
 """What an origin is sending: one representation, its head, and the partial file that it grows in."""
 
+import logging
 import time
 from collections.abc import Iterable
 from enum import Enum, auto
 from functools import partial
 
-from dataset_mirror.fetch.network.body import Tail
+from dataset_mirror.fetch.network.body import Remainder
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import told
@@ -13,6 +14,8 @@ from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.store.partial import PartialFile
 from dataset_mirror.store.record import digest_etag
 from dataset_mirror.store.space import Reservation
+
+log = logging.getLogger(__name__)
 
 HOLD = 64 * 1024
 """Bytes at the end of an answer that wait until the archive is whole, verified and durable."""
@@ -80,9 +83,9 @@ class Edition:
         self.partial.write(offset, data)
         self.room.written(len(data))
 
-    async def pour(self, tail: Tail, offset: int, most: int) -> int:
+    async def pour(self, remainder: Remainder, offset: int, most: int) -> int:
         """Adds up to `most` bytes of the rest of a body, none of which is there, as they come; how many. httpx.HTTPError or OSError."""
-        size = await tail.pour(partial(self.partial.place, offset), most)
+        size = await remainder.pour(partial(self.partial.place, offset), most)
         self.partial.have.add(offset, offset + size)
         self.room.written(size)
         return size
@@ -120,7 +123,12 @@ class Edition:
     def drop(self) -> None:
         """Frees the room and, unless it stays, the file; readers that have a descriptor of their own may go on."""
         self.room.release()
-        if self.stays:
-            self.partial.close()
-        else:
-            self.partial.discard()
+        try:
+            if self.stays:
+                self.partial.close()
+            else:
+                self.partial.discard()
+        except OSError as error:  # such as a disk that may only be read by now: readers have to hear of what came before
+            log.warning(
+                "The partial file %s cannot be closed or removed now; the next start looks after it: %s.", self.partial.path.name, error
+            )

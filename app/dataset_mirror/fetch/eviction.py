@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 
 from dataset_mirror.errors import NotAllowed, StoreFull
 from dataset_mirror.fetch.confirm import Unreachable, confirms
@@ -95,10 +96,11 @@ class Eviction:
         await self.let_go(leaving)
 
     async def let_go(self, leaving: list[Leaving]) -> int:
-        """Removes them; returns the bytes that were freed."""
-        records = [record for each in leaving for record in each.records if not self._busy(record)]
+        """Removes them, but for what somebody has begun to read or fetch; returns the bytes that were freed."""
         freed = 0
-        for record in records:
+        for record in chain.from_iterable(each.records for each in leaving):
+            if self._busy(record):  # by now: each removal takes its time
+                continue
             size = await self._store.in_worker(partial(self._store.remove, record.archive))
             self._store.changes.note("evicted", record.url, size, by=MIRROR)
             freed += size
@@ -113,7 +115,7 @@ class Eviction:
             await self._flush()
         candidates = await self._store.in_worker(lambda: iter(self._by_last_use()))
         while wanted > 0 and time.monotonic() < until:
-            batch = await self._store.in_worker(lambda: [each for each, _ in zip(candidates, range(_ASKED_AT_ONCE), strict=False)])
+            batch = await self._store.in_worker(lambda: list(islice(candidates, _ASKED_AT_ONCE)))
             if not batch:
                 return
             may_go = await asyncio.gather(*(self._may_go(each, silent, last_copies=last_copies) for each in batch))

@@ -11,22 +11,23 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
-from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, NotForKeeping, Stopping
+from dataset_mirror.errors import DamagedTransfer, FillFailed, MirrorError, Stopping
+from dataset_mirror.fetch.beginning import check_for_keeping
 from dataset_mirror.fetch.continuing import Rest, first_or_next
 from dataset_mirror.fetch.digests import Hasher
 from dataset_mirror.fetch.edition import HOLD, Edition
 from dataset_mirror.fetch.intake import Intake
-from dataset_mirror.fetch.job import Job, is_for_one_client
+from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.keeping import keeping
 from dataset_mirror.fetch.limits import Limits, Place
 from dataset_mirror.fetch.opening import first_reply
 from dataset_mirror.fetch.pace import Pace
 from dataset_mirror.fetch.promises import Promises
 from dataset_mirror.fetch.publishing import algorithms, published
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.source import Source
 from dataset_mirror.fetch.transfer import Transfer
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.rules.fields import refreshed
 from dataset_mirror.rules.freshness import conditions
 from dataset_mirror.store.digests import Digests
@@ -146,10 +147,20 @@ class Fill:
             await self.grown()
 
     def cancel(self, error: MirrorError) -> None:
-        """Ends it, if it has not ended: its readers get this error."""
-        if self._task and not self.over:
-            self._cancelled = error
+        """Ends it, unless it has ended or is about to: its readers get this error."""
+        if self.over or self._cancelled:
+            return
+        self._cancelled = error
+        if self._task:
             self._task.cancel()
+
+    def stop(self) -> None:
+        """The mirror stops: it ends, and what is there of a large archive stays for the next run."""
+        self.cancel(self._stopping)
+
+    @property
+    def _stopping(self) -> Stopping:
+        return Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
 
     # The story
 
@@ -157,6 +168,8 @@ class Fill:
         """Fetches, verifies and publishes; ends with `record` or `error` set, whatever happens."""
         self._task = asyncio.current_task()
         try:
+            if self._cancelled:  # before it began
+                raise self._cancelled
             async with self._limits.one_fill(self._source, self.pace) as self._place:
                 self.running, self.began = True, time.time()
                 self._intake.wake()
@@ -164,8 +177,7 @@ class Fill:
         except MirrorError as error:
             self._intake.error = error
         except asyncio.CancelledError:
-            stopped = Stopping(f"The mirror was stopped while {self.job.url} was being fetched.", "Ask again when it is back.")
-            self._intake.error = self._cancelled or stopped
+            self._intake.error = self._cancelled or self._stopping
         except OSError as error:
             self._intake.error = self._disk_error(error)
         except Exception as error:  # a bug must not leave its readers waiting for ever
@@ -174,29 +186,17 @@ class Fill:
         finally:
             self._intake.close()
 
-    async def _first_reply(self, fields: dict[str, str]) -> Reply:
-        reply = await first_reply(self._source, fields)
-        await self._check_for_keeping(reply)
-        return reply
-
-    async def _check_for_keeping(self, reply: Reply) -> None:
-        """NotForKeeping for what its origin decides about, and gives to one client only."""
-        rule = self.job.rule
-        if rule is not None and rule.gated and not rule.shared and is_for_one_client(reply):
-            await reply.close()
-            raise NotForKeeping(f"{self.job.url} is for one client only, as its origin says.", "It is passed on, and not kept.")
-
     async def _fetched(self) -> Record:
         self._intake.job = self._asked_for = await self._promises.of(self._asked_for)
         known, rest = self.job.known, None
         if known:
-            reply = await self._first_reply(conditions(known.validators))
+            reply = await first_reply(self._source, conditions(known.validators))
             if reply.status == 304 or self.job.origin.on_change == "keep":
                 await reply.close()
+                check_for_keeping(self.job, reply)
                 return await self._confirmed(known, reply)
         else:
             reply, rest = await first_or_next(self._source, self._store.leftovers, self.job)
-            await self._check_for_keeping(reply)
         damaged = False
         for attempt in range(MOST_EDITIONS):
             try:
@@ -229,9 +229,9 @@ class Fill:
 
     async def _edition_from(self, reply: Reply, rest: Rest | None, *, pieces: bool) -> Record:
         """One edition from its first answer, to its publication. StartOver if the origin's bytes are others now."""
-        self._intake.job = self._asked_for.promised(reply)
         try:
-            edition = await (self._intake.go_on(rest) if rest else self._intake.begin(reply))
+            self._intake.job = self._asked_for.promised(reply)
+            edition = await (self._intake.go_on(rest, reply) if rest else self._intake.begin(reply))
         except BaseException:
             await reply.close()
             raise

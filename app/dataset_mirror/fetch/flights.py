@@ -133,8 +133,8 @@ class Flights:
 
     async def stop(self) -> None:
         """Ends every fill; its readers get Stopping."""
-        for task in self._tasks:
-            task.cancel()
+        for fill in self:
+            fill.stop()
         if self._tasks:
             await asyncio.wait(self._tasks)
         self._digesting.shutdown(wait=False)
@@ -142,8 +142,10 @@ class Flights:
     async def _fly(self, fill: Fill) -> None:
         log.info("Checking %s." if fill.job.known else "Fetching %s.", fill.job.url)
         await fill.run()
-        await fill.source.ended(fill.record)
-        del self._fills[fill.job.archive]
+        try:
+            await fill.source.ended(fill.record)
+        finally:
+            del self._fills[fill.job.archive]
         self._report(fill)
         if isinstance(fill.error, OriginSaysNo):
             await self.knowledge.refused(fill.job.asked, fill.error)

@@ -4,7 +4,7 @@ import json
 import time
 
 from dataset_mirror.fetch.edition import Edition
-from dataset_mirror.fetch.upstream import Reply, Shared
+from dataset_mirror.fetch.reply import Reply, Shared
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.fields import kept
 from dataset_mirror.store.record import Record

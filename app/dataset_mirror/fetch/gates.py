@@ -11,9 +11,10 @@ import time
 
 from dataset_mirror.errors import MirrorError, Offline, OriginSaysNo, OriginUnreachable
 from dataset_mirror.fetch.opening import judge
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.scopes import Knowledge, scope_of
 from dataset_mirror.fetch.source import OriginSource
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.store.knowledge import Fact

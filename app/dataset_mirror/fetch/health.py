@@ -5,8 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
+from dataset_mirror.rules.freshness import initial_age
+
 REST, LONGEST_REST = 30.0, 300.0
 """Seconds that a failing upstream is left alone: doubled with each failure in a row, up to the longest."""
+_MOST_DOUBLINGS = 10
+"""After which it is the longest anyway: one that is away for days fails more often than a float has room for."""
 
 
 @dataclass(slots=True)
@@ -38,7 +42,8 @@ class UpstreamHealth:
         health = self.by_place.setdefault(place, Health())
         health.failures += 1
         health.last_error, health.failed_at = why, time.time()
-        health.until = time.monotonic() + min(REST * 2 ** (health.failures - 1), LONGEST_REST)
+        doublings = min(health.failures - 1, _MOST_DOUBLINGS)
+        health.until = time.monotonic() + min(REST * 2**doublings, LONGEST_REST)
 
     def succeeded(self, place: str) -> None:
         health = self.by_place.setdefault(place, Health())
@@ -53,8 +58,8 @@ class UpstreamHealth:
 
     def told_time(self, place: str, date: str | None, age: str | None) -> None:
         """Date and Age of an answer that has just come (RFC 9110 6.6.1, RFC 9111 5.1)."""
-        with suppress(ValueError):
-            self.clocks[place] = time.time() - parsedate_to_datetime(date or "").timestamp() - int(age or 0)
+        with suppress(ValueError, OverflowError):
+            self.clocks[place] = time.time() - parsedate_to_datetime(date or "").timestamp() - initial_age(age)
 
     def resting(self, place: str) -> bool:
         return place in self.by_place and self.by_place[place].resting

@@ -2,17 +2,17 @@
 
 import logging
 
-from dataset_mirror.errors import MirrorError, Superseded
-from dataset_mirror.fetch.beginning import check_beginning, check_head
+from dataset_mirror.errors import MirrorError, Stopping, Superseded
+from dataset_mirror.fetch.beginning import check_beginning, check_for_keeping, check_head
 from dataset_mirror.fetch.continuing import Rest
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.eviction import Eviction
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.network.body import Tail
+from dataset_mirror.fetch.network.body import Remainder
 from dataset_mirror.fetch.pace import Pace
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.resume import StartOver
 from dataset_mirror.fetch.traffic import Traffic
-from dataset_mirror.fetch.upstream import Reply
 from dataset_mirror.fetch.waking import Bell
 from dataset_mirror.rules.content import LOOK, encoding_is_the_file
 from dataset_mirror.rules.counted import counted
@@ -46,12 +46,12 @@ class Intake:
     async def begin(self, reply: Reply) -> Edition:
         """A new edition, of what this answer sends from its first byte on; readers of the former one are told.
 
-        NotAnArchive or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
+        NotAnArchive, NotForKeeping or FillFailed if it cannot be the archive; StoreFull if there is no room for it.
         """
         check_head(self.job, reply)
         self.is_inside = reply.shared is not None
+        self._abandon()  # first: its room is free then
         room = await self._eviction.reserve(reply.length or ROOM_STEP, self.job.url)
-        self._abandon()
         try:
             partial = self._store.new_partial()
         except BaseException:
@@ -62,10 +62,11 @@ class Intake:
         self.edition = Edition(*head, partial, room, reply.upstream, reply.encoding, reply.age, shown, reply.digest)
         return self.edition
 
-    async def go_on(self, rest: Rest) -> Edition:
-        """The edition that a former run left; readers may follow what is there. StoreFull: what is there waits on."""
+    async def go_on(self, rest: Rest, reply: Reply) -> Edition:
+        """The edition that a former run left; readers may follow what is there. StoreFull or NotForKeeping: what is there waits on."""
         left = rest.left
         try:
+            check_for_keeping(self.job, reply)
             room = await self._eviction.reserve(left.length, left.url, there=left.total)
         except BaseException:
             rest.partial.close()
@@ -85,8 +86,9 @@ class Intake:
         self.wake()
 
     def close(self) -> None:
-        """Nothing more comes: what was not published is given up, unless it stays for the next run."""
+        """Nothing more comes: what was not published is given up, unless the mirror stops, and it stays for the next run."""
         if self.edition:
+            self.edition.stays &= isinstance(self.error, Stopping)
             self.edition.drop()
         self.wake()
 
@@ -108,11 +110,11 @@ class Intake:
         self._write(self.edition, offset, chunk)
         await self._arrived(self.edition, len(chunk))
 
-    async def pour(self, offset: int, tail: Tail, most: int) -> int:
-        """Keeps up to `most` bytes of a tail as they come, none of which is there yet; how many. As above, or httpx.HTTPError."""
+    async def pour(self, offset: int, remainder: Remainder, most: int) -> int:
+        """Keeps up to `most` bytes of the rest of a body, none of which is there yet; how many. As above, or httpx.HTTPError."""
         assert self.edition is not None
         edition = self.edition
-        size = await edition.pour(tail, offset, most)
+        size = await edition.pour(remainder, offset, most)
         await self._arrived(edition, size)
         return size
 

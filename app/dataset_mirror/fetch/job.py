@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from dataset_mirror.fetch.upstream import Reply, Shared
+from dataset_mirror.fetch.reply import Reply, Shared
 from dataset_mirror.origins.asked import Asked
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import CatalogEntry, Origin
@@ -12,6 +12,8 @@ from dataset_mirror.rules.digests import Claim, hexadecimal, in_name
 from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.store.record import Record
+
+_MOST_DIGITS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,11 @@ class Job:
     def private(self) -> bool:
         """Whether it is fetched with the operator's credentials."""
         return bool(self.origin.headers)
+
+    @property
+    def is_with_credentials(self) -> bool:
+        """Whether it is fetched with anybody's credentials: then it goes on with nothing that came without, nor the other way round."""
+        return self.private or self.restricted is not None
 
     @property
     def vouched_for(self) -> bool:
@@ -93,20 +100,19 @@ class Job:
         said = dict(reply.fields) | dict(reply.hop)
         claims = self.rule.claims
         sha256, md5 = _digest(said, claims.sha256, 64), _digest(said, claims.md5, 32)
-        size = said.get(claims.size or "", "")
-        if not (sha256 or md5 or size.isdecimal()):
+        size = _size(said.get(claims.size or "", ""))
+        if not (sha256 or md5 or size is not None):
             return self
-        expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=int(size) if size.isdecimal() else None)
+        expected = CatalogEntry(url=self.url, sha256=sha256, md5=md5, size=size)
         return replace(self, expected=expected, promised_by="its origin promises")
-
-
-def is_for_one_client(reply: Reply) -> bool:
-    """Whether an origin says that nobody else may have its answer (RFC 9111 5.2.2.5, 5.2.2.7), or sets a cookie with it."""
-    directives = {part.strip().partition("=")[0].lower() for part in (reply.field("cache-control") or "").split(",")}
-    return not directives.isdisjoint(("no-store", "private")) or reply.field("set-cookie") is not None
 
 
 def _digest(said: Mapping[str, str], name: str | None, length: int) -> tuple[str, ...]:
     """A digest as a field has it, with or without quotes; a value of another length is none, such as git's name of a file."""
     value = said.get(name or "", "").removeprefix("W/").strip('"')
     return (value.lower(),) if hexadecimal(value, length) else ()
+
+
+def _size(value: str) -> int | None:
+    """Bytes, as a field has them; a number of more digits than any size has is none."""
+    return int(value) if value.isdecimal() and len(value) < _MOST_DIGITS else None

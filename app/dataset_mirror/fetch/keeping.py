@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from dataset_mirror.fetch.edition import Edition
 from dataset_mirror.fetch.job import Job
+from dataset_mirror.fetch.to_the_end import to_the_end
 from dataset_mirror.store.resumable import Leftover
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ class Keeping:
     async def close(self) -> None:
         """The fill ends, however; the file may be closed after this."""
         self._over.set()
-        await asyncio.wait([self._saving])
+        await to_the_end([self._saving])
         self._saving.exception()  # who could still do something about it has had it
 
     async def _save_as_it_grows(self) -> None:
@@ -85,7 +86,7 @@ class Keeping:
             validators=edition.validators,
             fields=edition.fields,
             have=tuple(edition.partial.have),
-            private=self._job.private or self._job.restricted is not None,
+            private=self._job.is_with_credentials,
         )
 
 

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, Loop, MirrorError, NotAnArchive, OriginBusy, OriginSaysNo, OriginUnreachable
+from dataset_mirror.fetch.reply import Broken, ProxyRefuses, Reply
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, Patience, retry_after
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, ProxyRefuses, Reply
 from dataset_mirror.rules.fields import Fields, kept
 from dataset_mirror.rules.secrets import BLANK, without_secrets
 

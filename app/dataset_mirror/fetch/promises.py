@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.job import Job
-from dataset_mirror.fetch.upstream import Broken, Upstream
+from dataset_mirror.fetch.reply import Broken
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import Question, asked
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import CatalogEntry
@@ -18,6 +19,8 @@ from dataset_mirror.store.store import Store
 log = logging.getLogger(__name__)
 
 _JSON = "application/vnd.pypi.simple.v1+json, text/html;q=0.5"
+SECONDS = 30.0
+"""For which whoever asks for a file waits for its index at most."""
 _LONGEST = 64 * 1024 * 1024
 """Bytes of an index page that are read."""
 
@@ -34,9 +37,10 @@ class Promises:
             return job
         page = job.rule.index.replace("{project}", project_of(job.archive.name))
         try:
-            digest = await self._stored(page, job.url) or await self._asked(page, job.url)
-        except (MirrorError, Broken, OSError) as error:
-            log.info("The index %s does not say what %s is: %s", page, job.url, error)
+            async with asyncio.timeout(SECONDS):
+                digest = await self._stored(page, job.url) or await self._asked(page, job.url)
+        except (MirrorError, Broken, OSError) as error:  # TimeoutError is one
+            log.info("The index %s does not say what %s is: %s", page, job.url, str(error) or "it takes too long")
             return job
         if digest is None:
             log.info("The index %s has no digest of %s.", page, job.url)

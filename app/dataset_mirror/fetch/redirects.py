@@ -15,6 +15,8 @@ BasesOf = Callable[[str], list[str]]
 
 REFUSED_HOST = "redirects_to"
 """The fact of a NotAllowed that names the host which an origin may not redirect to."""
+_ANY_BYTES = "latin-1"
+"""Each byte of a field is a character."""
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -38,11 +40,14 @@ class Cookies:
 
     def take(self, hop: Hop, answer: httpx.Response) -> None:
         """Keeps what the answer to this hop sets."""
-        self._jar.extract_cookies(httpx.Response(answer.status_code, headers=answer.headers, request=httpx.Request("GET", hop.url)))
+        said = httpx.Response(answer.status_code, headers=answer.headers, request=httpx.Request("GET", hop.url))
+        said.headers.encoding = _ANY_BYTES
+        self._jar.extract_cookies(said)
 
     def of(self, hop: Hop, fields: dict[str, str]) -> dict[str, str]:
         """`fields`, with the cookies for this hop."""
         request = httpx.Request("GET", hop.url)
+        request.headers.encoding = _ANY_BYTES
         self._jar.set_cookie_header(request)
         named = [value for value in (fields.get("cookie"), request.headers.get("cookie")) if value]
         return fields | {"cookie": "; ".join(named)} if named else fields

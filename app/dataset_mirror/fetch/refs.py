@@ -7,8 +7,9 @@ import time
 from dataclasses import replace
 
 from dataset_mirror.errors import MirrorError
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.scopes import Knowledge, scope_of
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.origins.asked import PLAIN, Asked
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.rules import Matched, Ref
@@ -96,13 +97,8 @@ def _question(what: Asked, matched: Matched, ref: Ref) -> Asked:
 async def _in_json(reply: Reply, key: str) -> object:
     if reply.status != 200 or reply.encoding:
         return None
-    body = bytearray()
-    async for chunk in reply.bytes():
-        body += chunk
-        if len(body) > _LONGEST:
-            return None
     try:
-        known = json.loads(body)
+        known = json.loads(await reply.start(_LONGEST))
     except (ValueError, RecursionError):
         return None
     return known.get(key) if isinstance(known, dict) else None

@@ -5,13 +5,13 @@ import re
 
 from dataset_mirror.errors import FillFailed, OriginBusy
 from dataset_mirror.fetch.edition import Edition
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.retry import LONGEST_WAIT, Backoff, retry_after
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, Reply
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.resumable import Leftover
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-\d+/(\d{1,19})", re.ASCII)
 
 
 class StartOver(Exception):
@@ -98,16 +98,30 @@ async def _taken(reply: Reply, edition: Edition, start: int, *, known_digest: bo
 
 
 def fits(reply: Reply, edition: Edition | Leftover, start: int, *, known_digest: bool = False) -> bool:
-    """Whether this 206 sends bytes of the same archive from `start` on: of as many bytes, and under its tag if it carries one.
+    """Whether this 206 sends bytes of the same archive from `start` on: of as many bytes, and under its validators.
 
     Without strong validators nothing but the same verified digest tells.
     """
     match = _CONTENT_RANGE.fullmatch(reply.field("content-range") or "")
-    if match is None or int(match[3]) != edition.length or int(match[1]) != start:
+    if match is None or int(match[2]) != edition.length or int(match[1]) != start:
         return False
     if known_digest or (same := _same_digest(reply, edition)):
         return True
-    return same is None and edition.validators.strong is not None and reply.validators.strong_etag in (None, edition.validators.strong_etag)
+    return same is None and edition.validators.strong is not None and _same_validators(reply, edition)
+
+
+def _same_validators(reply: Reply, edition: Edition | Leftover) -> bool:
+    """Whether what a part tells of itself is what the whole told. Many servers send a part whatever If-Range says.
+
+    It need not tell anything (RFC 9110 15.3.7), but then it is trusted only if it comes from the upstream that sent the rest.
+    """
+    had, told, same_place = edition.validators, reply.validators, reply.upstream == edition.upstream
+    if told.etag is not None and (had.strong_etag or told.etag != had.etag):
+        tag = told.etag.removeprefix("W/") if same_place else told.etag
+        return tag == had.strong_etag
+    if told.last_modified is not None:
+        return told.last_modified == had.last_modified and (same_place or had.date_is_strong)
+    return same_place
 
 
 def _same_digest(reply: Reply, edition: Edition | Leftover) -> bool | None:

@@ -16,9 +16,10 @@ from dataset_mirror.fetch.cause import request_id
 from dataset_mirror.fetch.following import FOLLOW, REQUEST_ID, shared_by
 from dataset_mirror.fetch.job import Job
 from dataset_mirror.fetch.redirects import place_of
+from dataset_mirror.fetch.reply import Broken, Reply, Shared
 from dataset_mirror.fetch.retry import ENDLESS, Patience
-from dataset_mirror.fetch.source import OriginSource, no_fields
-from dataset_mirror.fetch.upstream import Broken, FieldsFor, Reply, Shared
+from dataset_mirror.fetch.source import OriginSource
+from dataset_mirror.fetch.upstream import FieldsFor, no_fields
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.shared.answers import Answer, Held, Known, Orphaned
 

@@ -1,20 +1,15 @@
 """Where the bytes of one archive can be asked for: an origin with its upstreams; see `shared.py` for another mirror, and the bucket."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.fetch.retry import ENDLESS, Patience
-from dataset_mirror.fetch.upstream import FieldsFor, Reply, Upstream
+from dataset_mirror.fetch.upstream import FieldsFor, Upstream, no_fields
 from dataset_mirror.origins.asked import PLAIN, Asked, Question
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.store.record import Record
-
-
-def no_fields(_: str) -> Mapping[str, str]:
-    """Nothing but the archive itself is asked for."""
-    return {}
 
 
 class Source(Protocol):

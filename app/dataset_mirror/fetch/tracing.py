@@ -4,10 +4,12 @@ from dataclasses import dataclass
 
 from dataset_mirror.errors import FillFailed, MirrorError, NotAllowed, Offline, OriginUnreachable
 from dataset_mirror.fetch.redirects import REFUSED_HOST
-from dataset_mirror.fetch.upstream import MAX_HOPS, Broken, Reply, Upstream
+from dataset_mirror.fetch.reply import Broken, Reply
+from dataset_mirror.fetch.upstream import MAX_HOPS, Upstream
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.sameness import whole_size
 
 _ONE_BYTE = {"range": "bytes=0-0"}
 
@@ -63,6 +65,5 @@ async def _asked(upstream: Upstream, origin: Origin, archive: ArchiveId) -> Repl
 
 
 def _told(hosts: list[str], reply: Reply) -> Trace:
-    whole = (reply.field("content-range") or "").rpartition("/")[2] if reply.status == 206 else ""
-    size = int(whole) if whole.isdecimal() else reply.length if reply.status == 200 else None
+    size = whole_size(reply.status, dict(reply.fields)) if reply.status in (200, 206) else None
     return Trace(tuple(hosts), reply.place, 200 if reply.status == 206 else reply.status, size, reply.field("content-type"))

@@ -18,12 +18,13 @@ from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.edition import Beginning, Edition
 from dataset_mirror.fetch.intake import Intake
 from dataset_mirror.fetch.limits import Limits
-from dataset_mirror.fetch.network.body import Tail
+from dataset_mirror.fetch.network.body import Remainder
 from dataset_mirror.fetch.pieces import Piece, Plan
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.fetch.resume import StartOver, fits, part, resumed
 from dataset_mirror.fetch.retry import Backoff
 from dataset_mirror.fetch.source import Source
-from dataset_mirror.fetch.upstream import Broken, Reply
+from dataset_mirror.fetch.to_the_end import to_the_end
 from dataset_mirror.rules.counted import counted
 
 log = logging.getLogger(__name__)
@@ -92,8 +93,10 @@ class Transfer:
                 reply, offset = await resumed(self._source, edition, backoff, cause, known_digest=self._known_digest)
                 self._intake.is_inside = reply.shared is not None
         finally:
-            await self._close()
-            await reply.close()
+            try:
+                await self._close()
+            finally:
+                await reply.close()
 
     def want(self, edition: Edition, offset: int, end: int) -> None:
         """A reader waits for [offset, end): one more connection brings it at once, or the next that is free, if nobody soon will."""
@@ -163,8 +166,7 @@ class Transfer:
         """Ends every connection."""
         for task in self._bringing:
             task.cancel()
-        if self._bringing:
-            await asyncio.wait(self._bringing)
+        await to_the_end(list(self._bringing))  # they write to the file
 
     # One connection
 
@@ -216,8 +218,8 @@ class Transfer:
                         return
                     if self._plan.at_once:
                         self._more()
-                    if tail := reply.tail(piece.at - start):
-                        if await self._pour(piece, reply, tail):
+                    if remainder := reply.remainder(piece.at - start):
+                        if await self._pour(piece, reply, remainder):
                             return
                         break
         finally:
@@ -236,16 +238,16 @@ class Transfer:
         self._plan.advance(piece, len(part), time.monotonic())
         return len(part) < len(chunk) or self._has_met(piece)
 
-    async def _pour(self, piece: Piece, reply: Reply, tail: Tail) -> bool:
+    async def _pour(self, piece: Piece, reply: Reply, remainder: Remainder) -> bool:
         """Takes in the rest of a body, past all that parses it; whether it has met others."""
         try:
-            while tail.left:
+            while remainder.left:
                 if clear := self._plan.clear(piece, STEP):
-                    count = await self._intake.pour(piece.at, tail, clear)
+                    count = await self._intake.pour(piece.at, remainder, clear)
                     self._plan.advance(piece, count, time.monotonic())
                     if self._has_met(piece):
                         return True
-                elif await self._take_in(piece, await tail.read(STEP)):
+                elif await self._take_in(piece, await remainder.read(STEP)):
                     return True
         except httpx.HTTPError as error:
             raise reply.broken(error) from error

@@ -2,48 +2,35 @@
 
 import asyncio
 import logging
-import os
 import secrets
-import socket
-import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
-from http.cookiejar import CookieJar, DefaultCookiePolicy
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from dataclasses import replace
 from importlib.metadata import version
-from ipaddress import ip_address
 from types import MappingProxyType
 from urllib.parse import urljoin, urlsplit
 
-import httpcore
 import httpx
-import truststore
 
 from dataset_mirror.errors import FillFailed, NotAllowed, Offline, OriginSaysNo
 from dataset_mirror.fetch.addresses import check_global
-from dataset_mirror.fetch.asking_back import LONGEST_PAGE, check_signed_in, is_page, way_on
+from dataset_mirror.fetch.asking_back import LONGEST_PAGE, check_signed_in, way_on
+from dataset_mirror.fetch.clients import CONNECT_TIMEOUT, Clients
 from dataset_mirror.fetch.health import UpstreamHealth
-from dataset_mirror.fetch.network.body import Tail, tail_of
 from dataset_mirror.fetch.network.heads import awaiting_head
 from dataset_mirror.fetch.network.names import addresses_of
-from dataset_mirror.fetch.network.ways import WayOut, is_proxied
+from dataset_mirror.fetch.network.ways import is_proxied
 from dataset_mirror.fetch.redirects import Cookies, Hop, allowing, place_of, redirected
+from dataset_mirror.fetch.reply import Broken, ProxyRefuses, Reply, why_broken
 from dataset_mirror.fetch.retry import ENDLESS, Patience
 from dataset_mirror.origins.asked import PLAIN, Lfs, Question
 from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.table import Origins
 from dataset_mirror.rules import lfs
-from dataset_mirror.rules.codings import coding
-from dataset_mirror.rules.conditions import Validators, date_is_strong
-from dataset_mirror.rules.fields import Fields
-from dataset_mirror.rules.freshness import initial_age
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.rules.lfs import Object
 from dataset_mirror.settings import Configuration, Settings
-from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +38,7 @@ MAX_HOPS = 5
 _LONGEST_BATCH = 16 * 1024 * 1024
 """Bytes of a batch API's answer that are read."""
 _REDIRECTS = (301, 302, 303, 307, 308)
-CONNECT_TIMEOUT = 5.0
-"""Seconds; three tries before the first byte then stay within 15."""
-
-
 PROXY_WANTS_CREDENTIALS = 407
-_FRAMING = frozenset(["content-length", "transfer-encoding", "content-range", "accept-ranges"])
-"""What an answer of another mirror, or of the bucket, says of its own message; all else is what they know of the archive."""
 RELAY_SILENCE = 300.0
 """Seconds; what clients ask the real host for may take longer than archives do."""
 
@@ -65,156 +46,9 @@ FieldsFor = Callable[[str], Mapping[str, str]]
 """Request fields for the upstream at that place: validators are an upstream's own."""
 
 
-def _no_fields(_: str) -> Mapping[str, str]:
+def no_fields(_: str) -> Mapping[str, str]:
+    """Nothing but the archive itself is asked for."""
     return {}
-
-
-class Broken(Exception):
-    """The upstream could not be reached, fell silent or broke off; worth another try. The text says which."""
-
-    def __init__(self, what: str, *, reached: bool) -> None:
-        super().__init__(what)
-        self.reached = reached
-        """Whether an upstream answered at all."""
-
-
-class ProxyRefuses(Broken):
-    """The proxy on the way out wants other credentials; asking again does not help."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """The head of an upstream's answer, and its body still to come. Must be closed."""
-
-    response: httpx.Response
-    place: str
-    """Scheme and authority that really answered."""
-    upstream: str = ""
-    """Scheme and authority of the upstream that was asked first; the same, unless it redirected."""
-    hop: tuple[tuple[str, str], ...] = ()
-    """Fields of the redirects that were the origin's own, before it led elsewhere; of several with one name the first."""
-    shared: "Shared | None" = None
-    """What other mirrors know of the archive, if it comes from one of them or from their bucket."""
-
-    @property
-    def status(self) -> int:
-        return self.response.status_code
-
-    def field(self, name: str) -> str | None:
-        values = [value for each, value in self.fields if each == name]
-        return ", ".join(values) if values else None
-
-    @property
-    def fields(self) -> list[tuple[str, str]]:
-        """Lower-case names and values; each character of a value is one byte of it, so that it can be sent on as it came."""
-        return [field for field in self._raw if field[0] in _FRAMING] + [*self.shared.fields] if self.shared else self._raw
-
-    @property
-    def _raw(self) -> list[tuple[str, str]]:
-        return [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in self.response.headers.raw]
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether it is a failure that may pass: the same question may get an answer later."""
-        return self.status == 429 or self.status >= 500
-
-    @property
-    def length(self) -> int | None:
-        """Content-Length in bytes; None if the body is chunked or ends by close."""
-        value = self.field("content-length")
-        return int(value) if value and value.isdecimal() and not self.field("transfer-encoding") else None
-
-    @property
-    def ends_by_close(self) -> bool:
-        """Whether nothing but the end of the connection marks the end of the body (RFC 9112 6.3)."""
-        return self.length is None and "chunked" not in (self.field("transfer-encoding") or "").lower()
-
-    @property
-    def encoding(self) -> str | None:
-        """What Content-Encoding means for the bytes; None if nothing."""
-        return coding(self.field("content-encoding"))
-
-    @property
-    def age(self) -> float:
-        """Seconds since the origin last confirmed what a cache on the way sends (RFC 9111 4.2.3)."""
-        if self.shared:
-            return max(0.0, time.time() - self.shared.checked)
-        return initial_age(self.field("age"))
-
-    @property
-    def validators(self) -> Validators:
-        if self.shared:
-            return self.shared.validators
-        modified = self.field("last-modified")
-        return Validators(self.field("etag"), modified, date_is_strong(modified, self.field("date")))
-
-    @property
-    def digest(self) -> str | None:
-        """The SHA-256 under which other mirrors have verified the archive that it is, or is a part of; None if they have not."""
-        return self.shared.record.sha256 if self.shared and self.shared.record else None
-
-    @property
-    def is_page(self) -> bool:
-        """Whether it is a page to be shown, rather than a file to be saved."""
-        return is_page(self.status, self.field("content-type"), self.field("content-disposition"))
-
-    async def text(self, most: int) -> str:
-        """The body as text, up to so many bytes of it. Broken if it stops before its end."""
-        body = b""
-        async with aclosing(self.bytes()) as chunks:
-            async for chunk in chunks:
-                body += chunk
-                if len(body) >= most:
-                    break
-        return body[:most].decode("utf-8", "replace")
-
-    async def bytes(self) -> AsyncGenerator[bytes, None]:
-        """The body as it is on the wire. Broken if it stops before its end."""
-        try:
-            async for chunk in self.response.aiter_raw():
-                yield chunk
-        except httpx.HTTPError as error:
-            raise self.broken(error) from error
-
-    def tail(self, seen: int) -> Tail | None:
-        """What comes after the `seen` bytes that `bytes` gave, to be read in its place; None if that has to go on."""
-        if self.length is None or self.response.request.method != "GET":
-            return None
-        return tail_of(self.response, self.length - seen)
-
-    def broken(self, error: httpx.HTTPError) -> Broken:
-        """What it means that the body stopped before its end."""
-        return Broken(_said(error, self.place), reached=True)
-
-    async def close(self) -> None:
-        await self.response.aclose()
-
-    def cut(self) -> None:
-        """Breaks the connection beneath: whoever reads the body gets Broken at once."""
-        stream = self.response.extensions.get("network_stream")
-        connection = stream.get_extra_info("socket") if stream is not None else None
-        if connection is not None:
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """What other mirrors know of the bytes that one of them, or their bucket, sends."""
-
-    validators: Validators
-    """The origin's own."""
-    fields: Fields
-    """As they are kept."""
-    checked: float
-    """When the origin last confirmed them (seconds since the epoch)."""
-    fetched: float
-    record: Record | None = None
-    """All that is known of them, once they are whole and verified somewhere."""
-    kept: bool = False
-    """Whether the bucket has them."""
-    private: bool = False
-    """Whether they come with the operator's credentials."""
 
 
 class Upstream:
@@ -230,12 +64,8 @@ class Upstream:
             "accept-encoding": "identity",
             "via": f"1.1 {self.via}",
         }
-        self._clients: list[tuple[Settings, httpx.AsyncClient]] = []
-        """One for each configuration that was asked with, the present one last."""
+        self._clients = Clients(configuration)
         self.health = UpstreamHealth()
-        self._inside: httpx.AsyncClient | None = None
-        """For other mirrors and for their bucket, wherever they are."""
-        self._made()
 
     @property
     def _settings(self) -> Settings:
@@ -246,18 +76,9 @@ class Upstream:
         """Whether no origin is asked."""
         return self._settings.offline
 
-    @property
-    def _client(self) -> httpx.AsyncClient:
-        """The client for the present configuration; what is under way goes on over the connections that it has."""
-        made_for, client = self._clients[-1]
-        return client if made_for is self._settings else self._made()
-
-    def _made(self) -> httpx.AsyncClient:
-        settings, origins = self._configuration.settings, self._configuration.origins
-        client = _client(settings, origins)
-        self._clients.append((settings, client))
-        _warn_of_plain_http(settings, origins)
-        return client
+    async def leave_former(self) -> None:
+        """Closes connections that former configurations left, as far as they bring nothing."""
+        await self._clients.leave_former()
 
     def urls(self, origin: Origin, archive: ArchiveId) -> list[str]:
         """The URLs that are asked for an archive, in order."""
@@ -274,23 +95,18 @@ class Upstream:
         return reply
 
     async def close(self) -> None:
-        for client in [client for _, client in self._clients] + ([self._inside] if self._inside else []):
-            await client.aclose()
+        await self._clients.close()
 
     async def inside(self, url: str, fields: Mapping[str, str], patience: Patience) -> Reply:
         """The answer of another mirror, or of the bucket that they share: it may be at any address. Broken if none came."""
-        if self._inside is None:
-            way = WayOut(_tls(self._settings), lambda _: True, None, ())
-            wait = httpx.Timeout(self._settings.idle_timeout, connect=CONNECT_TIMEOUT, pool=None)
-            self._inside = httpx.AsyncClient(transport=way, timeout=wait, trust_env=False, follow_redirects=False)
-        reply = await self._send("GET", url, fields, patience.with_silence(self._settings.idle_timeout), client=self._inside)
+        reply = await self._send("GET", url, fields, patience.with_silence(self._settings.idle_timeout), client=self._clients.inside)
         return replace(reply, upstream=reply.place)
 
     async def ask(
         self,
         origin: Origin,
         archive: ArchiveId,
-        fields: FieldsFor = _no_fields,
+        fields: FieldsFor = no_fields,
         *,
         method: str = "GET",
         first: str = "",
@@ -314,6 +130,9 @@ class Upstream:
             except Broken as error:
                 broken = error
                 continue
+            except BaseException:
+                await _close(refused)
+                raise
             if reply.status < 400 or reply.status == 416:
                 await _close(refused)
                 return reply
@@ -353,7 +172,7 @@ class Upstream:
         wait = httpx.Timeout(RELAY_SILENCE, connect=CONNECT_TIMEOUT, pool=None)
         named = [*fields, (b"via", f"1.1 {self.via}".encode())]
         request = httpx.Request(method, url, headers=named, content=body, extensions={"target": target, "timeout": wait.as_dict()})
-        return await self._client.send(request, stream=True)
+        return await self._clients.present.send(request, stream=True)
 
     async def _check_address(self, origin: Origin) -> None:
         """A proxy would resolve the name; what is known here to be no public address is refused all the same."""
@@ -452,9 +271,13 @@ class Upstream:
     async def _way_on(self, hop: Hop, reply: Reply, confirm: Confirm, url: str, *, again: bool) -> str:
         """Where a page goes on that came in the place of a file; its error if it does not."""
         try:
-            return urljoin(hop.url, way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again))
+            target = way_on(await reply.text(LONGEST_PAGE), confirm, url, again=again)
         finally:
             await reply.close()
+        try:
+            return urljoin(hop.url, target)
+        except ValueError:  # no URL, as whoever follows it says
+            return target
 
     async def _send(
         self,
@@ -465,9 +288,10 @@ class Upstream:
         body: bytes | None = None,
         client: httpx.AsyncClient | None = None,
     ) -> Reply:
-        client = client or self._client
+        client = client or self._clients.present
         try:
-            request = client.build_request(method, url, headers={**self._fields, **fields}, content=body)
+            named = [(name.encode(), value.encode("latin-1")) for name, value in {**self._fields, **fields}.items()]  # as they came
+            request = client.build_request(method, url, headers=named, content=body)
             response = await self._head_of(client, request, patience)
         except httpx.HTTPError as error:
             raise self._broken(error, url) from error
@@ -500,12 +324,12 @@ class Upstream:
         if isinstance(error, httpx.ProxyError) and str(error).startswith(str(PROXY_WANTS_CREDENTIALS)):
             return self._proxy_refuses()
         reached = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ReadTimeout | httpx.ProxyError)
-        return Broken(_said(error, place_of(url)), reached=reached)
+        return Broken(why_broken(error, place_of(url)), reached=reached)
 
     def _is_proxied(self, url: httpx.URL) -> bool:
         return is_proxied(url, self._settings.upstream_proxy, self._settings.no_proxy)
 
-    def _proxy_refuses(self) -> "ProxyRefuses":
+    def _proxy_refuses(self) -> ProxyRefuses:
         proxy = urlsplit(self._settings.upstream_proxy or "")
         log.error("The proxy %s wants a user and a password (407): write them into `upstream_proxy`.", proxy.hostname)
         return ProxyRefuses(f"the proxy {proxy.hostname} wants a user and a password (407)", reached=False)
@@ -520,13 +344,9 @@ class Upstream:
 
 async def _in_batch(reply: Reply, url: str, oid: str) -> Object:
     """The object of a batch API's answer, which is read and closed. OriginSaysNo or FillFailed if it is not there."""
-    body = bytearray()
     try:
-        async for chunk in reply.bytes():
-            body += chunk
-            if len(body) > _LONGEST_BATCH:
-                break
-        found = next((each for each in lfs.told(bytes(body)) if each.oid == oid), None)
+        body = await reply.start(_LONGEST_BATCH)
+        found = next((each for each in lfs.told(body) if each.oid == oid), None)
     except ValueError as error:
         raise FillFailed(f"The batch API of {url} is not understood: {error}.", "Look at it with git lfs.") from None
     finally:
@@ -556,63 +376,6 @@ def _is_own(origin: Origin, url: str) -> bool:
     return normalise_authority(parts.netloc, parts.scheme) == origin.authority
 
 
-def _warn_of_plain_http(settings: Settings, origins: Origins) -> None:
-    """Credentials over plain http are the operator's choice, if it is one."""
-    for origin in origins:
-        for base in settings.upstreams.get(origin.authority) or (origin.url,) if origin.headers else ():
-            parts = urlsplit(base.replace("{host}", origin.authority))
-            if parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
-                log.warning(
-                    "The `headers` of %s go to %s over plain http: whoever is on the way can read them.", origin.authority, place_of(base)
-                )
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _client(settings: Settings, origins: Origins) -> httpx.AsyncClient:
-    named = {urlsplit(base.replace("{host}", host)).hostname for host, bases in settings.upstreams.items() for base in bases}
-    private = {urlsplit(origin.url).hostname for origin in origins if origin.allow_private}
-    way = WayOut(_tls(settings), lambda host: host in named | private, settings.upstream_proxy, settings.no_proxy)
-    timeout = httpx.Timeout(settings.idle_timeout, connect=min(CONNECT_TIMEOUT, settings.idle_timeout), pool=None)
-    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))  # else one archive's cookies would go with the next one
-    return httpx.AsyncClient(transport=way, cookies=no_cookies, timeout=timeout, trust_env=False, follow_redirects=False)
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    if settings.ca_file:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-
-
 async def _close(reply: Reply | None) -> None:
     if reply is not None:
         await reply.close()
-
-
-def _why(error: BaseException) -> str:
-    """Why there is no connection: the system's own words, where asyncio has only the address."""
-    cause: BaseException | None = error
-    while cause and not isinstance(cause, OSError):
-        cause = cause.__cause__ or cause.__context__
-    if isinstance(cause, OSError) and cause.errno and "Connect call failed" in str(cause):
-        return os.strerror(cause.errno)
-    return str(error) or "no connection"
-
-
-def _said(error: httpx.HTTPError, place: str) -> str:
-    if isinstance(error, httpx.ReadTimeout):
-        return f"{place} was silent for too long"
-    if isinstance(error, httpx.ProxyError):
-        return f"{place} cannot be reached: the proxy answers {error}"
-    if isinstance(error, httpx.ConnectTimeout):
-        return f"{place} did not accept a connection in time"
-    if isinstance(error, httpx.ConnectError):
-        return f"{place} cannot be reached ({_why(error)})"
-    if isinstance(error.__cause__, httpcore.RemoteProtocolError) or isinstance(error, httpx.RemoteProtocolError):
-        return f"{place} broke off ({error})"
-    return f"{place} broke off ({str(error) or 'the connection was reset'})"

@@ -14,7 +14,7 @@ from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.names import Names, Repository, prefix_of, repository
 from dataset_mirror.origins.presets import preset_text, shipped
-from dataset_mirror.origins.rules import COMMIT
+from dataset_mirror.origins.rules import COMMIT, Matched
 
 
 class Origins:
@@ -71,6 +71,11 @@ class Origins:
             raise not_listed(archive, origin, () if origin else self._by_authority)
         return origin
 
+    def matched(self, archive: ArchiveId) -> Matched | None:
+        """The rule that its origin has for an archive's path; None if there is no such rule, or no such origin."""
+        origin = self._by_authority.get(archive.authority)
+        return origin.rule(archive.path) if origin else None
+
     def listing(self, path: str) -> list[Origin]:
         """Every origin that lists the normalised `path`."""
         return [origin for origin in self if origin.lists(path)]
@@ -88,8 +93,7 @@ class Origins:
 
     def has_digest_in_url(self, archive: ArchiveId) -> bool:
         """Whether a rule finds a digest, or the beginning of one, in the archive's URL."""
-        origin = self.get(archive.authority)
-        matched = origin.rule(archive.path) if origin else None
+        matched = self.matched(archive)
         return matched is not None and matched.tells_digest(archive.path)
 
     def named(self, name: str) -> list[CatalogEntry]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from ipaddress import AddressValueError, IPv6Address
+from ipaddress import AddressValueError, IPv6Address, ip_address
 
 from dataset_mirror.errors import BadRequest
 
@@ -30,6 +30,15 @@ def split_port(authority: str) -> tuple[str, int | None]:
     """Host, an IPv6 address in its brackets, and port, None if there is none."""
     host, colon, port = authority.rpartition(":")
     return (host, int(port)) if colon and port.isascii() and port.isdecimal() else (authority, None)
+
+
+def is_address(host: str) -> bool:
+    """Whether a host, without brackets and port, is an IP address as it is usually written."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_plain_host(host: str) -> bool:

@@ -7,7 +7,7 @@ from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import CHECKSUMS, told
 
-_CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d{1,19})", re.ASCII)
 
 
 def same_bytes(kept: Validators, digests: dict[str, str], given: Validators, fields: Iterable[tuple[str, str]]) -> bool:

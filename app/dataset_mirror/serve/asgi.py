@@ -23,10 +23,6 @@ ZERO_COPY = "http.response.zerocopysend"
 RELAYED = "dataset_mirror.relayed"
 """Key in a scope whose target is not to be logged."""
 
-
-LOGGED = "dataset_mirror.logged"
-"""Key in a scope whose request gets its line in the access log when it ends."""
-
 REQUEST_ID = "dataset_mirror.id"
 """Key in a scope whose request is observed: its id, given or made."""
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from dataset_mirror.errors import MirrorError, OriginUnreachable
 from dataset_mirror.fetch.gates import REFUSALS
 from dataset_mirror.fetch.opening import judge
-from dataset_mirror.fetch.upstream import Broken, Reply
+from dataset_mirror.fetch.reply import Broken, Reply
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.asked import Question, asked
 from dataset_mirror.origins.identity import ArchiveId

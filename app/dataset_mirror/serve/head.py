@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.edition import Edition
-from dataset_mirror.fetch.upstream import Reply
+from dataset_mirror.fetch.reply import Reply
 from dataset_mirror.origins.model import CatalogEntry
 from dataset_mirror.rules.conditions import Selection, Validators
 from dataset_mirror.rules.digests import told

@@ -14,7 +14,7 @@ from dataset_mirror.fetch.recent import Asked
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.rules.anonymous import anonymised
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.serve.asgi import LOGGED, NOTE, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, Message, Receive, Request, Scope, Send
+from dataset_mirror.serve.asgi import NOTE, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, Message, Receive, Request, Scope, Send
 from dataset_mirror.serve.client import client_address
 
 access = logging.getLogger("uvicorn.access")
@@ -34,7 +34,6 @@ def observed(mirror: Mirror, app: App) -> App:
         if scope["type"] != "http":
             return await app(scope, receive, send)
         watch = Watch(mirror, scope, send)
-        scope[LOGGED] = True
         try:
             with by_request(watch.id):
                 await app(scope, receive, watch.send)

@@ -6,11 +6,11 @@ name of its own that it lets resolve to our address (DNS rebinding), which only 
 
 import socket
 from functools import cache
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from dataset_mirror.errors import Forbidden
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.rules.host import is_address
 from dataset_mirror.serve.asgi import Request
 from dataset_mirror.settings import Settings
 
@@ -39,17 +39,9 @@ def _host(named: str) -> str:
 
 
 def _is_own(host: str, origin: Origin, settings: Settings) -> bool:
-    configured = {settings.host.lower(), urlsplit(settings.public_url or "").hostname}
-    return _is_address(host) or host in {"localhost", _host(origin.authority), *configured, *_machine()}
-
-
-def _is_address(host: str) -> bool:
     """An address is no name that somebody else could let resolve to ours."""
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
+    configured = {settings.host.lower(), urlsplit(settings.public_url or "").hostname}
+    return is_address(host) or host in {"localhost", _host(origin.authority), *configured, *_machine()}
 
 
 @cache
@@ -79,4 +71,10 @@ def is_cross_site(request: Request, named: str) -> bool:
 
 
 def _is_foreign_origin(origin: str | None, named: str) -> bool:
-    return origin is not None and urlsplit(origin).netloc.lower() != named.lower()
+    """What is no URL, such as `null`, is the origin of a page that is not ours."""
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc.lower() != named.lower()
+    except ValueError:
+        return True

@@ -13,7 +13,8 @@ from shlex import quote
 from tempfile import TemporaryFile
 
 from dataset_mirror.errors import DataFolderError, NotAllowed
-from dataset_mirror.fetch.upstream import Broken, Reply, Upstream
+from dataset_mirror.fetch.reply import Broken, Reply
+from dataset_mirror.fetch.upstream import Upstream
 from dataset_mirror.rules.counted import are, counted
 from dataset_mirror.settings import Configuration
 from dataset_mirror.store.folder import NETWORK_FILE_SYSTEMS, OTHERS, DataFolder, file_system

@@ -15,8 +15,8 @@ from urllib.parse import quote
 
 from dataset_mirror.errors import BadRequest, ConnectionsFull, MirrorError, RequestTimeout
 from dataset_mirror.rules.secrets import without_secrets
-from dataset_mirror.serve.asgi import ZERO_COPY, RawFields, Scope
-from dataset_mirror.serve.observed import place
+from dataset_mirror.serve.asgi import RELAYED, ZERO_COPY, RawFields, Scope
+from dataset_mirror.serve.observed import LINE, access, place
 from dataset_mirror.wire import crowd, requests, scope
 from dataset_mirror.wire.exchange import Exchange
 from dataset_mirror.wire.framing import Framing, refusal
@@ -62,18 +62,15 @@ class Connection(Line):
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
-        services: Services | None = None,
+        services: Services,
         authority: str | None = None,
     ) -> None:
-        if not config.loaded:
-            config.load()
-        self._config, self._server, self._app_state = config, server_state, app_state
-        self.services = services or Services()
+        self._config, self.server_state, self._app_state = config, server_state, app_state
+        self.services = services
         super().__init__(self.services.crowd)
         self.authority = authority
         self.loop = _loop or asyncio.get_running_loop()
-        self._access = logging.getLogger("uvicorn.access")
-        self.access_log = self._access.hasHandlers()
+        self.access_log = access.hasHandlers()
         self._parser = Parser(self)
         self._unread = self._read_now = b""
         """What is to be parsed, and what is being parsed."""
@@ -85,7 +82,7 @@ class Connection(Line):
     def within(self, authority: str | None) -> Connection:
         """Another one, for the same app, that comes through this one by CONNECT to an authority."""
         services = replace(self.services, opener=None)
-        return Connection(self._config, self._server, self._app_state, self.loop, services=services, authority=authority)
+        return Connection(self._config, self.server_state, self._app_state, self.loop, services=services, authority=authority)
 
     # What asyncio tells
 
@@ -94,7 +91,7 @@ class Connection(Line):
         self._shared = scope.of_connection(self.transport, self.authority)
         self.client: tuple[str, int] | None = self._shared["client"]
         self.takes_files = ZERO_COPY in self._shared["extensions"]
-        self._server.connections.add(self)  # type: ignore[arg-type]
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
         if self._crowd.enter(self):
             self._crowd.wait(self, self._crowd.head_timeout)
         else:
@@ -275,7 +272,7 @@ class Connection(Line):
             if self._is_full and self.services.hot and self.client:
                 self._slow = Slow(self.transport, self._known_as(), self.services.hot.latest, len(answer))
                 self.services.under_way.add(self._slow)
-            self._server.total_requests += 1
+            self.server_state.total_requests += 1
             return self._rest()
         self._running = answer
         self._crowd.work(self)
@@ -303,7 +300,7 @@ class Connection(Line):
 
     @property
     def own_fields(self) -> RawFields:
-        return self._server.default_headers
+        return self.server_state.default_headers
 
     def _exchange(self, head: Head) -> Exchange:
         expects = any(name == b"expect" and value.lower() == b"100-continue" for name, value in head.fields)
@@ -317,8 +314,8 @@ class Connection(Line):
     def _start(self, exchange: Exchange) -> None:
         self._running = exchange
         task = self.loop.create_task(exchange.run(self._config.loaded_app))
-        self._server.tasks.add(task)
-        task.add_done_callback(self._server.tasks.discard)
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
         if self.half_closed:
             self.loop.call_soon(self._greet)
 
@@ -326,7 +323,7 @@ class Connection(Line):
         """All of an answer is the kernel's; what is next?"""
         if exchange is not self._running:
             return
-        self._server.total_requests += 1
+        self.server_state.total_requests += 1
         self._running = None
         if self.transport.is_closing():
             return
@@ -375,7 +372,7 @@ class Connection(Line):
         """Answers in place of the app, which has not begun to."""
         if self._running is not None:
             if isinstance(self._running, Exchange):
-                self.log(self._running.scope, error.status)
+                self._log(self._running.scope, error.status)
                 self._is_head = self._running.scope["method"] == "HEAD"
             self._running.leave()
             self._running = None
@@ -427,7 +424,7 @@ class Connection(Line):
         return self.transport
 
     def _let_go(self) -> None:
-        self._server.connections.discard(self)
+        self.server_state.connections.discard(self)
         self._crowd.leave(self)
         self._crowd.departures.forget(self.socket)
 
@@ -445,29 +442,24 @@ class Connection(Line):
 
     def refuse_connect(self, answer: bytes) -> None:
         """A CONNECT that was handed over comes to nothing."""
-        self._server.connections.add(self)  # type: ignore[arg-type]
+        self.server_state.connections.add(self)  # type: ignore[arg-type]
         self._crowd.enter(self)
         self.write_head(answer)
         self.linger()
 
-    @property
-    def server_state(self) -> ServerState:
-        return self._server
-
     # What is said of it
-
-    def log(self, asked: Scope, status: int) -> None:
-        """A line of the access log, if there is one."""
-        if self.access_log:
-            query = b"?" + asked["query_string"] if asked["query_string"] else b""
-            target = without_secrets(quote(asked["path"]) + query.decode("ascii"))
-            self.log_line(asked["method"], target, asked["http_version"], status)
 
     def _known_as(self) -> str:
         return self.services.known_as(self.client[0]) if self.client else ""
 
+    def _log(self, asked: Scope, status: int) -> None:
+        """A line for a request that is answered in place of the app, which logs all others."""
+        if not asked.get(RELAYED):
+            query = b"?" + asked["query_string"] if asked["query_string"] else b""
+            target = without_secrets(quote(asked["path"]) + query.decode("ascii"))
+            self.log_line(asked["method"], target, asked["http_version"], status)
+
     def log_line(self, method: str, target: str, version: str, status: int) -> None:
-        """A line of the access log of any request."""
+        """A line of the access log, if there is one."""
         if self.access_log:
-            where = place(self.client, self._known_as()) if self.client else ""
-            self._access.info('%s - "%s %s HTTP/%s" %d', where, method, target, version, status)
+            access.info(LINE, place(self.client, self._known_as()) if self.client else "", method, target, version, status)

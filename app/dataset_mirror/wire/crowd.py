@@ -54,8 +54,8 @@ class Member(Protocol):
 class Crowd:
     """The connections of one process. Made once; used by one loop."""
 
-    def __init__(self, limits: Callable[[], Limits] = Limits, *, each: int = 2) -> None:
-        """`each`: how many descriptors a connection may need."""
+    def __init__(self, limits: Callable[[], Limits] = Limits, *, each: int = 3) -> None:
+        """`each`: how many descriptors a connection may need: its own, its file's, and a duplicate to wait for room with."""
         self._limits, self._each = limits, each
         self._members: set[Member] = set()
         self._waiting: OrderedDict[Member, float] = OrderedDict()

@@ -11,7 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from dataset_mirror.errors import MirrorError, Unexpected
-from dataset_mirror.serve.asgi import LOGGED, PART, RELAYED, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, Scope
+from dataset_mirror.serve.asgi import PART, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, Scope
 from dataset_mirror.wire import sendfile
 from dataset_mirror.wire.framing import CONTINUE, Framing
 
@@ -98,27 +98,20 @@ class Exchange:
         except asyncio.CancelledError:
             self._break_off("the mirror is being stopped")
         except BaseException as error:  # noqa: BLE001
-            await self._failed(error)
+            self._failed(error)
         else:
             if not self.is_over and not self._is_lost:
-                await self._failed(RuntimeError("The app returned without a whole answer."))
+                self._failed(RuntimeError("The app returned without a whole answer."))
         finally:
             self._connection.ran(self)
 
-    async def _failed(self, error: BaseException) -> None:
-        cause = error if isinstance(error, MirrorError) else error.__cause__
-        request_id = self.scope.get(REQUEST_ID, "without an id")
-        if self.is_over or self._is_lost:
-            log.debug("The app ended after its client had left, or had been answered: %r", error)
-        elif isinstance(cause, MirrorError):  # the cause, of a page's body: Starlette says that it comes too late for an answer
-            log.warning("Broke off an answer: %s", cause, extra={"request": request_id})
-        else:
-            log.error("An answer failed (request %s).", request_id, exc_info=error, extra={"request": request_id})
-            if not self.has_begun:
-                return self._connection.refuse_running(Unexpected.at(request_id))
-        if not self.is_over:
+    def _failed(self, error: BaseException) -> None:
+        request_id = request_id_of(self.scope)
+        is_bug = said_why(error, request_id, nobody_waits=self.is_over or self._is_lost)
+        if is_bug and not self.has_begun:
+            self._connection.refuse_running(Unexpected.at(request_id))
+        elif not self.is_over:
             self._break_off("deliberately")
-        return None
 
     def _break_off(self, why: str) -> None:
         if not self.is_over:
@@ -163,8 +156,6 @@ class Exchange:
         fields = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
         head = self.framing.begin(message["status"], fields, self._connection.own_fields)
         self.has_begun = True
-        if not (self.scope.get(RELAYED) or self.scope.get(LOGGED)):
-            self._connection.log(self.scope, message["status"])
         self._connection.arm(reset=True)
         self._connection.write_head(head)
 
@@ -214,3 +205,22 @@ class Exchange:
     def _is_lost(self) -> bool:
         """Whether the client has left, as a write may have found out before the connection hears of it."""
         return self._connection.is_gone or self._connection.transport.is_closing()
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id of a request, for people."""
+    request_id: str = scope.get(REQUEST_ID, "without an id")
+    return request_id
+
+
+def said_why(error: BaseException, request_id: str, *, nobody_waits: bool) -> bool:
+    """Logs why an app failed at a request; whether that is a bug, of which a client that still waits has to be told."""
+    cause = error if isinstance(error, MirrorError) else error.__cause__
+    if nobody_waits:
+        log.debug("The app ended after its client had left, or had been answered: %r", error)
+    elif isinstance(cause, MirrorError):  # the cause, of a page's body: Starlette says that it comes too late for an answer
+        log.warning("Broke off an answer: %s", cause, extra={"request": request_id})
+    else:
+        log.error("An answer failed (request %s).", request_id, exc_info=error, extra={"request": request_id})
+        return True
+    return False

@@ -23,6 +23,8 @@ TURN = 6 * STEP
 MOST, _LEAST = 4 * STEP, 64 * 1024
 """Of that a client gets at most so much, and at least."""
 AHEAD = 8 * STEP
+_LOOK_SECONDS = 0.05
+"""After which it is tried again where nothing tells that there is room."""
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN)
 
 
@@ -150,11 +152,15 @@ class PartOfFile:
         loop = asyncio.get_running_loop()
         if self._duplicate >= 0:
             return
-        if for_room:
-            self._duplicate = os.dup(self._connection.fileno())
-            loop.add_writer(self._duplicate, self._go)
-        else:
+        if not for_room:
             loop.call_soon(self._go)
+            return
+        try:
+            self._duplicate = os.dup(self._connection.fileno())
+        except OSError:  # too many open files: it does without
+            loop.call_later(_LOOK_SECONDS, self._go)
+        else:
+            loop.add_writer(self._duplicate, self._go)
 
     def _stop_waiting(self) -> None:
         if self._duplicate >= 0:

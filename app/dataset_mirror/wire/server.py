@@ -18,8 +18,9 @@ from dataset_mirror.errors import DataFolderError, UsageError
 from dataset_mirror.serve.asgi import App
 from dataset_mirror.settings import Settings
 from dataset_mirror.wire.connection import Connection
+from dataset_mirror.wire.leaving import alerts_sent
 from dataset_mirror.wire.services import Services
-from dataset_mirror.wire.tls import Tls, alerts_sent, server_context
+from dataset_mirror.wire.tls import Tls, server_context
 
 ALERT_SECONDS = 1.0
 """How long the mirror waits at its end for clients in TLS to be told that their bodies are not whole."""

@@ -14,6 +14,7 @@ NOT_SENT, NOT_SENT_OF_FILES = 128 * 1024, 1024 * 1024
 Of files, which are in memory anyway, it takes only references: as many as are sent at once, or a client on a fast line would need
 two turns of the loop for each step.
 """
+_EVERYTHING = 2**31 - 1
 SILENT_MILLISECONDS = 300_000
 """How long a client may read nothing while there is something for it."""
 
@@ -22,6 +23,14 @@ def set_linger(connection: Any, *, reset: bool) -> None:
     """Decides how the connection ends if it is closed from now on, by whatever cause."""
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET if reset else _NORMAL)
+
+
+def make_room(connection: Any) -> None:
+    """Lets the kernel take what is written last, though the client reads nothing."""
+    if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection.family != socket.AF_UNIX:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _EVERYTHING)
+    if connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < 1024 * 1024:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
 
 
 def is_armed(connection: Any) -> bool:

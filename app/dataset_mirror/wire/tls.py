@@ -10,19 +10,16 @@ is ended by a fatal alert, written in plain bytes beneath TLS: every client take
 import asyncio
 import contextlib
 import logging
-import socket
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 from dataset_mirror.errors import BadRequest
-from dataset_mirror.wire import crowd
 from dataset_mirror.wire.connection import Connection
 from dataset_mirror.wire.crowd import Crowd
 from dataset_mirror.wire.framing import refusal
-from dataset_mirror.wire.sockets import is_armed, set_linger, writable
+from dataset_mirror.wire.leaving import leave
+from dataset_mirror.wire.sockets import is_armed, make_room, set_linger
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +27,6 @@ ALERT = bytes.fromhex("15030300020250")
 """A fatal alert, internal_error, of TLS 1.2 (RFC 8446 6.2; 1.3 writes that version on the wire, too)."""
 _HANDSHAKE_FAILED = bytes.fromhex("15030300020228")
 _RECORD = 16 * 1024
-_EVERYTHING = 2**31 - 1
-_NOT_YET = (ssl.SSLWantReadError, ssl.SSLSyscallError)
-_leaving: "WeakSet[asyncio.Transport]" = WeakSet()
-"""Connections that nothing is to be said in any more. Their last bytes, perhaps an alert, the kernel may not have got yet."""
 
 
 def server_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
@@ -222,38 +215,10 @@ class Tls(asyncio.Protocol):
             self.raw.write_eof()
         if not self.raw.is_closing():
             self._is_left = True
-            _leaving.add(self.raw)
-            _Leaving(self.raw, self.connection_lost)
+            leave(self.raw, self.connection_lost)
 
     def extra(self, name: str, default: Any) -> Any:
         return self._tls if name == "ssl_object" else self.raw.get_extra_info(name, default)
-
-
-class _Leaving(asyncio.Protocol):
-    """The rest of a connection: what its client still sends is taken for a while. Closing at once would reset (RFC 9112 9.6), and
-    a reset takes away what the client has not read: it might miss the alert, and take what it has for whole.
-    """
-
-    def __init__(self, raw: asyncio.Transport, told: Callable[[Exception | None], None]) -> None:
-        """`told`: that nothing is to be done for it any more."""
-        self._raw, self._told = raw, told
-        self._timer: asyncio.TimerHandle | None = None
-        raw.set_protocol(self)
-        raw.resume_reading()
-        if not raw.get_write_buffer_size():
-            asyncio.get_running_loop().call_soon(self.resume_writing)
-
-    def resume_writing(self) -> None:
-        """The kernel has all that was written."""
-        if self._timer is None and not self._raw.is_closing():
-            self._timer = asyncio.get_running_loop().call_later(crowd.LINGER_SECONDS, self._raw.close)
-            self._told(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is None:
-            self._told(exc)
-        else:
-            self._timer.cancel()
 
 
 class TlsTransport(asyncio.Transport):
@@ -313,26 +278,5 @@ class TlsTransport(asyncio.Transport):
         if not self._tls.has_said_goodbye:
             self._raw.write(ALERT)
         if self._raw.get_write_buffer_size():
-            _make_room(connection)
+            make_room(connection)
         self._tls.leave()
-
-
-def _make_room(connection: Any) -> None:
-    if hasattr(socket, "TCP_NOTSENT_LOWAT") and connection.family != socket.AF_UNIX:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _EVERYTHING)
-    if connection.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < 1024 * 1024:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
-
-
-async def alerts_sent(seconds: float) -> None:
-    """Waits until the kernel has the alerts of all connections that ended, at most so long."""
-    waiting = [asyncio.ensure_future(_flushed(raw)) for raw in _leaving if raw.get_write_buffer_size()]
-    if waiting:
-        _, late = await asyncio.wait(waiting, timeout=seconds)
-        for each in late:
-            each.cancel()
-
-
-async def _flushed(raw: asyncio.Transport) -> None:
-    while raw.get_write_buffer_size():
-        await writable(raw.get_extra_info("socket"))

@@ -14,7 +14,7 @@ LEAST = 256 * 1024
 """Bytes to come from which it is worth it."""
 
 
-class Tail:
+class Remainder:
     """The bytes of a body that the layers above have not seen."""
 
     def __init__(self, stream: Stream | TlsStream, left: int, timeout: float | None, *, persists: bool) -> None:
@@ -46,10 +46,10 @@ class Tail:
         return b"".join(parts)
 
 
-def tail_of(response: httpx.Response, left: int) -> Tail | None:
+def remainder_of(response: httpx.Response, left: int) -> Remainder | None:
     """What is to come of a body of known length after all that httpcore had read; None if it cannot be read past it, or is too little."""
     stream = response.extensions.get("network_stream")
     if left < LEAST or not isinstance(stream, Stream | TlsStream) or not stream.can_pour:
         return None
     persists = response.http_version == "HTTP/1.1" and "close" not in response.headers.get("connection", "").lower()
-    return Tail(stream, left, response.request.extensions["timeout"]["read"], persists=persists)
+    return Remainder(stream, left, response.request.extensions["timeout"]["read"], persists=persists)

@@ -4,8 +4,9 @@ import asyncio
 import socket
 import threading
 from concurrent.futures import Future
-from ipaddress import ip_address
 from queue import SimpleQueue
+
+from dataset_mirror.rules.host import is_address
 
 MOST = 64
 """Threads at once. Each is held until `getaddrinfo` returns, for which the system's resolver takes some 10 s where nobody answers."""
@@ -29,7 +30,7 @@ class Names:
 
     async def addresses_of(self, host: str) -> Addresses:
         """All addresses of a name, in the system's order (RFC 6724). OSError if it has none. Time is limited by who asks."""
-        if _is_address(host):
+        if is_address(host):
             return [host]
         flight: asyncio.Future[Addresses] = asyncio.wrap_future(self._flight(host))
         return await flight
@@ -71,14 +72,6 @@ def _ask(host: str) -> Addresses:
     except UnicodeError:  # an empty label, or one of more than 63 characters
         raise OSError(f"{host!r} is no name") from None
     return list(dict.fromkeys(str(answer[4][0]) for answer in found))
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 _names = Names()

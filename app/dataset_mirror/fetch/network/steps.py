@@ -12,7 +12,10 @@ import termios
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
+
+from dataset_mirror.fetch.to_the_end import to_the_end
 
 THREADS = 4
 """That take such steps. Each holds twice `LARGEST` bytes."""
@@ -45,11 +48,8 @@ async def beside(step: Callable[[], Result]) -> Result:
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
-        while not running.done():
-            try:
-                await asyncio.wait([running])
-            except asyncio.CancelledError:
-                continue
+        with suppress(asyncio.CancelledError):
+            await to_the_end([running])
         if not running.cancelled():
             running.exception()  # nobody wants to know it any more
         raise

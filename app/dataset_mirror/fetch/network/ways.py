@@ -14,8 +14,19 @@ _KEPT, _KEPT_SECONDS = 64, 30.0
 """Idle connections that are kept, and for how long. How many are in use is limited elsewhere."""
 
 
-class Direct(httpx.AsyncHTTPTransport):
-    """httpx' transport over checked connections. It replaces the pool, for which httpx has no argument."""
+class _Pooled(httpx.AsyncHTTPTransport):
+    """httpx' transport, whose pool is replaced: it has no argument for one."""
+
+    _pool: httpcore.AsyncConnectionPool | httpcore.AsyncHTTPProxy
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether none of its connections is in use."""
+        return all(connection.is_idle() or connection.is_closed() for connection in self._pool.connections)
+
+
+class Direct(_Pooled):
+    """Over checked connections."""
 
     def __init__(self, context: ssl.SSLContext, may_be_private: PrivateAllowed) -> None:
         super().__init__(verify=context, trust_env=False)
@@ -33,8 +44,8 @@ class Direct(httpx.AsyncHTTPTransport):
         self._spare.close()
 
 
-class Through(httpx.AsyncHTTPTransport):
-    """httpx' transport through a proxy, which resolves names itself: there the list of hosts is the guard, not their addresses."""
+class Through(_Pooled):
+    """Through a proxy, which resolves names itself: there the list of hosts is the guard, not their addresses."""
 
     def __init__(self, context: ssl.SSLContext, url: str) -> None:
         super().__init__(verify=context, trust_env=False)
@@ -63,6 +74,11 @@ class WayOut(httpx.AsyncBaseTransport):
         if self._through and not _goes_past(request.url, self._no_proxy):
             return await self._through.handle_async_request(request)
         return await self._direct.handle_async_request(request)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no connection of it brings anything."""
+        return all(way.is_idle for way in (self._direct, self._through) if way)
 
     async def aclose(self) -> None:
         await self._direct.aclose()

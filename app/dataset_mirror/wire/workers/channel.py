@@ -6,6 +6,7 @@ import pickle
 import socket
 import struct
 from collections import deque
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -30,7 +31,8 @@ class Channel:
         self._socket, self._loop = connection, asyncio.get_running_loop()
         self._outgoing: deque[tuple[memoryview, list[int]]] = deque()
         self._raw = bytearray()
-        self._descriptors: deque[int] = deque()
+        self._descriptors: deque[list[int]] = deque()
+        """Those of messages that are not whole yet, in their order."""
         self._incoming: deque[tuple[Any, list[int]]] = deque()
         self._news = asyncio.Event()
         self.is_closed = False
@@ -84,10 +86,9 @@ class Channel:
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
         self._socket.close()
-        _close(self._descriptors)
-        for _, descriptors in (*self._outgoing, *self._incoming):
+        self._give_up()
+        for descriptors in (*self._descriptors, *(more for _, more in self._incoming)):
             _close(descriptors)
-        self._outgoing.clear()
         self._incoming.clear()
         self._news.set()
 
@@ -101,7 +102,7 @@ class Channel:
             self._loop.add_writer(self._socket, self._write)
         except OSError:  # what the other end sent before it went is still to be read
             self._loop.remove_writer(self._socket)
-            self._outgoing.clear()
+            self._give_up()
         else:
             self._loop.remove_writer(self._socket)
 
@@ -114,6 +115,12 @@ class Channel:
         else:
             self._outgoing[0] = (data[sent:], [])
 
+    def _give_up(self) -> None:
+        """Sends nothing more. Who waits at the other end of a descriptor that was to be sent is told by its being closed."""
+        for _, descriptors in self._outgoing:
+            _close(descriptors)
+        self._outgoing.clear()
+
     # Reading
 
     def _readable(self) -> None:
@@ -123,12 +130,13 @@ class Channel:
     def _read(self) -> None:
         """Reads once, and takes what messages are whole then."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self._socket, _STEP, _MOST_DESCRIPTORS)
+            data, descriptors, flags, _ = socket.recv_fds(self._socket, _STEP, _MOST_DESCRIPTORS)
         except BlockingIOError:
             raise
         except OSError:
-            data, descriptors = b"", []
-        self._descriptors += descriptors
+            data, descriptors, flags = b"", [], 0
+        if descriptors or flags & socket.MSG_CTRUNC:  # with too many open files the kernel drops them, and says so
+            self._descriptors.append(descriptors)
         if not data:
             self._ended()
             raise Closed
@@ -146,8 +154,7 @@ class Channel:
             return None
         message = pickle.loads(memoryview(self._raw)[_HEAD.size : end])
         del self._raw[:end]
-        # With too many open files the kernel drops descriptors: their message has fewer then.
-        return message, [self._descriptors.popleft() for _ in range(min(count, len(self._descriptors)))]
+        return message, self._descriptors.popleft() if count and self._descriptors else []
 
     def _ended(self) -> None:
         """The other end has gone; what it had sent is there."""
@@ -156,8 +163,6 @@ class Channel:
         self._incoming = waiting
 
 
-def _close(descriptors: "deque[int] | list[int] | tuple[int, ...]") -> None:
+def _close(descriptors: Iterable[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
-    if isinstance(descriptors, deque | list):
-        descriptors.clear()

@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from dataset_mirror.errors import MirrorError
 from dataset_mirror.fetch.recent import Elsewhere
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
@@ -40,8 +41,8 @@ _PREPARING_SECONDS = 5.0
 _ENDING_SECONDS = 4.0
 _PAUSE_SECONDS = 1.0
 """Before a worker is started again that died as soon as it was there, or could not be started."""
-_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
-"""What may be well in a moment: there are no descriptors, or there is no memory."""
+_FOR_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN})
+"""What may be well in a moment: there are no descriptors, there is no memory, or no process."""
 
 
 class _Worker:
@@ -239,8 +240,9 @@ class Crew:
         taken.take_over(target, credentials, is_last=is_last)
 
     def _check(self, archive: ArchiveId) -> None:
-        if record := self._mirror.store.find(archive):
-            self._mirror.freshness(record)
+        with suppress(MirrorError):  # the worker may know what cannot be read here any more
+            if record := self._mirror.store.find(archive):
+                self._mirror.freshness(record)
 
     # What all of them do
 

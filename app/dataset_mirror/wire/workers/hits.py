@@ -1,6 +1,7 @@
 """What a worker answers by itself: plain hits. All else is the filling process', to whom it goes as it came."""
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from dataset_mirror.fetch.fill import Fill
@@ -24,21 +25,19 @@ class HitsOnly(Mirror):
     def __init__(self, configuration: Configuration, store: Store, tell_stale: Callable[[ArchiveId], None]) -> None:
         super().__init__(configuration, store)
         self._tell_stale = tell_stale
-        self._told_stale: dict[ArchiveId, float] = {}
+        self._told_stale: OrderedDict[ArchiveId, float] = OrderedDict()
+        """Since when, those of late; the first one longest ago."""
 
     def _opened(self) -> None:
         """What several mirrors share is the filling process' to know."""
 
     def _check(self, record: Record, what: Asked | None = None) -> Fill | None:
         now = time.monotonic()
-        if (
-            self.settings.offline
-            or not self._freshness(record).is_stale
-            or now - self._told_stale.get(record.archive, 0.0) < _AGAIN_SECONDS
-        ):
-            return None
-        self._told_stale = {archive: at for archive, at in self._told_stale.items() if now - at < _AGAIN_SECONDS} | {record.archive: now}
-        self._tell_stale(record.archive)
+        while self._told_stale and now - next(iter(self._told_stale.values())) >= _AGAIN_SECONDS:
+            self._told_stale.popitem(last=False)
+        if record.archive not in self._told_stale and not self.settings.offline and self._freshness(record).is_stale:
+            self._told_stale[record.archive] = now
+            self._tell_stale(record.archive)
         return None
 
 

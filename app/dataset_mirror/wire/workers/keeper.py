@@ -5,6 +5,7 @@ Whatever ends the filling process, SIGKILL too, ends the keeper and all workers:
 """
 
 import ctypes
+import errno
 import gc
 import logging
 import os
@@ -55,7 +56,10 @@ class Keeper:
         return cls(pid, ours)
 
     def spawn(self, control: int, listening: list[socket.socket]) -> int:
-        """Starts a worker with these sockets, which stay open here; returns its process id. OSError if the keeper has gone."""
+        """Starts a worker with these sockets, which stay open here; returns its process id.
+
+        OSError if the system has no process for it now, by the error's number; without a number if the keeper has gone.
+        """
         descriptors = [control, *(each.fileno() for each in listening)]
         socket.send_fds(self._asking, [_ORDER.pack(_SPAWN, len(descriptors))], descriptors)
         return self._answer()
@@ -76,6 +80,8 @@ class Keeper:
         if len(answer) < _ANSWER.size:
             raise OSError("The process that starts workers has gone.")
         number: int = _ANSWER.unpack(answer)[0]
+        if number < 0:
+            raise OSError(-number, os.strerror(-number))
         return number
 
 
@@ -106,7 +112,8 @@ def _keep(asked: socket.socket, work: Work) -> int:
         what, number = _ORDER.unpack(order)
         if what == _SPAWN:
             worker = _spawned(asked, work, descriptors)
-            workers.add(worker)
+            if worker > 0:
+                workers.add(worker)
             asked.sendall(_ANSWER.pack(worker))
         else:
             workers.discard(number)
@@ -117,8 +124,13 @@ def _keep(asked: socket.socket, work: Work) -> int:
 
 
 def _spawned(asked: socket.socket, work: Work, descriptors: list[int]) -> int:
+    """The process id of a new worker; if there can be none now, the error's number, negative."""
     keeper = os.getpid()
-    if worker := os.fork():
+    try:
+        worker = os.fork()
+    except OSError as error:  # as many processes as may be, or no memory
+        worker = -(error.errno or errno.EAGAIN)
+    if worker:
         for descriptor in descriptors:
             os.close(descriptor)
         return worker

@@ -16,28 +16,25 @@ closes before the app has said that it is done, and the body is broken off.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any
 
 from dataset_mirror.errors import MirrorError, SystemFailure, Unexpected
-from dataset_mirror.serve.asgi import LOGGED, PART, REQUEST_ID, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
+from dataset_mirror.serve.asgi import PART, RELAYED, ZERO_COPY, App, ClientGone, Message, RawFields, Receive, Scope, Send
 from dataset_mirror.serve.body import Body
 from dataset_mirror.serve.head import problem
+from dataset_mirror.wire.exchange import request_id_of, said_why
 from dataset_mirror.wire.workers.channel import Channel, Closed
-
-log = logging.getLogger(__name__)
-
-Kind = Literal["receive", "message", "send", "sent", "done", "failed"]
 
 
 class Unanswered(MirrorError):
     """The filling process did not answer, or not to the end."""
 
     status = 503
+    title = "No answer from the fetching process"
     problem = "no-answer"
 
 
@@ -62,10 +59,10 @@ class Far:
         self._ask = ask
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        scope[LOGGED] = True  # the other process observes it
         has_kernel = ZERO_COPY in scope["extensions"]
         asked = {**scope, "extensions": {**scope["extensions"], ZERO_COPY: {}}}
         asked.pop(PART, None)  # only this process knows how far a part is
+        scope[RELAYED] = True  # and only the other one whether its target may be logged
         try:
             ours, theirs = socket.socketpair()
         except OSError as error:  # too many open files
@@ -157,9 +154,6 @@ async def answer(app: App, scope: Scope, connection: socket.socket) -> None:
         await app(scope, asking.receive, asking.send)
     except ClientGone:
         pass
-    except MirrorError as error:
-        log.warning("Broke off an answer: %s", error, extra={"request": scope.get(REQUEST_ID, "")})
-        asking.fail()
     except Exception as error:  # noqa: BLE001
         await _failed(error, asking, scope)
     else:
@@ -170,14 +164,9 @@ async def answer(app: App, scope: Scope, connection: socket.socket) -> None:
 
 
 async def _failed(error: Exception, asking: _Asking, scope: Scope) -> None:
-    cause, request_id = error.__cause__, scope.get(REQUEST_ID, "without an id")
-    if asking.is_gone:
-        log.debug("The app ended after its client had left: %r", error)
-    elif isinstance(cause, MirrorError):
-        log.warning("Broke off an answer: %s", cause, extra={"request": request_id})
-    else:
-        log.error("An answer failed (request %s).", request_id, exc_info=error, extra={"request": request_id})
-    if asking.has_begun:
+    request_id = request_id_of(scope)
+    is_bug = said_why(error, request_id, nobody_waits=asking.is_gone)
+    if asking.has_begun or not is_bug:
         asking.fail()
         return
     with suppress(ClientGone):
