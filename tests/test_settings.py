@@ -199,6 +199,10 @@ WRONG: dict[str, tuple[str, object, str]] = {
     "a URL as an exception": ("no_proxy", ["http://a.lab"], "no effect"),
     "a network that is none": ("no_proxy", ["10.0.0.0/33"], "no effect"),
     "upstreams without hosts": ("upstreams", ["http://a"], "valid dictionary"),
+    "a port of a URL that is none": ("public_url", "http://mirror.lab:99999", "a port that does not exist"),
+    "a host of a URL that is none": ("advertise_url", "http://mirror lab", "is not a host name"),
+    "a base URL with a query": ("public_url", "http://mirror.lab?x=1", "no query and no fragment"),
+    "an empty path": ("ca_file", "", "an empty path names nothing"),
 }
 INSIDE: dict[str, tuple[str, str, str]] = {
     "an upstream of another scheme": ('[upstreams]\n"a.org" = ["ftp://b"]', "upstreams.a.org.0 = 'ftp://b'", "begins with http"),
@@ -206,9 +210,20 @@ INSIDE: dict[str, tuple[str, str, str]] = {
     "one host twice": ('[upstreams]\n"a.org" = "http://c"\n"A.org." = "http://d"', "upstreams = {'a.org'", "two keys are the same host"),
     "no upstream": ('[upstreams]\n"a.org" = []', "upstreams.a.org = []", "at least 1 item"),
     "an origin with a path": ('[[origins]]\nurl = "https://a.org/b"', "origins.0 = {'url'", "scheme and host only"),
+    "an origin with a fragment": ('[[origins]]\nurl = "https://a.org#b"', "origins.0 = {'url'", "scheme and host only"),
     "an unknown key of an origin": ('[[origins]]\nurl = "https://a.org"\npath = "/"', "origins.0.path: ", "there is no such key"),
     "an origin without url": ("[[origins]]\npaths = []", "origins.0.url", "Field required"),
     "a short digest": ('[[archives]]\nurl = "https://a.org/b"\nsha256 = "ab"', "archives.0.sha256 = 'ab'", "64 hexadecimal digits"),
+    "an origin without a scheme": ('[[origins]]\nurl = "a.org:8080"', "origins.0.url = 'a.org:8080'", "begins with https:// or http://"),
+    "a host of links that is none": (
+        '[[origins]]\nurl = "https://a.org"\npaths = ["/"]\n[[origins.rules]]\nmatch = "/**"\nlinks_to = ["a b"]',
+        "origins.0.rules.0.links_to.0 = 'a b'",
+        "is not a host name",
+    ),
+    "a port of an upstream that is none": ('[upstreams]\n"a.org" = "http://b:x"', "upstreams.a.org.0 = 'http://b:x'", "is not a host name"),
+    "true for a number": ("port = true", "port = True", "a number is meant"),
+    "true for a size": ("max_size = true", "max_size = True", "a number is meant"),
+    "true for a time": ('[[origins]]\nurl = "https://a.org"\nfreshness = true', "origins.0.freshness = True", "a number with a unit"),
     "the second of two": ('[[archives]]\nurl = "https://a.org/b"\n[[archives]]\nurl = 5', "archives.1.url = 5", "valid string"),
 }
 
@@ -233,7 +248,7 @@ def test_a_wrong_value_is_one_sentence(
         place = f"In the environment: {ENV_PREFIX}{key.upper()} = "
     else:
         flags = {key: value}
-        place = f"In the command line: --{key} = "
+        place = f"In the command line: --{key.replace('_', '-')} = "
     error = refusal(**flags)
     assert error.detail.startswith(place)
     assert ("(hidden)" if key == "token" else str(value)) in error.detail
@@ -267,6 +282,42 @@ def test_a_token_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even a wrong token is printed."""
     monkeypatch.setenv("DATASET_MIRROR_TOKEN", "hushhus")
     assert "hushhus" not in str(refusal())
+
+
+def test_a_password_in_a_variable_that_is_not_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is no JSON is shown without the passwords in it."""
+    monkeypatch.setenv("DATASET_MIRROR_UPSTREAMS", '{"a.org": ["http://user:hunter22@b"]')
+    assert "hunter22" not in str(refusal())
+
+
+PASSWORDS = {
+    "a proxy without a scheme": 'upstream_proxy = "user:hunter22@proxy.lab:3128"',
+    "a proxy of another scheme": 'upstream_proxy = "socks5://user:hunter22@proxy.lab"',
+    "an upstream": '[upstreams]\n"a.org" = ["ftp://user:hunter22@b"]',
+    "an upstream without a scheme": '[upstreams]\n"a.org" = ["user:hunter22@b"]',
+    "an origin": '[[origins]]\nurl = "https://user:hunter22@a.org"',
+    "an archive": '[[archives]]\nurl = "ftp://a.org/b?token=hunter22"',
+    "characters that no URL has": 'shared = "postgresql://user:hunter22\u2100@db/mirrors"',
+}
+
+
+@pytest.mark.parametrize("text", PASSWORDS.values(), ids=PASSWORDS)
+def test_a_password_in_a_wrong_url_is_never_shown(folder: Path, text: str) -> None:
+    """The error of a wrong URL has its host but no password: the log and the status page repeat it."""
+    write(folder, text)
+    assert "hunter22" not in str(refusal())
+
+
+@pytest.mark.parametrize("name", ["~nobody-knows-me/x.toml", "x\\u0000/y.toml"])
+def test_a_preset_at_a_path_that_cannot_be(folder: Path, name: str) -> None:
+    """A preset whose path no file can have is refused in a sentence, also at a reload."""
+    write(folder, "presets = []")
+    configuration = load()
+    write(folder, f'presets = ["{name}"]')
+    assert "The preset" in refusal().detail
+    with pytest.raises(UsageError):
+        configuration.reload()
+    assert configuration.refused is not None
 
 
 def test_a_file_with_braces_in_its_path_can_be_named(folder: Path) -> None:
@@ -403,6 +454,12 @@ def test_the_home_folder_in_paths(folder: Path, monkeypatch: pytest.MonkeyPatch)
     found = load(flags={"data": Path("~/")}).settings
     assert (found.data, found.ca_file, found.database) == (folder, folder / "ca.pem", f"sqlite:///{folder}/index.db")
     assert "home folder" in str(refusal(data=Path("~nobody-knows-me/x")))
+
+
+def test_an_empty_data_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set to nothing is no data folder: neither the user's nor the folder that the program was started in."""
+    monkeypatch.setenv("DATASET_MIRROR_DATA", "")
+    assert "DATASET_MIRROR_DATA" in refusal().detail
 
 
 def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:

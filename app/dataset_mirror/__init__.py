@@ -41,6 +41,7 @@ Where to find:
     how long a client may be silent, and how many `wire/crowd`
     what a page shows, and what its clicks do     `status/pages`; whose path it is, if an origin has it, too: `status/own`
     where a route gets the mirror from            `status/here`; all routes together: `status/app`
+    what a kill cut off, and who completes it     `store/ledger`
     what makes room                               `fetch/eviction` for a fill, `upkeep/garbage` for `gc`; `store/space` counts
     who may call /api/, who may have gated data   `serve/access`
     what a bundle may not contain                 in: `airgap/bundle/judging`; out: `cli/export` (no gated archives unless told)

@@ -148,8 +148,7 @@ class OriginSaysNo(MirrorError):
     problem = "origin-refuses"
 
     def __init__(self, status: int, detail: str, hint: str = "", *, headers: Mapping[str, str] | None = None, **facts: object) -> None:
-        super().__init__(detail, hint, headers=headers)
-        self.facts = facts
+        super().__init__(detail, hint, headers=headers, **facts)
         self.status = status
 
 

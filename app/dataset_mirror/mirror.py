@@ -426,7 +426,7 @@ class Mirror:
 
     def _busy(self, record: Record) -> bool:
         pinned = is_pinned(self.store, self.origins, record.archive)
-        if self.store.shares and self.store.index.is_in_outbox(record.archive):
+        if self.store.telling.is_on and self.store.index.is_in_outbox(record.archive):
             return True
         is_read = self.reading[record.sha256] > 0 or self.others.reads(record.sha256)
         return pinned or is_read or self.flights.get(record.archive) is not None

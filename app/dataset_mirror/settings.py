@@ -14,23 +14,25 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from platformdirs import user_data_path
-from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from dataset_mirror.errors import BadRequest, UsageError
+from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.ahead import Keep, Rates
-from dataset_mirror.origins.credentials import HIDDEN, without_secrets
+from dataset_mirror.origins.credentials import HIDDEN, without_headers
 from dataset_mirror.origins.lines import line_of
 from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.model import CatalogEntry, Origin
 from dataset_mirror.origins.networks import Networks
+from dataset_mirror.origins.paths import DatabaseUrl, SomePath, expanded
 from dataset_mirror.origins.presets import preset_text, read_preset
 from dataset_mirror.origins.sharing import Bucket, as_bucket, database_url
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.urls import BaseUrl, Upstreams, WebhookUrl
 from dataset_mirror.rules.anonymous import Anonymising
-from dataset_mirror.rules.authority import DEFAULT_PORTS, normal_authority
 from dataset_mirror.rules.company import FROM_ENVIRONMENT, company_proxy
 from dataset_mirror.rules.no_proxy import entries_of
+from dataset_mirror.rules.secrets import BLANK, without_secrets
 
 ENV_PREFIX = "DATASET_MIRROR_"
 CONFIG_VARIABLE = ENV_PREFIX + "CONFIG"
@@ -39,39 +41,15 @@ URL_VARIABLE = ENV_PREFIX + "URL"
 _NO_SETTINGS = (CONFIG_VARIABLE, URL_VARIABLE)
 FILE_NAME = "mirror.toml"
 _ORIGIN_KEYS = frozenset(Origin.model_fields) - {"headers"}
+_USER = re.compile(r"[^\s/@'\":]+:[^\s/@'\"]+@")
 _LEAST_SECRET = 8
 """Characters of a configured value that is a secret; shorter ones would blank words."""
-
-
-def _base_url(url: str) -> str:
-    parts = urlsplit(url.replace("{host}", "host"))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("a URL begins with http:// or https:// and a host")
-    return url.rstrip("/")
-
-
-def _webhook(url: str | None) -> str | None:
-    """Kept as it is, but for spaces: it may be signed."""
-    if url is not None:
-        _base_url(url.strip())
-    return url.strip() if url else url
-
-
-def _hosts(upstreams: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
-    """The same by the hosts' normal form, in which they are looked up."""
-    try:
-        named = {normal_authority(host, *DEFAULT_PORTS): bases for host, bases in upstreams.items()}
-    except BadRequest as error:
-        raise ValueError(f"{error.detail.removesuffix('.')}; a key is an origin's host, such as storage.googleapis.com") from None
-    if len(named) < len(upstreams):
-        raise ValueError("two keys are the same host")
-    return named
 
 
 def _workers(value: object) -> object:
     """Checked here as a whole, as below."""
     number = int(value) if isinstance(value, str) and _NUMBER.fullmatch(value) else value
-    if value != "auto" and (not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST_WORKERS):
+    if value != "auto" and (not isinstance(number, int) or not 1 <= number <= MOST_WORKERS):
         raise ValueError(f'it is a number from 1 to {MOST_WORKERS}, or "auto" for one per core')
     return number
 
@@ -91,10 +69,6 @@ def _tunnel(value: object) -> object:
 
 
 _TUNNEL_HOST = re.compile(r"(\*\.)?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
-SomePath = Annotated[Path, AfterValidator(lambda path: expanded(path))]
-"""A path, in which `~` is the home folder."""
-BaseUrl = Annotated[str, AfterValidator(_base_url)]
-BaseUrls = Annotated[tuple[BaseUrl, ...], BeforeValidator(as_list), Field(min_length=1)]
 
 
 class Settings(BaseSettings):
@@ -113,7 +87,7 @@ class Settings(BaseSettings):
     presets: tuple[str, ...] = Field(
         ("keras", "huggingface"), description="presets by name, or paths of TOML files", examples=[["keras", "huggingface"]]
     )
-    upstreams: Annotated[dict[str, BaseUrls], AfterValidator(_hosts)] = Field(
+    upstreams: Upstreams = Field(
         {},
         description="base URLs to fetch from instead of an origin's host, in order",
         examples=[{"storage.googleapis.com": ["http://127.0.0.1:9000"]}],
@@ -185,14 +159,13 @@ class Settings(BaseSettings):
     rate_limit: Rates | None = Field(
         None, description="bytes per second from all origins together, for always or by hours", examples=["20MB", {"08:00-18:00": "5MB"}]
     )
-    notify: Annotated[str | None, AfterValidator(_webhook)] = Field(
+    notify: WebhookUrl | None = Field(
         None,
-        min_length=1,
         repr=False,
         description="URL that is told of failures, of a full disk, and of archives that changed",
         examples=["https://hooks.example.org/mirror"],
     )
-    database: Annotated[str | None, AfterValidator(lambda url: _at_home(url))] = Field(
+    database: DatabaseUrl | None = Field(
         None, pattern="^sqlite:///", description="index elsewhere than in the data folder", examples=["sqlite:////var/lib/mirror/index.db"]
     )
     shared: Annotated[str | None, AfterValidator(database_url)] = Field(
@@ -213,6 +186,14 @@ class Settings(BaseSettings):
     prefetch: Annotated[tuple[str, ...], BeforeValidator(as_list)] = Field(
         (), description="archives to take from the bucket as soon as another mirror has them", examples=[["keras/*"]]
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch(cls, value: object, about: ValidationInfo) -> object:
+        """Python takes True for 1: `port = true` would be port 1."""
+        if isinstance(value, bool) and cls.model_fields[str(about.field_name)].annotation is not bool:
+            raise ValueError("a number is meant, or a text, but not true or false")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -300,7 +281,7 @@ def load(config: Path | None = None, flags: Mapping[str, object] | None = None) 
     if config is None and CONFIG_VARIABLE in os.environ:
         config = Path(os.environ[CONFIG_VARIABLE])
     file = _given(config) if config else _data_folder(given, environment) / FILE_NAME
-    layers = [("the command line: --{key}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
+    layers = [("the command line: --{flag}", given), (f"the environment: {ENV_PREFIX}{{KEY}}", environment)]
     written = _read_file(file, must_exist=config is not None)
     values = _with_company_proxy({**written, **environment, **given})
     settings = _validated(values, [*layers, (f"{file}: {{key}}", written)])
@@ -339,20 +320,6 @@ def _given(path: Path) -> Path:
         raise UsageError(f"{path} cannot be found: {error}.", "Write the whole path.") from None
 
 
-def expanded(path: Path) -> Path:
-    """A path with `~` for the home folder. ValueError if nobody knows that."""
-    try:
-        return path.expanduser()
-    except RuntimeError:
-        raise ValueError(f"no home folder is known for {path.parts[0]}") from None
-
-
-def _at_home(url: str | None) -> str | None:
-    """A database's URL with `~` for the home folder."""
-    place = (url or "").removeprefix("sqlite:///")
-    return f"sqlite:///{expanded(Path(place))}" if url and place.startswith("~") else url
-
-
 def _environment() -> dict[str, Any]:
     fields = Settings.model_fields
     for variable in os.environ:
@@ -366,7 +333,7 @@ def _environment() -> dict[str, Any]:
         key = match[1] if match else "?"
         variable = ENV_PREFIX + key.upper()
         value = os.environ.get(variable, "")
-        shown = HIDDEN if key == "origins" and "{" in value else repr(value)
+        shown = HIDDEN if key == "origins" and "{" in value else _blanked(repr(value))
         example = _example(key, as_json=True)
         raise UsageError(f"In the environment: {variable}={shown} is not valid JSON.", f"For example: {variable}='{example}'.") from None
 
@@ -391,7 +358,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
         first = error.errors()[0]
     key = str(first["loc"][0]) if first["loc"] else "?"
     where = next((place for place, layer in layers if key in layer), "{key}")
-    place = where.replace("{key}", key).replace("{KEY}", key.upper())
+    place = where.replace("{key}", key).replace("{KEY}", key.upper()).replace("{flag}", key.replace("_", "-"))
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         raise UsageError(f"In {place}: there is no such setting.", _did_you_mean(key))
     inside = "".join(f".{part}" for part in first["loc"][1:])
@@ -399,7 +366,7 @@ def _validated(values: dict[str, Any], layers: list[tuple[str, Mapping[str, obje
     if first["type"] == "extra_forbidden":  # its value may be a secret that stands in the wrong place
         raise UsageError(f"In {place}{inside}: there is no such key{line}.", f"For example: {key} = {_example(key)}.")
     shown = _shown(key, first["loc"], first["input"])
-    message = str(first["msg"]).removeprefix("Value error, ")
+    message = _blanked(str(first["msg"]).removeprefix("Value error, ")).removesuffix(".")
     raise UsageError(f"In {place}{inside} = {shown}: {message}{line}.", f"For example: {key} = {_example(key)}.")
 
 
@@ -416,8 +383,12 @@ def _shown(key: str, way: tuple[int | str, ...], value: object) -> str:
     """A wrong value in an error; never a secret."""
     if key in ("token", "notify", "shared") or "headers" in way or (key == "bucket" and way != ("bucket", "url")):
         return HIDDEN
-    shown = without_secrets(value, _ORIGIN_KEYS) if key == "origins" else value
-    return repr(shown)[:120]
+    return _blanked(repr(without_headers(value, _ORIGIN_KEYS) if key == "origins" else value))[:120]
+
+
+def _blanked(text: str) -> str:
+    """Without the passwords of URLs, also of one that lacks its scheme and is wrong for that."""
+    return _USER.sub(f"{BLANK}@", without_secrets(text))
 
 
 def _example(key: str, *, as_json: bool = False) -> str:

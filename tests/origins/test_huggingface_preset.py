@@ -1,5 +1,6 @@
 """The preset huggingface: what its rules make of the hub's URL space."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,14 @@ def test_where_files_lie(authority: str, yes: bool) -> None:
 def test_no_rule_is_idle() -> None:
     """Every rule can match something."""
     assert ORIGINS.idle_rules() == []
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("part", ["x/paths-info/", "x/tree/", "resolve/", "x/revision/", "info/lfs/objects/"])
+def test_long_paths(part: str) -> None:
+    """The rule for the longest path is found in a moment, whatever a client made it of."""
+    (origin,) = read_preset("huggingface", Path()).origins
+    path = "/api/models/" + part * (8000 // len(part))
+    began = time.process_time()
+    origin.rule(path)
+    assert time.process_time() - began < 0.1

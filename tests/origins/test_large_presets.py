@@ -175,3 +175,26 @@ def test_rows_of_tfds() -> None:
     assert row_of(f"ftp://a.org/x\t12\t{'ab' * 32}", "x") is None
     with pytest.raises(MirrorError):
         parse_url("ftp://a.org/x")
+
+
+@pytest.mark.parametrize(
+    ("preset", "file", "url"),
+    [
+        (
+            "scikit-image",
+            "palette_color.png",
+            "gitlab.com/scikit-image/data/-/raw/5c090b56df3988d988ff97928e2ef2d2cbe38e1b/palette_color.png",
+        ),
+        ("nltk", "nombank.1.0.zip", "raw.githubusercontent.com/nltk/nltk_data/gh-pages/packages/corpora/nombank.1.0.zip"),
+    ],
+)
+def test_the_name_of_a_file_means_it_once(preset: str, file: str, url: str) -> None:
+    """A file is found by its name once, also where its data set is called like it."""
+    assert [str(archive) for archive in Origins([read_preset(preset, Path())]).meant(file)] == [url]
+
+
+def test_the_name_of_a_file_with_a_query() -> None:
+    """A query is no part of a file's name, in large presets as in small ones."""
+    known = Origins([read_preset("tfds", Path())])
+    entry = next(entry for entry in known.catalog if "?" in entry.url and "." in entry.archive.name)
+    assert entry.archive in known.meant(entry.archive.name)

@@ -37,7 +37,14 @@ def test_globs_of_urls(word: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "archive"),
-    [("https://data.example.org/sets/mnist.npz", MNIST), ("data.example.org/sets/mnist.npz", MNIST), ("keras/mnist", None), ("*", None)],
+    [
+        ("https://data.example.org/sets/mnist.npz", MNIST),
+        ("data.example.org/sets/mnist.npz", MNIST),
+        ("data.example.org/web/2020/https://a.org/b", ArchiveId("data.example.org", "/web/2020/https://a.org/b")),
+        ("data.example.org/get?of=https://a.org/b", ArchiveId("data.example.org", "/get", "of=https://a.org/b")),
+        ("keras/mnist", None),
+        ("*", None),
+    ],
 )
 def test_urls(word: str, archive: ArchiveId | None) -> None:
     """What has a host and a path is a URL; names of the catalog are none."""

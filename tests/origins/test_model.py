@@ -32,6 +32,11 @@ def test_what_an_origin_lists(listed: str, path: str, yes: bool) -> None:
     assert Origin(url=HOST, paths=(listed,)).lists(path) is yes
 
 
+def test_the_url_of_an_archive_may_lack_its_scheme() -> None:
+    """An archive that is written without a scheme is shown with https, whatever its query is."""
+    assert CatalogEntry(url="data.example.org/a?b=1", sha256=("ab" * 32,)).shown == "https://data.example.org/a?b=1"
+
+
 def test_an_origin_without_paths_lists_nothing() -> None:
     """Nothing may be mirrored from an origin that names no paths."""
     assert not Origin(url=HOST).lists("/")

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from dataset_mirror.errors import UsageError
+from dataset_mirror.origins.asked import asked
+from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.presets import read_preset, shipped
 from dataset_mirror.origins.table import Origins
 
@@ -133,3 +135,24 @@ def test_a_preset_has_no_credentials(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lab\.toml has `headers`.*mirror\.toml") as caught:
         read_preset("lab.toml", tmp_path)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "field"),
+    [
+        ("https://zenodo.org/records/1/files/a.zip", "token"),
+        ("https://zenodo.org/records/1/files/a.zip", "access_token"),
+        ("https://zenodo.org/api/records/1/files/a.zip/content", "access_token"),
+        ("https://zenodo.org/api/files/0-1/a.zip", "access_token"),
+        ("https://ndownloader.figshare.com/files/1", "private_link"),
+        ("https://ndownloader.figshare.com/files/1", "token"),
+        ("https://figshare.com/ndownloader/files/1", "access_token"),
+        ("https://raw.githubusercontent.com/a/b/main/c", "token"),
+    ],
+)
+def test_what_a_token_opened_is_not_what_others_ask_for(url: str, field: str) -> None:
+    """A file that was fetched with somebody's token in its URL is kept for that URL only, and its name does not have the token."""
+    origins = Origins(read_preset(name, Path()) for name in ("zenodo", "figshare", "github"))
+    plain, opened = (asked(origins.of(archive), archive).archive for archive in (parse_url(url), parse_url(f"{url}?{field}=s3cr3tValue")))
+    assert opened != plain
+    assert "s3cr3tValue" not in str(opened)

@@ -1,5 +1,8 @@
 """How a request finds its archive: one table of requests, and what each of them means."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from dataset_mirror.errors import BadRequest, MirrorError, NoSuchPage, NotAllowed
 from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.origins.presets import read_preset
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
 from dataset_mirror.origins.table import Origins
 
@@ -112,6 +116,18 @@ TABLE: dict[str, tuple[Target, Outcome]] = {
     "first segment in U-labels": (asked("/bücher.example/idn/a".encode()), BOOKS),
     "first segment in A-labels": (asked(b"/xn--bcher-kva.example/idn/a"), BOOKS),
     "first segment with encoded brackets": (asked(b"/%5B::1%5D/six/a"), ArchiveId("[::1]", "/six/a")),
+    # A whole URL
+    "whole URL with the port of its scheme": (asked(b"/http://data.example.org:80/sets/a.zip"), SET),
+    "whole URL with the port of the other scheme": (asked(b"/https://data.example.org:80/sets/a.zip"), NotAllowed),
+    "whole URL in escapes": (asked(b"/https%3A%2F%2Fdata.example.org%2Fsets%2Fa%2520b"), ArchiveId("data.example.org", "/sets/a%20b")),
+    "whole URL in escapes, its query and another": (
+        asked(b"/https%3A%2F%2Fdata.example.org%2Fone.zip%3Fv%3D1", query=b"part=2"),
+        ArchiveId("data.example.org", "/one.zip", "v=1&part=2"),
+    ),
+    "whole URL in escapes, with bytes that are no UTF-8": (
+        asked(b"/https%3A%2F%2Fdata.example.org%2Fsets%2F%FF"),
+        ArchiveId("data.example.org", "/sets/%FF"),
+    ),
     # Our own pages
     "the page at the root": (asked(b"/"), None),
     "the root without Host": (asked(b"/", None), None),
@@ -167,6 +183,8 @@ TABLE: dict[str, tuple[Target, Outcome]] = {
     "two Hosts": (Target(b"/sets/a.zip", hosts=("data.example.org", OURS)), BadRequest),
     "two equal Hosts": (Target(b"/sets/a.zip", hosts=(OURS, OURS)), BadRequest),
     "two Hosts beside an absolute form": (Target(b"/sets/a.zip", b"", "data.example.org", (OURS, OURS)), BadRequest),
+    "a great many quotes": (asked(b"/" + b'"' * 4000), NotAllowed),
+    "a great many escaped quotes": (asked(b"/" + b"%22" * 2000), NotAllowed),
     # Length
     "path of 8 KiB": (asked(b"/sets/" + b"a" * (MAX_TARGET - 6)), ArchiveId("data.example.org", "/sets/" + "a" * (MAX_TARGET - 6))),
     "path of 8 KiB and one": (asked(b"/sets/" + b"a" * (MAX_TARGET - 5)), BadRequest),
@@ -216,6 +234,17 @@ def test_a_refusal_says_which_command_allows_it(path: bytes, command: str) -> No
         find_archive(asked(path), ORIGINS, PORT)
     assert caught.value.status == 403
     assert command in caught.value.hint
+
+
+@pytest.mark.parametrize("path", ["/evil.example.org/a';id;'", "/nowhere/$(id)", "/nowhere;id/b", "/hf:a/b;id", "/a*';id;'"])
+def test_a_command_in_a_refusal_has_the_path_as_one_word(path: str) -> None:
+    """What a client asked for cannot become a command of its own where somebody copies the hint into a shell."""
+    with pytest.raises(MirrorError) as caught:
+        find_archive(asked(path.encode()), Origins([read_preset("huggingface", Path())]), PORT)
+    command = caught.value.hint.partition("dataset-mirror ")[2].partition(" — ")[0]
+    verb, word = subprocess.run(["sh", "-c", f"printf '%s\\n' {command}"], capture_output=True, text=True).stdout.splitlines()
+    assert verb in ("add", "fetch", "ls")
+    assert word.endswith(path.lstrip("/"))
 
 
 YIELDING = OwnPaths(yielding=frozenset(("sets", "archives")))

@@ -213,15 +213,18 @@ def test_the_refusal_of_an_unlisted_path_keeps_the_origins_scheme() -> None:
     assert caught.value.facts["configuration"] == ["[[origins]]", 'url = "http://old.example.org:8000"', 'paths = ["/b.zip"]']
 
 
-def test_the_lines_of_a_refusal_do_allow_the_archive() -> None:
-    """Writing the lines of the 403 into mirror.toml is enough."""
-    archive = ArchiveId("new.example.org", "/a/b/c.zip")
+@pytest.mark.parametrize("path", ["/a/b/c.zip", '/x/","/","/y/c.zip'])
+def test_the_lines_of_a_refusal_do_allow_the_archive(path: str) -> None:
+    """Writing the lines of the 403 into mirror.toml is enough, and allows no other folder, whatever the path is made of."""
+    archive = ArchiveId("new.example.org", path)
     with pytest.raises(NotAllowed) as caught:
         CATALOG.of(archive)
     lines = caught.value.facts["configuration"]
     assert isinstance(lines, list)
     added = Preset.model_validate(tomllib.loads("\n".join(lines)))
-    assert Origins([added]).of(archive).authority == "new.example.org"
+    origin = Origins([added]).of(archive)
+    assert origin.authority == "new.example.org"
+    assert origin.paths == (f"{path.rpartition('/')[0]}/",)
 
 
 def test_every_archive_of_the_shipped_presets_may_be_mirrored(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -1,8 +1,10 @@
 """Link fields that are led back to the address that was asked."""
 
+import time
+
 import pytest
 
-from dataset_mirror.rules.links import led_back
+from dataset_mirror.rules.links import following, led_back
 
 
 def place(url: str) -> str | None:
@@ -28,9 +30,21 @@ def place(url: str) -> str | None:
         pytest.param('</a?page=2>; rel="next"', None, id="relative"),
         pytest.param('https://hub.example/a; rel="next"', None, id="no link"),
         pytest.param('<https://hub.example/a>; rel="next", oops', None, id="half of it is no link"),
+        pytest.param('<https://hub.example/a>; rel="next", <', None, id="half a link"),
         pytest.param("", None, id="empty"),
     ],
 )
 def test_leading_back(value: str, led: str | None) -> None:
     """Absolute URLs of pages lead to the mirror; all else stays as it is."""
     assert led_back(value, place) == (value if led is None else led)
+
+
+@pytest.mark.timed
+@pytest.mark.parametrize("link", ['<>"', '<>;"', '<>; rel="', "<>,"])
+def test_long_fields(link: str) -> None:
+    """The longest field that an origin may send is read in a moment, whatever it is made of."""
+    value = link[:-1] * 3_000 + link[-1]
+    began = time.process_time()
+    led_back(value, place)
+    following(value)
+    assert time.process_time() - began < 0.2

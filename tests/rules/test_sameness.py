@@ -70,6 +70,8 @@ def test_a_digest_that_is_not_known_shows_nothing() -> None:
         (206, {"content-range": "bytes 0-0/12", "content-length": "1"}, 12),
         (206, {"content-range": "bytes 0-0/*", "content-length": "1"}, None),
         (206, {"content-length": "1"}, None),
+        (206, {"content-range": f"bytes 0-0/{'9' * 5000}"}, None),
+        (200, {"content-length": "9" * 5000}, None),
     ],
 )
 def test_size_of_the_whole(status: int, fields: dict[str, str], size: int | None) -> None:

@@ -20,7 +20,7 @@ from dataset_mirror.main import assemble, open_mirror
 from dataset_mirror.settings import load
 mirror = open_mirror(load(None, {"data": Path(sys.argv[1])}))
 assemble(mirror, 1)
-print(sorted({"psycopg", "obstore"} & set(sys.modules)), mirror.shared, mirror.store.shares)
+print(sorted({"psycopg", "obstore"} & set(sys.modules)), mirror.shared, mirror.store.telling.is_on)
 """
 
 

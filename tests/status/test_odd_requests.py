@@ -30,6 +30,7 @@ def shared(start_shared_mirror: StartMirror) -> Mirror:
         ("/status/changes", HUGE),
         ("/status/changes", "[Infinity, 1]"),
         ("/status/changes", "[NaN, 1]"),
+        ("/status/changes", "[1e300, 1]"),
         ("/status/wanted", HUGE),
         ("/wanted", HUGE),
     ],

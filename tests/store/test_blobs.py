@@ -100,6 +100,13 @@ class TestBlobsOnDisk(BlobsCompliance):
         assert blobs.path(DIGEST) == tmp_path / "blobs" / "sha256" / DIGEST[:2] / DIGEST
         assert blobs.path(DIGEST).read_bytes() == DATA
 
+    def test_a_new_folder_is_durable(self, blobs: Blobs, partial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After the first blob every folder above it is on the disk under its name, too."""
+        synced: list[Path] = []
+        monkeypatch.setattr("dataset_mirror.store.blobs.sync_folder", synced.append)
+        blobs.put(partial, DIGEST)
+        assert set(blobs.path(DIGEST).parents[:4]) <= set(synced)
+
     def test_a_put_renames_and_does_not_copy(self, blobs: Blobs, partial: Path) -> None:
         """The blob is the very file that was written, even where one of that name exists already."""
         old = blobs.path(DIGEST)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.errors import BadRequest
+from dataset_mirror.errors import BadRequest, StoreFull
 from dataset_mirror.store import changes
 from dataset_mirror.store.changes import Change, Page
 from dataset_mirror.store.store import Store
@@ -18,6 +18,24 @@ def page(store: Store, limit: int = 100, after: str | None = None, kind: changes
 
 def whats(found: Page) -> list[str]:
     return [change.what for change in found.changes]
+
+
+async def test_more_than_can_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing can be written the latest wait, and older ones go."""
+    store = Store(tmp_path)
+    for number in range(changes._WAITING):
+        store.changes.note("added", str(number))
+
+    def fail(*_: object) -> None:
+        store.changes.note("added", "the latest")
+        raise StoreFull("The disk is full.", "Make room.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(changes, "put", fail)
+        with pytest.raises(StoreFull):
+            await store.write_changes()
+    assert [store.changes.waiting[0].what, store.changes.waiting[-1].what] == ["1", "the latest"]
+    store.close()
 
 
 async def test_it_survives(tmp_path: Path) -> None:

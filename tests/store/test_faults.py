@@ -6,23 +6,30 @@ import os
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import pytest
 
-from dataset_mirror.errors import IndexDamaged, StoreFull
+from dataset_mirror.errors import DataFolderError, IndexDamaged, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import Settings
-from dataset_mirror.store import locks
+from dataset_mirror.store import knowledge, locks
 from dataset_mirror.store.blobs import Blobs
-from dataset_mirror.store.folder import DataFolder, FillLock, server_of
-from dataset_mirror.store.index import Writing
+from dataset_mirror.store.filling import FillLock, server_of
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.index import Index
 from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.partial import remove_unheld
 from dataset_mirror.store.rebuild import rebuild
+from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.writing import Writing
+from dataset_mirror.upkeep import agreement
 from dataset_mirror.upkeep.agreement import disagreements
 from tests.disks import Disk, small_disk
 from tests.store import archive, record
@@ -134,7 +141,7 @@ def test_a_line_that_cannot_be_completed_is_set_aside(store: Store, monkeypatch:
         with pytest.raises(RecursionError):
             put(store, b"new", B)
     digest = record(b"new").sha256
-    assert [entry.to_line() for entry in store.set_aside()] == [record(b"new", B).to_line()]
+    assert [entry.to_line() for entry in store.ledger.set_aside()] == [record(b"new", B).to_line()]
     assert store.drop_orphan(digest) == 0
     assert "set aside" in [one.where for one in disagreements(store)]
     assert any("set aside" in trouble for trouble in store.troubles)
@@ -142,8 +149,30 @@ def test_a_line_that_cannot_be_completed_is_set_aside(store: Store, monkeypatch:
     rebuild(Settings(data=store.folder.root))
     again = Store(store.folder.root)
     assert again.find(B) == record(b"new", B)
-    assert (again.set_aside(), again.troubles) == ([], [])
+    assert (again.ledger.set_aside(), again.troubles) == ([], [])
     again.close()
+
+
+def test_a_quarantine_after_a_kill(store: Store) -> None:
+    """Of a blob that is found damaged no archive keeps a row, not even one whose publication a kill cut off."""
+    store.journal.append(record(b"before", B))
+    digest = record(b"before").sha256
+    had = store.quarantine(digest, store.blobs.inode(digest))
+    assert sorted(str(one.archive) for one in had) == [str(A), str(B)]
+    assert (store.find(A), store.find(B)) == (None, None)
+    assert [one.archive for one in store.index.damaged()] == [A, B]
+
+
+def test_blobs_whose_disk_is_away(store: Store) -> None:
+    """While the folder of all blobs is missing none of them is lost: every archive is known when it is back."""
+    digest = record(b"before").sha256
+    store.folder.blobs.rename(store.folder.root / "unmounted")
+    store.folder.blobs.mkdir()
+    with pytest.raises(DataFolderError, match="Mount its disk"):
+        store.quarantine(digest, store.blobs.inode(digest))
+    store.folder.blobs.rmdir()
+    (store.folder.root / "unmounted").rename(store.folder.blobs)
+    assert store.find(A) == record(b"before", A)
 
 
 def test_a_very_deep_url(store: Store) -> None:
@@ -179,6 +208,18 @@ def test_a_garbled_index(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> No
     assert len(caplog.records) == 1
     assert any("damaged" in trouble for trouble in store.troubles)
     store.close()
+
+
+def test_refusals_that_clients_can_cause(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks for ever new names fills neither index nor journal: the latest refusals are known, and other facts stay."""
+    monkeypatch.setattr(knowledge, "MOST_REFUSALS", 3)
+    store.know(Fact("ref", "h.example.org/o/r@main", "h.example.org/o/r", 1.0, "abc"))
+    for number in range(10):
+        store.know(Fact("refusal", f"h.example.org/{number}", "h.example.org", 1000.0 + number, status=404))
+    assert [fact.about[-4:] for fact in store.index.facts()] == ["main", "rg/7", "rg/8", "rg/9"]
+    assert store.journal.path.read_text().count('"refusal"') == 3
+    store.know(Fact("refusal", "h.example.org/9", "h.example.org", 2000.0, status=410))
+    assert store.journal.path.read_text().count('"refusal"') == 4, "what is known already is corrected there"
 
 
 # What a rebuild makes of lost lines
@@ -234,6 +275,19 @@ def test_disagreements_are_found(store: Store) -> None:
     assert all(one.hint for one in disagreements(store))
 
 
+def test_no_disagreement_beside_a_busy_mirror(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is published or removed while journal and index are read one after the other is no disagreement."""
+    real = agreement._versions
+
+    def busy(store: Store) -> Iterator[Record]:
+        put(store, b"new", B)
+        store.remove(A)
+        yield from real(store)
+
+    monkeypatch.setattr(agreement, "_versions", busy)
+    assert list(disagreements(store)) == []
+
+
 # Disks
 
 
@@ -254,6 +308,45 @@ def test_a_read_only_disk(disk: Disk, tmp_path: Path, elsewhere: bool) -> None:
     disk.read_only(False)
     assert store.also(record(b"a", B))
     assert store.find(B)
+    store.close()
+
+
+def test_a_disk_that_can_be_written_again(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads open the index once, and what another process wrote before that counts as a change."""
+    Store(disk.root / "data").close()
+    disk.read_only()
+    store, opened = Store(disk.root / "data"), []
+    seen, both, real = store.index.data_version(), Barrier(2), Index._open
+
+    def slowly(index: Index) -> None:
+        opened.append(index)
+        with suppress(BrokenBarrierError):
+            both.wait(0.2)
+        real(index)
+
+    disk.read_only(False)
+    other = Store(disk.root / "data")
+    put(other, b"a", A)
+    other.close()
+    monkeypatch.setattr(Index, "_open", slowly)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(store.unwant, [[A], [B]]))
+    assert opened == [store.index]
+    assert store.index.data_version() != seen
+    store.close()
+
+
+def test_a_read_only_backup_without_empty_folders(disk: Disk) -> None:
+    """What is there can be read, though the copy that is mounted has no folder for partial files."""
+    store = Store(disk.root / "data")
+    put(store, b"a", A)
+    store.close()
+    store.folder.partial.rmdir()
+    disk.read_only()
+    store = Store(disk.root / "data")
+    store.lock()
+    assert store.find(A) == record(b"a", A)
+    assert (store.clear_incoming(), list(store.leftovers)) == (0, [])
     store.close()
 
 

@@ -13,13 +13,15 @@ import pytest
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store import folder as folder_module
-from dataset_mirror.store.folder import LAYOUT, DataFolder, FillLock, file_system, server_of
+from dataset_mirror.store.filling import FillLock, server_of
+from dataset_mirror.store.folder import LAYOUT, DataFolder, file_system
+from dataset_mirror.store.store import Store
 from tests.serving import PATIENCE
 
 HOLDER = """
 import sys
 from pathlib import Path
-from dataset_mirror.store.folder import FillLock
+from dataset_mirror.store.filling import FillLock
 lock = FillLock(Path(sys.argv[1]))
 if len(sys.argv) > 2:
     lock.announce(sys.argv[2])
@@ -203,3 +205,17 @@ def test_asking_for_the_server_leaves_no_lock(folder: DataFolder) -> None:
     lock.release()
     assert server_of(folder) is None
     FillLock(folder.lock).release()
+
+
+def test_a_disk_that_is_not_mounted(tmp_path: Path) -> None:
+    """A data folder is not begun anew beside an index that knows one: its disk is missing, and nothing is written in its place."""
+    root, database = tmp_path / "data", f"sqlite:///{tmp_path}/index.db"
+    Store(root, database=database).close()
+    root.rename(tmp_path / "unmounted")
+    root.mkdir()
+    with pytest.raises(DataFolderError, match=r"index\.db.*Mount"):
+        Store(root, database=database)
+    assert list(root.iterdir()) == []
+    root.rmdir()
+    (tmp_path / "unmounted").rename(root)
+    Store(root, database=database).close()

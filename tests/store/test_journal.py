@@ -28,6 +28,15 @@ def test_each_publication_is_a_line(journal: Journal) -> None:
     assert journal.last() == SECOND
 
 
+def test_the_first_line_is_durable(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the first line the file's name is on the disk, too; later ones need no more than the file."""
+    synced: list[Path] = []
+    monkeypatch.setattr("dataset_mirror.store.durable.sync_folder", synced.append)
+    journal.append(record(b"a"))
+    journal.append(record(b"b"))
+    assert synced == [journal.path.parent]
+
+
 def test_a_journal_that_is_not_there_is_empty(journal: Journal) -> None:
     """Without a file there is no last record, and asking does not make one."""
     assert journal.last() is None

@@ -1,5 +1,6 @@
 """Lists of archives: every order, every filter, page by page."""
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import patch
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.store import paging
+from dataset_mirror.store import changes, paging
 from dataset_mirror.store.index import Index
 from dataset_mirror.store.listing import Listed, Order, Query, State
 from dataset_mirror.store.sums import Held
@@ -132,6 +133,22 @@ def test_a_cursor_that_is_none(index: Index, cursor: str) -> None:
     """A cursor of another list, or of nobody's, is said to be wrong."""
     with pytest.raises(BadRequest, match="not a cursor"):
         index.page(Query("size", after=cursor))
+
+
+@pytest.mark.parametrize(
+    "place", [f"[{10**30},1]", "[1e999,1]", "[NaN,1]", "[true,1]", '["\\ud800"]', "[" * 5000], ids=lambda place: place[:9]
+)
+def test_a_cursor_that_no_database_takes(index: Index, place: str) -> None:
+    """Numbers that are too large or none, half characters and what is nested deeply are said to be wrong, whatever list is asked for."""
+    cursor = base64.urlsafe_b64encode(place.encode()).decode().rstrip("=")
+    for page in (
+        lambda: index.page(Query("size", after=cursor)),
+        lambda: index.page(Query("name", after=cursor)),
+        lambda: index.look(lambda connection: changes.page(connection, 10, cursor)),
+        lambda: index.wanted(10, cursor),
+    ):
+        with pytest.raises(BadRequest, match="not a cursor"):
+            page()
 
 
 def test_a_cursor_outlives_changes(tmp_path: Path) -> None:

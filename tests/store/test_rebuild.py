@@ -1,6 +1,8 @@
 """The index, rebuilt from the journal and the blobs."""
 
 import os
+import sqlite3
+from contextlib import closing
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from dataset_mirror.store.listing import Query
 from dataset_mirror.store.rebuild import rebuild
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
+from dataset_mirror.store.writing import MARKS
 from tests.store import archive, record
 
 ARCHIVES = [archive(f"/sets/{name}") for name in "abc"]
@@ -219,6 +222,39 @@ def test_nothing_to_make_it_from(tmp_path: Path) -> None:
     with pytest.raises(DataFolderError, match=r"There is no .*archives\.ndjson"):
         rebuild(Settings(data=tmp_path / "none"))
     assert not (tmp_path / "none").exists()
+
+
+def test_blank_lines_in_the_journal(tmp_path: Path) -> None:
+    """They count as read: the next publication begins where the rebuild ended."""
+    store = Store(tmp_path)
+    put(store, b"a", of=ARCHIVES[0])
+    store.close()
+    journal = tmp_path / "archives.ndjson"
+    journal.write_bytes(b"\n\n" + journal.read_bytes())
+    lose(tmp_path)
+    rebuild(Settings(data=tmp_path))
+    store = Store(tmp_path)
+    with store.transaction("a look") as writing:
+        assert writing.marked(MARKS[0]) == store.journal.size
+    store.close()
+
+
+def test_rows_of_the_old_index_that_cannot_be(tmp_path: Path) -> None:
+    """They are left out, and the others come along."""
+    store = Store(tmp_path)
+    put(store, b"a", of=ARCHIVES[0])
+    for name in ("one", "two"):
+        store.changes.note("added", name)
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "index.db")) as old:
+        old.executescript(
+            "CREATE TABLE other AS SELECT * FROM changes; DROP TABLE changes; ALTER TABLE other RENAME TO changes;"
+            "UPDATE changes SET by = NULL WHERE what = 'one';"
+        )
+    rebuild(Settings(data=tmp_path))
+    store = Store(tmp_path)
+    assert [one.what for one in store.index.look(lambda connection: changes.since(connection, 0))] == ["two"]
+    store.close()
 
 
 @pytest.mark.parametrize("is_lost", [False, True], ids=["damaged", "lost"])

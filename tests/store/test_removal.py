@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dataset_mirror.store.index import Writing
 from dataset_mirror.store.journal import Removal
 from dataset_mirror.store.store import Store
+from dataset_mirror.store.writing import Writing
 from tests.forked import status_of
 from tests.store import archive, record
 
@@ -154,3 +154,21 @@ def test_a_blob_that_was_replaced_is_not_set_aside(store: Store) -> None:
     publish(store, b"data")  # as a fill that ends just now: another file under the same name
     assert store.quarantine(sha256, damaged) == []
     assert store.find(A) is not None
+
+
+@pytest.mark.parametrize("is_on", [True, False], ids=["cut off", "alone for a while"])
+def test_what_all_know_of_what_is_gone(tmp_path: Path, is_on: bool) -> None:
+    """Of a version that is removed here, by whoever completes it or while there are no others, nobody believes that the bucket has it."""
+    store = Store(tmp_path)
+    put(store, b"bytes", A)
+    known = record(b"bytes", A)
+    store.telling.know_kept(known)
+    store.telling.is_on = is_on
+    if is_on:
+        store.journal.append(Removal(known.archive, 2000.0))
+        store.mend()
+    else:
+        store.remove(known.archive)
+    assert store.find(known.archive) is None
+    assert not store.index.is_kept(known)
+    store.close()

@@ -37,6 +37,23 @@ def disk(tmp_path: Path) -> Disk:
     return Disk(tmp_path, min_free=100)
 
 
+def test_figures_while_fills_begin(tmp_path: Path) -> None:
+    """Another thread reads the figures while fills come and go."""
+    space = Disk(tmp_path, min_free=0, max_size=10**9)
+
+    class Beginning(Reservation):
+        @property
+        def left(self) -> int:
+            space.hold(Reservation("another", space))
+            return 1
+
+        @left.setter
+        def left(self, _: int) -> None: ...
+
+    space.hold(Beginning("one", space))
+    assert space.promised == 1
+
+
 def test_what_is_free_is_what_the_system_says(tmp_path: Path) -> None:
     """The real disk has some bytes free, and a real reservation of a few of them succeeds."""
     space = Space(tmp_path, 0, None, lambda: 0)

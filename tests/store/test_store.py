@@ -22,11 +22,11 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.store import blobs
 from dataset_mirror.store.blobs import Blobs
-from dataset_mirror.store.index import Writing
 from dataset_mirror.store.journal import Journal
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.writing import Writing
 from tests.forked import status_of
 from tests.store import archive, record
 

@@ -55,6 +55,18 @@ def test_a_dry_run_only_tells(origin: Origin, start_mirror: StartMirror) -> None
     assert kinds(gc(mirror, dry_run=True)) == ALL
 
 
+def test_what_people_leave_there(origin: Origin, start_mirror: StartMirror) -> None:
+    """Links that lead nowhere go like files, folders stay, and neither is in the way of the rest."""
+    mirror = littered(origin, start_mirror)
+    for name in ("partial", "quarantine"):
+        (mirror.data / name / "folder").mkdir()
+        (mirror.data / name / "link").symlink_to("nowhere")
+        os.utime(mirror.data / name / "link", (0, 0), follow_symlinks=False)
+    assert gc(mirror)["freed"] == sum(size for _, size in ALL)
+    for name in ("partial", "quarantine"):
+        assert [path.name for path in (mirror.data / name).iterdir()] == ["folder"]
+
+
 def test_garbage_goes_and_the_rest_stays(origin: Origin, start_mirror: StartMirror) -> None:
     """What nobody needs is removed; current bytes are served as before, and are no longer said to have changed."""
     mirror = littered(origin, start_mirror)

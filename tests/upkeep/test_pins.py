@@ -75,6 +75,18 @@ def test_what_is_pinned_comes(mirror: Mirror, origin: Origin) -> None:
     assert mirror.archive("/sets/a.bin").body == body(3000)
 
 
+def test_a_pin_that_means_nothing_any_more(start_mirror: StartMirror, origin: Origin) -> None:
+    """A repository of a preset that was taken away is said in the log; what is named besides comes, and /status tells of all."""
+    origin.add("/sets/a.bin", body(3000))
+    mirror = start_mirror(presets=[], keep=[{"name": ["https://"], "at": "00:00"}])
+    Pins(mirror.data / "pins.json").add(["hf:org/name", A])
+    mirror.api("reload")  # a look at once
+    until(lambda: mirror.status["archives"] == 1)
+    assert [(pin["name"], pin["present"]) for pin in mirror.status["pins"]] == [("hf:org/name", 0), (A, 1)]
+    assert mirror.get("/metrics").status == 200
+    assert "hf:org/name could not be looked after" in mirror.log
+
+
 def test_what_is_pinned_is_checked(start_mirror: StartMirror, origin: Origin) -> None:
     """A pinned archive that is stale is checked, though nobody asks for it."""
     origin.add("/sets/a.bin", body(3000))

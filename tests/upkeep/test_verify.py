@@ -1,8 +1,13 @@
 """Verification: damaged blobs are found, set aside, never served again, and fetched again."""
 
 import json
+import resource
+from pathlib import Path
 from typing import Any
 
+import pytest
+
+from dataset_mirror.upkeep.verify import Rehash
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import URL, Mirror
@@ -72,6 +77,34 @@ def test_a_damaged_blob_is_never_served_again(origin: Origin, mirror: Mirror) ->
     assert "404" in steps[-1]["error"]["detail"]
     assert mirror.archive(PATH).status == 404
     assert mirror.archive(ELSE).body == OTHER
+
+
+def test_a_blob_that_cannot_be_opened(tmp_path: Path) -> None:
+    """Without a descriptor nobody knows whether a blob is damaged, and it is not said to be."""
+    path = tmp_path / "blob"
+    path.write_bytes(DATA)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            Rehash(path).sha256()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_while_the_disk_of_the_blobs_is_away(origin: Origin, mirror: Mirror) -> None:
+    """Nothing is forgotten; when the disk is back all is good."""
+    filled(origin, mirror)
+    blobs, aside = mirror.data / "blobs", mirror.data / "unmounted"
+    blobs.rename(aside)
+    blobs.mkdir()
+    steps = verify(mirror)
+    assert [end for end in ends(steps) if end[1] == "failed"] == [(PATH, "failed"), (ELSE, "failed")]
+    assert "Mount its disk" in steps[-1]["error"]["hint"]
+    blobs.rmdir()
+    aside.rename(blobs)
+    assert ends(verify(mirror)) == [(PATH, "good"), (ELSE, "good")]
+    assert len(origin.requests) == 2
 
 
 def test_a_lost_blob(origin: Origin, mirror: Mirror) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.table import Origins, path_to_list
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.unknown import path_to_list
 
 MARK = "#origin "
 """What begins a line of a list that is a proposal; others take it for a comment."""

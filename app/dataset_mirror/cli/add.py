@@ -14,9 +14,11 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
-from dataset_mirror.origins.table import Origins, path_to_list
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import path_to_list
 from dataset_mirror.rules.marks import unmarked
+from dataset_mirror.rules.sentences import quoted
 from dataset_mirror.settings import Configuration
 
 
@@ -112,7 +114,9 @@ def _agreed(found: Trace, url: str, *, yes: bool, asks: bool) -> tuple[str, ...]
     named = ", ".join(found.hosts)
     if asks and sys.stdin.isatty() and click.confirm(f"Allow redirects to {named}?"):
         return found.hosts
-    click.echo(f"Redirects to {named} are not allowed: it cannot be fetched. To allow them: dataset-mirror add '{url}' --yes", err=True)
+    click.echo(
+        f"Redirects to {named} are not allowed: it cannot be fetched. To allow them: dataset-mirror add {quoted(url)} --yes", err=True
+    )
     return ()
 
 

@@ -12,7 +12,8 @@ import httpx
 from dataset_mirror.errors import DataFolderError, MirrorError, OriginUnreachable, UsageError
 from dataset_mirror.serve.access import GUARD_FIELD
 from dataset_mirror.settings import Settings
-from dataset_mirror.store.folder import DataFolder, server_of
+from dataset_mirror.store.filling import server_of
+from dataset_mirror.store.folder import DataFolder
 
 
 class ServerSaysNo(MirrorError):

@@ -18,7 +18,8 @@ from dataset_mirror.errors import MirrorError, UsageError
 from dataset_mirror.fetch.tracing import Trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
-from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.unknown import closest
 from dataset_mirror.status.contents import ArchivePage, ArchiveSummary, Catalog, Checked, Explanation, WantedArchive, WantedArchivePage
 from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
 from dataset_mirror.status.models import ClientStatus, LogLine, PinStatus, Status

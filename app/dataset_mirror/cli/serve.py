@@ -25,7 +25,7 @@ from dataset_mirror.fetch.tail import Tail
 from dataset_mirror.main import assemble, assemble_worker
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.unknown import closest
 from dataset_mirror.rules.company import company_proxy
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration, Settings

@@ -34,7 +34,7 @@ def command(configuration: Configuration, *, as_json: bool) -> None:
     if sharing(configuration.settings) is None:
         raise UsageError("`shared` and `bucket` are not set.", "docker/mirror.toml explains them.")
     with store_of(configuration) as store:
-        total = max(store.tell_all(), store.index.number_in_outbox())
+        total = max(store.telling.tell_all(), store.index.number_in_outbox())
     click.echo(f"{counted(total, 'archive')} {are(total)} to be uploaded." if total else "Everything is there already.", err=as_json)
     if total:
         url = live.found(configuration.settings)

@@ -38,7 +38,7 @@ def command(configuration: Configuration, as_json: bool) -> None:
         sys.exit(1)
     if live.found(configuration.settings) is None:
         with store_of(configuration) as store:
-            store.leave_others()
+            store.telling.stop()
     if not as_json:
         click.echo("This mirror has everything. Take `shared` and `bucket` out of mirror.toml, and restart it.")
 

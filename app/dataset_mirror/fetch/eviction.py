@@ -159,7 +159,7 @@ class Eviction:
     async def _again(self, record: Record, silent: set[str]) -> bool:
         if record.archive.authority in silent or len(await self._store.in_worker(lambda: self._store.index.versions(record.archive))) > 1:
             return False
-        if self._store.shares and await self._store.in_worker(lambda: self._store.index.is_kept(record)):
+        if self._store.telling.is_on and await self._store.in_worker(lambda: self._store.index.is_kept(record)):
             return True  # the bucket has it, so nobody has to be asked
         try:
             origin = self._configuration.origins.of(record.archive)

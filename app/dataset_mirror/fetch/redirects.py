@@ -9,6 +9,7 @@ import httpx
 from dataset_mirror.errors import BadRequest, FillFailed, NotAllowed
 from dataset_mirror.origins.identity import normalise_authority
 from dataset_mirror.origins.model import Origin
+from dataset_mirror.rules.sentences import quoted
 
 BasesOf = Callable[[str], list[str]]
 """The base URLs that are asked instead of a URL's scheme and host, in order."""
@@ -79,7 +80,7 @@ def redirected(origin: Origin, hop: Hop, location: str, bases_of: BasesOf) -> Ho
 def allowing(error: NotAllowed, url: str) -> NotAllowed:
     """The refusal of a redirect on the way to an archive's URL, with the command that allows it; another one as it is."""
     if REFUSED_HOST in error.facts:
-        command = f"dataset-mirror add '{url}' --yes"
+        command = f"dataset-mirror add {quoted(url)} --yes"
         error.hint = error.hint.replace("If that is right,", f"If that is right, run: {command} — or")
         error.facts |= {"archive": url, "command": command}
     return error

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.model import Origin
-from dataset_mirror.origins.posted import posted
+from dataset_mirror.origins.posted import as_sent, posted
 from dataset_mirror.origins.queries import identifying
 from dataset_mirror.origins.rules import BATCH, Matched
 
@@ -86,7 +86,7 @@ def asked(origin: Origin, target: ArchiveId, accept: str = "", body: bytes | Non
     is_kept = True
     if body is not None:
         body, matched, is_kept = _posted(body, content_type, matched)
-        variant = f"post={hashlib.sha256(body).hexdigest()}"
+        variant = f"post={hashlib.sha256(as_sent(body, content_type)).hexdigest()}"
         question = replace(question, body=body, content_type=content_type)
     if matched.is_object:
         question = replace(question, lfs=_object(target))

@@ -54,10 +54,13 @@ class CatalogFile:
 
     def with_file(self, name: str) -> list[CatalogEntry]:
         """The archives whose file has that name, such as `train.zip`."""
-        found, wanted, at = list[CatalogEntry](), f"/{name}\t".encode(), 0
+        found, wanted, at = list[CatalogEntry](), f"/{name}".encode(), 0
         while (at := self._bytes.find(wanted, at)) >= 0:
-            found.append(self._entry(self._bytes.rfind(b"\n", 0, at) + 1))
-            at += len(wanted)
+            start = self._bytes.rfind(b"\n", 0, at) + 1
+            key = self._bytes[start : self._bytes.find(b"\t", start)]
+            if key.partition(b"?")[0].endswith(wanted):  # else it is a part of a folder's name, or of the archive's own name
+                found.append(self._entry(start))
+            at = self._end(at)
         return found
 
     def __iter__(self) -> Iterator[CatalogEntry]:

@@ -63,10 +63,10 @@ def _filled(name: str, match: re.Match[str]) -> str:
     return os.environ[variable]
 
 
-def without_secrets(value: object, known: frozenset[str]) -> object:
+def without_headers(value: object, known: frozenset[str]) -> object:
     """What may be shown of a wrong `origins`: values of the keys in `known`; a misspelt `headers` is hidden like the right one."""
     if isinstance(value, Mapping):
         return {key: inner if key in known else HIDDEN for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [without_secrets(inner, known) for inner in value]
+        return [without_headers(inner, known) for inner in value]
     return value

@@ -74,6 +74,20 @@ class ArchiveId:
         return f"#{self.variant}" if self.variant else ""
 
 
+_SCHEME = re.compile(r"[^/?#]*://")
+
+
+def with_scheme(url: str) -> str:
+    """The URL as it is, or with https where it has no scheme; one that stands in its path or query is not its own."""
+    return url if _SCHEME.match(url) else f"https://{url}"
+
+
+def without_scheme(url: str) -> str:
+    """HOST/PATH?QUERY of a URL, with or without its scheme."""
+    found = _SCHEME.match(url)
+    return url[found.end() :] if found else url
+
+
 _ORDINARY_URL = re.compile(r"https?://([a-z0-9]+(?:[.-][a-z0-9]+)*)((?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+/?)", re.ASCII)
 """URLs that are in their normal form as they are: a rebuild and an import read a great many."""
 _LONGEST_HOST = 253
@@ -93,7 +107,7 @@ def _parsed(url: str) -> ArchiveId:
     ):  # urlsplit would drop them, and another archive would be meant
         raise BadRequest(f"{url!r} has a control character.", "Check the URL.")
     try:
-        parts = urlsplit(url if "://" in url else f"https://{url}")
+        parts = urlsplit(with_scheme(url))
         raw_path, raw_query = parts.path.encode(), parts.query.encode()
     except ValueError:
         raise BadRequest(f"{url!r} is not a URL.", "Give a URL such as https://host/path.") from None

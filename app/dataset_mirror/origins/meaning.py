@@ -6,9 +6,10 @@ from fnmatch import fnmatchcase
 from itertools import takewhile
 
 from dataset_mirror.errors import UsageError
-from dataset_mirror.origins.identity import ArchiveId, parse_url
+from dataset_mirror.origins.identity import ArchiveId, parse_url, without_scheme
 from dataset_mirror.origins.names import prefix_of
 from dataset_mirror.rules.secrets import blurred
+from dataset_mirror.rules.sentences import quoted
 
 _WILDCARDS = "*?["
 
@@ -33,12 +34,12 @@ class Meaning:
     def shown(self) -> str:
         """The same without secrets, if it is a URL with a query, or a glob of such."""
         before, mark, query = self.word.partition("?")
-        return f"{before}?{blurred(query, before.partition('://')[2].partition('/')[0].lower())}" if mark and "/" in before else self.word
+        return f"{before}?{blurred(query, without_scheme(before).partition('/')[0].lower())}" if mark and "/" in before else self.word
 
     @property
     def target(self) -> str:
         """HOST/PATH, or a glob of that, without a scheme; the host in small letters."""
-        host, slash, path = (self.word.partition("://")[2] or self.word).partition("/")
+        host, slash, path = without_scheme(self.word).partition("/")
         return f"{host.lower()}/{path}" if slash and "." in host else host + slash + path
 
     def names(self, name: str) -> bool:
@@ -72,7 +73,7 @@ class Meaning:
         if "*" in self.word and ("://" in self.word or ("." in host and "/" in self.word) or prefix_of(self.word)):
             raise UsageError(
                 f"{self.word!r} is a glob of URLs or repositories: it selects of what is stored, since nobody else knows which there are.",
-                f"Name each, or give a glob of the catalog's names ('keras/*'). What is stored: dataset-mirror ls '{self.word}'",
+                f"Name each, or give a glob of the catalog's names ('keras/*'). What is stored: dataset-mirror ls {quoted(self.word)}",
             )
 
     @property

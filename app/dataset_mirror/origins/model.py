@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
 
-from dataset_mirror.errors import BadRequest
+from dataset_mirror.origins.checked import checked
 from dataset_mirror.origins.credentials import credentials
 from dataset_mirror.origins.durations import Seconds
 from dataset_mirror.origins.hosts import allows, redirect_host
-from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url
+from dataset_mirror.origins.identity import ArchiveId, normalise_authority, normalise_path, parse_url, with_scheme
 from dataset_mirror.origins.lists import as_list
 from dataset_mirror.origins.names import Names
 from dataset_mirror.origins.networks import Networks
@@ -30,26 +30,24 @@ def _hex(length: int) -> AfterValidator:
 
 
 def _plain_url(url: str) -> str:
-    try:
-        parse_url(url)
-    except BadRequest as error:
-        raise ValueError(str(error)) from None
-    return url
+    """With its scheme, which may be left out."""
+    parse_url(url)
+    return with_scheme(url)
 
 
 def _plain_place(url: str) -> str:
     """Its host in the one form that everything is compared in."""
-    parts = urlsplit(_plain_url(url))
+    if with_scheme(url) != url:
+        raise ValueError("an origin's url begins with https:// or http://")
+    parse_url(url)
+    parts = urlsplit(url)
     return parts._replace(netloc=normalise_authority(parts.netloc, parts.scheme)).geturl()
 
 
 def _plain_path(path: str) -> str:
     if not path.startswith("/"):
         raise ValueError("a path begins with a slash")
-    try:
-        return normalise_path(path.encode())
-    except BadRequest as error:
-        raise ValueError(str(error)) from None
+    return normalise_path(path.encode())
 
 
 def _place_below(path: str) -> str:
@@ -59,8 +57,8 @@ def _place_below(path: str) -> str:
     return path
 
 
-Url = Annotated[str, AfterValidator(_plain_url)]
-Place = Annotated[str, AfterValidator(_plain_place)]
+Url = Annotated[str, checked(_plain_url)]
+Place = Annotated[str, checked(_plain_place)]
 Sha256s = Annotated[tuple[str, ...], BeforeValidator(as_list), _hex(64)]
 KerasPath = Annotated[str, AfterValidator(_place_below)]
 """Where Keras keeps a file, below KERAS_HOME, such as `datasets/mnist.npz`."""
@@ -73,7 +71,7 @@ class Origin(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     url: Place
-    paths: tuple[Annotated[str, AfterValidator(_plain_path)], ...] = ()
+    paths: tuple[Annotated[str, checked(_plain_path)], ...] = ()
     """Ending in `/`: a prefix; else one exact path."""
     redirects_to: tuple[Annotated[str, AfterValidator(redirect_host)], ...] = ()
     """Hosts (`host`, `host:port`, or `*.host` for all below it) that this origin may redirect to."""
@@ -99,7 +97,8 @@ class Origin(BaseModel):
 
     @model_validator(mode="after")
     def _only_scheme_and_host(self) -> Self:
-        if urlsplit(self.url).path not in ("", "/") or urlsplit(self.url).query:
+        parts = urlsplit(self.url)
+        if parts.path not in ("", "/") or parts.query or parts.fragment:
             raise ValueError("an origin's url is scheme and host only; what may be mirrored there goes into paths")
         return self
 

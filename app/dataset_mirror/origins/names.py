@@ -12,7 +12,7 @@ What follows the colon is the scope of the origin's rules: a name means what the
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Self
@@ -217,6 +217,8 @@ class Repository:
         try:
             known: Any = json.loads(content)
             listed = known if self.names.tree.list_key is None else known[self.names.tree.list_key]
+            if not isinstance(listed, list):
+                raise TypeError("it is no list")
             return [self._entry(each) for each in listed if self._is_file(each)]
         except (KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ValueError(f"no listing of files: {error!r}") from None
@@ -228,6 +230,7 @@ class Repository:
         path, size = entry[self.names.tree.path], entry.get(self.names.tree.size)
         if not isinstance(path, str) or not path:
             raise ValueError("a file without a path")
+        path.encode()  # half a character, which no URL can have, is a ValueError, too
         return Entry(path, size if type(size) is int and size >= 0 else None)
 
     def _at(self, template: str, **known: str) -> ArchiveId:
@@ -255,10 +258,11 @@ def repository(word: str, tables: Iterable[Names]) -> Repository | None:
     return Repository(found, scope, revision or None)
 
 
-def _file_in(word: str, known: Iterable[Names]) -> str:
+def _file_in(word: str, known: Sequence[Names]) -> str:
     """What to say of `hf:org/name/file`: its URL."""
     parts = word.partition(":")[2].strip("/").split("/")
-    for end in range(len(parts) - 1, 0, -1):
+    most = max((shape.count("/") + 1 for table in known for shape in table.name), default=0)
+    for end in range(min(len(parts) - 1, most), 0, -1):
         scope, at, revision = "/".join(parts[:end]).partition("@")
         if table := next((table for table in known if table.means(scope)), None):
             path = _filled(table.file, scope=quote(scope), commit=quote(revision or table.ref, safe=""), path=quote("/".join(parts[end:])))
@@ -266,7 +270,7 @@ def _file_in(word: str, known: Iterable[Names]) -> str:
     return ""
 
 
-def _unknown(word: str, prefix: str, known: Iterable[Names], tables: Iterable[Names]) -> UsageError:
+def _unknown(word: str, prefix: str, known: Sequence[Names], tables: Iterable[Names]) -> UsageError:
     shapes = [shape for table in known for shape in table.name]
     if shapes:
         hint = f"Names are {', '.join(shapes)}, each with or without @REVISION."

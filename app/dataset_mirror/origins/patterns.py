@@ -19,7 +19,7 @@ CLASSES = {"commit": 40, "md5": 32, "sha256": 64}
 """Names in braces that stand for so many hexadecimal digits."""
 
 _NAME = re.compile(r"\{([a-z][a-z0-9_]*)\}([^{}*]*)")
-_SEGMENTS = r"[^/]+(?:/[^/]+)*?"
+_SEGMENTS, _REST = r"[^/]+(?:/[^/]+)*?", r"[^/]++(?:/[^/]++)*+"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,12 @@ def _middle(segment: str, prefix: str) -> str:
 
 
 def _last(segment: str, prefix: str) -> str:
-    return "/.*" if segment == "**" else "/" + _single(segment, prefix)
+    if segment == "**":
+        return "/.*"
+    name = _NAME.fullmatch(segment)
+    if name and name[1] not in CLASSES and not name[2]:  # all that is left: never tried in a shorter way
+        return f"/(?P<{prefix}{name[1]}>{_REST})"
+    return "/" + _single(segment, prefix)
 
 
 def _single(segment: str, prefix: str) -> str:

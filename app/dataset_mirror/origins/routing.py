@@ -1,6 +1,7 @@
 """How a request finds its archive: a pure function over the request's target and Host, tried in a fixed order."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -10,10 +11,12 @@ from dataset_mirror.origins.identity import MAX_TARGET, ArchiveId, check_query, 
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import Origins, not_listed
+from dataset_mirror.origins.table import Origins
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import not_listed
 from dataset_mirror.rules.authority import normal_authority
 from dataset_mirror.rules.host import split_port
+from dataset_mirror.rules.sentences import quoted
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +87,26 @@ def bare_owners(path: str, origins: Origins) -> list[Origin]:
     return [origin for origin in origins.listing(path) if origin.lists(path, but="/")]
 
 
-_WHOLE = re.compile(r"/https?(?::|%3A)(?P<slashes>//?|%2F(?:%2F)?)(?P<rest>[^/].*)", re.IGNORECASE)
+_WHOLE = re.compile(r"/(?P<scheme>https?)(?::|%3A)(?P<slashes>//?|%2F(?:%2F)?)(?P<rest>[^/].*)", re.IGNORECASE)
 """A whole URL in place of a path, as people paste it, or as clients that merge slashes or encode it send it."""
 
 
 def _whole_url(path: str, query: str) -> ArchiveId | None:
-    """The archive of a path that is a URL: `/https://HOST/PATH`, `/https:/HOST/PATH`, or either percent-encoded."""
+    """The archive of a path that is a URL: `/https://HOST/PATH`, `/https:/HOST/PATH`, or either percent-encoded, query and all."""
     match = _WHOLE.fullmatch(path)
     if match is None:
         return None
     rest = match["rest"]
     if "%" in match["slashes"]:
-        rest, mark, inner = unquote(rest).partition("?")
-        query = inner if mark else query
+        rest, _, inner = unquote(rest, errors="surrogateescape").partition("?")
+        query = "&".join(filter(None, [inner, query]))  # what follows the URL was added to its query
     host, _, below = rest.partition("/")
-    return _asked_for(normalise_authority(host), normalise_path(f"/{below}".encode()), check_query(query.encode()))
+    authority = normalise_authority(host, match["scheme"].lower())
+    return _asked_for(authority, normalise_path(_raw(f"/{below}")), check_query(_raw(query)))
+
+
+def _raw(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def folder_meant(target: Target, origins: Origins, own_port: int) -> str | None:
@@ -174,7 +182,7 @@ def _bare(path: str, query: str, origins: Origins) -> ArchiveId:
     meant = f"Did you mean {' or '.join(near)}? " if near else f"{origins.elsewhere(path[1:])} ".lstrip()
     if mirrored := [origin for origin in origins.listing(path) if origin.rule(path) is None]:
         raise _several(mirrored, path, query, meant, near)
-    hint = f"{meant}If it is at https://HOST{path}, run: dataset-mirror add https://HOST{path}"
+    hint = f"{meant}If it is at https://HOST{path}, run: dataset-mirror add {shlex.quote(f'https://HOST{path}')}"
     raise NotAllowed(f"No origin lists {path}.", hint, choices=near)
 
 
@@ -184,9 +192,9 @@ def _named(path: str, origins: Origins) -> list[str]:
     if len(name) > _LONGEST_NAME:
         return []
     if "*" in name:
-        raise NoSuchPage(f"{name} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls '{name}'")
+        raise NoSuchPage(f"{name} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls {quoted(name)}")
     if prefix_of(name) and (repository := origins.repository(name)) is not None:
-        host, all_of_it = repository.names.authority, f"dataset-mirror fetch {repository}"
+        host, all_of_it = repository.names.authority, f"dataset-mirror fetch {shlex.quote(str(repository))}"
         raise NoSuchPage(f"{name} is a whole repository, not a path.", f"Its files are below /{host}/. To fetch them all, run: {all_of_it}")
     archive = Meaning(name).as_url()
     meant = [archive] if archive and "://" in name else origins.meant(name)

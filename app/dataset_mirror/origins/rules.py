@@ -7,9 +7,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from dataset_mirror.origins.checked import checked
 from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.durations import Seconds
-from dataset_mirror.origins.identity import normalise_authority
+from dataset_mirror.origins.identity import normalise_authority, parse_url
 from dataset_mirror.origins.patterns import Pattern
 from dataset_mirror.origins.queries import check_query_rule
 
@@ -55,6 +56,13 @@ def _ref(value: object) -> object:
     return {"field": value} if isinstance(value, str) else value
 
 
+def _index_page(url: str) -> str:
+    if not url.startswith("https://") or "{project}" not in url:
+        raise ValueError('`index` is a URL with {project} in it, such as "https://pypi.org/simple/{project}/"')
+    parse_url(url.replace("{project}", "x"))
+    return url
+
+
 FieldName = Annotated[str, AfterValidator(_field_name)]
 Query = Annotated[Literal["keep", "ignore", "drop-signature"] | tuple[str, ...], BeforeValidator(check_query_rule)]
 
@@ -81,6 +89,8 @@ class Ref(BaseModel):
             raise ValueError("a ref has either a field or json: where the origin's answer names the commit")
         if (self.name is not None) and self.at is None:
             raise ValueError("a ref with a name has `at`: the path at a commit")
+        if not all(path.startswith("/") for path in (self.ask, self.at) if path is not None):
+            raise ValueError("`ask` and `at` are paths, which begin with a slash")
         return self
 
 
@@ -109,9 +119,9 @@ class Rule(BaseModel):
     """Whether anything is kept; else each request is passed on, with the client's own fields."""
     digest: Literal["sha256-in-path", "sha256-prefix-in-name"] | None = None
     """The bytes' digest, where the URL has it: a segment of 64 hexadecimal digits; or `name-1a2b3c4d.pth`."""
-    index: str | None = None
+    index: Annotated[str, checked(_index_page)] | None = None
     """The page of a package index that has the digests of the files, with `{project}` for the name of the project that a file is of."""
-    links_to: tuple[Annotated[str, AfterValidator(normalise_authority)], ...] = ()
+    links_to: tuple[Annotated[str, checked(normalise_authority)], ...] = ()
     """Hosts whose URLs in the content lead to the mirror, for clients that asked by its own address; others get it as it is."""
     redirect_fields: tuple[FieldName, ...] = ()
     """Fields of the origin's own answer, before any redirect, that are kept with the archive."""
@@ -162,8 +172,6 @@ class Rule(BaseModel):
             raise ValueError('what is fresh for ever (freshness = "never") is never asked for again: leave out `when_stale`')
         if self.lfs and (wrong := [match for match in self.match if not match.endswith((f"/{BATCH}", "/{sha256}"))]):
             raise ValueError(f"a rule with `lfs` is for paths that end in /{BATCH} and in /{{sha256}}, not for {wrong[0]}")
-        if self.index is not None and (not self.index.startswith("https://") or "{project}" not in self.index):
-            raise ValueError('`index` is a URL with {project} in it, such as "https://pypi.org/simple/{project}/"')
         if self.confirm and self.pages:
             raise ValueError("with `confirm` a page is never the content: leave out `pages`")
         if not self.store and (kept := _KEEPING & self.model_fields_set):

@@ -1,20 +1,19 @@
 """The origins and the catalog of one configuration, ready for look-ups. Immutable: a reload makes a new one."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
-from dataset_mirror.errors import NotAllowed, UsageError
+from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.catalog_file import CatalogFile
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, Origin, Preset
 from dataset_mirror.origins.names import Names, Repository, prefix_of, repository
-from dataset_mirror.origins.presets import preset_text, shipped
 from dataset_mirror.origins.rules import COMMIT, Matched
+from dataset_mirror.origins.unknown import among_stored, closest, elsewhere, how_to_switch_on, not_listed, preset_naming
 
 
 class Origins:
@@ -163,7 +162,7 @@ class Origins:
 
     def elsewhere(self, name: str) -> str:
         """What to do about a name that may be one of a preset which is not on, or of a repository without its prefix; else empty."""
-        return _elsewhere(name, self.names, self._names)
+        return elsewhere(name, self.names, self._names)
 
     def near(self, name: str) -> list[str]:
         """Names of the catalog that are nearly that one."""
@@ -205,8 +204,8 @@ class Origins:
     def repository(self, word: str) -> Repository | None:
         """The repository that `hf:org/name@revision` names; None for any other word. UsageError if it can name none."""
         prefix = prefix_of(word)
-        if prefix and not self.hosts_of(prefix) and (preset := _naming(prefix)):
-            raise UsageError(f"{word!r} is a name of the preset {preset}, which is not on.", _how_to_switch_on(preset))
+        if prefix and not self.hosts_of(prefix) and (preset := preset_naming(prefix)):
+            raise UsageError(f"{word!r} is a name of the preset {preset}, which is not on.", how_to_switch_on(preset))
         return repository(word, self._names)
 
     def file_meant(self, archive: ArchiveId) -> tuple[Repository, str] | None:
@@ -247,71 +246,6 @@ def _path_and_folders(path: str) -> list[str]:
 def dataset_name(name: str, host: str) -> str:
     """A dataset for sums: its name in the catalog, else one for all of the host that have none."""
     return name or f"(no name) {host}"
-
-
-def closest(wanted: str, names: Iterable[str], hubs: Iterable[Names] = ()) -> str:
-    """What to do about a name that the catalog does not have; `hubs` say what names of repositories look like."""
-    from difflib import get_close_matches  # slow to import, needed only here
-
-    known = sorted(names)
-    elsewhere = _elsewhere(wanted, known, hubs)
-    near = get_close_matches(wanted, known, n=3, cutoff=0.5) or [name for name in known if wanted and wanted in name][:3]
-    if elsewhere and not get_close_matches(wanted, near, n=1, cutoff=0.8):
-        return elsewhere
-    return f"Did you mean {', '.join(near)}?" if near else "Give a name such as keras/mnist, a glob such as 'keras/*', or a URL."
-
-
-def among_stored(word: str) -> str:
-    """What else to do about a word that may be the name of a file which no catalog has; else empty."""
-    return f" Of files that are stored: dataset-mirror ls {shlex.quote(word)}" if Meaning(word).is_file else ""
-
-
-def _elsewhere(name: str, known: Iterable[str], hubs: Iterable[Names]) -> str:
-    """What to do about a name that may be one of a preset which is not on, or of a repository without its prefix; else empty."""
-    preset, slash, _ = name.partition("/")
-    if slash and preset in shipped() and not any(one.startswith(f"{preset}/") for one in known):
-        return f"The preset {preset} may have it, and is not on. {_how_to_switch_on(preset)}"
-    fitting = next((hub for hub in hubs if name.count("/") == 1 and hub.means(name) and not Meaning(name).is_glob), None)
-    return f"If it is a repository of {fitting.authority}, its name is {fitting.prefix}:{name}." if fitting else ""
-
-
-def _how_to_switch_on(preset: str) -> str:
-    return f"How to switch it on: dataset-mirror presets {preset}"
-
-
-def _naming(prefix: str) -> str | None:
-    """The preset that ships with the mirror and has names of repositories that begin so."""
-    return next((preset for preset in shipped() if f'name = ["{prefix}:' in preset_text(preset, Path())), None)
-
-
-def path_to_list(archive: ArchiveId) -> str:
-    """What to write into `paths` for an archive: its folder; the archive alone if that would be the whole host."""
-    folder = archive.path.rsplit("/", 1)[0] + "/"
-    return archive.path if folder == "/" else folder
-
-
-def _meant_host(authority: str, hosts: Iterable[str]) -> str:
-    """What to say of a host that is almost one of these; nothing if it is none."""
-    from difflib import get_close_matches  # slow to import, needed only here
-
-    near = get_close_matches(authority, sorted(hosts), n=1, cutoff=0.9)
-    return f"Did you mean {near[0]}? " if near else ""
-
-
-def not_listed(archive: ArchiveId, origin: Origin | None, hosts: Iterable[str] = ()) -> NotAllowed:
-    """The refusal for an archive that no origin lists, with the command and the lines that allow it; `hosts` may be what was meant."""
-    scheme = origin.scheme if origin else "https"
-    url = f"{scheme}://{archive}"
-    folder = path_to_list(archive)
-    what = f"The origin {archive.authority} does not list {archive.path}." if origin else f"No origin is named {archive.authority}."
-    hint = (
-        f"{_meant_host(archive.authority, hosts)}To allow it, run: dataset-mirror add '{url}' — or write into mirror.toml: "
-        f'[[origins]] url = "{scheme}://{archive.authority}" paths = ["{folder}"]'
-    )
-    if origin and (archive.path.endswith("/") or origin.lists(f"{archive.path}/")):
-        hint = f"What is stored below it: dataset-mirror ls '{archive.authority}{archive.path.rstrip('/')}/*' — {hint}"
-    lines = ["[[origins]]", f'url = "{scheme}://{archive.authority}"', f'paths = ["{folder}"]']
-    return NotAllowed(what, hint, archive=url, command=f"dataset-mirror add '{url}'", configuration=lines)
 
 
 def _overridden(known: CatalogEntry, entry: CatalogEntry) -> CatalogEntry:

@@ -41,9 +41,12 @@ def tidied(word: str) -> str:
 def _unquoted(word: str) -> str:
     """Without the spaces and quotes around it, and the comma that stood behind these in a list."""
     word = word.strip(_INVISIBLE)
-    end = _QUOTES.get(word[:1])
-    inner = word[1:].rstrip(",;" + _INVISIBLE)
-    return _unquoted(inner[:-1]) if end and inner.endswith(end) else word
+    while end := _QUOTES.get(word[:1]):
+        inner = word[1:].rstrip(",;" + _INVISIBLE)
+        if not inner.endswith(end):
+            break
+        word = inner[:-1].strip(_INVISIBLE)
+    return word
 
 
 def _straight(word: str) -> str:

@@ -51,10 +51,10 @@ ARIA2_HOMES = (".aria2/aria2.conf", ".config/aria2/aria2.conf")
 
 def proxy_address(address: str) -> str:
     """An address at which a mirror can be a proxy: scheme, host and port. BadRequest for anything else."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or parts.path not in ("", "/") or parts.query or not is_plain_host(parts.netloc):
+    scheme, _, host = address.removesuffix("/").partition("://")
+    if scheme.lower() not in ("http", "https") or not is_plain_host(host):
         raise BadRequest(f"{address!r} cannot be a proxy's address.", "It has to be scheme, host and port: http://mirror.lab:8080")
-    return f"{parts.scheme}://{parts.netloc}"
+    return f"{scheme.lower()}://{host}"
 
 
 def host_of(address: str) -> str:

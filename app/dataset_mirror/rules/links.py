@@ -1,7 +1,7 @@
 """Link fields that lead on to other URLs of the same API (RFC 8288), such as the next page: led back to where a client asked."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 _LINK = re.compile(r'\s*<(?P<target>[^<>]*)>(?P<parameters>(?:[^,"]|"(?:[^"\\]|\\.)*")*)(?:,|$)')
 _RELATION = re.compile(r';\s*rel\s*=\s*(?:"(?P<quoted>[^"]*)"|(?P<bare>[^\s;,"]+))', re.IGNORECASE)
@@ -14,16 +14,23 @@ Place = Callable[[str], str | None]
 
 def led_back(value: str, place: Place) -> str:
     """A Link field whose pages are where `place` says. What is no page, no absolute URL or not understood stays as it is."""
-    links = list(_LINK.finditer(value))
-    if not links or "".join(link[0] for link in links) != value:
+    links = list(_links(value))
+    if not links or links[-1].end() != len(value):
         return value
     return "".join(_led(link, place) for link in links)
 
 
 def following(value: str) -> str | None:
     """Where a Link field says that the next page is; None if it does not."""
-    links = _LINK.finditer(value)
-    return next((link["target"] for link in links if "next" in _relations(link["parameters"])), None)
+    return next((link["target"] for link in _links(value) if "next" in _relations(link["parameters"])), None)
+
+
+def _links(value: str) -> Iterator[re.Match[str]]:
+    """The links of a field, up to what is none."""
+    end = 0
+    while link := _LINK.match(value, end):
+        yield link
+        end = link.end()
 
 
 def _led(link: re.Match[str], place: Place) -> str:

@@ -27,7 +27,10 @@ def digest_in_index(page: bytes, page_url: str, url: str) -> str | None:
     name = file_url.rpartition("/")[2]
     links = _of_json(text) if text.lstrip().startswith("{") else _of_html(text, name)
     for link, said in links:
-        target, fragment = urldefrag(urljoin(page_url, link))
+        try:
+            target, fragment = urldefrag(urljoin(page_url, link))
+        except ValueError:  # no URL
+            continue
         if target != file_url:
             continue
         given = _metadata(said) if is_metadata else said.get("sha256", "") or fragment.partition("sha256=")[2].partition("&")[0]

@@ -7,7 +7,8 @@ from dataset_mirror.rules.codings import coding
 from dataset_mirror.rules.conditions import Validators
 from dataset_mirror.rules.digests import CHECKSUMS, told
 
-_CONTENT_RANGE = re.compile(r"bytes \d+-\d+/(\d{1,19})", re.ASCII)
+_SIZE = re.compile(r"[0-9]{1,19}")
+_CONTENT_RANGE = re.compile(rf"bytes [0-9]+-[0-9]+/({_SIZE.pattern})")
 
 
 def same_bytes(kept: Validators, digests: dict[str, str], given: Validators, fields: Iterable[tuple[str, str]]) -> bool:
@@ -27,4 +28,4 @@ def whole_size(status: int, fields: dict[str, str]) -> int | None:
         match = _CONTENT_RANGE.fullmatch(fields.get("content-range", ""))
         return int(match[1]) if match else None
     length = fields.get("content-length", "")
-    return int(length) if length.isdecimal() and coding(fields.get("content-encoding")) is None else None
+    return int(length) if _SIZE.fullmatch(length) and coding(fields.get("content-encoding")) is None else None

@@ -13,7 +13,10 @@ from urllib.parse import unquote_plus
 BLANK = "…"
 """What stands in the place of a secret."""
 
-_USER = re.compile(r"(?i)\b([a-z][a-z0-9+.-]*(?::|%3A)(?://|%2F%2F))[^\s/@\"'<>]+?(@|%40)")
+_USER = re.compile(
+    r"(?i)(?<=[a-z0-9+.-])((?::|%3A)(?://|%2F%2F))"  # of the scheme only its end: what looks like one can be long
+    r"(?:[^\s/@\"'<>]++(?=@)|(?:(?!%40)[^\s/@\"'<>])++(?=%40))"
+)
 _FIELD = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-(?:api-key|auth-token|amz-security-token))\b"
     r"(?!: bearer TOKEN\b)"  # which sentences of ours have: it is what to send
@@ -25,7 +28,7 @@ _KNOWN = re.compile(r"\b(?:hf_|gh[opsur]_|github_pat_|glpat-|xox[abprs]-|sk-|AKI
 _PART = re.compile(r"(?<=[?&;])([^\s=&;?\"'<>]+)=([^\s&;\"'<>]+)")
 _NAMES = re.compile(
     r"x-(?:amz|goog)-(?:signature|credential|security-token|signedheaders)|signature|sig|policy|key-pair-id|awsaccesskeyid|googleaccessid"
-    r"|.*(?<!page)token|.*secret.*|.*passw(?:or)?d|pwd|pass|api[-_]?key|.*[-_]key|key|auth|authorization|jwt|code|hmac|hash_sig|session.*|skoid|sktid"
+    r"|.*(?<!page)token|.*secret.*|.*passw(?:or)?d|pwd|pass|api[-_]?key|.*[-_]key|key|auth|authorization|jwt|code|hmac|hash_sig|private_link|session.*|skoid|sktid"
 )
 _PLACE = re.compile(r"\$?(?:next|continuation|cursor|sync|start|skip)[-_]?token")
 """Tokens that are places in a list, and no secrets; `pageToken` is one, too."""
@@ -39,7 +42,7 @@ def without_secrets(text: str, known: Collection[str] = ()) -> str:
     """
     for secret in known:
         text = text.replace(secret, BLANK)
-    text = _USER.sub(rf"\1{BLANK}\2", text)
+    text = _USER.sub(rf"\1{BLANK}", text)
     text = _COOKIE.sub(rf"\1{BLANK}", text)
     text = _FIELD.sub(rf"\1\g<between>{BLANK}", text)
     text = _SCHEME.sub(rf"\1 {BLANK}", text)

@@ -8,6 +8,11 @@ _CODE = re.compile(r"`([^`\n]+)`")
 _KEY = re.compile(r" (?=\w+ = )")
 
 
+def quoted(word: str) -> str:
+    """A word of a command that people copy, always in quotes: whatever a client asked for, a shell takes it for one word."""
+    return "'" + word.replace("'", "'\"'\"'") + "'"
+
+
 def coded(text: str) -> str:
     """A sentence as HTML, escaped, in which what stands between backticks is code."""
     return _CODE.sub(r"<code>\1</code>", escape(text))

@@ -9,7 +9,7 @@ from dataset_mirror.fetch.cause import because
 from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
-from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.origins.unknown import path_to_list
 from dataset_mirror.rules.counted import are
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here

@@ -1,5 +1,6 @@
 """What the mirror would do with a request for an archive, and why, in sentences."""
 
+import shlex
 import time
 from datetime import datetime
 from typing import Any
@@ -10,9 +11,10 @@ from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.names import Repository
 from dataset_mirror.origins.routing import OwnPaths, Target, find_archive
-from dataset_mirror.origins.table import among_stored
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import among_stored
 from dataset_mirror.rules.counted import are, counted, share
+from dataset_mirror.rules.sentences import quoted
 from dataset_mirror.status.contents import Explanation
 from dataset_mirror.status.state import failure_of
 from dataset_mirror.status.wording import duration, plain
@@ -30,7 +32,9 @@ async def explain(mirror: Mirror, url: str, own: OwnPaths) -> Explanation:
     url = url.strip() if url.startswith("/") else as_typed(url)
     try:
         if "*" in url:
-            raise NoSuchPage(f"{url!r} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls '{url}'")
+            raise NoSuchPage(
+                f"{url!r} may mean several archives.", f"Name one of them. What is stored of it: dataset-mirror ls {quoted(url)}"
+            )
         if (repository := mirror.origins.repository(url)) is not None:
             return _of_repository(mirror, repository)
         archive = _archive(mirror, url, own)
@@ -86,7 +90,7 @@ def _of_repository(mirror: Mirror, repository: Repository) -> Explanation:
         why=[*_revision(mirror, repository), *_failed(mirror, repository.question), *_contents(snapshot, len(there))],
         hint=""
         if is_whole
-        else f"Fetch it {'where there is a network' if refused else 'ahead of time'}: dataset-mirror fetch {repository}",
+        else f"Fetch it {'where there is a network' if refused else 'ahead of time'}: dataset-mirror fetch {shlex.quote(str(repository))}",
         status=504 if refused else 200,
         at=[f"/{repository.question}"],
         asked=asked,
@@ -193,7 +197,7 @@ def _missing(mirror: Mirror, archive: ArchiveId) -> list[str]:
     else:
         why.append("The catalog has no digest of it: the origin's bytes are trusted.")
     if archive.path.endswith("/"):
-        why.append(f"By path, what is stored below it is listed; so does: dataset-mirror ls '{archive}*'")
+        why.append(f"By path, what is stored below it is listed; so does: dataset-mirror ls {quoted(f'{archive}*')}")
     if entry and entry.size and (missing := mirror.store.space.missing(entry.size)):
         why.append(f"{counted(missing, 'byte')} must be removed to make room for it.")
     return why

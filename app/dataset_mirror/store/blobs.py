@@ -4,8 +4,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import BinaryIO
 
+from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store.durable import make_folder, sync_folder
 
 
@@ -15,6 +17,8 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "sha256"
         """Of all digests of this kind, below the blobs' folder; it is made with the first one."""
+        self._is_durable = False
+        """Whether that folder and the one above it are on the disk under their names."""
 
     def path(self, sha256: str) -> Path:
         """Where the blob of that digest (64 hex digits, lower case) is, or would be."""
@@ -33,11 +37,29 @@ class Blobs:
         It is renamed even onto a blob that exists: were it left out, a removal just under way could take the last copy.
         """
         target = self.path(sha256)
-        for each in (self._folder.parent, self._folder, target.parent):
+        above = (self._folder.parent, self._folder)
+        for each in (*above, target.parent):
             make_folder(each)
         partial.rename(target)
         sync_folder(target.parent)
         sync_folder(self._folder)
+        if not self._is_durable:
+            for each in above:
+                sync_folder(each.parent)
+            self._is_durable = True
+
+    @property
+    def are_there(self) -> bool:
+        """Whether their folder is there. If not, none was ever kept, or its disk is not mounted: of no blob that says that it is lost."""
+        return self._folder.is_dir()
+
+    def check(self) -> None:
+        """DataFolderError if their folder is missing, and so nobody knows whether a blob is lost."""
+        if not self.are_there:
+            raise DataFolderError(
+                f"The folder {self._folder} is missing.",
+                f"Mount its disk, or put it back. If its files are lost for good, make an empty one: mkdir -p {quote(str(self._folder))}",
+            )
 
     def size(self, sha256: str) -> int:
         """Bytes of the blob; 0 if it is not there."""

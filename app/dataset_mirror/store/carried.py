@@ -1,4 +1,4 @@
-"""What no journal has, and a rebuild takes from the index of before, as far as that can be read: history and log of changes."""
+"""History and log of changes, which no journal has: a rebuild copies them from the old index, as far as that can be read."""
 
 import logging
 import sqlite3
@@ -7,8 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Table
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Connection, Table, insert
 
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.store.schema import changes, history
@@ -26,7 +25,7 @@ def carry(place: Path, connection: Connection) -> int:
 
 def _carried(place: Path, connection: Connection, table: Table) -> int:
     names, number = [column.name for column in table.columns], 0
-    putting = insert(table).on_conflict_do_nothing()
+    putting = insert(table).prefix_with("OR IGNORE")
     try:
         for rows in _rows(place, table.name, names):
             connection.execute(putting, [dict(zip(names, row, strict=True)) for row in rows])

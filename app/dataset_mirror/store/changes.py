@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Literal
@@ -77,8 +78,13 @@ class Changes:
         self.waiting: deque[Change] = deque(maxlen=_WAITING)
 
     def note(self, kind: Kind, what: str, size: int = 0, detail: str = "", *, by: str = "") -> None:
-        """Something changed just now, by who acts here unless it is said. Thread-safe."""
+        """Notes a change of this moment, made `by` somebody, by default the actor of this context. Thread-safe."""
         self.waiting.append(Change(time.time(), kind, without_secrets(what), size, by or actor(), without_secrets(detail)))
+
+    def give_back(self, lines: Sequence[Change]) -> None:
+        """The oldest lines could not be written: they wait again, the latest of them if there is no room for all."""
+        room = _WAITING - len(self.waiting)
+        self.waiting.extendleft(reversed(lines[max(0, len(lines) - room) :]))
 
 
 def put(connection: Connection, lines: list[Change]) -> None:

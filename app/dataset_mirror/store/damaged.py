@@ -29,14 +29,14 @@ class Damaged:
 
 
 def add(connection: Connection, record: Record, found: float) -> None:
-    """From now on the archive is damaged."""
+    """Puts an archive onto the list."""
     known = {"scheme": record.scheme, "sha256": record.sha256, "size": record.size, "fetched": record.fetched, "found": found}
     put = insert(damaged).values(key=str(record.archive), **known)
     connection.execute(put.on_conflict_do_update(["key"], set_=known))
 
 
 def heal(connection: Connection, *those: ArchiveId) -> None:
-    """Their bytes have come, or nobody waits for them any more. Nothing happens to those that were not damaged."""
+    """Takes archives off the list, since their bytes have come or nobody waits for them; those that are not on it are ignored."""
     connection.execute(_HEAL, [{"at": str(archive)} for archive in those])
 
 

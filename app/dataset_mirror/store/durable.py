@@ -74,6 +74,20 @@ def tighten(file: Path) -> None:
             file.chmod(FILE)
 
 
+def open_durable(file: Path, flags: int) -> int:
+    """As `open_file`, for one that is made if it is missing: its name is then durable, too."""
+    try:
+        return open_file(file, flags)
+    except FileNotFoundError:
+        descriptor = open_file(file, flags | os.O_CREAT)
+    try:
+        sync_folder(file.parent)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
 def open_file(file: Path, flags: int) -> int:
     """The descriptor of a file, which is made with the mirror's permissions if `flags` say that it may be."""
     try:

@@ -70,7 +70,7 @@ class Journal:
     def append(self, *entries: Entry) -> int:
         """Adds lines, durably; returns the bytes of the file then. OSError, and nothing was added, if they cannot be there as a whole."""
         line = b"".join(entry.to_line().encode() + b"\n" for entry in entries)
-        descriptor = durable.open_file(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        descriptor = durable.open_durable(self.path, os.O_RDWR | os.O_APPEND)
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # the power went while a line was written

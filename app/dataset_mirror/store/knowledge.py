@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self, get_args
 
-from sqlalchemy import Connection, RowMapping, bindparam, delete, select
+from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select
 from sqlalchemy.dialects.sqlite import insert
 
 from dataset_mirror.rules.fields import Fields, is_value
@@ -18,6 +18,8 @@ _END_OF_TIME = 253402300800.0
 _FIND = select(knowledge).where(knowledge.c.kind == bindparam("kind"), knowledge.c.about == bindparam("about"))
 _FORGET = delete(knowledge).where(knowledge.c.kind == bindparam("kind_"), knowledge.c.about == bindparam("about_"))
 _MOST = 4096
+MOST_REFUSALS = 20_000
+"""That are known; any client can cause more, by asking for names that there are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,19 @@ class Fact:
 
 
 def put(connection: Connection, fact: Fact) -> None:
-    """Makes it what is known."""
+    """Stores a fact, in the place of an earlier one of its kind about the same subject."""
     row = {"kind": fact.kind, "about": fact.about, "scope": fact.scope, "checked": fact.checked, "line": fact.to_line()}
     connection.execute(insert(knowledge).values(**row).on_conflict_do_update(["kind", "about"], set_=row))
+
+
+def tidy(connection: Connection) -> bool:
+    """Drops the refusals of longest ago beyond `MOST_REFUSALS`; whether there were such."""
+    refusals = knowledge.c.kind == "refusal"
+    beyond = connection.execute(select(func.count()).select_from(knowledge).where(refusals)).scalar_one() - MOST_REFUSALS
+    if beyond > 0:
+        oldest = select(knowledge.c.id).where(refusals).order_by(knowledge.c.checked).limit(beyond)
+        connection.execute(delete(knowledge).where(knowledge.c.id.in_(oldest)))
+    return beyond > 0
 
 
 def find(connection: Connection, kind: Kind, about: str) -> Fact | None:
@@ -119,7 +131,7 @@ def fact_of(row: RowMapping) -> Fact:
 
 
 def forget(connection: Connection, kind: Kind, *about: str) -> None:
-    """It is not so any more."""
+    """Deletes what is known of this kind about these subjects."""
     connection.execute(_FORGET, [{"kind_": kind, "about_": each} for each in about])
 
 

@@ -22,6 +22,7 @@ bytes are kept, too; `damaged`: its bytes were found to be, and have not come ag
 Order = Literal["name", "used", "size", "fetched"]
 _END_OF_PREFIX = "\U0010ffff"
 _LARGEST = 2**63 - 1
+"""The largest whole number that SQLite has."""
 _ESCAPED = {ord(character): f"\\{character}" for character in "%_\\"}
 
 
@@ -155,19 +156,15 @@ def place_of(cursor: str, parts: int) -> list[Any]:
     """The place of a cursor: a text if it has one part, else numbers. BadRequest if it is none."""
     try:
         place = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        json.dumps(place, ensure_ascii=False).encode()  # no text that SQLite cannot be given
+        json.dumps(place, ensure_ascii=False, allow_nan=False).encode()  # neither half characters nor infinity: no database takes them
     except (ValueError, RecursionError):
         place = None
-    is_part = _is_text if parts == 1 else _is_number
-    if not isinstance(place, list) or len(place) != parts or not all(is_part(part) for part in place):
+    if not isinstance(place, list) or len(place) != parts or not all(_fits(part, is_text=parts == 1) for part in place):
         raise BadRequest("`after` is not a cursor of this list.", "Take it from `next` of the page before.")
     return place
 
 
-def _is_text(part: object) -> bool:
-    return isinstance(part, str)
-
-
-def _is_number(part: object) -> bool:
-    """Whether it is a number that SQLite can be given; NaN and infinities are in no list."""
-    return isinstance(part, int | float) and abs(part) <= _LARGEST
+def _fits(part: Any, *, is_text: bool) -> bool:
+    if is_text:
+        return isinstance(part, str)
+    return type(part) in (int, float) and abs(part) <= _LARGEST

@@ -1,8 +1,10 @@
 """From the schema of an earlier version to the present one. Each step runs inside the transaction that opens the index."""
 
-from sqlalchemy import Connection
+from sqlalchemy import URL, Connection
 
-from dataset_mirror.store.schema import kept
+from dataset_mirror.errors import DataFolderError
+from dataset_mirror.store.database import REBUILD
+from dataset_mirror.store.schema import VERSION, kept, metadata
 from dataset_mirror.store.sums import recount
 
 _COLUMNS = (
@@ -28,7 +30,7 @@ _INDEXES = (
 _RESTRICTED = tuple(f"ALTER TABLE {table} ADD COLUMN restricted TEXT" for table in ("archives", "versions"))
 
 
-def from_1(connection: Connection) -> None:
+def _from_1(connection: Connection) -> None:
     """Version 2 knows private archives, the state that lists are filtered by, and the bytes of all blobs."""
     for statement in (*_COLUMNS, *_STATES, *_INDEXES):
         connection.exec_driver_sql(statement)
@@ -41,15 +43,37 @@ _FOR_SUMS = (
 )
 
 
-def from_4(connection: Connection) -> None:
+def _from_4(connection: Connection) -> None:
     """Version 5 knows whose readers alone may have an archive."""
     for statement in _RESTRICTED:
         connection.exec_driver_sql(statement)
 
 
-def from_5(connection: Connection) -> None:
+def _from_5(connection: Connection) -> None:
     """Version 6 knows history, changes, and the sums by origin."""
     for statement in _FOR_SUMS:
         connection.exec_driver_sql(statement)
     kept.create(connection)
     recount(connection)
+
+
+def prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
+    """Brings the database to the present schema. DataFolderError if a later program made it, or if it is empty and may not be `new`."""
+    if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION:
+        return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")  # two processes may create it at once
+    version: int = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+    if not 0 <= version <= VERSION:
+        raise DataFolderError(f"The index {url} has schema {version}; this program knows {VERSION}.", "Use the version that made it.")
+    if version == 0 and not new:
+        raise DataFolderError(f"The index {url} is lost, though archives were kept.", f"{REBUILD} Or put the index back to its place.")
+    if version == 1:
+        _from_1(connection)
+    if 1 <= version <= 4:
+        _from_4(connection)
+    if 1 <= version <= 5:
+        _from_5(connection)
+    # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6, two from 6 to 7) come by themselves.
+    metadata.create_all(connection)
+    connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
+    connection.exec_driver_sql("COMMIT")

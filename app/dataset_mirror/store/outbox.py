@@ -29,7 +29,7 @@ class Letter:
 
 
 def add(connection: Connection, what: What, archive: ArchiveId, sha256: str, at: float) -> None:
-    """Others are to be told. What all know already is not told again, and a removal takes back what was not told yet."""
+    """Puts a letter into the outbox: not of a publication that all know already; a removal replaces a publication that was not told yet."""
     if what == "put" and is_kept(connection, archive, sha256):
         return
     connection.execute(_FORGET_PUT, {"at": str(archive), "digest": sha256})
@@ -42,20 +42,20 @@ def add_all(connection: Connection, at: float) -> int:
 
 
 def tell_again(connection: Connection, at: float) -> None:
-    """Of what was known to all nobody may know any more."""
+    """Puts everything that all knew into the outbox again: they may know nothing of it now."""
     connection.execute(_KEPT_AGAIN, {"now": at})
     connection.execute(delete(known))
 
 
 def clear(connection: Connection) -> None:
-    """Nobody is to be told any more, and nothing is known to others."""
+    """Empties the outbox, and forgets what others know."""
     connection.execute(delete(outbox))
     connection.execute(delete(known))
 
 
-def waiting(connection: Connection, most: int, after: int = 0) -> list[Letter]:
+def waiting(connection: Connection, most: int) -> list[Letter]:
     """What is still to be told, the oldest first."""
-    rows = connection.execute(select(outbox).where(outbox.c.id > after).order_by(outbox.c.id).limit(most)).mappings()
+    rows = connection.execute(select(outbox).order_by(outbox.c.id).limit(most)).mappings()
     return [Letter(row["id"], row["what"], archive_of(row["key"]), row["sha256"], row["at"]) for row in rows]
 
 
@@ -86,7 +86,7 @@ def is_kept(connection: Connection, archive: ArchiveId, sha256: str) -> bool:
 
 
 def forget(connection: Connection, archive: ArchiveId, sha256: str) -> None:
-    """This version is not here any more: nothing of it can be told."""
+    """Drops what is noted of a version that is no longer here."""
     connection.execute(_FORGET_PUT, {"at": str(archive), "digest": sha256})
     connection.execute(delete(known).where(known.c.key == str(archive), known.c.sha256 == sha256))
 

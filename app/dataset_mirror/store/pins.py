@@ -95,19 +95,19 @@ class Pins:
         durable.replace(self._path, content.encode() + b"\n")
 
     def _read(self) -> tuple[Pin, ...]:
-        """From any thread: what is new in the file is known as a whole, or not yet."""
+        """What is pinned. Several threads may come at once: what was read before counts until all of the new is known."""
         seen = self._state()
         if seen != self._seen:
-            pins, others, urls, is_damaged = tuple[Pin, ...](), tuple[Pin, ...](), frozenset[ArchiveId](), False
+            pins, by_url, is_damaged = tuple[Pin, ...](), dict[Pin, ArchiveId](), False
             try:
                 pins = _parsed(self._path.read_bytes()) if seen else ()
                 by_url = {pin: url for pin in pins if (url := pin.url)}
-                others, urls = tuple(pin for pin in pins if pin not in by_url), frozenset(by_url.values())
             except (OSError, ValueError, KeyError, TypeError, BadRequest) as error:
                 is_damaged = True
                 log.error("%s cannot be read (%r): until it can, nothing is evicted.", self._path, error)
-            self._pins, self._others, self.urls, self.is_damaged = pins, others, urls, is_damaged
-            self._seen = seen  # last: who comes meanwhile reads for himself
+            others = tuple(pin for pin in pins if pin not in by_url)
+            self._pins, self._others, self.urls, self.is_damaged = pins, others, frozenset(by_url.values()), is_damaged
+            self._seen = seen
         return self._pins
 
     def _state(self) -> tuple[int, int, int] | None:

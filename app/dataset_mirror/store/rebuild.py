@@ -21,15 +21,16 @@ from dataset_mirror.store import durable, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.carried import carry
 from dataset_mirror.store.digests import digests_of
-from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, values_of
+from dataset_mirror.store.filling import FillLock
+from dataset_mirror.store.folder import DataFolder
 from dataset_mirror.store.journal import Entry, Journal, Removal, entry_of
-from dataset_mirror.store.knowledge import Fact
 from dataset_mirror.store.record import VOUCHED, Record, archive_of
 from dataset_mirror.store.replay import FACTS, Batch
+from dataset_mirror.store.rows import values_of
 from dataset_mirror.store.schema import VERSION, archives, counters, metadata, versions
 from dataset_mirror.store.sums import recount
 from dataset_mirror.store.tree import Tree
+from dataset_mirror.store.writing import MARKS
 
 _BATCH = 10_000
 _DONE = MARKS[0]
@@ -39,8 +40,6 @@ _CACHE_KIB = 256 * 1024
 _SIDES = ("", "-wal", "-shm")
 """What a database in WAL mode consists of, behind its name."""
 
-_Bytes = tuple[str, str]
-"""An archive's key and the digest of one of its versions."""
 Report = Callable[[int, int], None]
 """Is told how many bytes of the journal were read, and of how many."""
 
@@ -58,9 +57,9 @@ class Rebuilt:
     unexplained: list[str] = field(default_factory=list)
     """Blobs that neither a line nor `tree/` names; they are in `quarantine/unexplained/` now."""
     lost: list[str] = field(default_factory=list)
-    """Archives, of which some bytes are not there any more, or not all of them: URLs, with the digest."""
+    """Versions of archives whose blobs are missing or too short: URLs, with the digest."""
     aside: Path | None = None
-    """Where the database of before was put."""
+    """Where the old database was moved to."""
 
 
 def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Rebuilt:
@@ -69,7 +68,7 @@ def rebuild(settings: Settings, report: Report = lambda done, total: None) -> Re
     Hits, last uses and the wanted list begin afresh; history and log of changes come from the old index, as far as it can be read.
 
     DataFolderError if another process fills the folder, or if there is nothing to make an index from. A kill at any moment is
-    harmless: either the database of before is in its place, or none is, and the next start says what to do.
+    harmless: either the old database is in its place, or none is, and the next start says what to do.
     """
     folder = DataFolder(settings.data.absolute())
     if not folder.journal.exists():
@@ -128,24 +127,30 @@ class _Kept:
 def _replay(connection: Connection, journal: Path, kept: _Kept, found: Rebuilt, report: Report) -> int:
     """Every publication and removal, in the order in which they happened. Returns how many bytes of the journal that were."""
     total, done, batch = journal.stat().st_size, 0, Batch(connection)
-    for size, entry in _entries(journal):
-        done += size
-        found.lines += 1
-        if isinstance(entry, Record):
-            batch.add(entry)
-            kept.unexplained.discard(entry.sha256)
-        elif isinstance(entry, Removal):
-            batch.remove(entry)
-        elif isinstance(entry, Fact):
-            knowledge.put(connection, entry)
-        else:
-            found.torn += 1
-        if batch.is_full:
-            batch.write()
-            report(done, total)
+    with journal.open("rb") as file:
+        for line in file:
+            done += len(line)
+            if line.strip():
+                found.lines += 1
+                found.torn += not _taken(entry_of(line), connection, batch, kept)
+            if batch.is_full:
+                batch.write()
+                report(done, total)
     batch.write()
     report(total, total)
     return done
+
+
+def _taken(entry: Entry | None, connection: Connection, batch: Batch, kept: _Kept) -> bool:
+    """Whether the line says anything."""
+    if isinstance(entry, Record):
+        batch.add(entry)
+        kept.unexplained.discard(entry.sha256)
+    elif isinstance(entry, Removal):
+        batch.remove(entry)
+    elif entry is not None:
+        knowledge.put(connection, entry)
+    return entry is not None
 
 
 def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, found: Rebuilt) -> None:
@@ -162,7 +167,7 @@ def _explain_the_rest(connection: Connection, folder: DataFolder, kept: _Kept, f
 
 
 def _recovered(archive: ArchiveId, sha256: str, blobs: Blobs) -> Record:
-    """Nobody knows any more where the bytes came from, so they count as brought by somebody."""
+    """Where the bytes came from is lost, so they count as brought by somebody."""
     status = blobs.path(sha256).stat()
     return Record(archive, sha256, status.st_size, fetched=status.st_mtime, source="adopted")
 
@@ -181,14 +186,6 @@ def _write_down(found: Rebuilt, folder: DataFolder) -> None:
         durable.make_folder(folder.quarantine)
         blobs.take(sha256, folder.unexplained)
     folder.set_aside.unlink(missing_ok=True)
-
-
-def _entries(journal: Path) -> Iterator[tuple[int, Entry | None]]:
-    """Bytes and meaning of each line."""
-    with journal.open("rb") as file:
-        for line in file:
-            if line.strip():
-                yield len(line), entry_of(line)
 
 
 def _drop_lost(connection: Connection, kept: _Kept, found: Rebuilt) -> None:

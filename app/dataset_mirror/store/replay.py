@@ -4,9 +4,9 @@ from sqlalchemy import Connection, bindparam, insert, select
 from sqlalchemy.dialects.sqlite import dialect
 from sqlalchemy.dialects.sqlite import insert as upsert
 
-from dataset_mirror.store.index import record_of, values_of
 from dataset_mirror.store.journal import Removal
 from dataset_mirror.store.record import Record
+from dataset_mirror.store.rows import record_of, values_of
 from dataset_mirror.store.schema import versions
 
 SIZE = 10_000

@@ -1,6 +1,7 @@
 """Whole repositories of hubs, by name: what is stored of one, and what a revision of it has by the listing that is stored."""
 
 import os
+import shlex
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -40,7 +41,8 @@ def stored_of(index: Lister, origins: Origins, repository: Repository) -> Iterat
     commit = commit_of(index, repository) if repository.revision else None
     if repository.revision and commit is None:
         raise UsageError(
-            f"The mirror knows no revision {repository.revision!r} of {repository.name}.", f"Fetch it: dataset-mirror fetch {repository}"
+            f"The mirror knows no revision {repository.revision!r} of {repository.name}.",
+            f"Fetch it: dataset-mirror fetch {shlex.quote(str(repository))}",
         )
     for beginning in origin.beginnings(repository.scope) if origin else ():
         for line in index.every(Query(prefix=repository.names.authority + beginning, limit=1000)):

@@ -46,6 +46,14 @@ class Leftover:
         """Bytes that are there."""
         return sum(end - start for start, end in self.have)
 
+    @property
+    def size(self) -> int:
+        """Bytes of its file, gaps included; 0 if it has gone."""
+        try:
+            return self.path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def save(self) -> None:
         """Writes the journal, in the place of an older one at once. The bytes must be durable already. Blocks."""
         known = {
@@ -121,6 +129,8 @@ class Leftovers:
     def find(self, *, clean: bool) -> None:
         """Looks for them in the folder, where nobody may be filling; `clean`: all else is removed that nobody writes. Blocks."""
         self._waiting = {}
+        if not self._folder.is_dir():  # a copy on a read-only disk need not have it
+            return
         for path in sorted(self._folder.iterdir()):
             with contextlib.suppress(ValueError, OSError):
                 if path.is_file() and not path.is_symlink() and not path.suffix:
@@ -141,7 +151,7 @@ class Leftovers:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else remove_unheld(path)
 
     def take(self, leftover: Leftover) -> PartialFile | None:
-        """Its file, for a fill that goes on with it; None if it is not there any more. It waits no longer."""
+        """Its file, for a fill that goes on with it, None if that cannot be opened; it is off the list."""
         if self._waiting.pop(leftover.archive, None) is None:
             return None
         try:
@@ -151,14 +161,14 @@ class Leftovers:
             return None
 
     def give_back(self, leftover: Leftover) -> None:
-        """A fill took it, but could not use it yet."""
+        """Puts it back onto the list: the fill that took it could not use it yet."""
         self._waiting[leftover.archive] = leftover
 
     def drop(self, leftover: Leftover) -> int:
         """Removes it, if no fill has taken it; returns the bytes that were freed. Blocks for a moment."""
         if self._waiting.pop(leftover.archive, None) is None:
             return 0
-        size = leftover.path.stat().st_size if leftover.path.exists() else 0
+        size = leftover.size
         journal_of(leftover.path).unlink(missing_ok=True)  # before its file: never is there a journal of other bytes
         leftover.path.unlink(missing_ok=True)
         return size

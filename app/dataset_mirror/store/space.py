@@ -49,6 +49,7 @@ class Space:
         self.limits: Callable[[], Limits] = lambda: Fixed(min_free, max_size)
         """Asked whenever they are needed: a reload changes them."""
         self._outstanding: set[Reservation] = set()
+        """Of fills, in their own thread; figures are read in others, too, from a copy."""
 
     @property
     def min_free(self) -> int:
@@ -74,7 +75,7 @@ class Space:
     @property
     def promised(self) -> int:
         """Bytes that fills under way will still write."""
-        return sum(reservation.left for reservation in self._outstanding)
+        return sum(reservation.left for reservation in tuple(self._outstanding))
 
     def missing(self, size: int) -> int:
         """Bytes that must go before `size` more have room; 0 if they have."""
@@ -85,7 +86,7 @@ class Space:
     @property
     def _growing(self) -> int:
         """Bytes of fills under way, those that are written included: they are no blobs yet."""
-        return sum(reservation.size for reservation in self._outstanding)
+        return sum(reservation.size for reservation in tuple(self._outstanding))
 
     def hold(self, reservation: "Reservation") -> None:
         """From now on the reservation counts."""

@@ -14,32 +14,34 @@ from typing import TypeVar
 
 from sqlalchemy.exc import DatabaseError
 
-from dataset_mirror.errors import IndexDamaged, MirrorError, StoreFull
+from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.rules.counted import counted
 from dataset_mirror.settings import Configuration
-from dataset_mirror.store import changes, damaged, failures, knowledge, outbox
+from dataset_mirror.store import changes, damaged, failures, knowledge
 from dataset_mirror.store.blobs import Blobs
 from dataset_mirror.store.changes import Changes
-from dataset_mirror.store.database import meaning, why_unwritable
+from dataset_mirror.store.database import meaning, place_of, why_unwritable
 from dataset_mirror.store.durable import tighten
 from dataset_mirror.store.failures import Failed
-from dataset_mirror.store.folder import DataFolder, FillLock
-from dataset_mirror.store.index import MARKS, Index, Writing
-from dataset_mirror.store.journal import Entry, Journal, Removal
+from dataset_mirror.store.filling import FillLock
+from dataset_mirror.store.folder import DataFolder
+from dataset_mirror.store.index import Index
+from dataset_mirror.store.journal import Journal, Removal
 from dataset_mirror.store.knowledge import Fact, Kind
-from dataset_mirror.store.outbox import Letter
+from dataset_mirror.store.ledger import Ledger
 from dataset_mirror.store.partial import PartialFile, remove_unheld
 from dataset_mirror.store.pins import Pin, Pins
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.resumable import Leftovers
 from dataset_mirror.store.space import Space, of_disk
+from dataset_mirror.store.telling import Telling
 from dataset_mirror.store.tree import Tree
 from dataset_mirror.store.wanted import Wanted
+from dataset_mirror.store.writing import Writing
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_DONE, _SEEN, _DATABASE = MARKS
 _INCOMING = "in-"
 _MOMENT = 0.001
 """Seconds between two fetchings, if a clock does not tell them apart."""
@@ -52,7 +54,7 @@ def open_store(configuration: Configuration, *, creates: bool = True) -> "Store"
     """
     store = Store(configuration.settings.data, database=configuration.settings.database, creates=creates)
     store.space.limits = lambda: configuration.settings
-    store.shares = configuration.settings.shared is not None
+    store.telling.is_on = configuration.settings.shared is not None
     return store
 
 
@@ -64,11 +66,11 @@ class Store:
     ) -> None:
         """Opens or creates the data folder; DataFolderError if it cannot be used.
 
-        One that `creates` nothing is for who reads what another process keeps: if that has gone, so has the folder, and stays so.
+        Without `creates` nothing is made, not even what is missing: for processes that read what another one keeps.
         """
         self.folder = DataFolder(root.absolute())
         if creates:
-            self.folder.prepare()
+            self.folder.prepare(place_of(database) if database else None)
         else:
             self.folder.check()
         self.journal = Journal(self.folder.journal)
@@ -82,8 +84,8 @@ class Store:
         self.leftovers = Leftovers(self.folder.partial)
         """Fills of former runs that can be gone on with; known from `lock` on."""
         self.space = Space(self.folder.root, min_free, max_size, lambda: self.index.total("blob_bytes"))
-        self.shares = False
-        """Whether other mirrors are to be told what is published and removed here."""
+        self.telling = Telling(self.transaction)
+        self.ledger = Ledger(self.index, self.journal, self.blobs, self.tree, self.telling, self.folder.set_aside)
         self._worker = ThreadPoolExecutor(1, "store")
         self._lock: FillLock | None = None
 
@@ -112,7 +114,7 @@ class Store:
         found = [str(self.index.damage)] if self.index.damage else []
         if why := self.why_read_only:
             found.append(f"Nothing new can be kept in {self.folder.root}: {why}. What is there is served.")
-        if aside := len(self.set_aside()):
+        if aside := len(self.ledger.set_aside()):
             where = f"{counted(aside, 'line')} of the journal {'was' if aside == 1 else 'were'} set aside in {self.folder.set_aside}."
             found.append(f"{where} Stop the mirror and run: dataset-mirror doctor --rebuild")
         return found
@@ -156,16 +158,16 @@ class Store:
         The order makes a kill at any moment harmless, and several processes may publish at once (a server, `import`, `adopt`):
         no lock but this transaction is needed. It keeps every other process from unlinking a blob that is about to be needed.
         The journal's line comes first: if the kill falls between the rename and the COMMIT, the next writer, whoever it is,
-        finds the line without its row, and adds it (`_writing`), so no blob is ever without one. The rename happens even onto
+        finds the line without its row, and adds it (`Ledger.writing`), so no blob is ever without one. The rename happens even onto
         an existing blob. Only the COMMIT, with synchronous=FULL, makes the archive visible; the link in `tree/` is made
         before, since nobody would make it up after a kill.
         """
         with self._changing(record.url) as writing:
-            record = self._note_publication(record, writing)
+            record = self.ledger.publication(record, writing)
             self.blobs.put(partial, record.sha256)
             current = writing.publish(record, used=time.time())
-            self._tell(record, writing, kept=kept)
-            self._link(current)
+            self.telling.published(record, writing, kept=kept)
+            self._show(current.archive, current)
         return current
 
     @contextmanager
@@ -193,37 +195,30 @@ class Store:
         with self._changing(record.url) as writing:
             if not self.blobs.has(record.sha256):
                 return None
-            record = self._note_publication(record, writing)
+            record = self.ledger.publication(record, writing)
             current = writing.publish(record, used=time.time())
-            self._tell(record, writing)
-            self._link(current)
+            self.telling.published(record, writing)
+            self._show(current.archive, current)
         return current
 
     def also_all(self, records: Sequence[Record]) -> bool:
-        """As `also`, for archives that are all the same blob, in one transaction; False, and nothing is done, if it is not kept. Blocks."""
-        with self._changing(records[0].url if records else "Nothing") as writing:
+        """As `also`, for one or more archives that are all the same blob, together; False, and nothing is done, without it. Blocks."""
+        with self._changing(records[0].url) as writing:
             if not all(self.blobs.has(sha256) for sha256 in {record.sha256 for record in records}):
                 return False
             united = writing.united(_once(records))
-            writing.mark(_DONE, self.journal.append(*united))
+            self.ledger.note(writing, *united)
             for current in writing.publish_all(united, used=time.time()):
-                self._link(current)
+                self._show(current.archive, current)
             for record in united:
-                self._tell(record, writing)
+                self.telling.published(record, writing)
         return True
-
-    def _tell(self, record: Record, writing: Writing, *, kept: bool = False) -> None:
-        """Other mirrors are told of a publication."""
-        if self.shares and kept:
-            outbox.keep(writing.connection, record.archive, record.sha256)
-        elif self.shares:
-            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
 
     @contextmanager
     def _changing(self, what: str) -> Iterator[Writing]:
-        """`_writing` for a change of `what`. If it fails the line is completed or undone at once; StoreFull if the disk takes no more."""
+        """`Ledger.writing` for a change of `what`; if it fails its line is completed or undone at once. StoreFull if there is no room."""
         try:
-            with self._full_if_it_is(what), self._writing() as writing:
+            with self._full_if_it_is(what), self.ledger.writing() as writing:
                 yield writing
         except Exception:
             with suppress(Exception):  # whoever writes next tries again
@@ -248,82 +243,8 @@ class Store:
 
     def mend(self) -> None:
         """Completes or undoes what was cut off. Blocks."""
-        with self._writing():
+        with self.ledger.writing():
             pass
-
-    @contextmanager
-    def _writing(self) -> Iterator[Writing]:
-        """A write transaction that first completes what a killed process began, or undoes what nobody can complete.
-
-        Journal and index agree on how far the journal is done: `journal_bytes`, set in the transaction whose row belongs to
-        the line. What is longer was cut off. Each writer looks before it appends; were it left to the next start, which sees
-        only the end, the lines of other processes would be in front of it.
-        """
-        with self.index.transaction() as writing:
-            if self.journal.size != (done := writing.marked(_DONE)):
-                for entry in self._cut_off(done, writing):
-                    self._complete(entry, writing)
-                writing.mark(_DONE, self.journal.size)
-            yield writing
-
-    def _cut_off(self, done: int | None, writing: Writing) -> list[Entry]:
-        """Lines that may be without their rows. An index that was never marked lacks at most the last one.
-
-        Lines at the end whose bytes never became a blob are taken back: nothing was published, and a rebuild would miss it.
-        """
-        if done is None:
-            last = self.journal.last()
-            return [last] if last else []
-        lines = list(self.journal.lines(done))
-        while lines and (lines[-1].is_half or self._never_published(lines[-1].entry, writing)):
-            entry = lines[-1].entry
-            self.journal.cut(lines.pop().start)
-            log.info("Took back the end of %s: %s", self.journal.path, entry.to_line() if entry else "half a line")
-        return [line.entry for line in lines if line.entry]
-
-    def _never_published(self, entry: Entry | None, writing: Writing) -> bool:
-        return isinstance(entry, Record) and not self.blobs.has(entry.sha256) and not writing.version(entry.archive, entry.sha256)
-
-    def _complete(self, entry: Entry, writing: Writing) -> None:
-        """Makes the index say what the line says. One that cannot be completed must not stand in the way of all that follow."""
-        try:
-            with writing.part():
-                self._completed(entry, writing)
-        except (MirrorError, DatabaseError):  # of the index as a whole: it stays for the next writer
-            raise
-        except Exception as error:
-            Journal(self.folder.set_aside).append(entry)
-            log.exception("A line of the journal cannot be completed; it was set aside in %s: %s", self.folder.set_aside, entry.to_line())
-            log.debug("It failed with %r.", error)
-
-    def _completed(self, entry: Entry, writing: Writing) -> None:
-        if isinstance(entry, Fact):
-            knowledge.put(writing.connection, entry)
-            return
-        if isinstance(entry, Removal):
-            writing.forget(entry.archive, entry.sha256)
-        elif self._never_published(entry, writing):
-            self.journal.append(Removal(entry.archive, time.time(), entry.sha256))  # lines behind it are good: it is closed
-            return
-        elif self.blobs.has(entry.sha256):
-            writing.publish(entry, used=time.time())
-            self._tell(entry, writing)
-        self._show(entry.archive, writing)
-        log.info("Completed what was cut off: %s", entry.to_line())
-
-    def set_aside(self) -> list[Entry]:
-        """Lines that could not be completed. A rebuild reads them once more, where they stand in the journal."""
-        return [line.entry for line in Journal(self.folder.set_aside).lines(0) if line.entry]
-
-    def _note_publication(self, record: Record, writing: Writing) -> Record:
-        """The line has what is known of these bytes from now on, `united` with what was known before; so has the record returned."""
-        (united,) = writing.united([record])
-        self._note(united, writing)
-        return united
-
-    def _note(self, entry: Entry, writing: Writing) -> None:
-        """The journal's line, durable at once, and the mark, which the COMMIT makes durable."""
-        writing.mark(_DONE, self.journal.append(entry))
 
     def pin(self, names: Iterable[str]) -> list[Pin]:
         """Pins names; returns those that are new. Other processes that pin wait for the index' write lock. Blocks."""
@@ -347,18 +268,22 @@ class Store:
         return record
 
     def know(self, fact: Fact) -> None:
-        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks."""
+        """Keeps what an origin said unless it said something later, in the journal too if it is news. Blocks.
+
+        The journal, which never gets shorter, has only as many refusals as the index keeps.
+        """
         now = time.time()
         with self._changing(fact.about) as writing:
             before = knowledge.find(writing.connection, fact.kind, fact.about)
             if before and before.age(now) < fact.age(now):
                 return
             knowledge.put(writing.connection, fact)
-            if not fact.says_the_same_as(before):
-                self._note(fact, writing)
+            is_one_too_many = fact.kind == "refusal" and knowledge.tidy(writing.connection)
+            if not is_one_too_many and not fact.says_the_same_as(before):
+                self.ledger.note(writing, fact)
 
     def unknow(self, kind: Kind, about: str) -> None:
-        """It is not so any more: an origin says otherwise now. Blocks."""
+        """Deletes a fact: its origin says otherwise now. Blocks."""
         with self.transaction(about) as writing:
             knowledge.forget(writing.connection, kind, about)
 
@@ -381,104 +306,38 @@ class Store:
         it is an orphan, which `gc` finds; never is there a row without its blob.
         """
         with self._changing(f"The removal of {archive}") as writing:
-            self._note(Removal(archive, time.time(), sha256), writing)
-            self._tell_removal(archive, sha256, writing, everywhere=everywhere)
+            self.ledger.note(writing, Removal(archive, time.time(), sha256))
+            self.telling.removed(archive, sha256, writing, everywhere=everywhere)
             unneeded = writing.forget(archive, sha256)
-            self._show(archive, writing)
+            self._show(archive, writing.current(archive))
         return sum(self.drop_orphan(digest) for digest in unneeded)
-
-    def _tell_removal(self, archive: ArchiveId, sha256: str | None, writing: Writing, *, everywhere: bool = False) -> None:
-        if not self.shares:
-            return
-        for record in writing.versions(archive):
-            if sha256 in (None, record.sha256):
-                outbox.forget(writing.connection, archive, record.sha256)
-                if everywhere:
-                    at = max(time.time(), record.fetched)  # another mirror's clock may be ahead
-                    outbox.add(writing.connection, "remove", archive, record.sha256, at)
-
-    def remove_elsewhere(self, records: Iterable[Record]) -> None:
-        """The other mirrors are to forget these versions, whether they are here or not. Blocks."""
-        with self.transaction("The outbox") as writing:
-            for record in records:
-                at = max(time.time(), record.fetched)
-                outbox.add(writing.connection, "remove", record.archive, record.sha256, at)
-
-    def told(self, letter: Letter) -> None:
-        """The other mirrors were told. Blocks."""
-        with self.transaction("The outbox") as writing:
-            outbox.told(writing.connection, letter)
-
-    def tell_all(self) -> int:
-        """The other mirrors are to be told of everything that is here; of how many versions they were not to be before. Blocks."""
-        with self.transaction("The outbox") as writing:
-            return outbox.add_all(writing.connection, time.time())
-
-    def leave_others(self) -> None:
-        """This mirror is alone from now on. Blocks."""
-        with self.transaction("The outbox") as writing:
-            outbox.clear(writing.connection)
-
-    def know_kept(self, record: Record) -> None:
-        """All mirrors know this version that is here, too. Blocks."""
-        with self.transaction("The outbox") as writing:
-            outbox.keep(writing.connection, record.archive, record.sha256)
-
-    def tell_again(self, record: Record) -> None:
-        """The bucket has lost this version, which is here. Blocks."""
-        with self.transaction("The outbox") as writing:
-            outbox.forget(writing.connection, record.archive, record.sha256)
-            outbox.add(writing.connection, "put", record.archive, record.sha256, time.time())
-
-    def joined(self, database: int, newest: int) -> int:
-        """Begins to follow the changes of a database, of which `newest` is the latest; how far they are known here. Blocks.
-
-        In another database than before, or an earlier state of it, nobody may know what is here: all of it is told again. Who never
-        followed any needs nothing of before.
-        """
-        with self.transaction("How far changes are known") as writing:
-            seen, known = writing.marked(_SEEN), writing.marked(_DATABASE)
-            if known not in (None, database) or (seen or 0) > newest:
-                log.warning("The shared database is another one, or an earlier state: what is here is told to the other mirrors again.")
-                outbox.tell_again(writing.connection, time.time())
-                seen = None
-            writing.mark(_DATABASE, database)
-            writing.mark(_SEEN, newest if seen is None else seen)
-        return newest if seen is None else seen
-
-    def see(self, number: int) -> None:
-        """They are known so far. Blocks."""
-        with self.transaction("How far changes are known") as writing:
-            writing.mark(_SEEN, number)
 
     def drop_orphan(self, sha256: str) -> int:
         """Unlinks a blob that no archive needs; returns its bytes, 0 if it is needed after all. Blocks."""
-        with self._full_if_it_is("The index"), self._writing() as writing:
-            if writing.needs(sha256) or sha256 in self.spared():
+        with self._full_if_it_is("The index"), self.ledger.writing() as writing:
+            if writing.needs(sha256) or sha256 in self.ledger.spared():
                 return 0
             size = self.blobs.size(sha256)
             self.blobs.remove(sha256)
         return size
 
-    def spared(self) -> frozenset[str]:
-        """Blobs that no archive needs, but a line that was set aside: it may be completed yet."""
-        return frozenset(entry.sha256 for entry in self.set_aside() if isinstance(entry, Record))
-
     def quarantine(self, sha256: str, inode: int | None) -> list[Record]:
         """Takes a damaged or lost blob out of use; returns the versions that had it, which are forgotten, and wanted. Blocks.
 
         The blob is kept in `quarantine/` for people. Inside the transaction it cannot be published again; if it was meanwhile,
-        and is another file than `inode`, the one that was found damaged, nothing happens.
+        and is another file than `inode`, the one that was found damaged, nothing happens. DataFolderError if no blob is there at all.
         """
+        if inode is None:
+            self.blobs.check()
         with self._changing(f"The quarantine of {sha256}") as writing:
             if self.blobs.inode(sha256) != inode:
                 return []
-            had = self.index.users_of(sha256)
+            had = writing.users_of(sha256)
+            self.ledger.note(writing, *(Removal(record.archive, time.time(), sha256) for record in had))
             for record in had:
-                self._note(Removal(record.archive, time.time(), sha256), writing)
-                self._tell_removal(record.archive, sha256, writing)
+                self.telling.removed(record.archive, sha256, writing)
                 writing.forget(record.archive, sha256)
-                self._show(record.archive, writing)
+                self._show(record.archive, writing.current(record.archive))
             self.blobs.take(sha256, self.folder.quarantine)
             self._miss(had, writing)
         for record in had:
@@ -486,7 +345,7 @@ class Store:
         return had
 
     def _miss(self, had: Iterable[Record], writing: Writing) -> None:
-        """Archives that have no bytes any more are damaged, and wanted, until they come again."""
+        """Puts archives without any bytes left onto the lists of damaged and of wanted ones, until they come again."""
         now = time.time()
         lost = [record for record in had if writing.current(record.archive) is None]
         for record in lost:
@@ -494,7 +353,7 @@ class Store:
         writing.want(Wanted(record.archive, 1, now, now) for record in lost)
 
     def give_up(self, archives: Iterable[ArchiveId]) -> None:
-        """Nobody waits any more for these archives, which are damaged: their origin has removed them, or a person did. Blocks."""
+        """Takes damaged archives off both lists: their origin, or a person, has removed them. Blocks."""
         with self.transaction("The list of damaged archives") as writing:
             for archive in archives:
                 damaged.heal(writing.connection, archive)
@@ -518,22 +377,11 @@ class Store:
             with self.transaction("The log of changes") as writing:
                 changes.put(writing.connection, lines)
         except BaseException:
-            self.changes.waiting.extendleft(reversed(lines))
+            self.changes.give_back(lines)
             raise
 
-    def _show(self, archive: ArchiveId, writing: Writing) -> None:
-        """Lets `tree/` say what the index says."""
-        if current := writing.current(archive):
-            self._link(current)
-        else:
-            self.tree.unlink(archive)
-
-    def _link(self, current: Record) -> None:
-        if current.private or current.restricted:  # whoever shares this folder does not ask who reads it
-            self.tree.unlink(current.archive)
-            return
-        if not self.tree.link(current.archive, self.blobs.path(current.sha256)):
-            log.debug("tree/ cannot hold a name for %s", current.url)
+    def _show(self, archive: ArchiveId, current: Record | None) -> None:
+        self.tree.show(archive, current, self.blobs.path)
 
 
 def _once(records: Iterable[Record]) -> list[Record]:

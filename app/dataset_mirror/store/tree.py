@@ -9,12 +9,13 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from dataset_mirror.errors import BadRequest
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.store.durable import make_folder
+from dataset_mirror.store.record import Record
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,16 @@ _EMPTY = "%00"
 class Tree:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+
+    def show(self, archive: ArchiveId, current: Record | None, blob: Callable[[str], Path]) -> None:
+        """Points the archive's name at its current bytes; removes it if there are none, or if they are not for everybody. Raises nothing.
+
+        `blob` is the path of a digest's bytes.
+        """
+        if current is None or current.private or current.restricted:  # whoever shares this folder does not ask who reads it
+            self.unlink(archive)
+        elif not self.link(archive, blob(current.sha256)):
+            log.debug("tree/ cannot hold a name for %s", current.url)
 
     def link(self, archive: ArchiveId, blob: Path) -> bool:
         """Points the archive's name at `blob`; False if that cannot be done (`/a` beside `/a/b`). Raises nothing."""

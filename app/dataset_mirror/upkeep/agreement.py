@@ -24,11 +24,13 @@ class Disagreement:
 
 @dataclass(slots=True)
 class _Told:
-    """What the journal says: URLs of the versions that it leaves, by archive and digest; all digests; lines that say nothing."""
+    """What the journal says, up to byte `end`: URLs of the versions that it leaves, by archive and digest; all digests; lines that say
+    nothing."""
 
     versions: dict[str, dict[str, str]]
     digests: set[str]
     unreadable: int = 0
+    end: int = 0
 
 
 def disagreements(store: Store) -> Iterator[Disagreement]:
@@ -36,6 +38,9 @@ def disagreements(store: Store) -> Iterator[Disagreement]:
     blobs = dict(store.blobs)
     told = _told(store)
     known = {(str(record.archive), record.sha256): record for record in _versions(store)}
+    if changed := _changed_since(store, told.end):  # the two say of it what was so at different moments
+        told.versions = {key: versions for key, versions in told.versions.items() if key not in changed}
+        known = {version: record for version, record in known.items() if version[0] not in changed}
     if told.unreadable:
         yield Disagreement("journal", f"{counted(told.unreadable, 'line')} of {store.journal.path} cannot be read.", _REBUILD)
     left = {(key, sha256): url for key, versions in told.versions.items() for sha256, url in versions.items()}
@@ -52,13 +57,19 @@ def disagreements(store: Store) -> Iterator[Disagreement]:
     strange = [sha256 for sha256 in blobs if sha256 not in told.digests and not store.index.users_of(sha256)]
     if strange:
         yield Disagreement("blobs", f"Nothing says what {_some(strange)} are.", f"{_REBUILD}; it names them by tree/, or sets them aside.")
-    if aside := store.set_aside():
+    if aside := store.ledger.set_aside():
         yield Disagreement("set aside", f"{counted(len(aside), 'line')} could not be completed: {store.folder.set_aside}", _REBUILD)
+
+
+def _changed_since(store: Store, end: int) -> set[str]:
+    """Keys of archives that lines from that byte on are about."""
+    return {str(line.entry.archive) for line in store.journal.lines(end) if isinstance(line.entry, Record | Removal)}
 
 
 def _told(store: Store) -> _Told:
     told = _Told({}, set())
     for line in store.journal.lines(0):
+        told.end = line.start if line.is_half else line.start + line.size
         entry = line.entry
         if isinstance(entry, Record):
             told.versions.setdefault(str(entry.archive), {})[entry.sha256] = entry.url

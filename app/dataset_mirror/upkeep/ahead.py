@@ -47,11 +47,14 @@ class Ahead:
         self._tried: dict[ArchiveId, float] = {}
         self._asked: dict[str, float] = {}
         """When repositories were asked for what they have now."""
+        self._troubles: dict[str, str] = {}
+        """Why names could not be looked after, as the log has said it."""
         self._read = time.monotonic()
-        self._fetching: set[asyncio.Task[None]] = set()
+        self._reading: asyncio.Task[None] | None = None
+        self._begun: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Until it is cancelled. Whatever goes wrong in one round is said, and the next one comes."""
+        """Until it is cancelled. Whatever goes wrong in one round is logged, and the next one comes."""
         try:
             while True:
                 try:
@@ -66,7 +69,7 @@ class Ahead:
                     self._tried.clear()
                     self._asked.clear()
         finally:
-            for task in self._fetching:
+            for task in self._begun:
                 task.cancel()
 
     async def _round(self) -> None:
@@ -75,12 +78,23 @@ class Ahead:
             return
         lost = await mirror.store.in_worker(mirror.store.index.damaged)
         for name in [pin.name for pin in mirror.store.pins]:
-            await self._named(name, None, lost)
+            await self._looked_after(name, None, lost)
         for keep in mirror.settings.keep:
             if keep.hours.has(datetime.now()):
                 for name in keep.name:
-                    await self._named(name, keep, lost)
-        await self._read_again()
+                    await self._looked_after(name, keep, lost)
+        if self._reading is None or self._reading.done():  # a night's hours must not pass meanwhile
+            self._reading = self._begin(self._read_again())
+
+    async def _looked_after(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
+        """Looks after one name. One that means nothing, as that of a preset that was taken away, is logged once and holds up no other."""
+        try:
+            await self._named(name, keep, lost)
+            self._troubles.pop(name, None)
+        except MirrorError as error:
+            if self._troubles.get(name) != str(error):
+                log.warning("%s could not be looked after: %s", name, error)
+            self._troubles[name] = str(error)
 
     async def _named(self, name: str, keep: Keep | None, lost: Iterable[Damaged]) -> None:
         mirror = self._mirror
@@ -138,10 +152,16 @@ class Ahead:
         if due := await self._fetchable(due):
             self._begin(self._fetch(due, keep))
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
-        self._fetching.add(task)
-        task.add_done_callback(self._fetching.discard)
+        self._begun.add(task)
+        task.add_done_callback(self._over)
+        return task
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        self._begun.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("What is pinned or kept could not be looked after.", exc_info=error)
 
     async def _is_sound(self, record: Record) -> bool:
         """Whether its blob is there, as large as it must be; one that is not is out of use from now on."""
@@ -150,7 +170,7 @@ class Ahead:
         def sound() -> bool:
             if store.blobs.has(record.sha256) and store.blobs.size(record.sha256) == record.size:
                 return True
-            if not store.folder.blobs.is_dir():  # a disk that is not mounted is no damage
+            if not store.blobs.are_there:  # a disk that is not mounted is no damage
                 return True
             log.error("The blob of %s, which is pinned, is damaged or lost.", record.url)
             return not store.quarantine(record.sha256, store.blobs.inode(record.sha256))

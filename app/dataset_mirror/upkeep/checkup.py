@@ -1,4 +1,4 @@
-"""Whether a mirror's surroundings are as they should be: its data folder, its disk, its clock, its upstreams."""
+"""Checks of what a mirror runs on: its data folder, its disk, its clock, its upstreams."""
 
 import asyncio
 import os

@@ -95,6 +95,8 @@ async def _any_over(fills: Iterable[Fill], seconds: float) -> None:
     if not ends:
         await asyncio.sleep(seconds)
         return
-    await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for end in ends:
-        end.cancel()
+    try:
+        await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for end in ends:
+            end.cancel()

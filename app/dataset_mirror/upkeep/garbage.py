@@ -1,10 +1,12 @@
-"""What nobody needs any more: older versions, blobs without an archive, leftovers, and what `max_size` and `min_free` want gone."""
+"""What may be deleted: older versions, blobs without an archive, leftovers, and what is beyond `max_size` and `min_free`."""
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Literal
 
 from dataset_mirror.fetch.eviction import Leaving
@@ -57,22 +59,25 @@ def _unneeded(store: Store, in_use: set[Path]) -> Iterator[Garbage]:
         yield Garbage(
             "old version", f"{version.url} ({version.sha256[:8]})", version.size, partial(store.remove, version.archive, version.sha256)
         )
-    spared = store.spared()
-    for sha256, size in store.blobs:
-        if sha256 not in spared and not store.index.users_of(sha256):
-            yield Garbage("orphan", sha256, size, partial(store.drop_orphan, sha256))
-    yield from _files("leftover", store.folder.partial, in_use)
+    orphans = dict(store.blobs)
+    for sha256 in (*store.ledger.spared(), *store.index.digests()):
+        orphans.pop(sha256, None)
+    for sha256, size in orphans.items():
+        yield Garbage("orphan", sha256, size, partial(store.drop_orphan, sha256))
+    yield from _files("leftover", store.folder.partial, in_use, _SETTLED_SECONDS)
     for left in store.leftovers:
         if is_old(left):
-            yield Garbage("leftover", left.path.name, left.path.stat().st_size, partial(store.leftovers.drop, left))
-    yield from _files("quarantined", store.folder.quarantine, {store.folder.unexplained})
+            yield Garbage("leftover", left.path.name, left.size, partial(store.leftovers.drop, left))
+    yield from _files("quarantined", store.folder.quarantine, set())
 
 
-def _files(kind: Kind, folder: Path, in_use: set[Path]) -> Iterator[Garbage]:
+def _files(kind: Kind, folder: Path, in_use: set[Path], settled: float = 0.0) -> Iterator[Garbage]:
+    """Files and links of a folder that were not written for so many seconds. Folders in it are people's, or unexplained blobs."""
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        status = path.stat()
-        if path not in in_use and time.time() - status.st_mtime > _SETTLED_SECONDS * (kind == "leftover"):
-            yield Garbage(kind, path.name, status.st_size, partial(remove_unheld, path))
+        with suppress(FileNotFoundError):  # it went while we look
+            status = path.lstat()
+            if path not in in_use and not S_ISDIR(status.st_mode) and time.time() - status.st_mtime >= settled:
+                yield Garbage(kind, path.name, status.st_size, partial(remove_unheld, path))
 
 
 def _leaving(mirror: Mirror, leaving: Leaving) -> Garbage:

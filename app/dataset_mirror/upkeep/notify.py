@@ -164,7 +164,7 @@ class Notifier:
 
 
 def _full(space: Space) -> str | None:
-    """What is said if nothing more has room."""
+    """What to say if there is no room for anything more; None if there is."""
     with suppress(OSError):
         if space.free - space.promised <= space.min_free:
             free = f"{counted(space.free, 'byte')} {are(space.free)} free"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from dataset_mirror.errors import UsageError
+from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of, without_revision
@@ -92,9 +92,17 @@ def _check_repository(origins: Origins, meaning: Meaning) -> None:
 
 
 def meant(store: Store, origins: Origins, name: str, lost: Iterable[Damaged] = ()) -> Meant:
-    """What a name means now; of a repository, what its stored listing names, or that it has to be asked for. Blocks."""
-    if prefix_of(name):
-        return _of_repositories(store, origins, name, lost)
+    """What a name means now; of a repository, what its stored listing names, or that it has to be asked for. Blocks.
+
+    A name that can mean nothing, such as one of a preset that was taken away, is no error: there is nothing of it.
+    """
+    try:
+        return _of_repositories(store, origins, name, lost) if prefix_of(name) else _of_archives(store, origins, name, lost)
+    except (UsageError, BadRequest):
+        return Meant((), ())
+
+
+def _of_archives(store: Store, origins: Origins, name: str, lost: Iterable[Damaged]) -> Meant:
     meaning, pinned = Meaning(name), Pin(name, 0.0)
     archives = dict.fromkeys(origins.meant(name))
     if pinned.url:

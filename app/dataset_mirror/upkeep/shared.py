@@ -1,4 +1,4 @@
-"""Whether what several mirrors share is as it should be: database, bucket, clocks, the way to the others, what is left over."""
+"""Checks of what several mirrors share: database, bucket, clocks, the way to the others, what is left over."""
 
 import asyncio
 import time

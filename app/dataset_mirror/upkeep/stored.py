@@ -10,6 +10,7 @@ from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of, without_revision
 from dataset_mirror.origins.table import Origins
+from dataset_mirror.rules.sentences import quoted
 from dataset_mirror.store.damaged import Damaged
 from dataset_mirror.store.listing import Listed, Lister, Query
 from dataset_mirror.store.record import Record
@@ -47,7 +48,7 @@ def _instead(index: Lister, origins: Origins, word: str) -> str:
     meaning = Meaning(word)
     below = meaning.target.rstrip("/") + "/"
     if not meaning.is_glob and next(iter(index.every(Query(prefix=below, limit=1))), None):
-        return f"What is stored below it: dataset-mirror ls '{below}*'"
+        return f"What is stored below it: dataset-mirror ls {quoted(f'{below}*')}"
     instead = ""
     if word and not meaning.is_glob:
         is_known = prefix_of(word) or origins.meant(word) or meaning.as_url()
@@ -139,4 +140,4 @@ async def _remove_elsewhere(mirror: "Mirror", records: Iterable[Record]) -> None
     for start in range(0, len(archives), _AT_ONCE):
         versions = await mirror.shared.versions(archives[start : start + _AT_ONCE])
         known |= {(record.archive, record.sha256): record for record in versions or ()}
-    await mirror.store.in_worker(lambda: mirror.store.remove_elsewhere(known.values()))
+    await mirror.store.in_worker(lambda: mirror.store.telling.remove(known.values()))

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from dataset_mirror.errors import MirrorError, OriginSaysNo, StoreFull
+from dataset_mirror.errors import DataFolderError, MirrorError, OriginSaysNo, StoreFull, SystemFailure
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.store.digests import Hashing
@@ -58,18 +58,20 @@ class Rehash:
         self.stopped = False
 
     def sha256(self) -> str | None:
-        """In hex; None if the blob is not there. Blocks."""
+        """In hex; None if the blob is not there. OSError if it cannot be opened, and so nobody knows. Blocks."""
         hashing = Hashing(md5=False)
         try:
-            with self._path.open("rb", buffering=0) as file:
-                self.inode = os.fstat(file.fileno()).st_ino
+            file = self._path.open("rb", buffering=0)
+        except FileNotFoundError:
+            return None
+        with file:
+            self.inode = os.fstat(file.fileno()).st_ino
+            try:
                 while not self.stopped and (data := file.read(_STEP)):
                     hashing.update(data)
                     self.done = hashing.size
-        except FileNotFoundError:
-            return None
-        except OSError:  # the disk cannot read it: as damaged as can be
-            return ""
+            except OSError:  # the disk cannot read it: as damaged as can be
+                return ""
         return hashing.digests.sha256
 
 
@@ -92,13 +94,16 @@ async def verify(mirror: Mirror, wanted: Iterable[str] = (), every: float = 0.2)
                 yield step
             if step.state == "good":
                 good.add(record.sha256)
-            else:
-                try:
-                    had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
-                except StoreFull as error:  # it stays where it is, and the others are looked at all the same
-                    yield Verified(record.url, "failed", rehash.done, record.size, error)
-                    continue
-                again |= dict.fromkeys(user.archive for user in had)
+            if step.state not in ("damaged", "lost"):
+                continue
+            try:
+                had = await store.in_worker(partial(store.quarantine, record.sha256, rehash.inode))
+            except (StoreFull, DataFolderError) as error:  # it stays where it is, and the others are looked at all the same
+                yield Verified(record.url, "failed", rehash.done, record.size, error)
+                continue
+            if had:
+                log.error("The blob of %s is %s: it is not served any more.", record.url, step.state)
+            again |= dict.fromkeys(user.archive for user in had)
     async for step in _fetched_anew(mirror, again, every):
         yield step
 
@@ -113,19 +118,19 @@ async def _chosen(mirror: Mirror, names: list[str]) -> tuple[Iterator[Listed], d
 
 
 async def _checked(record: Record, rehash: Rehash, every: float) -> AsyncIterator[Verified]:
-    """Ends good, damaged or lost."""
+    """Ends good, damaged or lost; failed if the blob cannot be opened at present."""
     hashing = asyncio.create_task(asyncio.to_thread(rehash.sha256))
     try:
         while not (await asyncio.wait([hashing], timeout=every))[0]:
             yield Verified(record.url, "checking", rehash.done, record.size)
         sha256 = hashing.result()
+    except OSError as error:
+        yield Verified(record.url, "failed", rehash.done, record.size, SystemFailure.of(error))
+        return
     finally:
         rehash.stopped = True
-    if sha256 == record.sha256:
-        yield Verified(record.url, "good", rehash.done, record.size)
-        return
-    log.error("The blob of %s is %s: it is not served any more.", record.url, "lost" if sha256 is None else "damaged")
-    yield Verified(record.url, "lost" if sha256 is None else "damaged", rehash.done, record.size)
+    state: State = "good" if sha256 == record.sha256 else "lost" if sha256 is None else "damaged"
+    yield Verified(record.url, state, rehash.done, record.size)
 
 
 async def _fetched_anew(mirror: Mirror, archives: Iterable[ArchiveId], every: float) -> AsyncIterator[Verified]:

@@ -5,6 +5,7 @@ counts only where no digest is known, and the index says `adopted` of such bytes
 """
 
 import os
+import shlex
 import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
@@ -114,7 +115,7 @@ class Adoption:
         if known and not match.proven and known.sha256 != sha256:
             raise MirrorError(
                 f"The mirror has other bytes of {match.url} (SHA-256 {known.sha256}), and no digest is known that tells which are right.",
-                f"If these are, remove the others first: dataset-mirror rm {match.url}",
+                f"If these are, remove the others first: dataset-mirror rm {shlex.quote(match.url)}",
             )
         if known is None or known.sha256 != sha256 or (known.source == "adopted" and match.proven):
             return False

@@ -14,7 +14,8 @@ from dataset_mirror.errors import Forbidden, NoSuchPage, NotAllowed, NotStored
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.model import CatalogEntry, KerasPath
-from dataset_mirror.origins.table import Origins, closest
+from dataset_mirror.origins.table import Origins
+from dataset_mirror.origins.unknown import closest
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.store import Store
 

@@ -15,8 +15,8 @@ from dataset_mirror.errors import BadRequest, UsageError
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.names import prefix_of
-from dataset_mirror.origins.table import among_stored, closest
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.origins.unknown import among_stored, closest
 
 MAX_FILE = 256 * 1024 * 1024
 """Longest file that is read, in bytes: notebooks carry their pictures."""

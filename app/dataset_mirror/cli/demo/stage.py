@@ -16,7 +16,8 @@ import httpx
 from dataset_mirror.cli.demo.origin import Sample, SlowOrigin
 from dataset_mirror.cli.demo.story import Story
 from dataset_mirror.errors import MirrorError
-from dataset_mirror.store.folder import DataFolder, server_of
+from dataset_mirror.store.filling import server_of
+from dataset_mirror.store.folder import DataFolder
 
 HOST = "archives.example"
 """The origin's name; it exists nowhere (RFC 2606), so nothing can reach the internet by mistake."""

@@ -22,10 +22,10 @@ def preset_text(name: str, folder: Path) -> str:
     is_path = _is_path(name)
     if not is_path and name not in shipped():
         raise UsageError(f"There is no preset {name!r}.", f"Shipped ones are {', '.join(shipped())}; a path ends in .toml.")
-    source = folder / Path(name).expanduser() if is_path else files(__name__) / f"{name}.toml"
     try:
+        source = folder / Path(name).expanduser() if is_path else files(__name__) / f"{name}.toml"
         return source.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:  # no text, no name of a file, no home folder
         raise UsageError(f"The preset {name} cannot be read: {error}.", "Check the path in `presets`.") from None
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
-from dataset_mirror.origins.table import path_to_list
+from dataset_mirror.origins.unknown import path_to_list
 from dataset_mirror.status.wording import count
 from dataset_mirror.store.listing import Lister
 from dataset_mirror.upkeep.pinned import meant

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId
-from dataset_mirror.origins.table import closest
+from dataset_mirror.origins.unknown import closest
 from dataset_mirror.status.catalog import catalog_of
 from dataset_mirror.status.contents import DatasetStatus
 from dataset_mirror.status.here import Here

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -11,11 +12,18 @@ from dataset_mirror.store.record import archive_of
 from dataset_mirror.store.shared.answers import Peer
 from dataset_mirror.store.shared.bucket import Bucket, BucketFails
 from dataset_mirror.store.shared.catalogue import Catalogue
-from dataset_mirror.store.shared.database import Database
+from dataset_mirror.store.shared.database import Session
 from dataset_mirror.store.shared.life import peers
 from dataset_mirror.store.shared.thread import beside
 
 _STEP = 1000
+_KEYS = """
+SELECT DISTINCT key FROM versions JOIN objects USING (sha256) WHERE state = 'kept' AND key > %(last)s ORDER BY key LIMIT %(most)s
+"""
+_OBJECTS = """
+SELECT object, sha256, size, (SELECT key FROM versions WHERE versions.sha256 = objects.sha256 LIMIT 1) AS key FROM objects
+WHERE state = 'kept' AND object > %(last)s ORDER BY object LIMIT 100
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +51,30 @@ class Overview:
     mirrors: list[Peer]
 
 
+@asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Session]:
+    """One session for all questions, which ends with them. Unavailable."""
+    session = await Session.connected(url, "dataset-mirror")
+    try:
+        yield session
+    finally:
+        await session.close()
+
+
 async def every_url(places: tuple[str, sharing.Bucket]) -> AsyncIterator[str]:
     """The URL of each archive that all know and the bucket has, by name. Unavailable."""
-    database, last = Database(places[0], "dataset-mirror"), ""
-    while True:
-        async with database.session() as session:
-            rows = await session.run(
-                "SELECT DISTINCT key FROM versions JOIN objects USING (sha256) WHERE state = 'kept' AND key > %(last)s"
-                " ORDER BY key LIMIT %(most)s",
-                {"last": last, "most": _STEP},
-            )
-        for row in rows:
-            yield f"https://{archive_of(row['key'])}"
-        if len(rows) < _STEP:
-            await database.forget()
-            return
-        last = rows[-1]["key"]
+    last: str | None = ""
+    async with _connected(places[0]) as session:
+        while last is not None:
+            rows = await session.run(_KEYS, {"last": last, "most": _STEP})
+            for row in rows:
+                yield f"https://{archive_of(row['key'])}"
+            last = rows[-1]["key"] if len(rows) == _STEP else None
 
 
 async def overview(places: tuple[str, sharing.Bucket], now: float) -> Overview:
     """What there is. Unavailable."""
-    database = Database(places[0], "dataset-mirror")
-    async with database.session() as session:
+    async with _connected(places[0]) as session:
         (known,) = await session.run(
             "SELECT count(DISTINCT key) AS archives, extract(epoch FROM clock_timestamp())::float8 AS at FROM versions"
         )
@@ -73,32 +83,26 @@ async def overview(places: tuple[str, sharing.Bucket], now: float) -> Overview:
             " coalesce(sum(size) FILTER (WHERE state = 'kept'), 0)::bigint AS bytes FROM objects"
         )
         found = await peers(session)
-    await database.forget()
     return Overview(known["archives"], objects["kept"], objects["bytes"], objects["passing"], known["at"] - now, found)
 
 
 async def read_bucket(places: tuple[str, sharing.Bucket]) -> AsyncIterator[Read]:
-    """Reads every object that is kept; one that is not what it should be is not used any more, and who has the bytes uploads them again.
+    """Reads every object that is kept; a damaged or missing one is given up, and a mirror that has the bytes uploads them again.
 
     Unavailable or BucketFails if there is nothing to be asked.
     """
-    database, bucket, catalogue, last = Database(places[0], "dataset-mirror"), Bucket(places[1]), Catalogue("verify"), ""
+    bucket, catalogue, last = Bucket(places[1]), Catalogue("verify"), ""
     while True:
-        async with database.session() as session:
-            rows = await session.run(
-                "SELECT object, sha256, size, (SELECT key FROM versions WHERE versions.sha256 = objects.sha256 LIMIT 1) AS key FROM objects"
-                " WHERE state = 'kept' AND object > %(last)s ORDER BY object LIMIT 100",
-                {"last": last},
-            )
+        async with _connected(places[0]) as session:  # a new one each time: to read objects may take hours
+            rows = await session.run(_OBJECTS, {"last": last})
+        if not rows:
+            return
         for row in rows:
             read = await _read(bucket, row["object"], row["sha256"], row["size"], row["key"] or row["object"])
             if read.state in ("damaged", "lost"):
-                async with database.session() as session:
+                async with _connected(places[0]) as session:
                     await catalogue.spoil(session, row["object"])
             yield read
-        if not rows:
-            await database.forget()
-            return
         last = rows[-1]["object"]
 
 

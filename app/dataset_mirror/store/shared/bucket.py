@@ -1,5 +1,6 @@
 """The bucket: objects that are written once, under names that no other ever had. Calls block: they belong into a thread."""
 
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,6 +15,8 @@ from obstore.store import S3Store
 from dataset_mirror.origins import sharing
 
 _SIGNED = timedelta(hours=1)
+_OURS = re.compile(r"[0-9a-f]{2}/[0-9a-f]{64}-[0-9a-f]{12}")
+"""How `name_for` makes names."""
 _FAILED = (BaseError, OSError, ValueError)
 
 
@@ -88,12 +91,13 @@ class Bucket:
         except _FAILED as error:
             raise BucketFails(_said(error)) from error
 
-    def names(self) -> Iterator[tuple[str, float, int]]:
-        """All objects: name, when it was written (seconds since the epoch), and size in bytes."""
+    def names(self) -> Iterator[tuple[str, float]]:
+        """All objects of mirrors, and when they were written (seconds since the epoch); what others keep there is passed over."""
         try:
             for part in obstore.list(self._store):
                 for found in part:
-                    yield found["path"], found["last_modified"].timestamp(), found["size"]
+                    if _OURS.fullmatch(found["path"]):
+                        yield found["path"], found["last_modified"].timestamp()
         except _FAILED as error:
             raise BucketFails(_said(error)) from error
 

@@ -65,7 +65,7 @@ AND NOT EXISTS (SELECT FROM versions WHERE versions.sha256 = %(sha256)s)
 
 
 class Lost(Exception):
-    """What was uploaded is not there any more: the others took this mirror for dead."""
+    """The uploaded object is gone: the others took this mirror for dead."""
 
 
 class Catalogue:
@@ -142,7 +142,7 @@ class Catalogue:
     async def publish(self, session: Session, record: Record, uploaded: str | None, token: int | None) -> int:
         """A version whose bytes were `uploaded`, or that another object has; the number of the change.
 
-        Lost if the object is not there any more. Idempotent.
+        Lost if the object is gone. Idempotent.
         """
         async with session.transaction():
             seq = await self._next(session)
@@ -176,7 +176,7 @@ class Catalogue:
         return seq
 
     async def spoil(self, session: Session, name: str) -> None:
-        """An object whose bytes are not what they should be, or that is not there: nobody is sent to it any more."""
+        """Gives up an object that is damaged or missing: from now on nobody is sent to it."""
         async with session.transaction():
             seq = await self._next(session)
             rows = await session.run(_SPOILT, {"object": name})

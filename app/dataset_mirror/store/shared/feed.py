@@ -27,9 +27,9 @@ Told = Callable[[str], None]
 class Feed:
     """Reads the changes in their order, and makes the local store follow."""
 
-    def __init__(self, store: Store, database: Database, catalogue: Catalogue, life: Life, me: str, told: Told) -> None:
+    def __init__(self, store: Store, database: Database, catalogue: Catalogue, life: Life, told: Told) -> None:
         """`told`: is called with each archive that another mirror published and that is not here, in its own thread."""
-        self._store, self._database, self._catalogue, self._life, self._me, self._told = store, database, catalogue, life, me, told
+        self._store, self._database, self._catalogue, self._life, self._told = store, database, catalogue, life, told
         self.seen = 0
         self.newest = 0
         """The latest change that is known of."""
@@ -62,7 +62,7 @@ class Feed:
     async def _begin(self, session: Session) -> None:
         (known,) = await session.run("SELECT value, database FROM version")
         self.newest = known["value"]
-        self.seen = await self._store.in_worker(partial(self._store.joined, known["database"], self.newest))
+        self.seen = await self._store.in_worker(partial(self._store.telling.joined, known["database"], self.newest))
 
     async def _read(self, session: Session) -> bool:
         """Some changes; whether there are more."""
@@ -73,41 +73,46 @@ class Feed:
         if not rows:
             return False
         self.newest = max(self.newest, rows[0]["newest"])
-        known = await self._catalogue.versions(session, [row["key"] for row in rows])
-        await self._follow_in({row["key"]: known[row["key"]] for row in rows if row["by"] != self._me})
-        self.seen = rows[-1]["seq"]
-        await self._store.in_worker(partial(self._store.see, self.seen))
-        return len(rows) == _STEP
-
-    async def _follow_in(self, known: dict[str, list[tuple[Record, bool]]]) -> None:
-        archives = {archive_of(key): key for key in known}
-        here = await self._store.in_worker(partial(self._store.index.versions_of, list(archives)))
+        archives = {archive_of(row["key"]): row["key"] for row in rows if row["by"] != self._life.id}
+        before = await self._store.in_worker(partial(self._known_to_all, list(archives)))
+        known = await self._catalogue.versions(session, archives.values())
         for archive, key in archives.items():
-            if here[archive]:
-                await self._store.in_worker(partial(self._take, archive, known[key]))
+            if archive in before:
+                await self._store.in_worker(partial(self._take, archive, known[key], before[archive]))
             elif any(in_bucket for _, in_bucket in known[key]):
                 self._told(key)
+        self.seen = rows[-1]["seq"]
+        await self._store.in_worker(partial(self._store.telling.see, self.seen))
+        return len(rows) == _STEP
 
-    def _take(self, archive: ArchiveId, shared: list[tuple[Record, bool]]) -> None:
-        """Makes what is here follow what all know of an archive. Blocks."""
+    def _known_to_all(self, archives: list[ArchiveId]) -> dict[ArchiveId, frozenset[str]]:
+        """Of those that are here, the digests of the versions that were told to all. Blocks.
+
+        Only what was told before the catalogue is asked was removed, if that does not have it: this mirror tells of versions all the time.
+        """
+        index = self._store.index
+        here = index.versions_of(archives)
+        return {archive: frozenset(one.sha256 for one in kept if index.is_kept(one)) for archive, kept in here.items() if kept}
+
+    def _take(self, archive: ArchiveId, shared: list[tuple[Record, bool]], before: frozenset[str]) -> None:
+        """Makes what is here follow what all know of an archive; `before`: the digests that were known to all before that. Blocks."""
         here = self._store.index.versions(archive)
         if not here:
             return
         kept = {record.sha256: in_bucket for record, in_bucket in shared}
         for record in here:
-            self._compare(record, kept.get(record.sha256))
+            self._compare(record, kept.get(record.sha256), was_kept=record.sha256 in before)
         latest = shared[0][0] if shared else here[0]
         if latest.fetched > here[0].fetched and latest.sha256 != here[0].sha256:
             self._store.refresh(replace(here[0], checked=min(here[0].checked, _STALE)))
 
-    def _compare(self, record: Record, in_bucket: bool | None) -> None:
+    def _compare(self, record: Record, in_bucket: bool | None, *, was_kept: bool) -> None:
         """A version that is here: None if nobody else knows it, else whether the bucket has its bytes."""
         if in_bucket:
-            if not self._store.index.is_kept(record):
-                self._store.know_kept(record)
-        elif self._store.index.is_kept(record):
-            if in_bucket is None:
-                self._store.remove(record.archive, record.sha256)
-                log.info("Removed %s (%s): another mirror removed it.", record.url, record.sha256[:8])
-            else:
-                self._store.tell_again(record)
+            if not was_kept:
+                self._store.telling.know_kept(record)
+        elif was_kept and in_bucket is None:
+            self._store.remove(record.archive, record.sha256)
+            log.info("Removed %s (%s): another mirror removed it.", record.url, record.sha256[:8])
+        elif was_kept:
+            self._store.telling.tell_again(record)

@@ -58,13 +58,15 @@ class Life:
         """Gives signs for ever, and comes back whenever the database does."""
         session, self._session = self._session, None
         while True:
+            has_lasted = False
             try:
                 session = session or await self._entered()
                 while True:
                     await self._sign(session)
                     await session.notified(EVERY)  # nothing comes, but that it breaks off is known at once
+                    has_lasted = True
             except Unavailable as error:
-                if not (session and error.is_broken_off):  # a database that restarts may be back already
+                if not (has_lasted and error.is_broken_off):  # a database that restarts may be back already
                     self._lose(str(error))
             finally:
                 if session:
@@ -72,7 +74,7 @@ class Life:
                 session = None
             await self._database.forget()
             if self._lost is not None:
-                await asyncio.sleep(_SOON if time.time() - self._lost < _RESTART else _AGAIN)
+                await asyncio.sleep(_SOON if time.monotonic() - self._beat < _RESTART else _AGAIN)
 
     async def leave(self) -> None:
         """The others know at once that it is gone."""

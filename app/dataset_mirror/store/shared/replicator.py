@@ -7,6 +7,9 @@ from collections.abc import MutableMapping
 from contextlib import suppress
 from functools import partial
 
+from sqlalchemy.exc import DatabaseError
+
+from dataset_mirror.errors import MirrorError
 from dataset_mirror.store.outbox import Letter
 from dataset_mirror.store.record import Record
 from dataset_mirror.store.shared.bucket import Bucket, BucketFails
@@ -74,14 +77,15 @@ class Replicator:
         return sum(told)
 
     async def _in_turn(self, letter: Letter, places: asyncio.Semaphore) -> bool:
-        async with places:
-            try:
+        try:
+            async with places:
                 told = await self._tell(letter)
-            except (Unavailable, BucketFails, Lost, OSError) as error:
-                self._fail(letter, str(error) or type(error).__name__)
-                return False
+            if told:
+                await self._store.in_worker(partial(self._store.telling.told, letter))
+        except (Unavailable, BucketFails, Lost, OSError, MirrorError, DatabaseError) as error:
+            self._fail(letter, str(error) or type(error).__name__)
+            return False
         if told:
-            await self._store.in_worker(partial(self._store.told, letter))
             self.waiting = max(0, self.waiting - 1)
             self._failing = ""
         else:

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _START_SECONDS = 5.0
+_AGAIN_SECONDS = 10.0
+"""Until a part that failed begins again."""
 _SIGNED_SECONDS = 1800.0
 """How long a signed URL is used again."""
 _LAST_SECONDS = 5.0
@@ -58,6 +60,7 @@ class SharedStore:
         """
         database_url, known = places
         self._required, self._url, self._store = required, url, store
+        self._at = Database(database_url, "dataset-mirror")
         self.tokens: dict[str, int] = {}
         """The leases of what this mirror fetches, or has fetched and not told of yet, by archive."""
         self.taken_over = 0
@@ -69,18 +72,13 @@ class SharedStore:
             self.bucket = Bucket(known)
         except BucketFails as error:
             raise UsageError(f"The bucket {known.url} cannot be used: {error}.", "Check `bucket`.") from None
-        self.life = Life(self._database(database_url), f"dataset-mirror/{version('dataset-mirror')}", url, self._with_outbox(state))
+        self.life = Life(self._at, f"dataset-mirror/{version('dataset-mirror')}", url, self._with_outbox(state))
         self._catalogue = Catalogue(self.life.id)
-        parts = (self._at, self._catalogue, self.life)
         self.replicator = Replicator(store, self._at, self.bucket, self._catalogue, self.life, self.tokens)
-        self.feed = Feed(store, *parts, self.life.id, told)
+        self.feed = Feed(store, self._at, self._catalogue, self.life, told)
         self.sweeper = Sweeper(self._at, self.bucket, self.life)
         self._signed: dict[str, tuple[float, str]] = {}
         self._running: list[asyncio.Task[None]] = []
-
-    def _database(self, url: str) -> Database:
-        self._at = Database(url, "dataset-mirror")
-        return self._at
 
     def _with_outbox(self, state: Callable[[], Mapping[str, object]]) -> Callable[[], Mapping[str, object]]:
         return lambda: {**state(), "outbox": self.replicator.waiting}
@@ -88,7 +86,7 @@ class SharedStore:
     # Its life
 
     async def start(self) -> None:
-        """Joins the others. If database or bucket are away that is said, and it goes on alone; UsageError if both are required."""
+        """Joins the others; if database or bucket are away it logs that and goes on alone, or raises UsageError if both are required."""
         self._own = OwnThread("shared")
         self._own.start()
         troubles = await self._own.call(self._started())
@@ -113,18 +111,24 @@ class SharedStore:
         except (BucketFails, TimeoutError) as error:
             checking.add_done_callback(lambda task: task.cancelled() or task.exception())
             troubles.append(f"The bucket {self.bucket.url} cannot be used: {str(error) or 'it does not answer'}.")
-        work = (self.life.live(), self.replicator.run(), self.feed.run(), self.sweeper.run())
-        self._running = [asyncio.ensure_future(self._guarded(each)) for each in work] if not (troubles and self._required) else []
-        for each in work if not self._running else ():
-            each.close()
+        if not (troubles and self._required):
+            parts = (self.life.live, self.replicator.run, self.feed.run, self.sweeper.run)
+            self._running = [asyncio.ensure_future(self._again_and_again(each)) for each in parts]
         return troubles
 
-    async def _guarded(self, work: Awaitable[None]) -> None:
-        """What goes wrong here is said, and ends nothing else."""
-        try:
-            await work
-        except Exception:
-            log.exception("A part of the shared store failed; the mirror goes on alone until it is restarted.")
+    async def _again_and_again(self, part: Callable[[], Awaitable[None]]) -> None:
+        """Runs a part for ever. What goes wrong is logged, and it begins again after a while: a full disk may have room by then."""
+        said = ""
+        while True:
+            try:
+                await part()
+            except (MirrorError, DatabaseError) as error:
+                if str(error) != said:
+                    log.warning("A part of the shared store waits: %s", error)
+                said = str(error)
+            except Exception:
+                log.exception("A part of the shared store failed; it begins again in %.0f s.", _AGAIN_SECONDS)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def stop(self) -> None:
         """Tells what is still to be told, as far as that is quick, gives leases back, and leaves."""
@@ -167,9 +171,13 @@ class SharedStore:
         return Everywhere(self._store.index, Elsewhere(self._store.index, self._catalogue, self._asked_from_a_thread, self.bucket))
 
     def _asked_from_a_thread(self, question: Callable[[Session], Awaitable[T]]) -> T:
-        if self._own is None or not (self.life.is_joined or self._only_asks):
+        if (own := self._asked_in()) is None:
             raise Unavailable(self.life.why or "this mirror is not joined to the others")
-        return self._own.submit(self._answered(question)).result()
+        return own.submit(self._answered(question)).result()
+
+    def _asked_in(self) -> OwnThread | None:
+        """The thread that answers questions; None if there is no database to be asked."""
+        return self._own if self.life.is_joined or self._only_asks else None
 
     async def _answered(self, question: Callable[[Session], Awaitable[T]]) -> T:
         async with self._at.session() as session:
@@ -209,7 +217,7 @@ class SharedStore:
         return await self._ask(lambda session: self._catalogue.lives(session, mirror))
 
     async def spoil(self, name: str) -> None:
-        """An object is not what it should be: nobody is sent to it any more."""
+        """Gives up an object that is damaged or missing: from now on nobody is sent to it."""
         log.error("The object %s of the bucket is damaged or lost: it is not used any more.", name)
         await self._ask(lambda session: self._catalogue.spoil(session, name))
 
@@ -254,7 +262,7 @@ class SharedStore:
             self._own.loop.call_soon_threadsafe(self.replicator.wake)
 
     async def _ask(self, question: Callable[[Session], Awaitable[T]]) -> T | None:
-        if self._own is None or not (self.life.is_joined or self._only_asks):
+        if (own := self._asked_in()) is None:
             return None
 
         async def asked() -> T | None:
@@ -264,4 +272,4 @@ class SharedStore:
                 log.info("The shared database did not answer: %s.", error)
                 return None
 
-        return await self._own.call(asked())
+        return await own.call(asked())

@@ -21,6 +21,17 @@ _DAY = 86400.0
 _MOST = 200
 
 
+_AT_ONCE = 1000
+"""Names that the database is asked about at once."""
+_ABANDONED = """
+UPDATE objects SET state = 'gone', since = clock_timestamp() WHERE state = 'uploading' AND (
+    since < clock_timestamp() - make_interval(secs => %(day)s)
+    OR NOT EXISTS (SELECT FROM mirrors WHERE id = objects.holder AND lives(mirrors))
+)
+"""
+"""Uploads of mirrors that died, and what one that lives could not tell of: it has uploaded the bytes once more since."""
+
+
 class Sweeper:
     """One of the mirrors does it at a time."""
 
@@ -46,10 +57,7 @@ class Sweeper:
         try:
             if not (await session.run("SELECT pg_try_advisory_lock(%(lock)s) AS ok", {"lock": _LOCK}))[0]["ok"]:
                 return 0
-            await session.run(
-                "UPDATE objects SET state = 'gone', since = clock_timestamp() WHERE state = 'uploading'"
-                " AND NOT EXISTS (SELECT FROM mirrors WHERE id = objects.holder AND lives(mirrors))"
-            )
+            await session.run(_ABANDONED, {"day": _DAY})
             swept = await self._gone(session)
             if time.monotonic() - self._listed > _DAY or not self._listed:
                 self._listed = time.monotonic()
@@ -73,9 +81,13 @@ class Sweeper:
 
     async def _without_row(self, session: Session) -> int:
         """Objects of which the database knows nothing, older than a day."""
-        old = time.time() - _DAY
-        names = await beside(lambda: [name for name, at, _ in self._bucket.names() if at < old])
-        known = {row["object"] for row in await session.run("SELECT object FROM objects WHERE object = ANY(%(names)s)", {"names": names})}
-        for name in (name for name in names if name not in known):
-            await beside(partial(self._bucket.delete, name))
-        return len(names) - len(known)
+        old, swept = time.time() - _DAY, 0
+        names = await beside(lambda: [name for name, at in self._bucket.names() if at < old])
+        for start in range(0, len(names), _AT_ONCE):
+            some = names[start : start + _AT_ONCE]
+            rows = await session.run("SELECT object FROM objects WHERE object = ANY(%(names)s)", {"names": some})
+            unknown = set(some).difference(row["object"] for row in rows)
+            for name in unknown:
+                await beside(partial(self._bucket.delete, name))
+            swept += len(unknown)
+        return swept
