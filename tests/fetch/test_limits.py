@@ -17,7 +17,7 @@ from dataset_mirror.mirror import Mirror, running
 from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.settings import load
 from dataset_mirror.status.metrics import exposition
-from dataset_mirror.status.views import fills_of
+from dataset_mirror.status.state import fills_of
 from dataset_mirror.store.store import Store
 from dataset_mirror.upkeep.fetching import fetch
 from tests.origin import Origin, body

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import URL, Answer, Mirror
+from tests.serving import HOST, PATIENCE, URL, Answer, Mirror
+from tests.status.html import read
+from tests.status.streams import Viewer
 from tests.waiting import until
 
 
@@ -68,6 +71,7 @@ def test_retry_asks_again(shared: Mirror, shared_origin: Origin) -> None:
     assert shared.archive("/sets/late.bin").status == 404
     assert done(shared.api("retry", archives=[f"{URL}/sets/late.bin"]))["names"] == [f"{URL}/sets/late.bin"]
     assert shared.archive("/sets/late.bin").status == 200
+    assert done(shared.api("retry", archives=[f"{URL}/sets/late.bin"]))["said"] == "1 archive is there."
 
 
 def test_unblock(start_mirror: StartMirror, origin: Origin) -> None:
@@ -122,9 +126,28 @@ def test_each_action_is_logged(shared: Mirror, shared_origin: Origin) -> None:
 
 
 def test_who_did_it(shared: Mirror) -> None:
-    """With the token the client's address is noted."""
-    assert shared.get("/api/reload", "POST", {"Authorization": "Bearer a-long-secret"}).status == 200
-    assert logged(shared, "reloaded")[0][1] == "127.0.0.1"
+    """With the token the client's address is noted; those who may not change the mirror are told its network, and clients nothing."""
+    fields = {"Authorization": "Bearer a-long-secret"}
+    with Viewer(shared) as viewer:
+        assert shared.get("/api/reload", "POST", fields).status == 200
+        assert viewer.until("change", kind="reloaded")["by"] == "127.0.0.0/24"
+    assert logged(shared, "reloaded")[0][1] == "127.0.0.0/24"
+    assert json.loads(shared.get("/status/changes", fields=fields).body)["changes"][0]["by"] == "127.0.0.1"
+    assert "127.0.0.1" not in read(shared.get("/activity").body).one("main").text
+
+
+def test_who_cancelled(shared: Mirror, shared_origin: Origin) -> None:
+    """Clients and everybody else hear that a download was cancelled, not the address of who did it."""
+    shared_origin.add("/sets/stalled.bin", body(3_000_000), stall_after=1_000_000, times=1)
+    url = f"{URL}/sets/stalled.bin"
+    with socket.create_connection(("127.0.0.1", shared.port), PATIENCE) as client:
+        client.sendall(f"GET /{HOST}/sets/stalled.bin HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        until(lambda: any(fill["url"] == url for fill in shared.status["fills"]))
+        fields = {"Authorization": "Bearer a-long-secret", "Content-Type": "application/json"}
+        assert done(shared.get("/api/cancel", "POST", fields, json.dumps({"archives": [url]}).encode()))["names"] == [url]
+    (failure,) = until(lambda: [one for one in shared.status["failures"] if one["url"] == url])
+    assert "was cancelled" in failure["detail"]
+    assert "127.0.0.1" not in failure["detail"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import io
 import json
 import socket
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +17,8 @@ from typing import Any
 import pytest
 
 from dataset_mirror.origins.identity import ArchiveId
+from dataset_mirror.status.figures import Held
+from dataset_mirror.status.usage import held_in
 from dataset_mirror.store import history
 from dataset_mirror.store.history import Counts
 from dataset_mirror.store.store import Store
@@ -84,6 +87,29 @@ def test_traffic_of_one(used: Mirror) -> None:
         assert told(used, f"traffic?{name}")["total"]["served"] == served
     assert told(used, "traffic?client=127.0.0.0/24")["total"]["hits"] == 3
     assert used.get(f"/status/traffic?origin={HOST}&dataset=keras/mnist").problem["status"] == 400
+
+
+def test_files_that_come_and_go(tmp_path: Path) -> None:
+    """Downloads that begin and end while their files are counted make nothing fail."""
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            for number in range(20):
+                (tmp_path / str(number)).write_bytes(b"x")
+            for number in range(20):
+                (tmp_path / str(number)).unlink()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        assert all(held_in(tmp_path).size <= 20 for _ in range(300))
+    finally:
+        over.set()
+        other.join()
+    (tmp_path / "0").write_bytes(b"xyz")
+    assert held_in(tmp_path) == Held(number=1, size=3)
+    assert held_in(tmp_path / "none") == Held()
 
 
 def test_usage(used: Mirror) -> None:

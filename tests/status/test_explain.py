@@ -64,3 +64,14 @@ def test_a_page_of_the_mirror(mirror: Mirror) -> None:
     """A path of the mirror's own is no archive; what is no URL at all is a 400."""
     assert explained(mirror, "/healthz")["outcome"] == "refusal"
     assert mirror.get("/status/explain?url=ftp://x/y").status == 400
+
+
+def test_a_failure_with_a_secret(origin: Origin, mirror: Mirror) -> None:
+    """Why an archive could not be fetched the last time is told without the secrets of where its origin led to."""
+    secret = "0123456789abcdef0123"
+    origin.add("/sets/a.bin", body(1000), status=302, headers={"Location": f"ftp://user:{secret}@cdn.example.org/a.bin"})
+    assert mirror.archive("/sets/a.bin").status == 403
+    known = explained(mirror, f"{URL}/sets/a.bin")
+    assert "redirects to" in known["why"][1]
+    for path in (f"/status/explain?url={URL}/sets/a.bin", f"/archives/{HOST}/sets/a.bin", "/status", "/", "/activity", "/origins"):
+        assert secret.encode() not in mirror.get(path).body, path

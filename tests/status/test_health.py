@@ -75,10 +75,13 @@ def test_a_folder_that_cannot_be_written(mirror: Mirror) -> None:
 
 
 def test_a_folder_that_has_gone(mirror: Mirror) -> None:
-    """A data folder that new archives cannot be written into is told, whoever runs the mirror."""
+    """A data folder that new archives cannot be written into is told, whoever runs the mirror, by the page, too."""
     partial = mirror.data / "partial"
     partial.rmdir()
     assert (checks(mirror)["disk"]["ok"], mirror.get("/readyz").status, mirror.get("/readyz?writing=1").status) == (False, 200, 503)
+    page = mirror.get("/")
+    assert (page.status, b"<title>Degraded: Overview" in page.body) == (200, True)
+    assert json.loads(mirror.get("/status/usage").body)["partial"] == {"number": 0, "size": 0}
     partial.mkdir()
 
 

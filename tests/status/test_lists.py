@@ -1,14 +1,23 @@
 """Lists and details: what is stored, archive by archive and dataset by dataset."""
 
+import asyncio
 import json
+import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
 import pytest
 
+from dataset_mirror.main import assemble, open_mirror
+from dataset_mirror.settings import load
+from dataset_mirror.status.catalog import catalog_of
+from dataset_mirror.store import damaged
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
 from tests.serving import HOST, URL, Mirror
+from tests.store import archive, record
 from tests.waiting import until
 
 SIZES = {"/sets/a.bin": 3000, "/sets/b.bin": 1000, "/sets/c.bin": 2000}
@@ -70,6 +79,49 @@ def test_pages(mirror: Mirror) -> None:
         seen += names(page)
         after = page["next"]
     assert seen == ["/sets/b.bin", "/sets/c.bin", "/sets/a.bin"]
+
+
+@pytest.mark.parametrize("state", ["", "damaged"])
+async def test_pages_of_damaged_archives(tmp_path: Path, state: str) -> None:
+    """What is damaged comes at the end, by name, and no page has more than its limit, however much that is."""
+    inside = open_mirror(load(None, {"data": tmp_path / "data"}))
+    with inside.store.index.transaction() as writing:
+        for number in range(3):
+            writing.publish(record(b"x", archive(f"/stored-{number}.bin")), used=1.0)
+        for number in range(5):
+            damaged.add(writing.connection, record(b"x", archive(f"/lost-{number}.bin")), 1.0)
+    app = httpx.ASGITransport(assemble(inside, 80).app)
+    seen, after = list[str](), ""
+    async with httpx.AsyncClient(transport=app, base_url="http://localhost") as client:
+        while after is not None:
+            asked = {"limit": "2", "after": after, "state": state}
+            page = (await client.get("/status/archives", params={name: value for name, value in asked.items() if value})).json()
+            assert len(page["archives"]) <= 2
+            seen += names(page)
+            after = page["next"]
+        assert "lost-0" in (await client.get("/archives?after=damaged")).text
+    inside.store.close()
+    stored = [] if state else [f"/stored-{number}.bin" for number in range(3)]
+    assert seen == stored + [f"/lost-{number}.bin" for number in range(5)]
+
+
+async def test_what_looks_at_many_archives(tmp_path: Path) -> None:
+    """The catalog is looked through while the store's worker does something else: no download waits for that."""
+    inside, began, over = open_mirror(load(None, {"data": tmp_path / "data"})), threading.Event(), threading.Event()
+
+    def other_work() -> None:
+        began.set()
+        over.wait()
+
+    at_work = asyncio.ensure_future(inside.store.in_worker(other_work))
+    try:
+        await asyncio.to_thread(began.wait)
+        async with asyncio.timeout(10):
+            assert (await catalog_of(inside)).datasets
+    finally:
+        over.set()
+        await at_work
+        inside.store.close()
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import threading
 import time
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -130,6 +131,28 @@ def test_a_name_that_means_nothing(mirror: Mirror, name: str) -> None:
     """What neither the catalog nor an origin has is not pinned."""
     done = run(mirror, "pin", name)
     assert (done.returncode in (1, 2), done.stderr.count("\n"), mirror.status["pins"]) == (True, 1, [])
+
+
+def test_what_is_pinned_stays_so_while_pins_change(tmp_path: Path) -> None:
+    """Whoever asks from another thread at the moment when a pin comes or goes hears that the others are there."""
+    pins, over = Pins(tmp_path / "pins.json"), threading.Event()
+    archive, seen = parse_url(f"{URL}/sets/0.bin"), set[bool]()
+    pins.add(f"{URL}/sets/{number}.bin" for number in range(500))
+
+    def ask() -> None:
+        while not over.is_set():
+            seen.add(pins.has(archive, ""))
+
+    asking = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in asking:
+        thread.start()
+    for _ in range(20):
+        pins.add(["keras/mnist"])
+        pins.remove(["keras/mnist"])
+    over.set()
+    for thread in asking:
+        thread.join()
+    assert seen == {True}
 
 
 def test_a_file_of_pins_that_cannot_be_read(tmp_path: Path) -> None:

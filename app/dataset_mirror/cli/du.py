@@ -12,8 +12,8 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
 from dataset_mirror.origins.table import dataset_name
 from dataset_mirror.origins.typed import as_typed
+from dataset_mirror.status.contents import ArchiveSummary
 from dataset_mirror.status.figures import By
-from dataset_mirror.status.models import ArchiveSummary
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.sums import age_of, in_order
 

@@ -6,7 +6,7 @@ import sys
 import click
 
 from dataset_mirror.cli.port import Port, ported
-from dataset_mirror.status.models import Explanation
+from dataset_mirror.status.contents import Explanation
 
 
 @click.command(name="explain")

@@ -7,7 +7,7 @@ import click
 from dataset_mirror.cli.logs import configure
 from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human
-from dataset_mirror.status.models import Collection
+from dataset_mirror.status.orders import Collection
 
 
 @click.command(name="gc")

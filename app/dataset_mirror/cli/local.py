@@ -14,8 +14,10 @@ from dataset_mirror.errors import DataFolderError
 from dataset_mirror.fetch.tracing import Trace, origin_for, trace
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.settings import Configuration
+from dataset_mirror.status.contents import ArchiveSummary, Explanation
 from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
-from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus, Status
+from dataset_mirror.status.models import ClientStatus, LogLine, PinStatus, Status
+from dataset_mirror.status.orders import Collection
 from dataset_mirror.status.summary import summaries, summary_of
 from dataset_mirror.store.listing import Query
 
@@ -58,7 +60,7 @@ class Local:
 
     def status(self) -> dict[str, Any]:
         from dataset_mirror.mirror import Mirror
-        from dataset_mirror.status.views import status_of
+        from dataset_mirror.status.state import status_of
 
         with store_of(self._configuration) as store:
             return asyncio.run(status_of(Mirror(self._configuration, store))).model_dump(mode="json")
@@ -161,7 +163,7 @@ class Local:
         return asyncio.run(removing())
 
     def collect(self, *, dry_run: bool, last_copies: bool) -> Collection:
-        from dataset_mirror.status.views import collected
+        from dataset_mirror.status.garbage import collected
 
         async def collecting() -> Collection:
             async with mirror_of(self._configuration, repair=False) as mirror:

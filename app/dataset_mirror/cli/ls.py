@@ -9,7 +9,7 @@ from dataset_mirror.cli.port import Port, ported
 from dataset_mirror.cli.sizes import human, moment
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.counted import counted
-from dataset_mirror.status.models import ArchiveSummary
+from dataset_mirror.status.contents import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
 _ORDERS = ["name", "used", "size", "fetched"]

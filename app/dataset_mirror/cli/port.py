@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from dataset_mirror.cli.steps import Step
     from dataset_mirror.fetch.tracing import Trace
     from dataset_mirror.origins.identity import ArchiveId
+    from dataset_mirror.status.contents import ArchiveSummary, Explanation
     from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
-    from dataset_mirror.status.models import ArchiveSummary, ClientStatus, Collection, Explanation, LogLine, PinStatus
+    from dataset_mirror.status.models import ClientStatus, LogLine, PinStatus
+    from dataset_mirror.status.orders import Collection
     from dataset_mirror.store.listing import Query
 
 R = TypeVar("R")

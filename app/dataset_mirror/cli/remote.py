@@ -21,26 +21,10 @@ from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.meaning import Meaning
 from dataset_mirror.origins.table import Origins
 from dataset_mirror.origins.unknown import closest
+from dataset_mirror.status.contents import ArchivePage, ArchiveSummary, Catalog, Checked, Explanation, WantedArchive, WantedArchivePage
 from dataset_mirror.status.figures import By, ReportStatus, UsageStatus
-from dataset_mirror.status.models import (
-    ArchivePage,
-    ArchiveSummary,
-    Catalog,
-    Checked,
-    ClientStatus,
-    Collection,
-    Explanation,
-    LogLine,
-    Pinned,
-    PinStatus,
-    Removal,
-    Status,
-    TraceAnswer,
-    Unwanted,
-    WantAnswer,
-    WantedArchive,
-    WantedArchivePage,
-)
+from dataset_mirror.status.models import ClientStatus, LogLine, PinStatus, Status
+from dataset_mirror.status.orders import Collection, Pinned, Removal, TraceAnswer, Unwanted, WantAnswer
 from dataset_mirror.store.history import DAY, KEPT
 from dataset_mirror.store.listing import Query
 from dataset_mirror.store.wanted import Wanted

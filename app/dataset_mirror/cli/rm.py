@@ -10,7 +10,7 @@ from dataset_mirror.cli.sizes import human
 from dataset_mirror.errors import UsageError
 from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.rules.counted import counted
-from dataset_mirror.status.models import ArchiveSummary
+from dataset_mirror.status.contents import ArchiveSummary
 from dataset_mirror.store.listing import Query
 
 _SHOWN = 20

@@ -10,11 +10,11 @@ from dataset_mirror.fetch.tracing import origin_for, trace
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.origins.unknown import path_to_list
-from dataset_mirror.status.figures import Adding, Again, Done, Unblocking, Which
+from dataset_mirror.rules.counted import are
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
+from dataset_mirror.status.orders import Adding, Again, Done, Unblocking, Which
 from dataset_mirror.status.wording import count, plain, size
-from dataset_mirror.store.changes import actor
 from dataset_mirror.upkeep.fetching import begin
 
 _NAMED = 3
@@ -52,7 +52,7 @@ async def cancelled(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
     """Ends the downloads of these archives."""
     ended = []
     for archive in archives:
-        error = Cancelled(f"The download of {archive} was cancelled by {actor()}.", "Ask again: it is fetched then.")
+        error = Cancelled(f"The download of {archive} was cancelled.", "Ask again: it is fetched then.")
         if fill := mirror.flights.cancel(archive, error):
             ended.append(fill)
             mirror.store.changes.note("cancelled", fill.job.url, fill.received)
@@ -82,7 +82,7 @@ async def retried(mirror: Mirror, archives: Iterable[ArchiveId]) -> Done:
             begun.append(progress.url)
             mirror.store.changes.note("retried", progress.url)
     await mirror.store.write_changes()
-    said = [f"Began again to fetch {named(begun)}." if begun else "", f"{count(there, 'archive')} are there." if there else ""]
+    said = [f"Began again to fetch {named(begun)}." if begun else "", f"{count(there, 'archive')} {are(there)} there." if there else ""]
     said += [refused[0]] if refused else []
     return Done(said=plain(" ".join(filter(None, said)) or "Nothing failed lately."), names=begun)
 

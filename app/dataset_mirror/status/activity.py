@@ -57,12 +57,13 @@ async def usage(
 @router.get("/status/changes")
 async def log(
     mirror: Here,
+    may_change: MayChange,
     limit: Annotated[int, Query(ge=1, le=1000, description="most changes of a page")] = 100,
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
     kind: Annotated[Kind | None, Query(description="only of this kind")] = None,
 ) -> ChangePage:
-    """The log of changes, the latest first: what came and went, when, and who did it."""
-    return await changes_of(mirror, limit, after, kind)
+    """The log of changes, the latest first: what came and went, when, and who did it; with the token addresses, else networks."""
+    return await changes_of(mirror, limit, after, kind, whole=may_change)
 
 
 @router.get("/status/report")

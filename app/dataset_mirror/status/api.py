@@ -18,17 +18,16 @@ from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.client import client_address
 from dataset_mirror.status.actions import named
+from dataset_mirror.status.garbage import collected
 from dataset_mirror.status.guard import Guarded
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.live import clients_of
-from dataset_mirror.status.models import (
-    ClientStatus,
+from dataset_mirror.status.models import ClientStatus, Health, LogLine
+from dataset_mirror.status.orders import (
     Collection,
     CollectRequest,
     FetchProgress,
     FetchRequest,
-    Health,
-    LogLine,
     Pinned,
     Pinning,
     ProblemFacts,
@@ -44,7 +43,6 @@ from dataset_mirror.status.models import (
     WantRequest,
 )
 from dataset_mirror.status.upkeep import log_of
-from dataset_mirror.status.views import collected
 from dataset_mirror.status.wording import count, plain, size
 from dataset_mirror.upkeep import snapshots
 from dataset_mirror.upkeep.fetching import Progress
@@ -62,9 +60,9 @@ rest = APIRouter(prefix="/api", route_class=Guarded, include_in_schema=False)
 
 
 @rest.api_route("/{rest:path}", methods=_METHODS)
-async def no_such(rest: str) -> None:
+async def no_such(request: Request, rest: str) -> None:
     """What is not there is not told to those who may not change anything."""
-    raise NoSuchPage(f"There is no POST /api/{rest}.", "See /docs for what there is.")
+    raise NoSuchPage(f"There is no {request.method} /api/{rest}.", "See /docs for what there is.")
 
 
 def _lines_of(model: type[BaseModel]) -> dict[int | str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.rules.conditions import Validators, select
-from dataset_mirror.status.packing import packed
+from dataset_mirror.status.packing import gzipped, packed
 
 FOR_EVER = "public, max-age=31536000, immutable"
 ONE_DAY = "public, max-age=86400"
@@ -55,6 +55,10 @@ def _asset(name: str, content: bytes) -> Asset:
     return Asset(name, content, media_type, f'W/"{digest[:32]}"')  # weak: gzipped it is the same
 
 
+_gzipped_once = cache(gzipped)
+"""There are few of them, and they stay the same."""
+
+
 router = APIRouter(include_in_schema=False)
 
 
@@ -63,12 +67,12 @@ async def static(name: str, request: Request) -> Response:
     found = next((asset for asset in assets().values() if asset.name == name), None)
     if found is None:
         raise NoSuchPage(f"There is no file /static/{name}.", "Reload the page: its files have the version in their names.")
-    return await packed(request, _answer(found, request, FOR_EVER))
+    return await packed(request, _answer(found, request, FOR_EVER), _gzipped_once)
 
 
 @router.api_route("/favicon.ico", methods=["GET", "HEAD"])
 async def favicon(request: Request) -> Response:
-    return await packed(request, _answer(assets()["favicon-ok.svg"], request, ONE_DAY))
+    return await packed(request, _answer(assets()["favicon-ok.svg"], request, ONE_DAY), _gzipped_once)
 
 
 def _answer(asset: Asset, request: Request, cache_control: str) -> Response:

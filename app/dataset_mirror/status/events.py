@@ -9,10 +9,11 @@ import json
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 
 from pydantic import BaseModel
+from sqlalchemy.exc import DatabaseError
 
 from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
@@ -20,7 +21,7 @@ from dataset_mirror.status.changes import change_of
 from dataset_mirror.status.health import health_of
 from dataset_mirror.status.live import answers_of
 from dataset_mirror.status.log import message_of
-from dataset_mirror.status.views import failure_of, fills_of
+from dataset_mirror.status.state import failure_of, fills_of
 from dataset_mirror.status.wording import iso
 from dataset_mirror.store import changes
 
@@ -30,7 +31,7 @@ MOST_FILLS, MOST_ANSWERS = 200, 100
 REMEMBERED, MOST_WAITING = 500, 100
 """How many events that happened once are remembered, and how many may wait for one viewer."""
 _BEAT = b": still here\n\n"
-ONCE = ("failure", "change", "health")
+_ONCE = ("failure", "change", "health")
 
 
 class Viewer:
@@ -44,7 +45,7 @@ class Viewer:
 
     def tell(self, kind: str, event: bytes) -> None:
         """Hands over an event. A viewer that is far too slow is let go: it comes again, and says what it knows."""
-        if kind in ONCE:
+        if kind in _ONCE:
             self.once.append(event)
             if len(self.once) > MOST_WAITING:
                 self.is_over = True
@@ -88,19 +89,22 @@ class Events:
         self._seen_change: int | None = None
         self._before: tuple[float, dict[str, int]] | None = None
         self._told_traffic = self._told_health = 0.0
+        self._looking = asyncio.Lock()
         self._is_over = False
 
     # For viewers
 
-    async def follow(self, last: str | None) -> AsyncIterator[bytes]:
+    async def follow(self, last: str | None) -> AsyncGenerator[bytes]:
         """The stream of a viewer that has had everything up to the event `last`."""
-        viewer = Viewer()
-        for event in self._missed(last):
-            viewer.tell("failure", event)
         if not self._viewers:
             await self._look(whole=True)
+        viewer = Viewer()  # from here on nothing is awaited until it is among the viewers: nothing falls between
+        for event in self._missed(last):
+            viewer.tell("failure", event)
         for kind, data in self._shown.items():
             viewer.tell(kind, _event(kind, data, None))
+        if self._is_over:
+            viewer.end()
         self._viewers.add(viewer)
         try:
             yield b"retry: 2000\n\n"
@@ -109,25 +113,23 @@ class Events:
         finally:
             self._viewers.discard(viewer)
 
-    def _missed(self, last: str | None) -> list[bytes]:
+    def _missed(self, last: str | None) -> Sequence[bytes]:
+        """What came after `last`; that it is not known any more, or is too much to be told."""
         if not last:
-            return []
+            return ()
         run, _, number = last.partition("-")
         first = self._remembered[0][0] if self._remembered else self._number + 1
-        if run != self._run or not number.isdecimal() or int(number) + 1 < first:
-            return [_event("reset", b"{}", f"{self._run}-{self._number}")]
-        return [event for at, event in self._remembered if at > int(number)]
+        if run == self._run and number.isdecimal() and int(number) + 1 >= first:
+            missed = [event for at, event in self._remembered if at > int(number)]
+            if len(missed) < MOST_WAITING:
+                return missed
+        return [_event("reset", b"{}", f"{self._run}-{self._number}")]
 
     def end(self) -> None:
         """The mirror is shutting down: all streams end."""
         self._is_over = True
         for viewer in self._viewers:
             viewer.end()
-
-    @property
-    def number(self) -> int:
-        """How many look."""
-        return len(self._viewers)
 
     # Looking
 
@@ -138,8 +140,12 @@ class Events:
             await self._look()
 
     async def _look(self, *, whole: bool = False) -> None:
+        async with self._looking:  # what two found at the same moment would be told twice
+            await self._look_once(whole=whole)
+
+    async def _look_once(self, *, whole: bool) -> None:
         self._failed()
-        with suppress(IndexDamaged):  # all else can be told, and `health` says it
+        with suppress(IndexDamaged, StoreFull, DatabaseError):  # all else can be told, and `health` says it
             await self._changed()
         if not (self._viewers or whole):
             self._before = None
@@ -172,7 +178,7 @@ class Events:
             return
         for change in await store.in_worker(lambda: store.index.look(lambda connection: changes.since(connection, seen))):
             self._seen_change = change.id
-            self._once("change", change_of(change).model_dump_json().encode())
+            self._once("change", change_of(self._mirror, change).model_dump_json().encode())
 
     def _traffic(self) -> None:
         traffic, now = self._mirror.traffic, time.monotonic()
@@ -196,7 +202,7 @@ class Events:
         if self._shown.get(kind) == encoded:
             return
         self._shown[kind] = encoded
-        if kind in ONCE:
+        if kind in _ONCE:
             self._once(kind, encoded)
         else:
             self._tell(kind, _event(kind, encoded, None))

@@ -15,8 +15,8 @@ from dataset_mirror.origins.typed import as_typed
 from dataset_mirror.origins.unknown import among_stored
 from dataset_mirror.rules.counted import are, counted, share
 from dataset_mirror.rules.sentences import quoted
-from dataset_mirror.status.models import Explanation
-from dataset_mirror.status.views import failure_of
+from dataset_mirror.status.contents import Explanation
+from dataset_mirror.status.state import failure_of
 from dataset_mirror.status.wording import duration, plain
 from dataset_mirror.store.record import DigestSource, Record
 from dataset_mirror.store.repositories import Snapshot, at_known_commit, snapshot_of
@@ -149,7 +149,7 @@ def _failed(mirror: Mirror, archive: ArchiveId) -> list[str]:
     if last is None:
         return []
     ago = plain(duration(max(time.time() - last.at, 0)))
-    return [f"It was last tried {ago} ago, and failed: {last.error.detail}"]
+    return [f"It was last tried {ago} ago, and failed: {failure_of(last).detail}"]
 
 
 def _has_bare_form(mirror: Mirror, archive: ArchiveId, own: OwnPaths) -> bool:

@@ -1,10 +1,11 @@
-"""Models of what the mirror did and is doing: traffic, use, answers under way, changes. Sizes are bytes, times are ISO 8601 in UTC."""
+"""Models of what the mirror did and does: traffic, use, answers under way, log, changes, the report. Sizes are bytes."""
 
 from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from dataset_mirror.status.models import CLIENT, ArchiveSummary, Bytes, FailureStatus
+from dataset_mirror.status.contents import ArchiveSummary
+from dataset_mirror.status.models import CLIENT, Bytes, FailureStatus
 from dataset_mirror.status.times import Time
 from dataset_mirror.store.changes import Kind
 
@@ -114,7 +115,10 @@ class ChangeStatus(BaseModel):
     )
     what: str = Field(description="URL of an archive, name of a pin, origin, or file", examples=["https://data.example.org/sets/a.zip"])
     size: Bytes = Field(0, description="bytes that came, or were freed", examples=[170498071])
-    by: str = Field(description="an address, a command or `mirror`: who did it", examples=["192.0.2.7"])
+    by: str = Field(
+        description="who did it: an address (to those who may change the mirror, else its network), a command or `mirror`",
+        examples=["192.0.2.0/24"],
+    )
     detail: str = Field("", description="a sentence, if there is more to say")
 
 
@@ -157,40 +161,3 @@ class ReportStatus(BaseModel):
     failures: list[FailureStatus] = Field(description="the last downloads that failed in that time, the latest first")
     unused: Unused
     stored: Held = Field(description="archives that are kept, and bytes of all blobs")
-
-
-class Done(BaseModel):
-    """What an action did."""
-
-    said: str = Field(
-        description="what was done, in a sentence with names and bytes",
-        examples=["Cancelled the download of data.example.org/sets/a.zip (58,720,256 bytes were there)."],
-    )
-    names: list[str] = Field(description="what it concerned: URLs, names of pins, or origins; empty if there was nothing to do")
-    size: Bytes = Field(0, description="the bytes that it concerned")
-
-
-class Which(BaseModel):
-    """Downloads: URLs of archives."""
-
-    archives: list[str] = Field(min_length=1, max_length=10_000, examples=[["https://data.example.org/sets/a.zip"]])
-
-
-class Again(BaseModel):
-    """Downloads that failed: URLs of archives; all that failed lately if none is named."""
-
-    archives: list[str] = Field([], max_length=10_000, examples=[["https://data.example.org/sets/a.zip"]])
-
-
-class Unblocking(BaseModel):
-    """An origin or upstream that is on hold."""
-
-    origin: str = Field(min_length=1, max_length=8192, description="host, or scheme and host", examples=["https://storage.googleapis.com"])
-
-
-class Adding(BaseModel):
-    """A URL to allow, as `dataset-mirror add` does it."""
-
-    url: str = Field(pattern="^https?://", max_length=8192, examples=["https://data.example.org/sets/a.zip"])
-    exact: bool = Field(False, description="allow only this path, not its whole folder")
-    redirects: bool = Field(False, description="allow the hosts that it redirects to as well")

@@ -23,26 +23,23 @@ class Guarded(APIRoute):
 
         async def admitted(request: Request) -> Response:
             act_as(changed_by(request))
-            return await answer(_with_body(request, await _body(request)))
+            return await answer(_with_body(request, await body_of(request)))
 
         return admitted
 
 
-async def _body(request: Request) -> bytes:
-    """The whole body; TooLarge as soon as it is known to be."""
+async def body_of(request: Request, most: int = MOST_BODY, hint: str = "Split the request into several.") -> bytes:
+    """The whole body; TooLarge, as soon as it is known to be of more bytes than that."""
+    too_large = TooLarge(f"The body of {request.url.path} is larger than {most:,} bytes.", hint)
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > MOST_BODY:
-        raise _too_large(request)
+    if announced.isdecimal() and int(announced) > most:
+        raise too_large
     body = bytearray()
     async for some in request.stream():
         body += some
-        if len(body) > MOST_BODY:
-            raise _too_large(request)
+        if len(body) > most:
+            raise too_large
     return bytes(body)
-
-
-def _too_large(request: Request) -> TooLarge:
-    return TooLarge(f"The body of {request.url.path} is larger than {MOST_BODY:,} bytes.", "Split the request into several.")
 
 
 def _with_body(request: Request, body: bytes) -> Request:

@@ -8,8 +8,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.rules.counted import are
 from dataset_mirror.status.models import Check, HealthStatus
 from dataset_mirror.status.wording import count, plain, size
+from dataset_mirror.store import damaged
 from dataset_mirror.store.store import Store
 
 CLOCK_SECONDS = 300.0
@@ -117,12 +119,12 @@ def _journal(store: Store) -> Failing:
 
 
 def _archives(store: Store) -> Failing:
-    damaged = store.index.damaged()
-    if not damaged:
+    number = store.index.number_damaged()
+    (first,) = store.index.look(lambda connection: damaged.every(connection, 1)) if number else (None,)
+    if first is None:
         return None
-    one = len(damaged) == 1
     return (
-        f"{count(len(damaged), 'archive')} {'is' if one else 'are'} damaged and not served, such as {damaged[0].url}.",
+        f"{count(number, 'archive')} {are(number)} damaged and not served, such as {first.url}.",
         "Fetch again: dataset-mirror verify; or bring from where there is a network: dataset-mirror wanted --export wanted.txt",
     )
 

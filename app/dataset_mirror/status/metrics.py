@@ -1,7 +1,9 @@
 """/metrics for Prometheus. Labels are origins and upstreams, never URLs; docker/prometheus/README.md has a table of all metrics."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from itertools import accumulate, product
@@ -13,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.fetch.cause import CAUSES
 from dataset_mirror.fetch.recent import BUCKETS
 from dataset_mirror.fetch.redirects import place_of
@@ -39,7 +42,9 @@ async def scrape(mirror: Here) -> Response:
 async def exposition(mirror: Mirror) -> bytes:
     """All metrics in Prometheus' text format."""
     health = await health_of(mirror)
-    pins = await mirror.store.in_worker(lambda: pins_of(mirror, mirror.store.index.damaged()))
+    pins: list[PinStatus] = []
+    with suppress(IndexDamaged):
+        pins = await asyncio.to_thread(lambda: pins_of(mirror, mirror.store.index.damaged()))
     registry = CollectorRegistry()
     registry.register(Totals(mirror, health, pins, await _mirrors(mirror)))
     return generate_latest(registry)
@@ -63,8 +68,10 @@ class Totals(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _gauge("info", "Version of the running program.", {(version("dataset-mirror"),): 1}, "version")
         yield _gauge("start_time_seconds", "When the mirror started, in seconds since the epoch.", self._mirror.began)
-        for part in (self._requests, self._doors, self._fills, self._places, self._store, self._kept, self._health, self._shared):
+        for part in (self._requests, self._doors, self._fills, self._places, self._disk, self._health, self._shared):
             yield from part()
+        with suppress(IndexDamaged):  # `check_ok` says it
+            yield from self._kept()
 
     def _requests(self) -> Iterator[Metric]:
         traffic, recent = self._mirror.traffic, self._mirror.recent
@@ -127,10 +134,8 @@ class Totals(Collector):
             for base in self._mirror.settings.upstreams.get(origin.authority, (origin.url,)):
                 yield place_of(base.replace("{host}", origin.authority))
 
-    def _store(self) -> Iterator[Metric]:
+    def _disk(self) -> Iterator[Metric]:
         store = self._mirror.store
-        yield _gauge("archives", "Archives that are kept.", store.index.total("archives"))
-        yield _gauge("store_bytes", "Bytes of all blobs.", store.space.kept)
         yield _gauge("disk_free_bytes", "Bytes that the data folder's disk has free.", store.space.free)
         yield _gauge("disk_min_free_bytes", "Bytes of them that are to stay free (min_free).", store.space.min_free)
         limit = store.space.max_size
@@ -138,18 +143,22 @@ class Totals(Collector):
         yield _gauge("store_limit_bytes", text, float("inf") if limit is None else limit)
 
     def _kept(self) -> Iterator[Metric]:
-        index, told = self._mirror.store.index, self._mirror.traffic.notifications
+        """What the index says."""
+        index = self._mirror.store.index
+        yield _gauge("archives", "Archives that are kept.", index.total("archives"))
+        yield _gauge("store_bytes", "Bytes of all blobs.", self._mirror.store.space.kept)
         yield _gauge("damaged_archives", "Archives that were found to be damaged, and have not come again.", index.number_damaged())
         yield _gauge("wanted_archives", "Archives that were asked for and could not be fetched.", index.number_wanted())
         yield _gauge("pins", "Names that are pinned.", len(self._pins))
         missing = sum(pin.archives - pin.present for pin in self._pins)
         yield _gauge("pinned_missing_archives", "Archives that are pinned, and not there.", missing)
-        results = {"sent": told["sent"], "failed": told["failed"]}
-        yield _counter("notifications", "Notifications, by whether they were taken: sent or failed.", _by_one(results), "result")
 
     def _health(self) -> Iterator[Metric]:
         checks = {(check.name,): float(check.ok) for check in self._checks}
         yield _gauge("check_ok", "Whether a check of the mirror's health is well: 1 or 0.", checks, "check")
+        told = self._mirror.traffic.notifications
+        results = {"sent": told["sent"], "failed": told["failed"]}
+        yield _counter("notifications", "Notifications, by whether they were taken: sent or failed.", _by_one(results), "result")
 
     def _shared(self) -> Iterator[Metric]:
         """Of several mirrors that share a store; nothing for one alone."""

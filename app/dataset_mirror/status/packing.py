@@ -2,7 +2,7 @@
 
 import asyncio
 import gzip
-from functools import lru_cache
+from collections.abc import Callable
 from typing import TypeVar
 
 from fastapi import Request
@@ -15,17 +15,15 @@ _LEAST, _LEVEL = 1_000, 5
 """Bytes below which it is not worth it; and how hard zlib tries."""
 
 
-async def packed(request: Request, response: R) -> R:
+def gzipped(content: bytes) -> bytes:
+    return gzip.compress(content, _LEVEL, mtime=0)
+
+
+async def packed(request: Request, response: R, gzipped: Callable[[bytes], bytes] = gzipped) -> R:
     """The response, which is whole in memory, as this client takes it. Its entity tag, if it has one, must be weak."""
     response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), "Accept-Encoding")))
     if len(response.body) >= _LEAST and takes_gzip(request.headers.get("Accept-Encoding", "")):
-        response.body = await asyncio.to_thread(_gzipped, bytes(response.body))
+        response.body = await asyncio.to_thread(gzipped, bytes(response.body))
         response.headers["Content-Encoding"] = "gzip"
         response.headers["Content-Length"] = str(len(response.body))
     return response
-
-
-@lru_cache(maxsize=16)
-def _gzipped(content: bytes) -> bytes:
-    """Files are asked for again and again; the rest goes soon."""
-    return gzip.compress(content, _LEVEL, mtime=0)

@@ -8,9 +8,9 @@ from functools import partial
 from dataset_mirror.errors import IndexDamaged, StoreFull
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.status.figures import Held, ReportRow, ReportStatus, Unused
+from dataset_mirror.status.state import failures_of
 from dataset_mirror.status.summary import summary_of
 from dataset_mirror.status.traffic import counts_of, hit_ratio, told
-from dataset_mirror.status.views import failures_of
 from dataset_mirror.store import history
 from dataset_mirror.store.history import Counts, Of
 from dataset_mirror.store.listing import Listed

@@ -9,32 +9,23 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 
-from dataset_mirror.errors import NoSuchPage, Unready
+from dataset_mirror.errors import BadRequest, NoSuchPage, Unready
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import ArchiveId, parse_url
 from dataset_mirror.serve.access import check_may_read
 from dataset_mirror.serve.asgi import Request as Asked
 from dataset_mirror.serve.error_page import prefers_page
+from dataset_mirror.status.catalog import catalog_of
+from dataset_mirror.status.contents import ArchiveDetail, ArchivePage, Catalog, Checked, Explanation, WantedArchivePage
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.health import READING, WRITING, can, health_of
-from dataset_mirror.status.here import Here, Own
-from dataset_mirror.status.models import (
-    ArchiveDetail,
-    ArchivePage,
-    Catalog,
-    Checked,
-    Explanation,
-    FillStatus,
-    Health,
-    Readiness,
-    State,
-    Status,
-    WantedArchivePage,
-)
+from dataset_mirror.status.here import Here, MayChange, Own
+from dataset_mirror.status.lists import archive_of, archives_of, checked, in_bucket, wanted_of
+from dataset_mirror.status.models import FillStatus, Health, Readiness, Status
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.views import archive_of, archives_of, catalog_of, checked, fills_of, in_bucket, status_of, wanted_of
+from dataset_mirror.status.state import fills_of, status_of
 from dataset_mirror.store import listing
-from dataset_mirror.store.listing import Order
+from dataset_mirror.store.listing import Order, State
 
 ArchiveUrl = Annotated[
     str,
@@ -86,9 +77,17 @@ async def archives(
     ] = "here",
 ) -> ArchivePage:
     """What is stored, page by page. A page that is searched or filtered by use may be short, and yet have a `next`."""
-    before = last_used_before.timestamp() if last_used_before else None
+    before = _moment(last_used_before) if last_used_before else None
     query = listing.Query(sort, descending, origin, state, prefix.partition("://")[2] or prefix, limit, after, q, before)
     return await (in_bucket(mirror, query) if where == "bucket" and not only else archives_of(mirror, query, only))
+
+
+def _moment(told: datetime) -> float:
+    """Seconds since the epoch. BadRequest for what this machine's time zone puts before the first year, or after the last."""
+    try:
+        return told.timestamp()
+    except (ValueError, OverflowError):
+        raise BadRequest(f"last_used_before: {told.isoformat()} is out of range.", "Give a time with its zone, such as …Z.") from None
 
 
 @router.get("/status/folder", response_model=ArchivePage)
@@ -115,11 +114,12 @@ async def digests(mirror: Here) -> StreamingResponse:
 @router.get("/status/wanted")
 async def wanted(
     mirror: Here,
+    may_change: MayChange,
     limit: Annotated[int, Query(ge=1, le=1000, description="most archives of a page")] = 100,
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
 ) -> WantedArchivePage:
-    """What was asked for and could not be fetched, page by page; what was asked for last first."""
-    return await wanted_of(mirror, limit, after)
+    """What was asked for and could not be fetched, page by page; what was asked for last first. With the token addresses, else networks."""
+    return await wanted_of(mirror, limit, after, whole=may_change)
 
 
 @router.get("/status/archive")

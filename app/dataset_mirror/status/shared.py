@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, Field
 
+from dataset_mirror.rules.secrets import without_secrets
 from dataset_mirror.status.times import Time
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ async def shared_of(mirror: Mirror) -> SharedStatus | None:
         bucket=shared.bucket.url,
         joined=shared.life.is_joined,
         alone_since=shared.life.alone_since,
-        why=shared.life.why,
+        why=without_secrets(shared.life.why),
         outbox=await mirror.store.in_worker(mirror.store.index.number_in_outbox),
         uploaded=shared.replicator.uploaded,
         failed=shared.replicator.failed,

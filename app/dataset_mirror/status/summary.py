@@ -4,10 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from dataset_mirror.origins.table import Origins
-from dataset_mirror.status.models import ArchiveSummary
+from dataset_mirror.status.contents import ArchivePage, ArchiveSummary
 from dataset_mirror.store.damaged import Damaged
-from dataset_mirror.store.listing import Listed, Lister, Query
+from dataset_mirror.store.listing import Listed, Lister, Query, cursor_of, place_of
 from dataset_mirror.upkeep.stored import select_known
+
+DAMAGED = "damaged"
+"""The cursor of the first page of damaged archives; in those of the others a place follows."""
 
 
 def summaries(index: Lister, origins: Origins, names: Sequence[str], query: Query) -> Iterator[ArchiveSummary]:
@@ -30,6 +33,21 @@ def damaged_of(index: Lister, origins: Origins, query: Query) -> list[ArchiveSum
     if query.state not in (None, "damaged"):
         return []
     return [_damaged(origins, one) for one in index.damaged() if _is_meant(query, one)]
+
+
+def is_of_damaged(query: Query) -> bool:
+    """Whether a page is one of damaged archives: these come after all that are stored."""
+    return query.state == "damaged" or (query.after or "").partition(".")[0] == DAMAGED
+
+
+def damaged_page(index: Lister, origins: Origins, query: Query) -> ArchivePage:
+    """One page of the damaged archives that a query means, by name. BadRequest if its cursor is not one."""
+    _, _, place = (query.after or "").partition(".")
+    (last,) = place_of(place, 1) if place else ("",)
+    left = [one for one in index.damaged() if _is_meant(query, one) and str(one.archive) > last]
+    shown = left[: query.limit]
+    following = f"{DAMAGED}.{cursor_of([str(shown[-1].archive)])}" if len(left) > len(shown) else None
+    return ArchivePage(archives=[_damaged(origins, one) for one in shown], next=following)
 
 
 def _is_meant(query: Query, one: Damaged) -> bool:

@@ -1,8 +1,10 @@
 """What takes the room: by origin, dataset and age, and what each client was sent."""
 
 import asyncio
+import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dataset_mirror.mirror import Mirror
@@ -33,8 +35,8 @@ def usage(mirror: Mirror, by: By, most: int = MOST_ROWS) -> UsageStatus:
         archives=totals.get("archives", 0),
         size=totals.get("blob_bytes", 0),
         old_versions=_old_versions(store),
-        partial=_files(store.folder.partial.iterdir()),
-        quarantine=_files(store.folder.quarantine.iterdir() if store.folder.quarantine.is_dir() else ()),
+        partial=held_in(store.folder.partial),
+        quarantine=held_in(store.folder.quarantine),
     )
 
 
@@ -83,6 +85,12 @@ def _old_versions(store: Store) -> Held:
     return Held(number=len(known), size=sum(record.size for record in known))
 
 
-def _files(paths: Iterable[Path]) -> Held:
-    sizes = [path.stat().st_size for path in paths if path.is_file()]
+def held_in(folder: Path) -> Held:
+    """The files in a folder; none if there is no such folder. Those that go meanwhile do not count."""
+    sizes = []
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            with suppress(FileNotFoundError):
+                found = path.stat()
+                sizes += [found.st_size] if stat.S_ISREG(found.st_mode) else []
     return Held(number=len(sizes), size=sum(sizes))

@@ -44,7 +44,7 @@ def number(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(damaged)).scalar_one()
 
 
-def every(connection: Connection) -> list[Damaged]:
-    """All of them, by name."""
-    rows = connection.execute(select(damaged).order_by(damaged.c.key)).mappings()
+def every(connection: Connection, most: int | None = None) -> list[Damaged]:
+    """All of them, or so many, by name."""
+    rows = connection.execute(select(damaged).order_by(damaged.c.key).limit(most)).mappings()
     return [Damaged(archive_of(row["key"]), row["scheme"], row["sha256"], row["size"], row["fetched"], row["found"]) for row in rows]

@@ -164,7 +164,7 @@ def place_of(cursor: str, parts: int) -> list[Any]:
     return place
 
 
-def _fits(part: object, *, is_text: bool) -> bool:
+def _fits(part: Any, *, is_text: bool) -> bool:
     if is_text:
         return isinstance(part, str)
-    return isinstance(part, float) or (type(part) is int and abs(part) <= _LARGEST)
+    return type(part) in (int, float) and abs(part) <= _LARGEST

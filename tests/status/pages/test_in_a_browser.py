@@ -110,6 +110,16 @@ def test_a_download_is_live(window: Watched, shared: Mirror, shared_origin: Orig
     expect(problem).to_contain_text("What to do: The origin wants credentials")
 
 
+def test_live_again(window: Watched) -> None:
+    """A page whose stream of events was refused, as by a proxy while the mirror restarts, says that it is old, and is live again later."""
+    page = window.page
+    page.route("**/status/events", lambda route: route.fulfill(status=429), times=1)
+    window.goto("/")
+    expect(page.locator("body")).to_have_attribute("data-stale", "")
+    expect(page.locator("#serving")).not_to_have_text("–", timeout=PATIENCE * 1000)
+    expect(page.locator("body")).not_to_have_attribute("data-stale", "")
+
+
 def test_more_than_is_shown(window: Watched, shared: Mirror, shared_origin: Origin) -> None:
     """The overview shows ten downloads at most, and how many there are, before and after it is live: nothing jumps."""
     names = [f"/sets/crowd-{number}.bin" for number in range(12)]

@@ -6,6 +6,7 @@ import gzip
 import http.client
 import json
 import os
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -20,6 +21,7 @@ from tests.status.streams import Viewer
 DATA = body(100_000, 3)
 ODD = "/sets/a%22b%27%3Cscript%3E.tar?x='&y=%3E"
 TOKEN = "a-long-secret"
+SECRET = "abcdef0123456789"
 EVIL = b"<script>alert('x')</script>\"&"
 PAGES = (
     "/",
@@ -60,9 +62,10 @@ def shared(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
 
 @pytest.fixture(scope="module")
 def empty(start_shared_mirror: StartMirror) -> Mirror:
-    """An empty mirror without a network or a token; an origin of it has paths where pages are."""
+    """An empty mirror without a network or a token; an origin of it has paths where pages are, and an archive with a secret in its URL."""
     taken = [{"url": URL, "paths": ["/sets/", "/datasets/", "/guide"]}]
-    return start_shared_mirror(origins=taken, offline=True)
+    secret = [{"url": f"{URL}/sets/x.zip?token={SECRET}", "name": "sets/secret"}]
+    return start_shared_mirror(origins=taken, archives=secret, offline=True)
 
 
 def page(mirror: Mirror, path: str, status: int = 200) -> Element:
@@ -232,6 +235,40 @@ def test_pages_yield_to_origins(empty: Mirror) -> None:
     assert json.loads(empty.get("/status/explain?url=/guide").body)["url"] == f"{URL}/guide"
 
 
+def test_a_dataset_with_a_secret(empty: Mirror) -> None:
+    """A dataset whose URL has a secret has a page, and no page shows the secret."""
+    found = empty.get("/status/pages/datasets/sets/secret")
+    assert found.status == 200
+    assert f"{HOST}/sets/x.zip?token=" in read(found.body).one("main").text
+    (archive,) = [link.attributes["href"] or "" for link in read(found.body).all("a") if "x.zip" in (link.attributes["href"] or "")]
+    for path in ("/status/pages/datasets/sets/secret", archive, "/status/catalog", "/"):
+        assert SECRET.encode() not in empty.get(path).body, path
+
+
+@pytest.mark.parametrize("pin", ["sets/secret", "sets/*", f"{URL}/sets/*"])
+def test_a_pinned_dataset(empty: Mirror, pin: str) -> None:
+    """The page of a dataset tells by which names it is pinned, of whatever kind they are."""
+    assert empty.api("pin", names=[pin]).status == 200
+    try:
+        assert f"Pinned by {pin} : never evicted" in read(empty.get("/status/pages/datasets/sets/secret").body).one("main").text
+    finally:
+        assert empty.api("unpin", names=[pin]).status == 200
+    assert "Pinned by" not in read(empty.get("/status/pages/datasets/sets/secret").body).one("main").text
+
+
+def test_a_preset_that_changes(start_mirror: StartMirror, tmp_path: Path) -> None:
+    """The page of origins says of a preset what its file says now; one that has gone since is no failure of the page."""
+    preset = tmp_path / "mine.toml"
+    preset.write_text('about = "The first words."\n')
+    mirror = start_mirror(presets=[str(preset)])
+    assert "The first words." in page(mirror, "/origins").one("main").text
+    preset.write_text('about = "Other words."\n')
+    assert mirror.api("reload").status == 200
+    assert "Other words." in page(mirror, "/origins").one("main").text
+    preset.unlink()
+    assert "cannot be read" in page(mirror, "/origins").one("main").text
+
+
 def test_empty_and_offline(empty: Mirror) -> None:
     """A mirror that has nothing says so on each page, and what to do next."""
     overview = page(empty, "/")
@@ -243,7 +280,7 @@ def test_empty_and_offline(empty: Mirror) -> None:
 
 
 def test_a_broken_index(start_mirror: StartMirror) -> None:
-    """With an index that cannot be read overview and events say so, and what to do; pages that need it are errors with the same hint."""
+    """With an index that cannot be read overview, metrics and events say so; pages that need it are errors with a hint what to do."""
     mirror = start_mirror()
     index = mirror.data / "index.db"
     with index.open("r+b") as file:
@@ -258,6 +295,9 @@ def test_a_broken_index(start_mirror: StartMirror) -> None:
     assert "Nothing kept yet" not in found.text
     assert page(mirror, "/activity").one("title").text.startswith("Broken")
     assert "doctor --rebuild" in mirror.get("/archives").problem["hint"]
+    metrics = mirror.get("/metrics").body
+    assert b'dataset_mirror_check_ok{check="index"} 0.0' in metrics
+    assert b"dataset_mirror_disk_free_bytes" in metrics
     with Viewer(mirror) as viewer:
         assert viewer.until("health")["state"] == "failing"
 

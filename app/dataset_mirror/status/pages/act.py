@@ -11,14 +11,16 @@ from urllib.parse import parse_qs
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
-from dataset_mirror.errors import BadRequest, MirrorError, TooLarge
+from dataset_mirror.errors import BadRequest, MirrorError
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.guard import body_of
 from dataset_mirror.status.here import Here
 from dataset_mirror.status.pages.calling import Told, call
 from dataset_mirror.status.pages.concerned import Concerned, concerned
 from dataset_mirror.status.pages.frame import answer
 
 MOST_BODY = 64 * 1024
+_MOST_FIELDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ async def ask(
 
 @router.post("/status/act")
 async def do(mirror: Here, request: Request) -> HTMLResponse:
-    given = {key: values[0] for key, values in parse_qs(await _body(request), max_num_fields=10).items()}
+    form = await body_of(request, MOST_BODY, "Use the API for many names at once.")
+    given = _fields(form.decode("utf-8", "replace"))
     what, name = given.get("what", ""), given.get("name", "")
     action = _action(what)
     told = await call(request, f"/api/{what}", action.asked(name), given.get("token", ""))
@@ -100,10 +103,9 @@ def _action(what: str) -> Action:
     return ACTIONS[what]
 
 
-async def _body(request: Request) -> str:
-    body = bytearray()
-    async for some in request.stream():
-        body += some
-        if len(body) > MOST_BODY:
-            raise TooLarge("The form is larger than any that this page sends.", "Use the API for many names at once.")
-    return body.decode("utf-8", "replace")
+def _fields(form: str) -> Mapping[str, str]:
+    """The first value of each field; BadRequest if there are more than any form of ours has."""
+    try:
+        return {name: values[0] for name, values in parse_qs(form, max_num_fields=_MOST_FIELDS).items()}
+    except ValueError:
+        raise BadRequest(f"The form has more than {_MOST_FIELDS} fields.", "Send `what`, `name` and `token`.") from None

@@ -18,7 +18,7 @@ from dataset_mirror.status.live import answers_of, clients_of, told
 from dataset_mirror.status.log import messages_of
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, answer
 from dataset_mirror.status.pages.problems import grouped
-from dataset_mirror.status.views import failures_of, fills_of
+from dataset_mirror.status.state import failures_of, fills_of
 
 SHOWN, TOP = 200, 15
 MINUTES = (5, 15, 60, 1440)

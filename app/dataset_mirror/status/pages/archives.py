@@ -1,7 +1,7 @@
 """`/archives`: everything that is stored, as a table; and a page for each archive, stored or not."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
@@ -11,18 +11,18 @@ from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.identity import parse_url
 from dataset_mirror.origins.routing import OwnPaths
+from dataset_mirror.status.contents import ArchiveDetail
 from dataset_mirror.status.explain import explain
 from dataset_mirror.status.here import Here, Own
-from dataset_mirror.status.models import ArchiveDetail
+from dataset_mirror.status.lists import archive_of, archives_of
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
+from dataset_mirror.status.summary import DAMAGED
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.upkeep import pins_of
-from dataset_mirror.status.views import DAMAGED, archive_of, archives_of
 from dataset_mirror.store import listing
-from dataset_mirror.store.listing import Order
+from dataset_mirror.store.listing import Order, State
 from dataset_mirror.store.repositories import is_pinned
 
 SHOWN = 100
@@ -34,7 +34,7 @@ COLUMNS: Sequence[tuple[Order | None, str, str]] = (
     ("used", "Last use", ""),
     ("fetched", "Fetched", ""),
 )
-STATES = ("verified", "computed", "adopted", "changed", "damaged")
+STATES: Sequence[State] = get_args(State)
 VOUCHED = {
     "catalog": "The catalog: the bytes have the digest that it states.",
     "origin": "The origin: its answer states this digest.",
@@ -54,7 +54,7 @@ async def archives(
     request: Request,
     q: Annotated[str, Query(max_length=200)] = "",
     origin: Annotated[str, Query(max_length=300)] = "",
-    state: Literal["", "verified", "computed", "adopted", "changed", "damaged"] = "",
+    state: Literal["", State] = "",
     prefix: Annotated[str, Query(max_length=8192)] = "",
     sort: Order = "used",
     ascending: bool = False,
@@ -96,7 +96,6 @@ async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) ->
     stored = await _stored(mirror, url)
     named = mirror.origins.name_of(parse_url(url))
     traffic = await traffic_of(mirror, "month", dataset=named) if named else None  # over time, use is counted by dataset
-    pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
         request,
@@ -111,7 +110,7 @@ async def _archive(mirror: Mirror, own: OwnPaths, request: Request, url: str) ->
         check=f"{address_of(mirror, request)}/sha256/{parse_url(url)}",
         fill=mirror.flights.get(parse_url(url)) is not None,
         pinned=is_pinned(mirror.store, mirror.origins, parse_url(url)),
-        pins=[pin.name for pin in pins if pin.name == explained.url],
+        has_pin=any(pin.name == explained.url for pin in mirror.store.pins),
         late=Late(mirror).of([url]),
         traffic=traffic,
         plot=Plot.of(traffic) if traffic else None,

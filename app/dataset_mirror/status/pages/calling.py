@@ -46,12 +46,11 @@ async def call(request: Request, path: str, asked: Mapping[str, object], token: 
     """POST of a JSON object to a path of the API, with this token, by the client of this request."""
     answer = _Answer(json.dumps(asked).encode())
     running = asyncio.create_task(request.app(_scope(request, path, token, answer.asked), answer.receive, answer.send))
+    _GOING_ON.add(running)  # also if the client of the page leaves
+    running.add_done_callback(_forget)
     done, _ = await asyncio.wait([running], timeout=PATIENCE)
-    if not done:
-        answer.is_left = True
-        running.add_done_callback(_forget)
-        _GOING_ON.add(running)
-    else:
+    answer.is_left = not done
+    if done:
         await running
     return _told(answer)
 

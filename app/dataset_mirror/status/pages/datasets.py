@@ -1,6 +1,6 @@
 """`/datasets`: everything that is known by name, what of it is here; and a page for each."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Annotated, Literal
 from urllib.parse import unquote, urlencode
 
@@ -9,10 +9,11 @@ from fastapi.responses import HTMLResponse
 
 from dataset_mirror.errors import NoSuchPage
 from dataset_mirror.mirror import Mirror
-from dataset_mirror.origins.identity import parse_url
+from dataset_mirror.origins.identity import ArchiveId
 from dataset_mirror.origins.unknown import closest
+from dataset_mirror.status.catalog import catalog_of
+from dataset_mirror.status.contents import DatasetStatus
 from dataset_mirror.status.here import Here
-from dataset_mirror.status.models import DatasetStatus
 from dataset_mirror.status.pages.frame import address_of, answer
 from dataset_mirror.status.pages.late import Late
 from dataset_mirror.status.pages.loading import calls
@@ -20,8 +21,7 @@ from dataset_mirror.status.pages.paths import raw_below
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.snippets import setup_line
 from dataset_mirror.status.traffic import traffic_of
-from dataset_mirror.status.upkeep import pins_of
-from dataset_mirror.status.views import catalog_of
+from dataset_mirror.store.pins import Pin
 
 SHOWN = 100
 State = Literal["", "complete", "verified", "partial", "missing"]
@@ -80,18 +80,18 @@ async def _one(mirror: Mirror, request: Request, name: str) -> HTMLResponse:
     if not entries:
         raise NoSuchPage(f"There is no dataset named {name}.", closest(name, mirror.origins.names))
     (found,) = (await catalog_of(mirror, [name])).datasets
+    archives = {entry.archive for entry in entries}
     traffic = await traffic_of(mirror, "month", dataset=name)
-    pins = await mirror.store.in_worker(lambda: pins_of(mirror, []))
     return await answer(
         mirror,
         request,
         "dataset.html",
         dataset=found,
-        entries={entry.url: entry for entry in entries},
+        entries={entry.shown: entry for entry in entries},
         loading=calls(name, entries),
         setup=setup_line(address_of(mirror, request)),
-        pins=[pin for pin in pins if _means(mirror, pin.name, name)],
-        late=Late(mirror).of(entry.url for entry in entries),
+        pins=[pin.name for pin in mirror.store.pins if _means(pin, name, archives)],
+        late=Late(mirror).of(entry.shown for entry in entries),
         traffic=traffic,
         plot=Plot.of(traffic),
     )
@@ -120,7 +120,6 @@ def _query(q: str, preset: str, state: str, page: int) -> str:
     return urlencode({name: value for name, value in given.items() if value})
 
 
-def _means(mirror: Mirror, pin: str, name: str) -> bool:
-    """Whether a pin is of some archive of the dataset."""
-    wanted = {entry.archive for entry in mirror.origins.named(name)}
-    return pin == name or bool(wanted & set(mirror.origins.meant(pin))) or any("://" in pin and parse_url(pin) == one for one in wanted)
+def _means(pin: Pin, name: str, archives: Collection[ArchiveId]) -> bool:
+    """Whether a pin is of some archive of the dataset, which has these."""
+    return pin.url in archives if pin.url else any(pin.means(archive, name) for archive in archives)

@@ -1,5 +1,6 @@
 """What all pages share: where they are, how the mirror is, and how they are answered."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Annotated
@@ -42,7 +43,8 @@ async def answer(
 ) -> HTMLResponse:
     """A page; never kept by caches, since it names the address that it was asked at."""
     known = health or await health_of(mirror)
-    made = page(
+    made = await asyncio.to_thread(  # a long table takes a tenth of a second, in which nobody is to wait for bytes
+        page,
         template,
         PAGE_POLICY,
         {"Cache-Control": "no-store", "Vary": "Host"},

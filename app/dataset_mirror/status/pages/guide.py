@@ -1,8 +1,9 @@
 """`/guide`: the README, rendered: the project's description, which is installed with it. There is no second copy of its text."""
 
+import asyncio
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import metadata
 from itertools import pairwise
 
@@ -41,10 +42,11 @@ router = APIRouter(include_in_schema=False)
 
 @router.api_route("/guide", methods=["GET", "HEAD"])
 async def guide(mirror: Here, request: Request) -> HTMLResponse:
-    text, headings = rendered(address_of(mirror, request))
+    text, headings = await asyncio.to_thread(rendered, address_of(mirror, request))
     return await answer(mirror, request, "guide.html", text=text, headings=headings)
 
 
+@lru_cache(maxsize=8)
 def rendered(address: str) -> tuple[Markup, list[Heading]]:
     """The README as HTML, its commands for the mirror at that address; and its sections."""
     text = EXAMPLE_ADDRESS.sub(lambda _: address, _readme()).replace(PROGRAM, "dataset-mirror")

@@ -1,15 +1,16 @@
 """`/origins`: how each upstream does, what each origin has here, and the rules, presets, pins and schedules in force."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from dataset_mirror.errors import UsageError
 from dataset_mirror.fetch.health import Health
 from dataset_mirror.mirror import Mirror
 from dataset_mirror.origins.model import Origin
@@ -89,7 +90,7 @@ async def origins(mirror: Here, request: Request, refresh: Refresh = None) -> HT
         lines=sorted(lines, key=_weight),
         others=[row for row in usage.rows if mirror.origins.get(row.name) is None],
         presets=[_preset(name, mirror.configuration.file.parent) for name in settings.presets],
-        upkeep=await mirror.store.in_worker(lambda: upkeep_of(mirror)),
+        upkeep=await asyncio.to_thread(upkeep_of, mirror),
         rates=settings.rate_limit if isinstance(settings.rate_limit, dict) else {},
         settings=settings,
         rule_words=rule_words,
@@ -116,7 +117,10 @@ def _weight(line: Line) -> tuple[bool, int, int, str]:
     return not on_hold, -line.fills, -(line.kept.size if line.kept else 0), line.origin.authority
 
 
-@lru_cache(maxsize=64)
 def _preset(name: str, folder: Path) -> Preset:
-    found = read_preset(name, folder)
+    """As its file has it now; what was wrong with that when it was read last."""
+    try:
+        found = read_preset(name, folder)
+    except UsageError as error:
+        return Preset(name, error.detail, error.hint)
     return Preset(name, found.about, found.note)

@@ -9,18 +9,20 @@ from fastapi.responses import HTMLResponse
 
 from dataset_mirror.errors import IndexDamaged
 from dataset_mirror.mirror import Mirror
+from dataset_mirror.status.contents import ArchiveSummary, WantedArchive
 from dataset_mirror.status.figures import AnswerStatus, Span, TrafficStatus, UsageStatus
 from dataset_mirror.status.here import Here
+from dataset_mirror.status.lists import archives_of, wanted_of
 from dataset_mirror.status.live import answers_of
-from dataset_mirror.status.models import ArchiveSummary, StoreStatus, WantedArchive
+from dataset_mirror.status.models import StoreStatus
 from dataset_mirror.status.pages.disk import disk_of
 from dataset_mirror.status.pages.frame import REFRESH, Refresh, address_of, answer
 from dataset_mirror.status.pages.plot import Plot
 from dataset_mirror.status.pages.problems import grouped
 from dataset_mirror.status.pages.snippets import ways
+from dataset_mirror.status.state import state_of
 from dataset_mirror.status.traffic import traffic_of
 from dataset_mirror.status.usage import usage_of
-from dataset_mirror.status.views import archives_of, status_of, wanted_of
 from dataset_mirror.store import listing
 
 UNDER_WAY_SHOWN, PROBLEMS_SHOWN, WANTED_SHOWN, ARCHIVES_SHOWN = 10, 6, 6, 10
@@ -36,7 +38,7 @@ async def front(
 ) -> HTMLResponse:
     """The mirror in one page, for people."""
     address_of(mirror, request)  # a Host that cannot be printed is refused before anything is asked
-    status, known = await status_of(mirror), await _known(mirror, span)
+    status, known = await state_of(mirror), await _known(mirror, span)
     return await answer(
         mirror,
         request,

@@ -6,9 +6,8 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse
 
 from dataset_mirror.status.here import Here
-from dataset_mirror.status.live import told
+from dataset_mirror.status.lists import wanted_of
 from dataset_mirror.status.pages.frame import answer
-from dataset_mirror.status.views import wanted_of
 
 SHOWN = 100
 KINDS = {
@@ -31,7 +30,7 @@ async def wanted(mirror: Here, request: Request, after: Annotated[str, Query(max
         mirror,
         request,
         "wanted.html",
-        wanted=[(one, told(mirror, one.asked_by or "", whole=False)) for one in found.wanted],
+        wanted=found.wanted,
         number=number,
         kinds=KINDS,
         before="from=start" if after else "",

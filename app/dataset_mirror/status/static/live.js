@@ -3,6 +3,7 @@
 
 (() => {
   const STATES = { ok: "Working", degraded: "Degraded", failing: "Broken" };
+  const AGAIN = 5_000;
   const UNITS = ["bytes", "kB", "MB", "GB", "TB", "PB"];
   const title = document.title.replace(/^(Degraded|Broken): /, "").replace(/^\(\d+\) /, "");
   const offline = document.querySelector("#state .what").textContent.includes("offline");
@@ -145,16 +146,28 @@
     if (known.traffic) rates();
   }
 
+  let events;
+
   function listen() {
-    const events = new EventSource("/status/events");
+    events?.close();
+    events = new EventSource("/status/events");
     for (const [name, take] of Object.entries(on)) {
       events.addEventListener(name, (event) => take(JSON.parse(event.data)));
     }
     events.addEventListener("open", () => delete document.body.dataset.stale);
-    events.addEventListener("error", () => (document.body.dataset.stale = ""));
-    addEventListener("pagehide", () => events.close());
+    events.addEventListener("error", () => {
+      document.body.dataset.stale = "";
+      if (events.readyState === EventSource.CLOSED) setTimeout(listenAgain, AGAIN); // refused: the browser does not ask again by itself
+    });
+  }
+
+  function listenAgain() {
+    listen();
+    later(0); // of what happened meanwhile nothing is told
   }
 
   listen();
+  addEventListener("pagehide", () => events.close());
+  addEventListener("pageshow", ({ persisted }) => persisted && listenAgain());
   if (one("mirrors-part")) setInterval(() => later(0), 15_000); // no event here tells of what the others do
 })();
