@@ -67,7 +67,7 @@ def test_figures_hold(place: Path) -> None:
     figures: dict[str, Any] = json.loads(done.stdout)
     assert figures["held"] is True
     assert figures["failed"] == []
-    assert figures["seconds"] < 12
+    assert figures["seconds"] < 30
     direct, miss, hit, crowd = (figures[step] for step in ("direct", "miss", "hit", "crowd"))
     assert miss["sha256"] == hit["sha256"] == direct["sha256"]
     assert miss["first_byte"] < direct["seconds"] / 2

@@ -240,3 +240,26 @@ def test_ctrl_c_behind_a_step() -> None:
     finally:
         signal.signal(signal.SIGINT, before)
     assert ended
+
+
+def test_ctrl_c_before_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C when a step is about to begin ends what follows as at any other moment, though its Runner forgets that it was one."""
+    install, comes = signal.signal, iter([signal.SIGINT])
+
+    def installed(number: signal.Signals, handler: Any) -> Any:
+        before = install(number, handler)
+        if callable(handler) and handler is not signal.default_int_handler:
+            for now in comes:
+                signal.raise_signal(now)
+        return before
+
+    async def steps() -> AsyncGenerator[int]:
+        yield 1
+
+    before = install(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(signal, "signal", installed)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(stepwise(steps))
+    finally:
+        install(signal.SIGINT, before)

@@ -220,6 +220,8 @@ def stepwise(steps: Callable[[], AsyncGenerator[T]]) -> Iterator[T]:
         try:
             while some := runner.run(following(items)):
                 yield from some
+        except asyncio.CancelledError:  # Ctrl-C just before a step begins: its Runner forgets that it was one
+            raise KeyboardInterrupt from None
         except KeyboardInterrupt:
             loop = runner.get_loop()  # if it came when the step had just ended, the loop still has the order to stop before it
             loop.call_soon(loop.stop)
