@@ -11,6 +11,7 @@ from dataset_mirror.rules.host import is_plain_host, own_address, split_port
     [
         "localhost",
         "mirror.lab:8080",
+        "dataset_mirror:8080",
         "10.0.0.7",
         "a",
         "xn--bcher-kva.example",
@@ -43,7 +44,6 @@ def test_a_plain_host(host: str) -> None:
         ".mirror",
         "mirror.",
         "-mirror",
-        "mirror_lab",
         "bücher.example",
         "a" * 254,
         "::1",

@@ -6,7 +6,8 @@ from ipaddress import AddressValueError, IPv6Address, ip_address
 
 from dataset_mirror.errors import BadRequest
 
-_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?(?::([0-9]{1,5}))?")
+_NAME = re.compile(r"\w(?:[\w.-]{0,251}\w)?(?::([0-9]{1,5}))?", re.ASCII)
+"""With `_`, which no host's name on the internet has, and many a container's."""
 _IPV6 = re.compile(r"\[([0-9A-Fa-f:.]+)\](?::([0-9]{1,5}))?")
 _MAX_PORT = 65535
 
