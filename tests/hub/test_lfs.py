@@ -132,6 +132,17 @@ def test_damage_and_nonsense(mirror: Mirror, hub: Hub) -> None:
     assert mirror.get(path.rpartition("/")[0] + "/batch", "POST", content=b"{]").status >= 400
 
 
+def test_objects_make_room(mirror: Mirror, hub: Hub, tmp_path: Path) -> None:
+    """What the batch API still has may go like any archive that its origin confirms; what it has no more stays."""
+    assert mirror.get(place(mirror, batch(mirror, WEIGHTS))).body == WEIGHTS
+    mirror.stop()
+    with mirror_of(hub, tmp_path / "data", max_size=1) as full:
+        (found,) = json.loads(full.api("gc", dry_run=True).body)["garbage"]
+        assert (found["kind"], found["size"]) == ("over the limit", len(WEIGHTS))
+        hub.play_dead()
+        assert json.loads(full.api("gc", dry_run=True).body)["garbage"] == []
+
+
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a pointer in the place of its one large file."""

@@ -165,7 +165,8 @@ class Eviction:
             origin = self._configuration.origins.of(record.archive)
             if not record.archive.can_be_asked_for or record.restricted or record.archive.variant.startswith("post="):
                 return False  # who asked for it is not here to ask again
-            return await confirms(OriginSource.of(self._upstream, origin, asked(origin, record.archive)), record)
+            what = asked(origin, record.archive).of_size(record.size)
+            return await confirms(OriginSource.of(self._upstream, origin, what), record)
         except Unreachable:
             silent.add(record.archive.authority)
         except (NotAllowed, StoreFull):

@@ -28,6 +28,7 @@ from dataset_mirror.origins.confirm import Confirm
 from dataset_mirror.origins.identity import ArchiveId, normalise_authority
 from dataset_mirror.origins.model import Origin
 from dataset_mirror.rules import lfs
+from dataset_mirror.rules.fields import repr_digest
 from dataset_mirror.rules.host import split_port
 from dataset_mirror.rules.lfs import Object
 from dataset_mirror.settings import Configuration, Settings
@@ -215,7 +216,7 @@ class Upstream:
     async def _by_batch(
         self, hop: Hop, origin: Origin, fields: Mapping[str, str], method: str, patience: Patience, question: Question, wanted: Lfs
     ) -> Reply:
-        """An object of Git LFS: where the batch API says that it is, as if that were a redirect. To HEAD that is the answer."""
+        """An object of Git LFS: where the batch API says that it is, as if that were a redirect. HEAD asks no further."""
         asking = Hop(place_of(hop.url) + wanted.batch, hop.base + wanted.batch, hop.base)
         body = lfs.question([lfs.Object(wanted.oid, wanted.size)])
         batch = replace(question, accept=lfs.MEDIA_TYPE, body=body, content_type=lfs.MEDIA_TYPE, lfs=None)
@@ -228,7 +229,8 @@ class Upstream:
         except NotAllowed as error:
             raise allowing(error, hop.url) from None
         if method == "HEAD":
-            return reply
+            known = {"content-length": str(found.size or wanted.size), "repr-digest": repr_digest(wanted.oid)}
+            return replace(reply, response=httpx.Response(200, headers=known, request=reply.response.request))
         return await self._after_redirects(there, origin, fields, method, patience, replace(question, lfs=None), found.fields)
 
     async def _after_redirects(

@@ -70,6 +70,11 @@ class Asked:
         """The same at another path of the origin; whoever calls it looks up the rule that holds there."""
         return replace(self, archive=replace(self.archive, path=path), target=replace(self.target, path=path))
 
+    def of_size(self, size: int) -> "Asked":
+        """The same; an object of Git LFS, of which nobody else says it, has so many bytes."""
+        lfs = self.question.lfs
+        return replace(self, question=replace(self.question, lfs=replace(lfs, size=size))) if lfs else self
+
     def by(self, authorization: str | None) -> "Asked":
         """The same, asked with these credentials."""
         return replace(self, question=replace(self.question, authorization=authorization))
