@@ -85,10 +85,10 @@ def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
         said = b""
         while b"[y/N]" not in said:
             said += os.read(ours, 4096)
-        for _ in range(10):  # as people do: what is typed just before the answer is read may be lost
+        for _ in range(30):  # as people do: what is typed just before the answer is read may be lost
             os.write(ours, typed)
             with suppress(subprocess.TimeoutExpired):
-                asking.wait(PATIENCE / 10)
+                asking.wait(PATIENCE / 30)
                 break
         assert asking.returncode == status
         os.close(ours)
