@@ -194,6 +194,13 @@ def test_no_descriptor_to_wait_with(start_mirror: StartMirror, origin: Origin) -
         resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def is_settled(mirror: Mirror) -> bool:
+    """Whether it has as many files open as a moment ago."""
+    before = open_files(mirror)
+    time.sleep(0.3)
+    return open_files(mirror) == before
+
+
 def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> None:
     """When no descriptor is left the log says so once, idle clients make room, and the mirror recovers."""
     origin.add(SMALL, SMALL_BODY)
@@ -202,6 +209,7 @@ def test_descriptors_that_run_out(start_mirror: StartMirror, origin: Origin) -> 
     files = open_files(mirror)
     with silent(mirror, 40):
         until(lambda: open_files(mirror) >= files + 30)
+        until(lambda: is_settled(mirror), "all that was open for a moment only is closed")
         now = open_files(mirror) - 10
         resource.prlimit(mirror.pid, resource.RLIMIT_NOFILE, (now, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         with silent(mirror, 5):  # they take what was open for a moment only
