@@ -132,6 +132,20 @@ async def test_a_flush_that_is_cancelled_counts_once(store: Store) -> None:
     assert totals(store) == {"hits": 5}
 
 
+async def test_nothing_is_missing_while_it_is_written(store: Store) -> None:
+    """Totals never go back: what is on its way into the index is told until it is there."""
+    usage = usage_of(store, hits=5)
+    go_on = threading.Event()
+    occupied = asyncio.create_task(store.in_worker(lambda: go_on.wait(30)))
+    flushing = asyncio.create_task(usage.flush())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (totals(store), usage.pending["hits"]) == ({}, 5)
+    go_on.set()
+    await asyncio.gather(occupied, flushing)
+    assert (totals(store), usage.pending["hits"]) == ({"hits": 5}, 0)
+
+
 async def test_two_flushes_at_once_count_once(store: Store) -> None:
     """Flushes wait for each other."""
     usage = usage_of(store, hits=5)

@@ -58,7 +58,7 @@ class Usage:
     def __init__(self, store: Store, dataset_of: Callable[[ArchiveId], str], clients: Callable[[], Mapping[str, Counts]] = dict) -> None:
         """`dataset_of` names an archive's dataset; `clients` gives what each network asked for since it was called last."""
         self._store, self._dataset_of, self._clients = store, dataset_of, clients
-        self._gathered = Gathered()
+        self._gathered, self._being_written = Gathered(), Gathered()
         self._flushing = asyncio.Lock()
         self._tidied = 0.0
 
@@ -87,12 +87,16 @@ class Usage:
 
     @property
     def pending(self) -> dict[str, int]:
-        """What the totals of the index lack yet."""
-        return _totals(self._gathered)
+        """What the totals of the index lack yet, for whoever has just read them in the store's worker, where they are written, too."""
+        noted, being_written = _totals(self._gathered), _totals(self._being_written)
+        return {name: noted[name] + being_written[name] for name in _TOTALS}
 
     def unwritten(self, of: Of, name: str) -> Counts:
         """What the history of one name lacks yet."""
-        return self._gathered.sums(self._dataset_of).get((of, name), Counts())
+        found = Counts()
+        for gathered in (self._gathered, self._being_written):
+            found.add(gathered.sums(self._dataset_of).get((of, name), Counts()))
+        return found
 
     async def flush(self) -> None:
         """Writes what was noted. If that fails it is kept, for the next time; being cancelled does not stop it half-way.
@@ -111,11 +115,14 @@ class Usage:
             gathered.clients.setdefault(network, Counts()).add(counts)
         if not (gathered.archives or gathered.clients):
             return
+        self._being_written = gathered
         try:
             await self._store.in_worker(lambda: self._write(gathered))
         except BaseException:
             self.add(gathered)
             raise
+        finally:
+            self._being_written = Gathered()
 
     def _write(self, gathered: Gathered) -> None:
         now = time.time()
