@@ -121,7 +121,7 @@ class DataFolder:
         if index is not None and index.is_file():
             raise DataFolderError(
                 f"There is no mirror's data in {self.root}, though its index {index} is there.",
-                "Mount the data folder's disk; or, to begin anew, move the index away.",
+                "Mount the data folder's disk. To start again with nothing, move the index away.",
             )
 
     def _refuse_foreign(self) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Literal
@@ -60,7 +61,7 @@ def _unneeded(store: Store, in_use: set[Path]) -> Iterator[Garbage]:
             "old version", f"{version.url} ({version.sha256[:8]})", version.size, partial(store.remove, version.archive, version.sha256)
         )
     orphans = dict(store.blobs)
-    for sha256 in (*store.ledger.spared(), *store.index.digests()):
+    for sha256 in chain(store.ledger.spared(), store.index.digests()):
         orphans.pop(sha256, None)
     for sha256, size in orphans.items():
         yield Garbage("orphan", sha256, size, partial(store.drop_orphan, sha256))
