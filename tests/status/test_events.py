@@ -20,7 +20,7 @@ from dataset_mirror.status.events import Events
 from dataset_mirror.status.events import Viewer as Waiting
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, URL, Mirror
+from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.status.streams import Viewer
 
 
@@ -109,7 +109,7 @@ async def inside(tmp_path: Path) -> AsyncIterator[Inside]:
 async def heard(stream: AsyncGenerator[bytes], words: bytes) -> bytes:
     """What a stream tells until it has said these words."""
     told = b""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while words not in told:
             told += await anext(stream)
     return told
@@ -163,7 +163,7 @@ async def test_who_comes_at_the_end(inside: Inside) -> None:
     """Who comes when the mirror is stopping already holds up nothing."""
     told = Events(inside)
     told.end()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert [part async for part in told.follow(None)]
 
 

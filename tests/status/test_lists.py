@@ -16,7 +16,7 @@ from dataset_mirror.status.catalog import catalog_of
 from dataset_mirror.store import damaged
 from tests.conftest import StartMirror
 from tests.origin import Origin, body
-from tests.serving import HOST, URL, Mirror
+from tests.serving import HOST, PATIENCE, URL, Mirror
 from tests.store import archive, record
 from tests.waiting import until
 
@@ -116,7 +116,7 @@ async def test_what_looks_at_many_archives(tmp_path: Path) -> None:
     at_work = asyncio.ensure_future(inside.store.in_worker(other_work))
     try:
         await asyncio.to_thread(began.wait)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert (await catalog_of(inside)).datasets
     finally:
         over.set()

@@ -13,10 +13,9 @@ from urllib.parse import unquote_plus
 BLANK = "…"
 """What stands in the place of a secret."""
 
-_USER = re.compile(
-    r"(?i)(?<=[a-z0-9+.-])((?::|%3A)(?://|%2F%2F))"  # of the scheme only its end: what looks like one can be long
-    r"(?:[^\s/@\"'<>]++(?=@)|(?:(?!%40)[^\s/@\"'<>])++(?=%40))"
-)
+_AUTHORITY = re.compile(r"(?i)(?<=[a-z0-9+.-])(?::|%3A)(?://|%2F%2F)")
+"""What stands before the authority of a URL; of the scheme only its end, since what looks like one can be long."""
+_AFTER_USER = re.compile(r"[\s/@\"'<>]")
 _FIELD = re.compile(
     r"(?i)\b((?:proxy-)?authorization|x-(?:api-key|auth-token|amz-security-token))\b"
     r"(?!: bearer TOKEN\b)"  # which sentences of ours have: it is what to send
@@ -42,11 +41,28 @@ def without_secrets(text: str, known: Collection[str] = ()) -> str:
     """
     for secret in known:
         text = text.replace(secret, BLANK)
-    text = _USER.sub(rf"\1{BLANK}", text)
+    text = _without_users(text)
     text = _COOKIE.sub(rf"\1{BLANK}", text)
     text = _FIELD.sub(rf"\1\g<between>{BLANK}", text)
     text = _SCHEME.sub(rf"\1 {BLANK}", text)
     return _KNOWN.sub(BLANK, _PART.sub(_blanked, text))
+
+
+def _without_users(text: str) -> str:
+    """Blanks user and password of each URL, also of one that is percent-encoded, whose `@` is `%40`; in one pass."""
+    kept, done, end = list[str](), 0, 0
+    for before in _AUTHORITY.finditer(text):
+        start = before.end()
+        if start < done:
+            continue  # what looks like a URL in a password
+        if start >= end:
+            found = _AFTER_USER.search(text, start)
+            end = found.start() if found else len(text)
+        stop = end if text[end : end + 1] == "@" else text.find("%40", start, end)
+        if stop > start:
+            kept += [text[done:start], BLANK]
+            done = stop
+    return "".join([*kept, text[done:]])
 
 
 def blurred(query: str, authority: str, *, again: bool = False) -> str:
