@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import shutil
 import subprocess
 import sys
 from contextlib import suppress
@@ -16,10 +17,24 @@ from tests.serving import PATIENCE, environment
 PROGRAM = f"{sys.executable} -m dataset_mirror.cli"
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a mirror with a pin in it."""
+    folder = tmp_path_factory.mktemp("pinned")
+    known = environment(folder, {"data": str(folder / "data")})
+    subprocess.run([*PROGRAM.split(), "pin", "keras/mnist"], env=known, capture_output=True, check=True, timeout=PATIENCE)
+    return folder / "data"
+
+
+@pytest.fixture(autouse=True)
+def _place(tmp_path: Path, data: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+
+
 def shell(folder: Path, line: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """A line for a shell, in which `dm` is the program and `data` its folder, with a pin in it."""
     known = environment(folder, {"data": str(folder / "data")}) | variables
-    script = f'dm() {{ {PROGRAM} "$@"; }}; dm pin keras/mnist > made; {line}'
+    script = f'dm() {{ {PROGRAM} "$@"; }}; {line}'
     return subprocess.run(["bash", "-c", script], cwd=folder, env=known, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
@@ -69,7 +84,6 @@ def test_a_terminal_that_knows_few_characters(tmp_path: Path) -> None:
 
 def test_ctrl_c_at_a_question(tmp_path: Path) -> None:
     """It ends with 130 like anywhere else; "no" ends with 1."""
-    shell(tmp_path, "")
     for typed, status in ((b"\x03", 130), (b"n\n", 1)):
         ours, theirs = pty.openpty()
         asking = subprocess.Popen(

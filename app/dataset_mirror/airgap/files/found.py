@@ -27,26 +27,25 @@ def found(path: Path, but: Path) -> Iterator[Found]:
     """The file `path`, or what is below the folder `path`, sorted by name; the folder `but` is left out."""
     root = path.absolute()
     if root.is_dir():
-        yield from _below(root, Path(os.path.realpath(root)), Path(os.path.realpath(but)))
+        yield from _below(root, Path(os.path.realpath(root)), but.stat() if but.exists() else None)
     else:
         yield _judged(root, is_named=True)
 
 
-def _below(top: Path, root: Path, but: Path) -> Iterator[Found]:
+def _below(top: Path, root: Path, but: os.stat_result | None) -> Iterator[Found]:
     waiting = [top]
     while waiting:  # not recursive: folders may be nested deeper than a program may
         path = waiting.pop()
         try:
-            is_link = path != top and path.is_symlink()
-            is_folder = not is_link and path.is_dir()
+            status = path.stat() if path == top else path.lstat()
         except OSError as error:
             yield _unreadable(path, error, is_named=False)
             continue
-        if is_link:
+        if stat.S_ISLNK(status.st_mode):
             yield from _link(path, root)
-        elif not is_folder:
+        elif not stat.S_ISDIR(status.st_mode):
             yield _judged(path, is_named=False)
-        elif Path(os.path.realpath(path)) == but:
+        elif but and os.path.samestat(status, but):
             yield Found(path, is_named=False, why_not="it is the mirror's own data.")
         else:
             try:
