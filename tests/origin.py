@@ -420,7 +420,7 @@ class Origin:
         self._resources: dict[str, Resource] = {}
         self._gets: Counter[str] = Counter()  # of each resource since its behaviour was last set, for `times`
         self._numbers = itertools.count(1)
-        self._open = 0
+        self._conversations: set[asyncio.Task[None]] = set()  # one for each open connection
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._cancel: Callable[[], object] = bool
@@ -454,6 +454,14 @@ class Origin:
             self._cancel()
             self._thread.join()
             self._thread = None
+
+    def interrupt(self) -> None:
+        """Close every connection at once, as `stop` does, and listen all the while."""
+        with self._changed:
+            conversations = set(self._conversations)
+        for conversation in conversations:
+            conversation.get_loop().call_soon_threadsafe(conversation.cancel)
+        self.wait_for(lambda: self._conversations.isdisjoint(conversations))
 
     # -- Resources
 
@@ -527,7 +535,7 @@ class Origin:
     @property
     def open_connections(self) -> int:
         with self._changed:
-            return self._open
+            return len(self._conversations)
 
     def wait_for(self, predicate: Callable[[], object], timeout: float = 60) -> None:
         """Block until `predicate`, evaluated whenever a record changes, is true; TimeoutError after `timeout` seconds."""
@@ -561,17 +569,18 @@ class Origin:
     def _accept(self, listener: socket.socket, group: asyncio.TaskGroup) -> None:
         with suppress(BlockingIOError, ConnectionError):
             sock, _ = listener.accept()
+            conversation = group.create_task(self._converse(sock))
             with self._changed:
                 self._accepted += 1
-                self._open += 1
+                self._conversations.add(conversation)
                 self._changed.notify_all()
             # A callback rather than `finally`: a task cancelled before its first step runs no code of its own.
-            group.create_task(self._converse(sock)).add_done_callback(lambda _: self._closed(sock))
+            conversation.add_done_callback(lambda done: self._closed(sock, done))
 
-    def _closed(self, sock: socket.socket) -> None:
+    def _closed(self, sock: socket.socket, conversation: asyncio.Task[None]) -> None:
         sock.close()
         with self._changed:
-            self._open -= 1
+            self._conversations.remove(conversation)
             self._changed.notify_all()
 
     async def _converse(self, sock: socket.socket) -> None:

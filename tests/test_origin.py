@@ -597,6 +597,21 @@ def test_the_origin_goes_and_comes_back_on_its_port(origin: Origin) -> None:
         origin.start()
 
 
+def test_interrupt_ends_all_connections_and_no_other() -> None:
+    """After an interruption all connections are closed, and the next one is answered at once."""
+    with Origin() as origin:
+        origin.add("/stalled", DATA, stall_after=10)
+        origin.add("/b", DATA)
+        with connected(origin) as stalled, connected(origin) as idle:
+            ask(stalled, "/stalled")
+            origin.wait_for(lambda: origin.bytes_sent_for("/stalled") == 10 and origin.open_connections == 2)
+            origin.interrupt()
+            assert origin.open_connections == 0
+            assert idle.recv(1) == b""
+            assert origin.connections == 2
+            assert httpx.get(f"{origin.url}/b").content == DATA
+
+
 def test_stop_ends_stalled_slow_and_idle_connections() -> None:
     """A stop waits for no connection, whatever its state, and leaves no thread and no open connection."""
     before = threading.active_count()

@@ -61,12 +61,6 @@ async def failed(fill: Fill) -> MirrorError:
     return fill.error
 
 
-def interrupt(origin: Origin) -> None:
-    """Breaks all of the origin's connections."""
-    origin.stop()
-    origin.start()
-
-
 def cancelled() -> Cancelled:
     return Cancelled("It was cancelled.", "Ask again.")
 
@@ -159,7 +153,7 @@ async def test_what_becomes_one_clients_meanwhile(origin: Origin, tmp_path: Path
         fill = await asked(mirror)
         await received(fill, 500_000)
         origin.change(PATH, headers={"Cache-Control": "private"}, stall_after=None)
-        await asyncio.to_thread(interrupt, origin)
+        await asyncio.to_thread(origin.interrupt)
         assert isinstance(await failed(fill), NotForKeeping)
 
 

@@ -58,12 +58,6 @@ def read_on(response: http.client.HTTPResponse, got: bytearray) -> None:
         got += more
 
 
-def interrupt(origin: Origin) -> None:
-    """Breaks all of the origin's connections."""
-    origin.stop()
-    origin.start()
-
-
 def resumes(origin: Origin, path: str) -> list[tuple[str | None, str | None]]:
     """Range and If-Range of each GET."""
     return [(request.range, request.header("if-range")) for request in origin.gets(path)]
@@ -124,7 +118,7 @@ def test_changed_archive_starts_over(shared_origin: Origin, shared: Mirror, path
     with asking(shared, path) as response:
         beginning = response.read(CUT)
         shared_origin.change(path, body=NEW, etag=etag, stall_after=None)
-        interrupt(shared_origin)
+        shared_origin.interrupt()
         with pytest.raises(BROKEN):
             response.read()
     assert beginning == old[:CUT]
@@ -141,7 +135,7 @@ def test_a_part_of_another_date_is_never_spliced(shared_origin: Origin, shared: 
     with asking(shared, path) as response:
         beginning = response.read(CUT)
         shared_origin.change(path, body=NEW, etag=None, last_modified=date.format(8), stall_after=None)
-        interrupt(shared_origin)
+        shared_origin.interrupt()
         with pytest.raises(BROKEN):
             response.read()
     assert beginning == old[:CUT]
@@ -237,7 +231,7 @@ async def test_five_attempts_without_progress_fail_with_the_story(origin: Origin
         while fill.received < CUT:
             await fill.grown()
         origin.refuse = True
-        await asyncio.to_thread(interrupt, origin)
+        await asyncio.to_thread(origin.interrupt)
         error = await failure(fill)
     assert isinstance(error, FillFailed)
     assert f"after {CUT:,} of {SIZE:,} bytes" in error.detail
@@ -283,7 +277,7 @@ async def test_long_retry_after_in_the_middle_is_not_waited_for(origin: Origin, 
     async with filling(origin, tmp_path) as fill:
         await asyncio.to_thread(origin.wait_for, lambda: origin.bytes_sent >= CUT)
         origin.change(PATH, stall_after=None, status=503, retry_after=3600)
-        await asyncio.to_thread(interrupt, origin)
+        await asyncio.to_thread(origin.interrupt)
         error = await failure(fill)
     assert isinstance(error, OriginBusy)
     assert error.headers == {"Retry-After": "3600"}
