@@ -36,7 +36,8 @@ CATALOG: list[dict[str, object]] = [
 
 @pytest.fixture(scope="module")
 def shared(start_shared_mirror: StartMirror) -> Mirror:
-    return start_shared_mirror(archives=CATALOG)
+    """A mirror that asks over one connection, however slow a busy machine makes it."""
+    return start_shared_mirror(archives=CATALOG, origins=[{"url": URL, "paths": ["/sets/"], "connections": 1}])
 
 
 @pytest.fixture(scope="module")

@@ -417,4 +417,4 @@ def test_a_client_of_a_fill_that_stops_reading(shared: Mirror, shared_origin: Or
         assert stuck.recv(1) == b"H"
         assert shared.archive(SLOW).body == content
         assert shared.memory - memory < 16 * MIB
-    assert len(shared_origin.gets(SLOW)) == 1
+    assert len([request for request in shared_origin.gets(SLOW) if request.range is None]) == 1
