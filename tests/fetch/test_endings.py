@@ -65,13 +65,13 @@ def cancelled() -> Cancelled:
     return Cancelled("It was cancelled.", "Ask again.")
 
 
-def files_of_fills() -> list[str]:
-    """Partial files that this process has open."""
+def files_of_fills(data: Path) -> list[str]:
+    """Partial files below `data` that this process has open."""
     found = []
     for link in Path("/proc/self/fd").iterdir() if sys.platform == "linux" else ():
         with suppress(FileNotFoundError):
             found.append(str(link.readlink()))
-    return [target for target in found if "/partial/" in target]
+    return [target for target in found if target.startswith(f"{data}/partial/")]
 
 
 async def test_a_file_that_cannot_be_removed(origin: Origin, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ async def test_decoded_bytes_that_are_not_right(origin: Origin, tmp_path: Path) 
     async with mirroring(origin, tmp_path, archives=[{"url": URL + PATH, "sha256": "0" * 64}]) as mirror:
         assert isinstance(await failed(await asked(mirror)), DigestMismatch)
         assert list((tmp_path / "partial").iterdir()) == []
-        assert files_of_fills() == []
+        assert files_of_fills(tmp_path) == []
 
 
 async def test_a_download_that_is_cancelled_while_it_is_decoded(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ async def test_a_download_that_is_cancelled_while_it_is_decoded(origin: Origin, 
         fill.cancel(cancelled())
         assert isinstance(await failed(fill), Cancelled)
         step.set()
-        assert (mirror.store.space.promised, files_of_fills(), list((tmp_path / "partial").iterdir())) == (0, [], [])
+        assert (mirror.store.space.promised, files_of_fills(tmp_path), list((tmp_path / "partial").iterdir())) == (0, [], [])
 
 
 async def test_what_becomes_one_clients_meanwhile(origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ import stat
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
 from typing import Any
@@ -39,10 +39,10 @@ A, B, C = (archive(f"/sets/{name}") for name in "abc")
 
 def put(store: Store, data: bytes, of: ArchiveId, **facts: Any) -> None:
     partial = store.new_partial()
-    partial.write(0, data)
-    partial.sync()
-    store.publish(partial.path, record(data, of, **facts))
-    partial.close()
+    with closing(partial):
+        partial.write(0, data)
+        partial.sync()
+        store.publish(partial.path, record(data, of, **facts))
 
 
 @pytest.fixture
