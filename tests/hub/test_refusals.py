@@ -24,6 +24,7 @@ def test_why_is_told(mirror: Mirror) -> None:
 
 def test_what_never_changes_is_asked_for_once(mirror: Mirror, hub: Hub) -> None:
     """That a commit does not have a file is known for good: by HEAD, by GET and by the branch's name."""
+    mirror.get(ABSENT, "HEAD")  # from here on it is known to which commit the branch points
     commit = hub.repositories["model", "org/model"].refs["main"]
     path = f"/{HOST}/org/model/resolve/{commit}/absent.json"
     assert mirror.get(path, "HEAD").status == 404

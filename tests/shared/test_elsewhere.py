@@ -58,6 +58,25 @@ def folder(cluster: Cluster, first: Mirror) -> Path:
     return cluster.folder / "folder"
 
 
+@pytest.fixture(scope="module")
+def changing(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Others, for tests that bring something or remove it."""
+    with Cluster(shared_origin, tmp_path_factory.mktemp("changing"), fresh_database(), fresh_bucket()) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def giver(changing: Cluster) -> Mirror:
+    """One of them that is asked for archives."""
+    return changing.start()
+
+
+@pytest.fixture(scope="module")
+def other(changing: Cluster) -> Mirror:
+    """One of them that nobody asked for anything."""
+    return changing.start()
+
+
 def test_listed(cluster: Cluster, folder: Path) -> None:
     """`ls` has it last, and says where it is."""
     done = command(cluster, folder, "ls")
@@ -137,17 +156,19 @@ def test_offline(cluster: Cluster, first: Mirror) -> None:
     assert len(cluster.origin.requests) == asked
 
 
-def test_removed(cluster: Cluster, first: Mirror, second: Mirror) -> None:
+def test_removed(changing: Cluster, giver: Mirror, other: Mirror) -> None:
     """`rm` at a mirror that never had it removes it from all, and from what all know; a second time there is nothing."""
-    cluster.origin.add("/sets/gone.bin", body(SIZE, 2))
-    first.archive("/sets/gone.bin")
-    until(kept(cluster, 2), "the bucket has it")
-    done = command(cluster, second.data, "rm", "--yes", "gone.bin")
+    changing.origin.add("/sets/gone.bin", body(SIZE, 2))
+    before = giver.blobs
+    giver.archive("/sets/gone.bin")
+    digest = sha256(body(SIZE, 2)).hexdigest()
+    until(lambda: changing.rows(f"SELECT state FROM objects WHERE sha256 = '{digest}'") == [("kept",)], "the bucket has it")
+    done = command(changing, other.data, "rm", "--yes", "gone.bin")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[0].split() == ["300", "kB", f"{URL}/sets/gone.bin", "(only", "in", "the", "bucket)"]
-    until(lambda: len(first.blobs) == 1, "the other one has removed it")
-    assert cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%gone.bin'") == [(0,)]
-    assert command(cluster, second.data, "rm", "--yes", "gone.bin").returncode == 2
+    until(lambda: giver.blobs == before, "the other one has removed it")
+    assert changing.rows("SELECT count(*) FROM versions WHERE key LIKE '%gone.bin'") == [(0,)]
+    assert command(changing, other.data, "rm", "--yes", "gone.bin").returncode == 2
 
 
 def test_the_database_is_away(cluster: Cluster, tmp_path: Path) -> None:
@@ -162,7 +183,7 @@ def test_the_database_is_away(cluster: Cluster, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("verb", ["import", "adopt"])
-def test_brought_by_hand(cluster: Cluster, first: Mirror, second: Mirror, tmp_path: Path, verb: str) -> None:
+def test_brought_by_hand(changing: Cluster, giver: Mirror, other: Mirror, tmp_path: Path, verb: str) -> None:
     """What is imported or adopted beside one mirror is there for all, and no origin is asked."""
     path, content = f"/sets/by-{verb}.bin", body(SIZE, len(verb))
     if verb == "adopt":
@@ -176,40 +197,40 @@ def test_brought_by_hand(cluster: Cluster, first: Mirror, second: Mirror, tmp_pa
         source = tmp_path / "bundle.tar"
         source.write_bytes(exported(outside, [line.record for line in outside.index.every(Query())]))
         outside.close()
-    done = command(cluster, second.data, verb, str(source))
+    done = command(changing, other.data, verb, str(source))
     assert done.returncode == 0, done.stdout + done.stderr
-    until(lambda: cluster.rows(f"SELECT count(*) FROM versions WHERE key LIKE '%{path}'") == [(1,)], "all know it")
-    assert first.archive(path).body == content
-    assert not cluster.origin.gets(path)
+    until(lambda: changing.rows(f"SELECT count(*) FROM versions WHERE key LIKE '%{path}'") == [(1,)], "all know it")
+    assert giver.archive(path).body == content
+    assert not changing.origin.gets(path)
 
 
-def test_readers_are_those_of_the_mirror_that_is_asked(cluster: Cluster, second: Mirror) -> None:
+def test_readers_are_those_of_the_mirror_that_is_asked(changing: Cluster, other: Mirror) -> None:
     """Bytes that one mirror fetched with credentials go to the readers of the one that is asked, and to nobody else."""
-    cluster.origin.add("/sets/private.bin", body(SIZE, 9))
+    changing.origin.add("/sets/private.bin", body(SIZE, 9))
     origin = {"url": URL, "paths": ["/sets/"], "headers": {"Authorization": "Bearer hush-4711"}}
     inside, outside = {"X-Forwarded-For": "10.1.2.3"}, {"X-Forwarded-For": "10.9.9.9"}
-    one, other = (
-        cluster.start(origins=[{**origin, "readers": [readers]}], forwarded_allow_ips=["127.0.0.1"])
+    one, another = (
+        changing.start(origins=[{**origin, "readers": [readers]}], forwarded_allow_ips=["127.0.0.1"])
         for readers in ("10.1.0.0/16", "10.9.0.0/16")
     )
     path = f"/{HOST}/sets/private.bin"
     assert one.get(path, fields=inside).body == body(SIZE, 9)
-    until(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%private.bin'") == [(1,)], "all know it")
-    cluster.origin.add("/sets/private.bin", b"no", status=403)
+    until(lambda: changing.rows("SELECT count(*) FROM versions WHERE key LIKE '%private.bin'") == [(1,)], "all know it")
+    changing.origin.add("/sets/private.bin", b"no", status=403)
     assert one.get(path, fields=outside).status == 403
-    assert other.get(path, fields=inside).status == 403
-    assert other.get(path, fields=outside).body == body(SIZE, 9)
-    assert second.get(path).status == 403
+    assert another.get(path, fields=inside).status == 403
+    assert another.get(path, fields=outside).body == body(SIZE, 9)
+    assert other.get(path).status == 403
 
 
-def test_what_an_origin_gives_to_some_only(cluster: Cluster, tmp_path: Path) -> None:
+def test_what_an_origin_gives_to_some_only(changing: Cluster, tmp_path: Path) -> None:
     """It comes from the bucket to whom its origin lets in at the mirror that is asked, and to nobody else."""
     path = f"/{HUB}/org/gated/resolve/main/x.bin"
     good, other = {"Authorization": "Bearer good"}, {"Authorization": "Bearer other"}
-    places = {"shared": cluster.database, "bucket": cluster.bucket}
+    places = {"shared": changing.database, "bucket": changing.bucket}
     with Hub() as hub, mirror_of(filled(hub), tmp_path / "one", **places) as one, mirror_of(hub, tmp_path / "two", **places) as two:
         assert one.get(path, fields=good).body == b"gated" * 1000
-        until(lambda: cluster.rows("SELECT count(*) FROM versions WHERE key LIKE '%x.bin'") == [(1,)], "all know it")
+        until(lambda: changing.rows("SELECT count(*) FROM versions WHERE key LIKE '%x.bin'") == [(1,)], "all know it")
         hub.forget()
         assert two.get(path, fields=good).body == b"gated" * 1000
         assert hub.store.sent == 0
@@ -217,13 +238,13 @@ def test_what_an_origin_gives_to_some_only(cluster: Cluster, tmp_path: Path) -> 
         assert two.get(path, fields=other).status == 403
 
 
-def test_pinned_as_others_publish_it(cluster: Cluster, first: Mirror) -> None:
+def test_pinned_as_others_publish_it(changing: Cluster, giver: Mirror) -> None:
     """What fits a pin comes as soon as another mirror has it; until it is here it is counted as missing."""
-    away = {**cluster.bucket, "endpoint": "http://127.0.0.1:9"}
-    with cluster.mirror(offline=True) as mirror, cluster.mirror(offline=True, bucket=away) as unable:
-        assert command(cluster, mirror.data, "pin", f"{URL}/sets/later-*").returncode == 0
-        cluster.origin.add("/sets/later-1.bin", body(SIZE, 7))
-        first.archive("/sets/later-1.bin")
+    away = {**changing.bucket, "endpoint": "http://127.0.0.1:9"}
+    with changing.mirror(offline=True) as mirror, changing.mirror(offline=True, bucket=away) as unable:
+        assert command(changing, mirror.data, "pin", f"{URL}/sets/later-*").returncode == 0
+        changing.origin.add("/sets/later-1.bin", body(SIZE, 7))
+        giver.archive("/sets/later-1.bin")
         until(lambda: len(mirror.blobs) == 1, "it comes")
-        assert command(cluster, unable.data, "pin", f"{URL}/sets/later-*").returncode == 0
+        assert command(changing, unable.data, "pin", f"{URL}/sets/later-*").returncode == 0
         until(lambda: [(pin["archives"], pin["present"]) for pin in unable.status["pins"]] == [(1, 0)], "it is missing")

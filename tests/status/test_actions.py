@@ -35,33 +35,33 @@ def logged(mirror: Mirror, kind: str) -> list[tuple[str, str]]:
     return [(one["what"], one["by"]) for one in found]
 
 
-def test_cancel_and_retry(shared: Mirror, shared_origin: Origin) -> None:
+def test_cancel_and_retry(start_mirror: StartMirror, origin: Origin) -> None:
     """A download is cancelled with its bytes told, its client gets no whole body, and retry begins it again."""
-    url = f"{URL}/sets/slow.bin"
-    shared_origin.add("/sets/slow.bin", body(3_000_000), stall_after=1_000_000, times=1)
+    url, mirror = f"{URL}/sets/slow.bin", start_mirror()
+    origin.add("/sets/slow.bin", body(3_000_000), stall_after=1_000_000, times=1)
     failed = threading.Event()
 
     def ask() -> None:
         try:
-            shared.archive("/sets/slow.bin")
+            mirror.archive("/sets/slow.bin")
         except OSError:
             failed.set()
 
     client = threading.Thread(target=ask)
     client.start()
-    until(lambda: any(fill["received"] >= 900_000 for fill in shared.status["fills"]))
-    told = done(shared.api("cancel", archives=[url]))
+    until(lambda: any(fill["received"] >= 900_000 for fill in mirror.status["fills"]))
+    told = done(mirror.api("cancel", archives=[url]))
     client.join()
     assert failed.is_set()
     assert told["names"] == [url]
     assert told["size"] >= 900_000
     assert url in told["said"]
-    assert done(shared.api("cancel", archives=[url]))["names"] == []
-    assert "cancelled" in shared.status["failures"][0]["detail"]
-    assert done(shared.api("retry"))["names"] == [url]
-    while shared.archive("/sets/slow.bin").body != body(3_000_000):
+    assert done(mirror.api("cancel", archives=[url]))["names"] == []
+    assert "cancelled" in mirror.status["failures"][0]["detail"]
+    assert done(mirror.api("retry"))["names"] == [url]
+    while mirror.archive("/sets/slow.bin").body != body(3_000_000):
         pass
-    assert logged(shared, "cancelled") == logged(shared, "retried") == [(url, "operator")]
+    assert logged(mirror, "cancelled") == logged(mirror, "retried") == [(url, "operator")]
 
 
 def test_retry_asks_again(shared: Mirror, shared_origin: Origin) -> None:

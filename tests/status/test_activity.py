@@ -50,6 +50,15 @@ def used(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
     return mirror.start()
 
 
+@pytest.fixture(scope="module")
+def asked(start_shared_mirror: StartMirror, shared_origin: Origin) -> Mirror:
+    """One that tests may ask for archives: nobody counts there."""
+    shared_origin.add("/sets/a.bin", body(LARGE))
+    mirror = start_shared_mirror()
+    mirror.archive("/sets/a.bin")
+    return mirror
+
+
 def _failures_written(mirror: Mirror) -> bool:
     """Whether failed downloads are in the index; they have a batch of their own."""
     with closing(sqlite3.connect(f"file:{mirror.data}/index.db?mode=ro", uri=True)) as index:
@@ -123,46 +132,46 @@ def test_usage(used: Mirror) -> None:
     assert [row["name"] for row in told(used, "usage?by=client")["rows"]] == ["127.0.0.0/24"]
 
 
-def test_who_sees_addresses(used: Mirror) -> None:
+def test_who_sees_addresses(asked: Mirror) -> None:
     """Everybody sees networks; who may change the mirror sees addresses."""
-    used.archive("/sets/a.bin")
-    for fields, seen in (({}, "127.0.0.0/24"), (used.key, "127.0.0.1")):
-        (client,) = json.loads(used.get("/status/clients", fields=fields).body)
+    asked.archive("/sets/a.bin")
+    for fields, seen in (({}, "127.0.0.0/24"), (asked.key, "127.0.0.1")):
+        (client,) = json.loads(asked.get("/status/clients", fields=fields).body)
         assert client["address"] == seen
-    assert json.loads(used.get("/api/clients", fields=used.key).body)[0]["address"] == "127.0.0.1"
+    assert json.loads(asked.get("/api/clients", fields=asked.key).body)[0]["address"] == "127.0.0.1"
 
 
-def test_answers_under_way(used: Mirror) -> None:
+def test_answers_under_way(asked: Mirror) -> None:
     """An answer that the kernel sends is told of, with its bytes, while its client takes its time; afterwards it is not."""
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(PATIENCE)
-        client.connect(("127.0.0.1", used.port))
+        client.connect(("127.0.0.1", asked.port))
         client.sendall(f"GET /{HOST}/sets/a.bin HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: mine\r\n\r\n".encode())
         received = len(client.recv(1000))
-        (answer,) = told(used, "answers")
+        (answer,) = told(asked, "answers")
         assert (answer["id"], answer["url"], answer["outcome"], answer["total"]) == ("mine", f"{URL}/sets/a.bin", "hit", LARGE)
         assert 0 < answer["sent"] < LARGE
         while received < LARGE:
             received += len(client.recv(1 << 20))
-    until(lambda: not told(used, "answers"))
+    until(lambda: not told(asked, "answers"))
 
 
-def test_an_answer_from_memory_under_way(used: Mirror, shared_origin: Origin) -> None:
+def test_an_answer_from_memory_under_way(asked: Mirror, shared_origin: Origin) -> None:
     """One from memory is told of, too, while its client has not taken it."""
     shared_origin.add("/sets/small.bin", body(250_000))
     for _ in range(3):
-        used.archive("/sets/small.bin")
+        asked.archive("/sets/small.bin")
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.settimeout(PATIENCE)
-        client.connect(("127.0.0.1", used.port))
-        asked = f"GET /{HOST}/sets/small.bin HTTP/1.1\r\nHost: 127.0.0.1:{used.port}\r\n\r\n".encode()
-        while not (answers := told(used, "answers")):
-            client.sendall(asked)
+        client.connect(("127.0.0.1", asked.port))
+        request = f"GET /{HOST}/sets/small.bin HTTP/1.1\r\nHost: 127.0.0.1:{asked.port}\r\n\r\n".encode()
+        while not (answers := told(asked, "answers")):
+            client.sendall(request)
         assert (answers[0]["url"], answers[0]["outcome"], answers[0]["client"]) == (f"{URL}/sets/small.bin", "memory", "127.0.0.0/24")
         assert answers[0]["sent"] < answers[0]["total"]
-    until(lambda: not told(used, "answers"))
+    until(lambda: not told(asked, "answers"))
 
 
 def test_changes(used: Mirror) -> None:

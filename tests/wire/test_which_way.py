@@ -64,11 +64,16 @@ def marked(shared_origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> I
     for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
         shared_origin.add(path, data, etag='"x"')
     with mirror:
-        with Client(mirror) as client:
-            for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
-                for _ in range(2):
-                    assert client.ask(f"/{HOST}{path}")[1] == data
+        ask_for_both(mirror)
         yield mirror
+
+
+def ask_for_both(mirror: Mirror) -> None:
+    """Twice each: after its start and after a reload the app is asked once for each archive."""
+    with Client(mirror) as client:
+        for path, data in ((PATH, DATA), (LARGE_PATH, LARGE)):
+            for _ in range(2):
+                assert client.ask(f"/{HOST}{path}")[1] == data
 
 
 def needs_app(head: bytes) -> bool:
@@ -157,6 +162,7 @@ def offline(marked: Mirror) -> Iterator[Mirror]:
     yield marked
     file.unlink()
     assert marked.api("reload").status == 200
+    ask_for_both(marked)
 
 
 def test_offline_hits_need_none(offline: Mirror, shared_origin: Origin) -> None:

@@ -152,11 +152,12 @@ def test_search_as_one_types(window: Watched) -> None:
 
 def test_the_log(window: Watched, shared: Mirror) -> None:
     """What is logged appears in the open page, as far as it fits what was searched for; both searches of the page are in its address."""
+    shared.archive("/sets/asked-once.bin")
     page = window.goto("/activity")
     page.get_by_role("search", name="Log").get_by_label("Search").fill("just-now.bin")
     expect(page.locator("#log-part")).to_contain_text("No line fits")
-    page.get_by_role("search", name="Requests").get_by_label("Search").fill("first")
-    expect(page).to_have_url(re.compile(r"/activity\?(?=.*\bq=first\b)(?=.*\bwords=just-now\.bin\b)"))
+    page.get_by_role("search", name="Requests").get_by_label("Search").fill("asked-once")
+    expect(page).to_have_url(re.compile(r"/activity\?(?=.*\bq=asked-once\b)(?=.*\bwords=just-now\.bin\b)"))
     shared.archive("/sets/just-now.bin", x_request_id="shown-beside-it")
     expect(page.locator("#log-part tbody tr")).to_have_count(1)
     expect(page.locator("#log-part tbody tr")).to_contain_text("shown-beside-it")
