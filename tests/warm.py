@@ -155,8 +155,10 @@ def main() -> None:
     for module in _LOADED:
         import_module(module)
     from dataset_mirror.settings import load
+    from dataset_mirror.store.migrations import creation
 
     load(Path(os.devnull))  # presets, and the patterns in them
+    creation()  # of an empty index
     gc.freeze()
     arguments = _requested(socket.socket(fileno=int(sys.argv[1])))
     try:

@@ -1,6 +1,10 @@
 """From the schema of an earlier version to the present one. Each step runs inside the transaction that opens the index."""
 
+from functools import cache
+
 from sqlalchemy import URL, Connection
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 from dataset_mirror.errors import DataFolderError
 from dataset_mirror.store.database import REBUILD
@@ -57,6 +61,15 @@ def _from_5(connection: Connection) -> None:
     recount(connection)
 
 
+@cache
+def creation() -> tuple[str, ...]:
+    """What makes all tables and indexes that are not there yet. It is put together once: that takes longer than to run it."""
+    dialect, tables = sqlite.dialect(), metadata.sorted_tables
+    indexes = [index for table in tables for index in sorted(table.indexes, key=lambda index: str(index.name))]
+    made = [*(CreateTable(table, if_not_exists=True) for table in tables), *(CreateIndex(index, if_not_exists=True) for index in indexes)]
+    return tuple(str(statement.compile(dialect=dialect)) for statement in made)
+
+
 def prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
     """Brings the database to the present schema. DataFolderError if a later program made it, or if it is empty and may not be `new`."""
     if connection.exec_driver_sql("PRAGMA user_version").scalar_one() == VERSION:
@@ -74,6 +87,7 @@ def prepare(connection: Connection, url: str | URL, *, new: bool) -> None:
     if 1 <= version <= 5:
         _from_5(connection)
     # Tables that were added (one from 2 to 3, two from 3 to 4, three from 4 to 5, three from 5 to 6, two from 6 to 7) come by themselves.
-    metadata.create_all(connection)
+    for statement in creation():
+        connection.exec_driver_sql(statement)
     connection.exec_driver_sql(f"PRAGMA user_version={VERSION}")
     connection.exec_driver_sql("COMMIT")
