@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dataset_mirror.store.changes import MIRROR, act_as
 from tests.origin import Origin
 from tests.serving import Mirror, folders, mirroring
 
@@ -20,6 +21,12 @@ gc.disable()  # until all is collected
 for name in ("CI", "BUILD_NUMBER"):
     # With them pytest explains unequal bodies in full, which takes hours for some megabytes.
     os.environ.pop(name, None)
+
+
+@pytest.fixture(autouse=True)
+def the_mirror_itself() -> None:
+    """Who acts in a test, whatever a command that an earlier one ran in this process said of it."""
+    act_as(MIRROR)
 
 
 @pytest.fixture(scope="module")

@@ -118,6 +118,7 @@ def test_import_beside_a_mirror(bundle: Path, tmp_path: Path) -> None:
 
 def test_the_loop(shared_origin: Server, tmp_path: Path) -> None:
     """What an offline mirror refused of an unlisted host comes back: wanted, fetched with --allow, exported, imported with --allow."""
+    shared_origin.add(PATHS[1], body(1000, 1))
     with Mirror(tmp_path / "inside", offline=True) as inside:
         assert inside.get(f"/{HOST}{PATHS[1]}").status == 403
         text = run(inside.data, "wanted", "--export", "-").stdout

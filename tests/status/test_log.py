@@ -81,11 +81,13 @@ def test_no_secret(shared: Mirror) -> None:
     assert SECRET not in lines + shared.get("/activity").body.decode()
 
 
-def test_it_is_live(shared: Mirror) -> None:
+def test_it_is_live(start_mirror: StartMirror) -> None:
     """Who looks is told of a new line at once, and how many there were."""
-    with Viewer(shared) as viewer:
+    mirror = start_mirror()
+    mirror.archive("/sets/no.bin")
+    with Viewer(mirror) as viewer:
         before = viewer.until("log")["number"]
-        shared.archive("/sets/none.bin")
+        mirror.archive("/sets/none.bin")
         event = viewer.until("log", number=before + 1)
     assert f"{HOST}/sets/none.bin" in event["last"]["message"]
 
