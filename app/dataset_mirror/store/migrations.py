@@ -66,7 +66,8 @@ def creation() -> tuple[str, ...]:
     """What makes all tables and indexes that are not there yet. It is put together once: that takes longer than to run it."""
     dialect, tables = sqlite.dialect(), metadata.sorted_tables
     indexes = [index for table in tables for index in sorted(table.indexes, key=lambda index: str(index.name))]
-    made = [*(CreateTable(table, if_not_exists=True) for table in tables), *(CreateIndex(index, if_not_exists=True) for index in indexes)]
+    made: list[CreateTable | CreateIndex] = [CreateTable(table, if_not_exists=True) for table in tables]
+    made += [CreateIndex(index, if_not_exists=True) for index in indexes]
     return tuple(str(statement.compile(dialect=dialect)) for statement in made)
 
 
