@@ -60,6 +60,7 @@ def resolver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Resolver]:
     ours.released.set()
 
 
+@pytest.mark.timed  # a download gives up on its name after half a minute: all else must be done before
 def test_a_silent_name_server_touches_nobody_else(
     start_mirror: StartMirror, origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
