@@ -37,7 +37,7 @@ def logged(mirror: Mirror, kind: str) -> list[tuple[str, str]]:
 
 def test_cancel_and_retry(start_mirror: StartMirror, origin: Origin) -> None:
     """A download is cancelled with its bytes told, its client gets no whole body, and retry begins it again."""
-    url, mirror = f"{URL}/sets/slow.bin", start_mirror()
+    url, mirror = f"{URL}/sets/slow.bin", start_mirror(token="a-long-secret")
     origin.add("/sets/slow.bin", body(3_000_000), stall_after=1_000_000, times=1)
     failed = threading.Event()
 

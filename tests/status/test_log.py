@@ -83,7 +83,7 @@ def test_no_secret(shared: Mirror) -> None:
 
 def test_it_is_live(start_mirror: StartMirror) -> None:
     """Who looks is told of a new line at once, and how many there were."""
-    mirror = start_mirror()
+    mirror = start_mirror(token=TOKEN).restart("--log-level", "error")
     mirror.archive("/sets/no.bin")
     with Viewer(mirror) as viewer:
         before = viewer.until("log")["number"]
